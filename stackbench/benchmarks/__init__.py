@@ -1,0 +1,15 @@
+"""Benchmarks: one file each behind one small protocol."""
+
+from stackbench.benchmarks.base import Benchmark, CodeBenchmark, Context, Options, PrepareContext, Sample
+from stackbench.benchmarks.registry import create_benchmark, list_benchmarks
+
+__all__ = [
+    "Benchmark",
+    "CodeBenchmark",
+    "Context",
+    "Options",
+    "PrepareContext",
+    "Sample",
+    "create_benchmark",
+    "list_benchmarks",
+]

@@ -1,0 +1,134 @@
+"""The protocol of a benchmark and what it may ask of the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+from pydantic import BaseModel, ConfigDict
+
+from stackbench.datasets import DatasetStore
+from stackbench.sandbox import CodeJob, CodeResult
+from stackbench.types import AttemptSummary, Generation, Message, Metric, Sampling, Scored, Task
+
+__all__ = ["Benchmark", "CodeBenchmark", "Context", "Options", "PrepareContext", "Sample"]
+
+
+class Options(BaseModel):
+    """What a user may set of a benchmark (`-T name=value`, or its table in a suite); benchmarks add their fields."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A program text to score, as human-eval and EvalPlus files hold it."""
+
+    text: str
+    whole: bool = False
+    """True for a whole program (`solution`), False for what continues the prompt (`completion`)."""
+
+
+class Context(Protocol):
+    """What one attempt may use."""
+
+    @property
+    def chat(self) -> bool:
+        """Whether the model has a chat template."""
+        ...
+
+    @property
+    def plain_prompts(self) -> bool:
+        """Whether a bare prompt reaches the model."""
+        ...
+
+    @property
+    def scores_choices(self) -> bool:
+        """Whether the model gives log-probabilities of choices."""
+        ...
+
+    @property
+    def timeout_s(self) -> float | None:
+        """The time limit the user asked for, in place of the benchmark's own."""
+        ...
+
+    def sampling(self, *, max_tokens: int, stop: Sequence[str] = ()) -> Sampling:
+        """The run's sampling with this attempt's seed; what the user set wins over the benchmark's `max_tokens`."""
+        ...
+
+    async def generate(
+        self,
+        sampling: Sampling,
+        *,
+        messages: Sequence[Message] = (),
+        prompt: str | None = None,
+        choices: Sequence[str] = (),
+        reference: str = "",
+    ) -> Generation:
+        """Asks the model; logged as an event. Raises GenerationError."""
+        ...
+
+    async def run_code(self, job: CodeJob) -> CodeResult:
+        """Executes code in the sandbox; logged as an event. Raises SandboxError."""
+        ...
+
+
+class PrepareContext(Protocol):
+    """What a benchmark may use before its attempts."""
+
+    @property
+    def cache(self) -> Path:
+        """A folder that outlives runs."""
+        ...
+
+    async def run_code(self, job: CodeJob) -> CodeResult:
+        """Executes code in the sandbox. Raises SandboxError."""
+        ...
+
+    def say(self, line: str) -> None:
+        """Tells the operator what takes time."""
+        ...
+
+
+class Benchmark(Protocol):
+    """One benchmark. It knows nothing of the database, Docker, servers or the screen."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    datasets: ClassVar[tuple[str, ...]]
+    uses_sandbox: ClassVar[bool]
+    options_type: ClassVar[type[Options]]
+
+    def __init__(self, options: Any) -> None: ...
+
+    def tasks(self, data: DatasetStore) -> Sequence[Task]:
+        """Every task, in the dataset's order. Raises DataError."""
+        ...
+
+    async def prepare(self, tasks: Sequence[Task], context: PrepareContext) -> None:
+        """Makes what the attempts at these tasks need (expected outputs, say)."""
+        ...
+
+    async def attempt(self, task: Any, context: Context) -> Scored:
+        """One attempt at a task of this benchmark, scored. Raises AttemptError."""
+        ...
+
+    def metrics(self, attempts: Sequence[AttemptSummary]) -> list[Metric]:
+        """Sums up completed attempts (those that ended in errors are not among them); the headline comes first."""
+        ...
+
+
+@runtime_checkable
+class CodeBenchmark(Protocol):
+    """A benchmark whose samples are program texts that can be scored without a model."""
+
+    async def score(self, task: Any, sample: Sample, context: Context) -> Scored:
+        """Scores one sample. Raises SandboxError."""
+        ...
+
+
+def failure(reason: str) -> str:
+    """A reason as `Scored.reason` holds it: empty for success."""
+    return "" if reason == "passed" else reason

@@ -1,0 +1,121 @@
+"""HumanEval: 164 Python functions to write from their docstrings (Chen et al. 2021, arXiv:2107.03374)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from stackbench.benchmarks.base import Context, Options, PrepareContext, Sample, failure
+from stackbench.benchmarks.extract import defines, extract_code, function_body
+from stackbench.benchmarks.passes import pass_at_k_metrics
+from stackbench.datasets import DatasetStore
+from stackbench.sandbox import CodeJob, Section
+from stackbench.types import AttemptSummary, Message, Metric, Scored, Task
+
+__all__ = ["HumanEval", "HumanEvalOptions", "HumanEvalTask"]
+
+TIMEOUT_S = 3.0
+MAX_TOKENS = 768
+# Chen et al. 2021, section 2.1: text that begins something after the function.
+STOP = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
+ASK = (
+    "Complete the Python function below. Reply with the complete function, with every import it needs, "
+    "in a single Python code block.\n\n```python\n{prompt}```"
+)
+
+
+class HumanEvalOptions(Options):
+    """Options of `humaneval`."""
+
+    style: Literal["auto", "chat", "completion"] = "auto"
+    """How to ask: a chat turn, or the bare prompt to continue; auto: chat where the model has a chat template."""
+
+
+@dataclass(frozen=True, slots=True)
+class HumanEvalTask(Task):
+    """One function: its header and docstring, its tests."""
+
+    prompt: str = ""
+    entry_point: str = ""
+    canonical_solution: str = ""
+    test: str = ""
+
+
+class HumanEval:
+    """Implements `Benchmark` and `CodeBenchmark`."""
+
+    name: ClassVar[str] = "humaneval"
+    title: ClassVar[str] = "HumanEval: 164 Python functions from docstrings"
+    datasets: ClassVar[tuple[str, ...]] = ("humaneval",)
+    uses_sandbox: ClassVar[bool] = True
+    options_type: ClassVar[type[Options]] = HumanEvalOptions
+
+    def __init__(self, options: HumanEvalOptions) -> None:
+        self.options = options
+
+    def tasks(self, data: DatasetStore) -> list[HumanEvalTask]:
+        return [
+            HumanEvalTask(
+                row["task_id"],
+                prompt=row["prompt"],
+                entry_point=row["entry_point"],
+                canonical_solution=row["canonical_solution"],
+                test=row["test"],
+            )
+            for row in data.rows("humaneval")
+        ]
+
+    async def prepare(self, tasks: Sequence[Task], context: PrepareContext) -> None:
+        """Nothing to make."""
+
+    async def attempt(self, task: HumanEvalTask, context: Context) -> Scored:
+        chat = self.options.style == "chat" or (self.options.style == "auto" and context.chat)
+        if chat:
+            prompt = ASK.format(prompt=task.prompt)
+            generation = await context.generate(
+                context.sampling(max_tokens=MAX_TOKENS),
+                messages=[Message("user", prompt)],
+                reference=f"```python\n{task.prompt}{task.canonical_solution}```",
+            )
+            sample = Sample(program_of(task, extract_code(generation.text, task.entry_point)), whole=True)
+        else:
+            prompt = task.prompt
+            generation = await context.generate(
+                context.sampling(max_tokens=MAX_TOKENS, stop=STOP), prompt=prompt, reference=task.canonical_solution
+            )
+            sample = Sample(generation.text)
+        scored = await self.score(task, sample, context)
+        return scored.of(prompt, generation)
+
+    async def score(self, task: HumanEvalTask, sample: Sample, context: Context) -> Scored:
+        program = sample.text if sample.whole else task.prompt + sample.text
+        result = await context.run_code(
+            CodeJob(
+                sections=(
+                    Section(program),
+                    Section(f"{task.test}\ncheck({task.entry_point})", trusted=True),
+                ),
+                timeout_s=context.timeout_s or TIMEOUT_S,
+            )
+        )
+        return Scored(
+            score=float(result.passed),
+            passed=result.passed,
+            reason=failure(result.reason),
+            metrics={"result": result.reason, "exec_s": result.wall_s},
+        )
+
+    def metrics(self, attempts: Sequence[AttemptSummary]) -> list[Metric]:
+        return pass_at_k_metrics(attempts)
+
+
+def program_of(task: HumanEvalTask, code: str) -> str:
+    """The program to test from a chat answer's code: a whole function, or a bare body.
+
+    The prompt comes first either way: alone it is a valid function, and it holds imports and helpers that an answer may
+    rely on.
+    """
+    if defines(code, task.entry_point):
+        return f"{task.prompt}\n{code}"
+    return task.prompt + function_body(code)

@@ -1,0 +1,37 @@
+"""What benchmarks that pass or fail have in common: pass@k over tasks."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+from stackbench.stats import Estimate, pass_at_k_estimate
+from stackbench.types import AttemptSummary, Metric
+
+__all__ = ["KS", "pass_at_k_metrics", "to_metric"]
+
+KS = (1, 10, 100)
+
+
+def pass_at_k_metrics(
+    attempts: Sequence[AttemptSummary],
+    *,
+    prefix: str = "",
+    passed: Callable[[AttemptSummary], bool] = lambda attempt: bool(attempt.passed),
+) -> list[Metric]:
+    """pass@1, pass@10 and pass@100, each where every task has enough attempts; seeds are replicates of a task."""
+    counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for attempt in attempts:
+        count = counts[attempt.key.task_id]
+        count[0] += 1
+        count[1] += passed(attempt)
+    pairs = [(n, c) for n, c in counts.values()]
+    found = [(k, pass_at_k_estimate(pairs, k)) for k in KS]
+    return [to_metric(f"{prefix}pass@{k}", estimate) for k, estimate in found if estimate is not None]
+
+
+def to_metric(name: str, estimate: Estimate, category: str = "") -> Metric:
+    """An estimate under a name."""
+    return Metric(
+        name, estimate.value, estimate.stderr, estimate.ci_low, estimate.ci_high, estimate.n, category=category
+    )

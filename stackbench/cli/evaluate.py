@@ -1,0 +1,224 @@
+"""`eval`, `--batch` and `score`: from flags to a run, from a run to the screen and the exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from stackbench.cli.arguments import LATEST
+from stackbench.cli.console import notice, out, print_json
+from stackbench.cli.options import run_settings
+from stackbench.cli.progress import Progress, make_progress
+from stackbench.cli.scoreboard import outcome_document, scoreboard
+from stackbench.config import Home, Settings, load_settings
+from stackbench.engine import (
+    Engine,
+    RunOutcome,
+    RunPlan,
+    SampleFile,
+    plan_benchmarks,
+    plan_suite,
+    read_plan_samples,
+    read_samples,
+    write_results,
+)
+from stackbench.errors import StackbenchError, StoreError, UsageError
+from stackbench.models import parse_model_name
+from stackbench.store import Reader, RunInfo, open_queries
+from stackbench.types import RunStatus
+
+__all__ = ["batch", "evaluate", "score"]
+
+# What may differ between the parts of a resumed run: how fast it goes, not what it measures.
+PACE = {
+    "concurrency", "sandboxes", "max_hours", "max_error_rate", "max_batch", "api_key_env", "request_timeout_s",
+    "retries", "n_per_request", "gpus", "executor",
+}  # fmt: skip
+
+
+def evaluate(benchmarks: Sequence[str], flags: Mapping[str, Any]) -> int:
+    """Runs named benchmarks, or resumes a run; returns the exit code."""
+    home = Home.find(flags["home"])
+    if flags["resume"]:
+        return _resume(home, flags, benchmarks=benchmarks)
+    if not benchmarks:
+        raise UsageError('name a benchmark to run; "stackbench list benchmarks" shows them')
+    settings = load_settings(run_settings(flags)).settings
+    plan = plan_benchmarks(benchmarks, settings, _names(flags["sample_ids"]), _options(flags["benchmark_options"]))
+    return _run(home, plan, flags)
+
+
+def batch(suite: str, flags: Mapping[str, Any]) -> int:
+    """Runs a suite, or resumes a run; returns the exit code."""
+    home = Home.find(flags["home"])
+    if flags["resume"]:
+        return _resume(home, flags, suite=suite)
+    if flags["benchmark_options"]:
+        raise UsageError("-T sets options of benchmarks named to eval; in a suite they stand in its file")
+    settings = load_settings(run_settings(flags)).settings
+    return _run(home, plan_suite(suite or "full", settings, _names(flags["sample_ids"])), flags)
+
+
+def score(path: Path, benchmark: str, flags: Mapping[str, Any]) -> int:
+    """Scores recorded samples and writes `FILE_results.jsonl`; returns the exit code."""
+    home = Home.find(flags["home"])
+    settings = load_settings({**run_settings(flags), "model": f"file:{path.name}"}).settings
+    samples = read_samples(path, benchmark, home)
+    plan = plan_benchmarks([benchmark], settings).model_copy(
+        update={"suite": "score", "samples_file": str(path.absolute()), "samples_sha256": samples.sha256}
+    )
+    return _run(home, plan, flags, samples=samples)
+
+
+def _run(
+    home: Home, plan: RunPlan, flags: Mapping[str, Any], *, samples: SampleFile | None = None, resume: str | None = None
+) -> int:
+    if samples is None:
+        parse_model_name(plan.settings.model)
+    progress = make_progress(quiet=bool(flags["quiet"]))
+    try:
+        return asyncio.run(_drive(home, plan, flags, progress, samples, resume))
+    except StackbenchError:
+        if progress.run_id is not None:
+            notice(_resume_hint(progress.run_id, flags))
+        raise
+
+
+async def _drive(
+    home: Home,
+    plan: RunPlan,
+    flags: Mapping[str, Any],
+    progress: Progress,
+    samples: SampleFile | None,
+    resume: str | None,
+) -> int:
+    engine = Engine(home, plan, progress, samples=samples, resume=resume)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, _on_signal, engine)
+    try:
+        with progress:
+            outcome = await engine.run()
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+    code = _report(home, outcome, flags, samples)
+    if code == 130:
+        # Threads of libraries may be deep in work that nobody waits for any more.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
+
+
+def _on_signal(engine: Engine) -> None:
+    if engine.stopping:
+        os._exit(130)  # asked twice: what is committed is safe, containers end as their streams close
+    engine.stop()
+
+
+def _report(home: Home, outcome: RunOutcome, flags: Mapping[str, Any], samples: SampleFile | None) -> int:
+    if samples is not None and outcome.status is RunStatus.COMPLETED:
+        notice(f"results written to {write_results(samples, outcome.run_id, home)}")
+    if flags["output"] is not None and outcome.attempts:
+        from stackbench.cli.history import export_run
+
+        export_run(home, outcome.run_id, flags["output"])
+    if flags["as_json"]:
+        print_json(outcome_document(outcome))
+    elif outcome.status is not RunStatus.INTERRUPTED or outcome.results:
+        out().print(scoreboard(outcome))
+    if outcome.status is RunStatus.INTERRUPTED:
+        notice("stackbench: interrupted" if not outcome.recorded else _resume_hint(outcome.run_id, flags))
+        return 130
+    if outcome.status is RunStatus.FAILED:
+        errors = sum(result.errors for result in outcome.results)
+        problem = outcome.problem or (
+            f"{errors} of {outcome.attempts} attempts ended in errors ({outcome.error_rate:.1%}), "
+            f"the last: {outcome.last_error}"
+        )
+        notice(f"stackbench: error: {problem}; {_resume_hint(outcome.run_id, flags)}")
+        return 3
+    return 0 if all(gate.passed for gate in outcome.gates) else 1
+
+
+def _resume_hint(run_id: str, flags: Mapping[str, Any]) -> str:
+    home = f" --home {flags['home']}" if flags["home"] else ""
+    return f"to go on: stackbench eval --resume {run_id}{home}"
+
+
+# -- resuming
+
+
+def _resume(home: Home, flags: Mapping[str, Any], *, benchmarks: Sequence[str] = (), suite: str = "") -> int:
+    given = run_settings(flags)
+    run = _find_run(home, flags["resume"], benchmarks, suite, given)
+    try:
+        plan = RunPlan.model_validate(run.config)
+    except ValueError as error:
+        raise UsageError(f"run {run.run_id} was made by another version of stackbench and cannot be resumed") from error
+    if benchmarks and set(benchmarks) != {part.name for part in plan.benchmarks}:
+        names = ", ".join(part.name for part in plan.benchmarks)
+        raise UsageError(f"run {run.run_id} is of {names}, not of {', '.join(benchmarks)}")
+    if flags["sample_ids"] or flags["benchmark_options"]:
+        raise UsageError("a resumed run keeps its tasks and options; leave --sample-ids and -T out")
+    for name, value in given.items():
+        kept = getattr(plan.settings, name)
+        if name not in PACE and value != kept:
+            raise UsageError(
+                f"run {run.run_id} has {name} {kept!r}, not {value!r}; a resumed run keeps what it measures: "
+                "leave the option out, or start a new run"
+            )
+    pace = {name: value for name, value in given.items() if name in PACE}
+    settings = Settings.model_validate({**plan.settings.model_dump(), **pace})
+    plan = plan.model_copy(update={"settings": settings})
+    return _run(home, plan, flags, samples=read_plan_samples(plan, home), resume=run.run_id)
+
+
+def _find_run(home: Home, name: str, benchmarks: Sequence[str], suite: str, given: Mapping[str, Any]) -> RunInfo:
+    """The run of that id, or the latest unfinished one that fits what else was said."""
+    try:
+        queries = open_queries(home.database, home.socket)
+    except StoreError as error:
+        raise UsageError(str(error)) from error
+    try:
+        reader = Reader(queries)
+        if name != LATEST:
+            return reader.run(name)
+        for run in reader.unfinished():
+            names = {part.get("name") for part in run.config.get("benchmarks", [])}
+            if benchmarks and names != set(benchmarks):
+                continue
+            if (suite and run.suite != Path(suite).stem) or given.get("model", run.model) != run.model:
+                continue
+            return run
+    finally:
+        queries.close()
+    raise UsageError('there is no unfinished run like that to resume; "stackbench runs" lists all')
+
+
+# -- flags
+
+
+def _names(listed: str | None) -> list[str]:
+    return [name.strip() for name in (listed or "").split(",") if name.strip()]
+
+
+def _options(pairs: Sequence[str] | None) -> dict[str, Any]:
+    """`-T name=value`; a value that reads as JSON (a number, true) is one, else text."""
+    found: dict[str, Any] = {}
+    for pair in pairs or ():
+        name, equals, text = pair.partition("=")
+        if not equals or not name:
+            raise UsageError(f'-T {pair}: write it as name=value; "stackbench list benchmarks" shows the options')
+        try:
+            found[name.strip()] = json.loads(text)
+        except ValueError:
+            found[name.strip()] = text
+    return found

@@ -1,0 +1,241 @@
+"""`runs`, `show`, `query`, `export`: reading what was recorded."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.rule import Rule
+from rich.syntax import Syntax
+from rich.text import Text
+
+from stackbench.cli.console import notice, out, print_json, print_table, write_bytes
+from stackbench.cli.scoreboard import metric_key, results_table
+from stackbench.config import Home
+from stackbench.errors import UsageError
+from stackbench.store import AttemptDetail, BenchmarkResult, Queries, Reader, RunInfo, open_queries
+
+__all__ = ["export_run", "query", "runs", "show"]
+
+SHOWN_IN_TERMINAL = 6000
+
+
+@contextlib.contextmanager
+def opened(home: Home) -> Iterator[Queries]:
+    """The database, or the engine that holds it."""
+    queries = open_queries(home.database, home.socket)
+    try:
+        yield queries
+    finally:
+        queries.close()
+
+
+def runs(home: Path | None, limit: int, *, as_json: bool) -> None:
+    """Lists the newest runs with their headline numbers."""
+    with opened(Home.find(home)) as queries:
+        reader = Reader(queries)
+        rows = [(run, reader.results(run.run_id)) for run in reader.runs(limit)]
+    if as_json:
+        print_json([_run_document(run, results) for run, results in rows])
+        return
+    print_table(
+        ["run", "status", "started", "suite", "model", "attempts", "results"],
+        [
+            (
+                run.run_id,
+                run.status,
+                run.created_at,
+                run.suite,
+                run.model,
+                sum(r.attempts for r in results),
+                _heads(results),
+            )
+            for run, results in rows
+        ],
+        right=["attempts"],
+    )
+
+
+def _heads(results: Sequence[BenchmarkResult]) -> str:
+    found: list[str] = []
+    for result in results:
+        heads = [m for m in result.metrics if not m.category and m.name in HEADLINES]
+        if heads:
+            best = min(heads, key=lambda m: HEADLINES.index(m.name))
+            found.append(f"{result.benchmark} {best.value:.3f}")
+    return ", ".join(found)
+
+
+HEADLINES = ("pass@1", "exact_match_flexible", "acc")
+
+
+def show(home: Path | None, name: str, sample: str | None, *, failures: int, as_json: bool) -> None:
+    """Prints a run, or the attempts at one task."""
+    with opened(Home.find(home)) as queries:
+        reader = Reader(queries)
+        run = reader.run(name)
+        if sample is None:
+            results = reader.results(run.run_id)
+            failed = reader.failures(run.run_id, failures) if failures else []
+            if as_json:
+                print_json(_run_document(run, results))
+            else:
+                _print_run(run, results, failed)
+            return
+        attempts = list(reader.sample(run.run_id, sample))
+    if not attempts:
+        raise UsageError(f'run {run.run_id} has no attempt at "{sample}"; name a task id or benchmark/task id')
+    if as_json:
+        print_json([_attempt_document(attempt) for attempt in attempts])
+        return
+    for attempt in attempts:
+        _print_attempt(attempt)
+
+
+def _run_document(run: RunInfo, results: Sequence[BenchmarkResult]) -> dict[str, Any]:
+    return {
+        "run_id": run.run_id,
+        "suite": run.suite,
+        "status": run.status,
+        "created_at": run.created_at,
+        "finished_at": run.finished_at,
+        "model": run.model,
+        "seeds": list(run.seeds),
+        "git_commit": run.git_commit,
+        "config": run.config,
+        "environment": run.environment,
+        "results": [
+            {
+                "benchmark": r.benchmark,
+                "tasks": r.tasks,
+                "attempts": r.attempts,
+                "errors": r.errors,
+                "metrics": {
+                    metric_key(m): {
+                        "value": m.value, "stderr": m.stderr, "ci_low": m.ci_low, "ci_high": m.ci_high, "n": m.n,
+                    }
+                    for m in r.metrics
+                },
+            }
+            for r in results
+        ],
+    }  # fmt: skip
+
+
+def _print_run(
+    run: RunInfo, results: Sequence[BenchmarkResult], failed: Sequence[tuple[str, int, int, str, str | None]]
+) -> None:
+    console = out()
+    settings = run.config.get("settings", {})
+    machine = run.environment
+    about: list[tuple[str, Any]] = [
+        ("run", run.run_id),
+        ("status", run.status),
+        ("model", run.model),
+        ("suite", run.suite),
+        ("started", f"{run.created_at} UTC"),
+        ("finished", f"{run.finished_at} UTC" if run.finished_at else "-"),
+        ("seeds", ", ".join(map(str, run.seeds))),
+        ("sampling", _pairs(settings, ("temperature", "top_p", "max_tokens", "samples", "limit"))),
+        ("commit", run.git_commit or "-"),
+        ("machine", f"{machine.get('cpu')}, {machine.get('cpus')} processors, {_gib(machine.get('memory_bytes'))}"),
+        ("GPUs", ", ".join(gpu["name"] for gpu in machine.get("gpus", [])) or "none"),
+        ("versions", _pairs(machine.get("packages", {}), tuple(machine.get("packages", {})))),
+        ("model details", _pairs(machine.get("model", {}), tuple(machine.get("model", {})))),
+    ]
+    for name, value in about:
+        console.print(Text.assemble((f"{name:>13}  ", "bold"), str(value)))
+    console.print()
+    console.print(results_table(results, categories=True))
+    if failed:
+        console.print(f"\nFailed attempts (the first {len(failed)}):")
+        print_table(
+            ["task", "attempt", "seed", "status", "reason"],
+            [(task, n, seed, status, (reason or "")[:100]) for task, n, seed, status, reason in failed],
+        )
+
+
+def _pairs(values: Mapping[str, Any], names: Sequence[str]) -> str:
+    return ", ".join(f"{name} {values[name]}" for name in names if values.get(name) not in (None, {}, "")) or "defaults"
+
+
+def _gib(size: int | None) -> str:
+    return f"{(size or 0) / 2**30:.1f} GiB"
+
+
+def _attempt_document(attempt: AttemptDetail) -> dict[str, Any]:
+    key = attempt.key
+    return {
+        "benchmark": key.benchmark,
+        "task_id": key.task_id,
+        "attempt": key.attempt,
+        "seed": key.seed,
+        "category": attempt.category,
+        "status": attempt.status,
+        "score": attempt.score,
+        "passed": attempt.passed,
+        "error": attempt.error,
+        "prompt": attempt.prompt,
+        "completion": attempt.completion,
+        "prompt_tokens": attempt.prompt_tokens,
+        "completion_tokens": attempt.completion_tokens,
+        "latency_s": attempt.latency_s,
+        "metrics": attempt.metrics,
+        "events": [{"kind": kind, "payload": payload} for kind, payload in attempt.events],
+    }
+
+
+def _print_attempt(attempt: AttemptDetail) -> None:
+    console = out()
+    key = attempt.key
+    word, style = {True: ("passed", "green"), False: ("failed", "red"), None: ("error", "yellow")}[attempt.passed]
+    console.print(
+        Rule(Text(f"{key.benchmark} {key.task_id}  attempt {key.attempt}  seed {key.seed}: {word}", style=style))
+    )
+    if attempt.error:
+        console.print(Text(attempt.error, style=style))
+    console.print(
+        f"{attempt.prompt_tokens} prompt tokens, {attempt.completion_tokens} completion tokens, "
+        f"{attempt.latency_s:.2f} s; {json.dumps(attempt.metrics)}"
+    )
+    for title, text in (("prompt", attempt.prompt), ("completion", attempt.completion)):
+        console.print(Rule(title, align="left", style="dim"))
+        console.print(Text(_cut(text)))
+    for kind, payload in attempt.events:
+        console.print(Rule(kind, align="left", style="dim"))
+        code = payload.get("code")
+        if code:
+            console.print(Syntax(_cut(code), "python", theme="ansi_dark", background_color="default", word_wrap=True))
+        rest = {
+            name: value for name, value in payload.items() if name not in ("code", "seed") and value not in ("", [])
+        }
+        console.print(Text(_cut(json.dumps(rest, ensure_ascii=False))))
+
+
+def _cut(text: str) -> str:
+    left = len(text) - SHOWN_IN_TERMINAL
+    return text if left <= 0 else f"{text[:SHOWN_IN_TERMINAL]}\n... {left} more characters; --json shows all"
+
+
+def query(home: Path | None, sql: str, format: str) -> None:
+    """Runs the user's SQL and prints the rows."""
+    with opened(Home.find(home)) as queries:
+        data = queries.user_query(sql, format)
+    if format == "table":
+        document = json.loads(data)
+        print_table(document["columns"], document["rows"])
+    else:
+        write_bytes(data)
+
+
+def export_run(home: Home, name: str, to: Path, formats: Sequence[str] | None = None) -> None:
+    """Writes a run's files and says which."""
+    from stackbench.report.export import export
+
+    with opened(home) as queries:
+        run = Reader(queries).run(name)
+        for path in export(queries, run.run_id, to, formats or ()):
+            notice(f"wrote {path}")

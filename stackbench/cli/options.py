@@ -1,0 +1,146 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+__all__ = ["HomeOption", "JsonOption", "TableFormat", "run_settings", "with_run_options"]
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+HomeOption = Annotated[
+    Path | None, typer.Option("--home", metavar="DIR", help="Folder of database, runs and models [STACKBENCH_HOME].")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+
+TASKS, SAMPLING, MACHINE, ENDPOINT, OUTPUT = "Tasks", "Sampling", "Machine", "Endpoints", "Output"
+
+
+class TableFormat(StrEnum):
+    """How `query` renders rows."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+    PARQUET = "parquet"
+
+
+def _panel(panel: str, *names: str, help: str, metavar: str | None = None) -> Any:
+    return typer.Option(*names, help=help, metavar=metavar, rich_help_panel=panel, show_default=False)
+
+
+def _run_options(
+    model: Annotated[
+        str | None,
+        _panel(
+            SAMPLING,
+            "-m",
+            "--model",
+            metavar="MODEL",
+            help="hf:NAME, openai:MODEL@URL, replay:RUN, oracle, null [the embedded model].",
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None, _panel(TASKS, "--limit", metavar="N", help="Only the first N tasks of each benchmark.")
+    ] = None,
+    sample_ids: Annotated[str | None, _panel(TASKS, "--sample-ids", metavar="A,B", help="Only these tasks.")] = None,
+    benchmark_options: Annotated[
+        list[str] | None,
+        _panel(TASKS, "-T", "--option", metavar="NAME=VALUE", help="An option of the benchmark; repeatable."),
+    ] = None,
+    samples: Annotated[
+        int | None, _panel(SAMPLING, "-n", "--samples", metavar="N", help="Attempts per task [1].")
+    ] = None,
+    temperature: Annotated[
+        float | None, _panel(SAMPLING, "--temperature", metavar="T", help="0 is greedy [0; 0.8 for several attempts].")
+    ] = None,
+    top_p: Annotated[float | None, _panel(SAMPLING, "--top-p", metavar="P", help="Nucleus sampling [1].")] = None,
+    max_tokens: Annotated[
+        int | None, _panel(SAMPLING, "--max-tokens", metavar="N", help="Tokens per answer [the benchmark's own].")
+    ] = None,
+    seeds: Annotated[
+        list[int] | None,
+        _panel(SAMPLING, "--seed", metavar="SEED", help="Repeatable: each is a replicate of every attempt [0]."),
+    ] = None,
+    concurrency: Annotated[
+        int | None, _panel(MACHINE, "--concurrency", metavar="N", help="Attempts under way at once.")
+    ] = None,
+    sandboxes: Annotated[
+        int | None, _panel(MACHINE, "--sandboxes", metavar="N", help="Sandbox containers [one per processor].")
+    ] = None,
+    timeout_s: Annotated[
+        float | None, _panel(MACHINE, "--timeout", metavar="SECONDS", help="Per code sample [the benchmark's own].")
+    ] = None,
+    max_hours: Annotated[
+        float | None, _panel(MACHINE, "--max-hours", metavar="H", help="Stop, resumable, after H hours.")
+    ] = None,
+    max_error_rate: Annotated[
+        float | None,
+        _panel(
+            MACHINE, "--max-error-rate", metavar="SHARE", help="More attempts in error than this fail the run [0.05]."
+        ),
+    ] = None,
+    max_batch: Annotated[
+        int | None, _panel(MACHINE, "--max-batch", metavar="N", help="Sequences an hf: model decodes together.")
+    ] = None,
+    sandbox_image: Annotated[
+        str | None, _panel(MACHINE, "--sandbox-image", metavar="IMAGE", help="Image of the sandboxes.")
+    ] = None,
+    gpus: Annotated[str | None, _panel(MACHINE, "--gpus", metavar="0,1", help="GPUs to use [all].")] = None,
+    executor: Annotated[str | None, _panel(MACHINE, "--executor", metavar="local", help="Where the work runs.")] = None,
+    api: Annotated[str | None, _panel(ENDPOINT, "--api", metavar="KIND", help="auto, chat or completions.")] = None,
+    api_key_env: Annotated[
+        str | None, _panel(ENDPOINT, "--api-key-env", metavar="NAME", help="Variable with the key [OPENAI_API_KEY].")
+    ] = None,
+    n_per_request: Annotated[
+        int | None,
+        _panel(ENDPOINT, "--n-per-request", metavar="N", help="Attempts at one prompt asked in one request."),
+    ] = None,
+    request_timeout_s: Annotated[
+        float | None, _panel(ENDPOINT, "--request-timeout", metavar="SECONDS", help="Per request [600].")
+    ] = None,
+    retries: Annotated[
+        int | None, _panel(ENDPOINT, "--retries", metavar="N", help="Tries of a request after the first [6].")
+    ] = None,
+    resume: Annotated[
+        str | None, _panel(OUTPUT, "--resume", metavar="[RUN]", help="Finish an interrupted run [the latest].")
+    ] = None,
+    output: Annotated[
+        Path | None, _panel(OUTPUT, "-o", "--output", metavar="DIR", help="Also write the run's exports there.")
+    ] = None,
+    as_json: Annotated[bool, _panel(OUTPUT, "--json", help="One JSON document on standard output.")] = False,
+    quiet: Annotated[bool, _panel(OUTPUT, "-q", "--quiet", help="No progress.")] = False,
+    home: Annotated[
+        Path | None,
+        _panel(OUTPUT, "--home", metavar="DIR", help="Folder of database, runs and models [STACKBENCH_HOME]."),
+    ] = None,
+) -> None:
+    """The options of a run, as the parameters of a function that is only looked at."""
+
+
+NOT_SETTINGS = {"sample_ids", "benchmark_options", "resume", "output", "as_json", "quiet", "home"}
+
+
+def with_run_options(command: Command) -> Command:
+    """Adds the options of a run to a command that takes them as `**flags`."""
+    own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    shared = list(inspect.signature(_run_options, eval_str=True).parameters.values())
+    parameters = [p.replace(kind=p.KEYWORD_ONLY) for p in (*own, *shared)]
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in parameters}
+    return command
+
+
+def run_settings(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """Those flags that are settings and were given."""
+    return {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in flags.items()
+        if name not in NOT_SETTINGS and value is not None and value != []
+    }

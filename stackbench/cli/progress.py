@@ -1,0 +1,222 @@
+"""What an operator sees while a run is live: a display on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Protocol
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from stackbench.cli.console import err
+from stackbench.engine import (
+    AttemptFinished,
+    BenchmarkFinished,
+    BenchmarkSkipped,
+    BenchmarkStarted,
+    EngineEvent,
+    Notice,
+    RunStarted,
+)
+from stackbench.stats import proportion
+
+__all__ = ["LiveProgress", "PlainProgress", "Progress", "SilentProgress", "make_progress"]
+
+PLAIN_EVERY_S = 10.0
+
+
+class Progress(Protocol):
+    """Takes the engine's events; a context manager around the run. `run_id` is known once the run is recorded."""
+
+    run_id: str | None
+
+    def __call__(self, event: EngineEvent) -> None: ...
+    def __enter__(self) -> Progress: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def make_progress(*, quiet: bool) -> Progress:
+    """The display for this stderr."""
+    if quiet:
+        return SilentProgress()
+    console = err()
+    return LiveProgress(console) if console.is_terminal else PlainProgress()
+
+
+@dataclass(slots=True)
+class Tally:
+    """One benchmark's progress."""
+
+    benchmark: str
+    total: int
+    before: int
+    """Attempts that an earlier part of the run made."""
+    passed: int
+    started: float = field(default_factory=time.monotonic)
+    ended: float | None = None
+    done: int = 0
+    errors: int = 0
+    tokens: int = 0
+
+    @property
+    def finished(self) -> int:
+        return self.before + self.done
+
+    @property
+    def elapsed_s(self) -> float:
+        return (self.ended or time.monotonic()) - self.started
+
+    def take(self, event: AttemptFinished) -> None:
+        self.done += 1
+        self.passed += event.passed is True
+        self.errors += event.passed is None
+        self.tokens += event.completion_tokens
+
+    def rate(self) -> str:
+        """The pass rate so far with its Wilson interval."""
+        scored = self.finished - self.errors
+        if scored <= 0:
+            return "-"
+        p = proportion(self.passed, scored)
+        return f"{p.value:.3f} [{p.ci_low:.3f}, {p.ci_high:.3f}]"
+
+    def speed(self) -> str:
+        """Tokens per second where the model counts tokens, else attempts per second."""
+        elapsed = max(self.elapsed_s, 1e-9)
+        return f"{self.tokens / elapsed:.0f} tok/s" if self.tokens else f"{self.done / elapsed:.1f} att/s"
+
+    def eta(self) -> str:
+        left = self.total - self.finished
+        if left <= 0 or self.ended is not None:
+            return _clock(self.elapsed_s)
+        return f"ETA {_clock(self.elapsed_s / self.done * left)}" if self.done else "ETA ?"
+
+
+class SilentProgress:
+    """Says nothing."""
+
+    def __init__(self) -> None:
+        self.run_id: str | None = None
+
+    def __enter__(self) -> SilentProgress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing to take down."""
+
+    def __call__(self, event: EngineEvent) -> None:
+        if isinstance(event, RunStarted):
+            self.run_id = event.run_id
+
+
+class PlainProgress(SilentProgress):
+    """A line when something begins or ends, and every ten seconds between."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._tally: Tally | None = None
+        self._last = time.monotonic()
+
+    def __call__(self, event: EngineEvent) -> None:
+        super().__call__(event)
+        if isinstance(event, AttemptFinished):
+            assert self._tally is not None
+            self._tally.take(event)
+            if time.monotonic() - self._last >= PLAIN_EVERY_S:
+                self._report(self._tally)
+        elif isinstance(event, BenchmarkStarted):
+            self._tally = Tally(event.benchmark, event.total, event.done, event.passed)
+            resumed = f", {event.done} of them done before" if event.done else ""
+            self._say(f"{event.benchmark}: {event.total} attempts{resumed}")
+        elif isinstance(event, BenchmarkFinished) and self._tally is not None:
+            self._tally.ended = time.monotonic()
+            self._report(self._tally)
+        elif isinstance(event, BenchmarkSkipped):
+            self._say(f"{event.benchmark}: skipped: {event.reason}")
+        elif isinstance(event, RunStarted):
+            self._say(f"run {event.run_id} of {event.model}")
+        elif isinstance(event, Notice):
+            self._say(event.text)
+
+    def _report(self, tally: Tally) -> None:
+        self._say(
+            f"{tally.benchmark}: {tally.finished}/{tally.total} passed {tally.rate()} "
+            f"errors {tally.errors} {tally.speed()} {tally.eta()}"
+        )
+        self._last = time.monotonic()
+
+    def _say(self, line: str) -> None:
+        sys.stderr.write(f"{time.strftime('%H:%M:%S')} {line}\n")
+        sys.stderr.flush()
+
+
+class LiveProgress(SilentProgress):
+    """A table that redraws itself: a row per benchmark, the last notices above it."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._tallies: list[Tally] = []
+        self._model = ""
+        self._live = Live(console=console, get_renderable=self.render, refresh_per_second=4, transient=False)
+
+    def __enter__(self) -> LiveProgress:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def __call__(self, event: EngineEvent) -> None:
+        super().__call__(event)
+        if isinstance(event, AttemptFinished):
+            self._tallies[-1].take(event)
+        elif isinstance(event, BenchmarkStarted):
+            self._tallies.append(Tally(event.benchmark, event.total, event.done, event.passed))
+        elif isinstance(event, BenchmarkFinished):
+            self._tallies[-1].ended = time.monotonic()
+        elif isinstance(event, RunStarted):
+            self._model = event.model
+        elif isinstance(event, BenchmarkSkipped):
+            self._live.console.print(Text(f"{event.benchmark}: skipped: {event.reason}", style="yellow"))
+        else:
+            self._live.console.print(Text(event.text, style="dim"))
+
+    def render(self) -> RenderableType:
+        if self.run_id is None:
+            return Text("starting ...", style="dim")
+        title = Text.assemble(("run ", "dim"), self.run_id, ("  model ", "dim"), self._model)
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        narrow = self._live.console.width < 90
+        for name in ("benchmark", "", "done", "pass rate", "err", "speed", ""):
+            if name or not narrow or table.columns:
+                table.add_column(name, justify="left" if name in ("benchmark", "") else "right", no_wrap=True)
+        for tally in self._tallies:
+            bar = ProgressBar(total=max(tally.total, 1), completed=tally.finished, width=10 if narrow else 24)
+            table.add_row(
+                tally.benchmark,
+                bar,
+                f"{tally.finished}/{tally.total}",
+                tally.rate().split(" ")[0] if narrow else tally.rate(),
+                Text(str(tally.errors), style="red" if tally.errors else ""),
+                tally.speed(),
+                tally.eta(),
+            )
+        return Group(title, table)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

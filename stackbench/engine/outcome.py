@@ -1,0 +1,62 @@
+"""What came of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from stackbench.engine.plan import Gate
+from stackbench.store import BenchmarkResult
+from stackbench.types import RunStatus
+
+__all__ = ["GateResult", "RunOutcome", "check_gates"]
+
+
+@dataclass(frozen=True, slots=True)
+class GateResult:
+    """A gate after the run; `value` is None when its metric was not measured."""
+
+    name: str
+    threshold: float
+    value: float | None
+    passed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutcome:
+    """A run at its end, all its parts counted when it was resumed."""
+
+    run_id: str
+    status: RunStatus
+    model: str
+    seconds: float
+    """Of this part of the run."""
+    results: tuple[BenchmarkResult, ...] = ()
+    gates: tuple[GateResult, ...] = ()
+    skipped: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Benchmarks that could not be run, with the reason."""
+    problem: str = ""
+    """Why the run ended before its work did."""
+    last_error: str = ""
+    """Of the attempts that ended in errors."""
+    recorded: bool = True
+    """False when the run was stopped before it began."""
+
+    @property
+    def attempts(self) -> int:
+        return sum(result.attempts for result in self.results)
+
+    @property
+    def error_rate(self) -> float:
+        """The share of attempts that ended in errors."""
+        return sum(result.errors for result in self.results) / self.attempts if self.attempts else 0.0
+
+
+def check_gates(gates: Sequence[Gate], results: Sequence[BenchmarkResult]) -> tuple[GateResult, ...]:
+    """Each gate against its metric; a metric that was not measured fails its gate."""
+    values = {(r.benchmark, m.category, m.name): m.value for r in results for m in r.metrics}
+    found: list[GateResult] = []
+    for gate in gates:
+        value = values.get((gate.benchmark, gate.category, gate.metric))
+        found.append(GateResult(gate.name, gate.threshold, value, value is not None and value >= gate.threshold))
+    return tuple(found)

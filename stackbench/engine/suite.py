@@ -1,0 +1,102 @@
+"""Suites: TOML files that list benchmarks, with the built-in ones in the package."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from stackbench.benchmarks import create_benchmark
+from stackbench.config import Settings
+from stackbench.engine.plan import BenchmarkPlan, Gate, RunPlan
+from stackbench.errors import ConfigError, UsageError
+
+__all__ = ["Suite", "list_suites", "load_suite", "plan_benchmarks", "plan_suite"]
+
+PACKAGE = "stackbench.suites"
+
+
+class Suite(BaseModel):
+    """A suite file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    description: str = ""
+    benchmarks: tuple[BenchmarkPlan, ...] = Field(min_length=1)
+    gates: tuple[Gate, ...] = ()
+
+
+def list_suites() -> dict[str, Suite]:
+    """The built-in suites by name."""
+    files = [item for item in resources.files(PACKAGE).iterdir() if item.name.endswith(".toml")]
+    return {
+        item.name.removesuffix(".toml"): _parse(item.name, item.read_text(encoding="utf-8"))
+        for item in sorted(files, key=lambda item: item.name)
+    }
+
+
+def load_suite(name: str) -> tuple[str, Suite]:
+    """A built-in suite, or one from a .toml file; returns its name too.
+
+    Raises:
+        UsageError: there is none of that name.
+        ConfigError: the file is malformed; names the key.
+    """
+    if name.endswith(".toml"):
+        path = Path(name)
+        try:
+            return path.stem, _parse(name, path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"the suite file {name} cannot be read: {error}") from error
+    built_in = list_suites()
+    if name not in built_in:
+        raise UsageError(f'unknown suite "{name}"; built in: {", ".join(built_in)}; or name a .toml file')
+    return name, built_in[name]
+
+
+def plan_suite(name: str, settings: Settings, sample_ids: Sequence[str] = ()) -> RunPlan:
+    """The run of a suite; the user's limit and task ids win over the suite's. Errors as for `load_suite`."""
+    suite_name, suite = load_suite(name)
+    plans = tuple(_with_user(plan, settings, sample_ids) for plan in suite.benchmarks)
+    for plan in plans:
+        create_benchmark(plan.name, plan.options)
+    return RunPlan(suite=suite_name, settings=settings, benchmarks=plans, gates=suite.gates)
+
+
+def plan_benchmarks(
+    names: Sequence[str], settings: Settings, sample_ids: Sequence[str] = (), options: Mapping[str, Any] | None = None
+) -> RunPlan:
+    """The run of named benchmarks.
+
+    Raises:
+        UsageError, ConfigError: a benchmark or option does not exist.
+    """
+    plans: list[BenchmarkPlan] = []
+    for name in dict.fromkeys(names):
+        create_benchmark(name, options or {})
+        plans.append(_with_user(BenchmarkPlan(name=name, options=dict(options or {})), settings, sample_ids))
+    return RunPlan(suite="eval", settings=settings, benchmarks=tuple(plans))
+
+
+def _with_user(plan: BenchmarkPlan, settings: Settings, sample_ids: Sequence[str]) -> BenchmarkPlan:
+    update: dict[str, Any] = {}
+    if settings.limit is not None:
+        update["limit"] = settings.limit
+    if sample_ids:
+        update["sample_ids"] = tuple(sample_ids)
+    return plan.model_copy(update=update)
+
+
+def _parse(name: str, text: str) -> Suite:
+    try:
+        return Suite.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"the suite {name} is not valid TOML: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"the suite {name}: {where}: {first['msg']}") from error

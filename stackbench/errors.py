@@ -1,0 +1,98 @@
+"""The one tree of errors; every message names the thing, the cause and the mend."""
+
+from __future__ import annotations
+
+__all__ = [
+    "AttemptError",
+    "ConfigError",
+    "DataCorruptError",
+    "DataError",
+    "DataNotAvailableError",
+    "DockerNotAvailableError",
+    "GenerationError",
+    "InterruptedRunError",
+    "ModelError",
+    "ModelNotAvailableError",
+    "RunFailedError",
+    "SandboxError",
+    "StackbenchError",
+    "StoreError",
+    "StoreLockedError",
+    "UsageError",
+]
+
+
+class StackbenchError(Exception):
+    """Base of every error a user may see; printed as one line, `exit_code` becomes the process's exit code."""
+
+    exit_code = 3
+
+
+class UsageError(StackbenchError):
+    """The command line asks for something that does not exist or does not fit together. Nothing ran."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """A configuration or suite file is malformed. Nothing ran."""
+
+
+class DataError(StackbenchError):
+    """A dataset cannot be used."""
+
+    exit_code = 2
+
+
+class DataNotAvailableError(DataError):
+    """No source of a dataset could be reached; a suite goes on without the benchmark."""
+
+
+class DataCorruptError(DataError):
+    """A dataset file does not have the content the manifest promises."""
+
+
+class ModelError(StackbenchError):
+    """A model cannot be used."""
+
+
+class ModelNotAvailableError(ModelError):
+    """The model's weights or endpoint cannot be had."""
+
+    exit_code = 2
+
+
+class AttemptError(StackbenchError):
+    """One attempt could not be made or scored, through no merit or fault of the model's answer."""
+
+
+class GenerationError(AttemptError, ModelError):
+    """The model gave no generation for one request (endpoint down after retries, prompt over the window, ...)."""
+
+
+class SandboxError(AttemptError):
+    """The sandbox broke (not the code that ran in it)."""
+
+
+class DockerNotAvailableError(SandboxError):
+    """No Docker engine answers; the message holds the command that mends it."""
+
+    exit_code = 2
+
+
+class StoreError(StackbenchError):
+    """The database cannot be read or written."""
+
+
+class StoreLockedError(StoreError):
+    """Another process holds the database and does not answer queries."""
+
+
+class RunFailedError(StackbenchError):
+    """The run ended, but too many of its attempts were errors."""
+
+
+class InterruptedRunError(StackbenchError):
+    """The operator stopped the run; it can be resumed."""
+
+    exit_code = 130

@@ -1,0 +1,311 @@
+"""The decoding loop of the in-process model: continuous batches, exact sampling per request. Imports torch.
+
+Rows of different requests share one key/value cache, right-aligned and masked on the left. Rows that end leave, waiting
+requests join, so that a long answer does not hold a batch that has finished otherwise.
+"""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from transformers import AttentionInterface, AttentionMaskInterface, DynamicCache
+from transformers.masking_utils import sdpa_mask
+
+from stackbench.errors import GenerationError
+from stackbench.models.kv_cache import empty_cache, lay_out, pull_right, seed_with_prefix
+from stackbench.types import FinishReason, Generation, Request
+
+__all__ = ["ATTENTION", "BatchDecoder", "Row"]
+
+ATTENTION = "stackbench_grouped"
+PREFILL_TOKENS = {"cpu": 1024, "cuda": 16384}  # read together: enough to fill the device, few enough to stop soon
+SHORTEST_PREFIX = 24
+
+
+def _grouped_attention(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    **_: Any,
+) -> tuple[torch.Tensor, None]:
+    """Scaled dot-product attention, (B, H, Q, D) by (B, G, L, D), without repeating keys for grouped heads.
+
+    When one token is decoded, the H/G query heads that share a key head stand in as its query positions.
+    """
+    batch, heads, length, width = query.shape
+    groups = key.shape[1]
+    if length == 1 and heads != groups:
+        folded = query.reshape(batch, groups, heads // groups, width)
+        out = torch.nn.functional.scaled_dot_product_attention(
+            folded, key, value, attn_mask=attention_mask, scale=scaling
+        )
+        return out.reshape(batch, 1, heads, width), None
+    out = torch.nn.functional.scaled_dot_product_attention(
+        query,
+        key,
+        value,
+        attn_mask=attention_mask,
+        scale=scaling,
+        is_causal=attention_mask is None and length > 1,
+        enable_gqa=heads != groups,
+    )
+    return out.transpose(1, 2).contiguous(), None
+
+
+def register_attention() -> None:
+    """Makes `ATTENTION` known to Transformers."""
+    AttentionInterface.register(ATTENTION, _grouped_attention)
+    AttentionMaskInterface.register(ATTENTION, sdpa_mask)
+
+
+@dataclass(slots=True)
+class Row:
+    """One request in the batch."""
+
+    request: Request
+    prompt_ids: list[int]
+    max_tokens: int
+    choice_ids: list[int]
+    done: Callable[[Generation | GenerationError], None]
+    arrived: float = field(default_factory=time.perf_counter)
+    first_token_at: float | None = None
+    ids: list[int] = field(default_factory=list[int])
+    length: int = 0
+    """Positions in the cache."""
+    finish: FinishReason | None = None
+    generator: torch.Generator | None = None
+
+
+class BatchDecoder:
+    """Holds the running batch; `add` rows, then `step` until it is empty. Not thread-safe: one thread owns it."""
+
+    def __init__(
+        self, model: Any, tokenizer: Any, eos_ids: set[int], max_batch: int, stopping: Callable[[], bool]
+    ) -> None:
+        self._stopping = stopping
+        self._prefill_tokens = PREFILL_TOKENS.get(model.device.type, 4096)
+        self._model = model
+        self._tokenizer = tokenizer
+        self._eos = eos_ids
+        self.max_batch = max_batch
+        self._rows: list[Row] = []
+        self._layers = int(model.config.get_text_config().num_hidden_layers)
+        self._cache = empty_cache(self._layers)
+        self._prefix = empty_cache(self._layers)
+        self._prefix_ids: list[int] = []
+        # Transformers renamed it; a model file of one's own may still have the old name.
+        named = inspect.signature(model.forward).parameters
+        self._cache_argument = "cache" if "cache" in named else "past_key_values"
+        self._next: torch.Tensor = torch.empty(0, dtype=torch.long, device=model.device)
+
+    @property
+    def live(self) -> int:
+        """Rows that have not ended."""
+        return sum(row.finish is None for row in self._rows)
+
+    @torch.inference_mode()
+    def add(self, rows: list[Row]) -> None:
+        """Takes rows in: reads their prompts (in batches of like length) and draws their first tokens."""
+        if not rows:
+            return
+        prefix = self._shared_prefix(rows)
+        rows = sorted(rows, key=lambda row: len(row.prompt_ids))
+        start = 0
+        while start < len(rows) and not self._stopping():
+            end = start + 1
+            while end < len(rows) and (end + 1 - start) * (len(rows[end].prompt_ids) - prefix) <= self._prefill_tokens:
+                end += 1
+            self._prefill(rows[start:end], prefix)
+            start = end
+
+    @torch.inference_mode()
+    def step(self) -> None:
+        """Draws one more token for every row."""
+        if self.live == 0:
+            self._drop_ended()
+            return
+        if len(self._rows) - self.live > len(self._rows) // 8:
+            self._drop_ended()
+        total = self._cache.get_seq_length() + 1
+        lengths = torch.tensor([row.length for row in self._rows])
+        mask = (torch.arange(total)[None, :] >= (total - 1 - lengths)[:, None]).long()
+        logits = self._forward(self._next[:, None], mask, total - 1, self._cache)
+        for row in self._rows:
+            row.length += 1
+        self._next = self._draw(self._rows, logits)
+
+    def abandon(self) -> list[Row]:
+        """Lets go of every row; returns those that had not ended."""
+        live = [row for row in self._rows if row.finish is None]
+        self._rows, self._cache, self._next = [], empty_cache(self._layers), self._next[:0]
+        return live
+
+    def _shared_prefix(self, rows: list[Row]) -> int:
+        """How many first tokens all these rows share and the prefix cache holds (few-shot examples, say)."""
+        first = rows[0].prompt_ids
+        shared = min(_common_prefix(first, row.prompt_ids) for row in rows)
+        shared = min(shared, min(len(row.prompt_ids) for row in rows) - 1)
+        if shared < SHORTEST_PREFIX:
+            return 0
+        kept = min(shared, _common_prefix(first, self._prefix_ids))
+        if len(rows) == 1 or kept >= shared - SHORTEST_PREFIX:
+            return kept if kept >= SHORTEST_PREFIX else 0
+        cache = empty_cache(self._layers)
+        if kept >= SHORTEST_PREFIX:
+            seed_with_prefix(cache, self._prefix, kept, 1)
+        else:
+            kept = 0
+        self._forward(torch.tensor([first[kept:shared]]), torch.ones((1, shared), dtype=torch.long), kept, cache)
+        self._prefix, self._prefix_ids = cache, first[:shared]
+        return shared
+
+    def _prefill(self, rows: list[Row], prefix: int) -> None:
+        suffixes = [row.prompt_ids[prefix:] for row in rows]
+        width = max(map(len, suffixes))
+        ids = torch.zeros((len(rows), width), dtype=torch.long)
+        mask = torch.zeros((len(rows), prefix + width), dtype=torch.long)
+        mask[:, :prefix] = 1
+        for index, suffix in enumerate(suffixes):
+            ids[index, width - len(suffix) :] = torch.tensor(suffix)
+            mask[index, prefix + width - len(suffix) :] = 1
+        cache = empty_cache(self._layers)
+        if prefix:
+            seed_with_prefix(cache, self._prefix, prefix, len(rows))
+        logits = self._forward(ids, mask, prefix, cache)
+        if prefix:
+            pull_right(cache, prefix, [len(suffix) for suffix in suffixes])
+        for row in rows:
+            row.length = len(row.prompt_ids)
+            sampling = row.request.sampling
+            if sampling.temperature > 0:
+                row.generator = torch.Generator(device=self._model.device)
+                row.generator.manual_seed(sampling.seed if sampling.seed is not None else 0)
+        self._score_choices(rows, logits)
+        drawn = self._draw(rows, logits)
+        self._merge(rows, cache, drawn)
+
+    def _forward(self, ids: torch.Tensor, mask: torch.Tensor, past: int, cache: DynamicCache) -> torch.Tensor:
+        """The last position's logits, (B, V); `mask` covers the `past` positions in the cache and the new ones."""
+        device = self._model.device
+        positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, past:]
+        return self._model(
+            input_ids=ids.to(device),
+            attention_mask=mask.to(device),
+            position_ids=positions.to(device),
+            use_cache=True,
+            logits_to_keep=1,
+            **{self._cache_argument: cache},
+        ).logits[:, -1]
+
+    def _score_choices(self, rows: list[Row], logits: torch.Tensor) -> None:
+        for index, row in enumerate(rows):
+            if not row.choice_ids:
+                continue
+            logprobs = torch.log_softmax(logits[index].float(), dim=-1)[row.choice_ids].tolist()
+            best = max(range(len(logprobs)), key=logprobs.__getitem__)
+            row.finish = FinishReason.STOP
+            row.done(self._generation(row, row.request.choices[best], tuple(logprobs)))
+
+    def _draw(self, rows: list[Row], logits: torch.Tensor) -> torch.Tensor:
+        drawn = logits.argmax(dim=-1)
+        for index, row in enumerate(rows):
+            if row.finish is None and row.request.sampling.temperature > 0:
+                drawn[index] = _sample(logits[index], row)
+        now = time.perf_counter()
+        for row, token in zip(rows, drawn.tolist(), strict=True):
+            if row.finish is None:
+                row.first_token_at = row.first_token_at or now
+                row.ids.append(token)
+                self._check_end(row, token)
+        return drawn
+
+    def _check_end(self, row: Row, token: int) -> None:
+        text: str | None = None
+        if token in self._eos:
+            row.finish = FinishReason.STOP
+        else:
+            text = self._cut_at_stop(row)
+            if text is not None:
+                row.finish = FinishReason.STOP
+            elif len(row.ids) >= row.max_tokens:
+                row.finish = FinishReason.LENGTH
+        if row.finish is not None:
+            row.done(self._generation(row, self._decode(row.ids) if text is None else text, None))
+
+    def _cut_at_stop(self, row: Row) -> str | None:
+        """The text before the first stop string, once one has been written; looks at the tail only until then."""
+        stops = row.request.sampling.stop
+        if not stops:
+            return None
+        tail = self._decode(row.ids[-(max(map(len, stops)) + 8) :])
+        if not any(stop in tail for stop in stops):
+            return None
+        text = self._decode(row.ids)
+        places = [place for place in (text.find(stop) for stop in stops) if place >= 0]
+        return text[: min(places)] if places else None
+
+    def _decode(self, ids: list[int]) -> str:
+        return self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+
+    def _generation(self, row: Row, text: str, logprobs: tuple[float, ...] | None) -> Generation:
+        now = time.perf_counter()
+        return Generation(
+            text=text,
+            finish_reason=row.finish or FinishReason.STOP,
+            prompt_tokens=len(row.prompt_ids),
+            completion_tokens=len(row.ids),
+            latency_s=now - row.arrived,
+            ttft_s=None if row.first_token_at is None else row.first_token_at - row.arrived,
+            choice_logprobs=logprobs,
+        )
+
+    # -- the cache
+
+    def _merge(self, rows: list[Row], cache: DynamicCache, drawn: torch.Tensor) -> None:
+        fresh = [index for index, row in enumerate(rows) if row.finish is None]
+        kept = [index for index, row in enumerate(self._rows) if row.finish is None]
+        merged = [self._rows[index] for index in kept] + [rows[index] for index in fresh]
+        self._lay_out(merged, [(self._cache, kept), (cache, fresh)])
+        self._next = torch.cat([self._next[kept], drawn[fresh]])
+        self._rows = merged
+
+    def _drop_ended(self) -> None:
+        kept = [index for index, row in enumerate(self._rows) if row.finish is None]
+        merged = [self._rows[index] for index in kept]
+        self._lay_out(merged, [(self._cache, kept)])
+        self._next = self._next[kept]
+        self._rows = merged
+
+    def _lay_out(self, rows: list[Row], parts: list[tuple[DynamicCache, list[int]]]) -> None:
+        width = max((row.length for row in rows), default=0)
+        self._cache = lay_out(self._layers, width, parts) if rows else empty_cache(self._layers)
+
+
+def _common_prefix(first: Sequence[int], second: Sequence[int]) -> int:
+    for index, (a, b) in enumerate(zip(first, second, strict=False)):
+        if a != b:
+            return index
+    return min(len(first), len(second))
+
+
+def _sample(logits: torch.Tensor, row: Row) -> torch.Tensor:
+    """Draws from softmax(logits / temperature) cut to the smallest set of tokens whose mass reaches top_p.
+
+    Source: Holtzman et al. 2020 (arXiv:1904.09751), nucleus sampling. The row's own generator makes the draw
+    independent of the rows beside it.
+    """
+    sampling = row.request.sampling
+    probs = torch.softmax(logits.float() / sampling.temperature, dim=-1)
+    if sampling.top_p >= 1.0:
+        return torch.multinomial(probs, 1, generator=row.generator)[0]
+    ordered, order = probs.sort(descending=True)
+    ordered[ordered.cumsum(-1) - ordered >= sampling.top_p] = 0.0
+    return order[torch.multinomial(ordered, 1, generator=row.generator)[0]]

@@ -1,0 +1,248 @@
+"""A model in this process through Transformers: the accurate sampler, on the GPU where there is one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import queue
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stackbench.errors import GenerationError, ModelNotAvailableError
+from stackbench.models.base import ModelOptions
+from stackbench.models.pull import locate
+from stackbench.types import Generation, Request
+
+if TYPE_CHECKING:
+    from stackbench.models.decoding import BatchDecoder, Row
+
+__all__ = ["HFModel"]
+
+LONGEST_STEP_S = 10.0
+
+Waiting = tuple[Request, "asyncio.Future[Generation]"]
+
+
+class HFModel:
+    """Requests from all callers wait in one queue; a thread of its own decodes them in continuous batches."""
+
+    plain_prompts = True
+    scores_choices = True
+
+    def __init__(self, name: str, target: str, options: ModelOptions) -> None:
+        self.name = name
+        self.chat = True
+        self.concurrency = 64
+        self._target = target
+        self._options = options
+        self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._model: Any = None
+        self._tokenizer: Any = None
+        self._window = 0
+        self._closing = False
+        self._about: dict[str, Any] = {"kind": "hf"}
+
+    async def start(self, say: Callable[[str], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        ready: asyncio.Future[None] = self._loop.create_future()
+        self._thread = threading.Thread(target=self._work, args=(say, ready), name="hf-decoder", daemon=True)
+        self._thread.start()
+        await ready
+
+    async def generate(self, requests: Sequence[Request]) -> list[Generation]:
+        assert self._loop is not None, "start() was not called"
+        futures: list[asyncio.Future[Generation]] = []
+        for request in requests:
+            future: asyncio.Future[Generation] = self._loop.create_future()
+            futures.append(future)
+            self._queue.put((request, future))
+        return list(await asyncio.gather(*futures))
+
+    def describe(self) -> Mapping[str, Any]:
+        return self._about
+
+    async def close(self) -> None:
+        self._closing = True
+        self._queue.put(None)
+        if self._thread is not None and self._model is not None:
+            await asyncio.to_thread(self._thread.join, LONGEST_STEP_S)
+
+    # -- the decoding thread
+
+    def _work(self, say: Callable[[str], None], ready: asyncio.Future[None]) -> None:
+        """Fetches, loads, then decodes to the end. A download or load that nobody waits for any more ends with us."""
+        loop = self._loop
+        assert loop is not None
+
+        def tell(line: str) -> None:
+            if not self._closing:
+                loop.call_soon_threadsafe(say, line)
+
+        def settle(error: Exception | None) -> None:
+            if ready.done():
+                return
+            if error is None:
+                ready.set_result(None)
+            else:
+                ready.set_exception(error)
+
+        try:
+            decoder = self._load(locate(self._target, self._options.home / "models", tell), tell)
+        except Exception as error:
+            if not self._closing:
+                loop.call_soon_threadsafe(settle, error)
+            return
+        if self._closing:
+            return
+        loop.call_soon_threadsafe(settle, None)
+        self._decode(decoder)
+
+    def _load(self, folder: Path, say: Callable[[str], None]) -> BatchDecoder:
+        if self._options.gpus is not None:
+            os.environ["CUDA_VISIBLE_DEVICES"] = self._options.gpus
+        try:
+            import torch
+            import transformers
+
+            from stackbench.models.decoding import ATTENTION, BatchDecoder, register_attention
+        except ImportError as error:
+            raise ModelNotAvailableError(
+                f"hf: models need the local extra ({error.name} is missing); run: pip install 'stackbench[local]'"
+            ) from error
+        transformers.utils.logging.disable_progress_bar()
+        register_attention()
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        dtype = torch.bfloat16 if device == "cuda" or _cpu_has_bfloat16() else torch.float32
+        say(f"loading {folder.name} on {device} in {str(dtype).removeprefix('torch.')}")
+        try:
+            self._tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+            self._model = transformers.AutoModelForCausalLM.from_pretrained(
+                folder, dtype=dtype, attn_implementation=ATTENTION, device_map=device
+            ).eval()
+        except (OSError, ValueError, RuntimeError, KeyError) as error:
+            raise ModelNotAvailableError(f"{folder} cannot be loaded: {' '.join(str(error).split())[:300]}") from error
+        self.chat = self._tokenizer.chat_template is not None
+        self._window = int(self._model.config.get_text_config().max_position_embeddings)
+        max_batch = self._options.max_batch or (64 if device == "cpu" else 256)
+        self.concurrency = 2 * max_batch
+        self._about |= {
+            "target": self._target,
+            "files": _file_hashes(folder),
+            "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
+            "dtype": str(dtype).removeprefix("torch."),
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+            "context_window": self._window,
+            "max_batch": max_batch,
+        }
+        return BatchDecoder(self._model, self._tokenizer, self._eos_ids(), max_batch, lambda: self._closing)
+
+    def _eos_ids(self) -> set[int]:
+        listed = self._model.generation_config.eos_token_id
+        ids = set(listed if isinstance(listed, list) else [listed]) | {self._tokenizer.eos_token_id}
+        for token in ("<|im_end|>", "<|endoftext|>", "<|eot_id|>"):
+            token_id = self._tokenizer.convert_tokens_to_ids(token)
+            if isinstance(token_id, int) and token_id != self._tokenizer.unk_token_id:
+                ids.add(token_id)
+        return {int(token_id) for token_id in ids if token_id is not None}
+
+    def _decode(self, decoder: BatchDecoder) -> None:
+        """Joins waiting requests into the batch when an eighth of it is free, else draws the next tokens."""
+        while not self._closing:
+            room = decoder.max_batch - decoder.live
+            if decoder.live == 0 or (room >= decoder.max_batch // 8 and not self._queue.empty()):
+                joining = self._take(room, block=decoder.live == 0)
+            else:
+                joining = []
+            try:
+                decoder.add(joining)
+                decoder.step()
+            except (RuntimeError, MemoryError) as error:
+                self._fail([*joining, *decoder.abandon()], error)
+
+    def _take(self, room: int, *, block: bool) -> list[Row]:
+        rows: list[Row] = []
+        while len(rows) < room:
+            try:
+                waiting = self._queue.get(block=block and not rows)
+            except queue.Empty:
+                break
+            if waiting is None:
+                break
+            try:
+                rows.append(self._row(*waiting))
+            except GenerationError as error:
+                self._resolve(waiting[1], error)
+        return rows
+
+    def _row(self, request: Request, future: asyncio.Future[Generation]) -> Row:
+        from stackbench.models.decoding import Row
+
+        if request.prompt is None:
+            chat = [{"role": message.role, "content": message.content} for message in request.messages]
+            text = self._tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+            ids = self._tokenizer.encode(text, add_special_tokens=False)
+        else:
+            ids = self._tokenizer.encode(request.prompt)
+        if len(ids) >= self._window:
+            raise GenerationError(f"the prompt has {len(ids)} tokens, the model's window holds {self._window}")
+        if not ids:
+            raise GenerationError("the prompt is empty")
+        return Row(
+            request=request,
+            prompt_ids=ids,
+            max_tokens=min(request.sampling.max_tokens, self._window - len(ids)),
+            choice_ids=[self._choice_id(choice) for choice in request.choices],
+            done=lambda outcome: self._resolve(future, outcome),
+        )
+
+    def _choice_id(self, choice: str) -> int:
+        ids = self._tokenizer.encode(choice, add_special_tokens=False)
+        if len(ids) != 1:
+            raise GenerationError(f'the choice "{choice}" is {len(ids)} tokens for this model, not one')
+        return ids[0]
+
+    def _fail(self, rows: list[Row], error: Exception) -> None:
+        import torch
+
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        problem = GenerationError(f"decoding failed: {' '.join(str(error).split())[:300]}")
+        for row in rows:
+            row.done(problem)
+
+    def _resolve(self, future: asyncio.Future[Generation], outcome: Generation | GenerationError) -> None:
+        assert self._loop is not None
+
+        def settle() -> None:
+            if future.done():
+                return
+            if isinstance(outcome, Generation):
+                future.set_result(outcome)
+            else:
+                future.set_exception(outcome)
+
+        self._loop.call_soon_threadsafe(settle)
+
+
+def _cpu_has_bfloat16() -> bool:
+    """Whether the processor multiplies bfloat16 itself; where it does not, float32 is four times as fast."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    flags = next((line for line in text.splitlines() if line.startswith(("flags", "Features"))), "").split()
+    return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(flags)
+
+
+def _file_hashes(folder: Path) -> dict[str, str]:
+    """sha256 by file, as written beside the weights when they were made; nothing is hashed anew at every start."""
+    listed = folder / "stackbench.sha256"
+    if not listed.is_file():
+        return {}
+    pairs = (line.split(maxsplit=1) for line in listed.read_text(encoding="utf-8").splitlines() if line.strip())
+    return {name.strip(): digest for digest, name in pairs}

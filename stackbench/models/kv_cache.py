@@ -1,0 +1,117 @@
+"""The key/value cache of the decoding loop: room to grow, rows that come and go, one shared prefix. Imports torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
+
+__all__ = ["GrowingLayer", "empty_cache", "lay_out", "layers_of", "pull_right", "seed_with_prefix"]
+
+GROWTH = 128
+
+
+class GrowingLayer(DynamicLayer):
+    """A cache layer with room to grow, so that a step writes one position instead of copying all of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.room_k: torch.Tensor | None = None
+        self.room_v: torch.Tensor | None = None
+        self.length = 0
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        self.is_initialized = True
+        added = key_states.shape[-2]
+        end = self.length + added
+        if self.room_k is None or self.room_v is None or end > self.room_k.shape[-2]:
+            self.reserve(key_states, value_states, end + GROWTH)
+        assert self.room_k is not None and self.room_v is not None
+        self.room_k[:, :, self.length : end] = key_states
+        self.room_v[:, :, self.length : end] = value_states
+        self.length = end
+        self.keys, self.values = self.room_k[:, :, :end], self.room_v[:, :, :end]
+        return self.keys, self.values
+
+    def reserve(self, like_k: torch.Tensor, like_v: torch.Tensor, room: int) -> None:
+        """Makes room for `room` positions of rows shaped like these, (B, G, _, D), and keeps what is there."""
+        batch, heads, _, width = like_k.shape
+        fresh_k = like_k.new_zeros((batch, heads, room, width))
+        fresh_v = like_v.new_zeros((batch, heads, room, like_v.shape[-1]))
+        if self.length and self.room_k is not None and self.room_v is not None:
+            fresh_k[:, :, : self.length] = self.room_k[:, :, : self.length]
+            fresh_v[:, :, : self.length] = self.room_v[:, :, : self.length]
+        self.room_k, self.room_v = fresh_k, fresh_v
+
+    def get_seq_length(self) -> int:
+        return self.length
+
+
+def empty_cache(layers: int) -> DynamicCache:
+    """A cache without rows."""
+    cache = DynamicCache()
+    cache.layers[:] = [GrowingLayer() for _ in range(layers)]
+    return cache
+
+
+def layers_of(cache: DynamicCache) -> list[GrowingLayer]:
+    """The layers of a cache made here."""
+    return [layer for layer in cache.layers if isinstance(layer, GrowingLayer)]
+
+
+def seed_with_prefix(cache: DynamicCache, prefix: DynamicCache, length: int, rows: int) -> None:
+    """Begins an empty cache with the first `length` positions of a one-row cache, for every row."""
+    for layer, shared in zip(layers_of(cache), layers_of(prefix), strict=True):
+        assert shared.room_k is not None and shared.room_v is not None
+        like_k, like_v = shared.room_k.expand(rows, -1, -1, -1), shared.room_v.expand(rows, -1, -1, -1)
+        layer.reserve(like_k, like_v, length + GROWTH)
+        assert layer.room_k is not None and layer.room_v is not None
+        layer.room_k[:, :, :length] = like_k[:, :, :length]
+        layer.room_v[:, :, :length] = like_v[:, :, :length]
+        layer.length = length
+
+
+def pull_right(cache: DynamicCache, prefix: int, suffixes: Sequence[int]) -> None:
+    """Closes the gap that left-padded suffixes leave behind a shared prefix: rows end up contiguous, right-aligned."""
+    width = cache.get_seq_length()
+    room = width - prefix
+    source = torch.zeros((len(suffixes), width), dtype=torch.long)
+    for row, suffix in enumerate(suffixes):
+        start = width - prefix - suffix
+        source[row, start : start + prefix] = torch.arange(prefix)
+        source[row, start + prefix :] = torch.arange(prefix + room - suffix, width)
+    for layer in layers_of(cache):
+        assert layer.room_k is not None and layer.room_v is not None
+        index = source.to(layer.room_k.device)[:, None, :, None]
+        layer.room_k = layer.room_k.take_along_dim(index, dim=2)
+        layer.room_v = layer.room_v.take_along_dim(index, dim=2)
+
+
+def lay_out(layers: int, width: int, parts: Sequence[tuple[DynamicCache, list[int]]]) -> DynamicCache:
+    """Copies the wanted rows of right-aligned caches into a fresh one of `width` positions; empties the sources."""
+    made = empty_cache(layers)
+    parts = [(cache, indices) for cache, indices in parts if indices]
+    rows = sum(len(indices) for _, indices in parts)
+    for number, layer in enumerate(layers_of(made)):
+        sources = [(layers_of(cache)[number], indices) for cache, indices in parts]
+        model_k, model_v = sources[0][0].room_k, sources[0][0].room_v
+        assert model_k is not None and model_v is not None
+        layer.reserve(model_k[:1].expand(rows, -1, -1, -1), model_v[:1].expand(rows, -1, -1, -1), width + GROWTH)
+        at = 0
+        for old, indices in sources:
+            assert layer.room_k is not None and layer.room_v is not None
+            assert old.room_k is not None and old.room_v is not None
+            take = min(width, old.length)
+            here, there = slice(width - take, width), slice(old.length - take, old.length)
+            layer.room_k[at : at + len(indices), :, here] = old.room_k[indices, :, there]
+            layer.room_v[at : at + len(indices), :, here] = old.room_v[indices, :, there]
+            at += len(indices)
+            old.room_k = old.room_v = None
+        layer.length = width
+        layer.is_initialized = True
+    return made

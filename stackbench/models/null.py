@@ -1,0 +1,32 @@
+"""The model that does nothing: what a benchmark gives it, it gives for nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from stackbench.types import Generation, Request
+
+__all__ = ["NullModel"]
+
+
+class NullModel:
+    """Answers each request with empty text."""
+
+    name = "null"
+    chat = True
+    plain_prompts = True
+    scores_choices = False
+    concurrency = 64
+
+    async def start(self, say: Callable[[str], None]) -> None:
+        """Nothing to make ready."""
+
+    async def generate(self, requests: Sequence[Request]) -> list[Generation]:
+        return [Generation("") for _ in requests]
+
+    def describe(self) -> Mapping[str, Any]:
+        return {"kind": "null"}
+
+    async def close(self) -> None:
+        """Nothing to free."""

@@ -1,0 +1,32 @@
+"""The model that plays the reference solution: a check of the harness, never a competitor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from stackbench.types import Generation, Request
+
+__all__ = ["OracleModel"]
+
+
+class OracleModel:
+    """Answers each request with its `reference`."""
+
+    name = "oracle"
+    chat = True
+    plain_prompts = True
+    scores_choices = False
+    concurrency = 64
+
+    async def start(self, say: Callable[[str], None]) -> None:
+        """Nothing to make ready."""
+
+    async def generate(self, requests: Sequence[Request]) -> list[Generation]:
+        return [Generation(request.reference) for request in requests]
+
+    def describe(self) -> Mapping[str, Any]:
+        return {"kind": "oracle"}
+
+    async def close(self) -> None:
+        """Nothing to free."""

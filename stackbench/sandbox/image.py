@@ -1,0 +1,119 @@
+"""The sandbox image: found, pulled, or made from a debootstrap tree, under a tag that names its content."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from stackbench.errors import SandboxError
+from stackbench.sandbox.docker import connect
+
+if TYPE_CHECKING:
+    import docker
+
+__all__ = ["build_image", "ensure_image", "find_image", "image_tag"]
+
+REPOSITORY = "stackbench-sandbox"
+# The registry's image first; where no registry is reached, the same distribution from its package archive.
+BASE = "python:3.11-slim-bookworm"
+SUITE = "bookworm"
+PACKAGES = "python3,git,ca-certificates,curl,procps"
+RECIPE = f"v1 {BASE} {SUITE} {PACKAGES}"
+LABELS = {"stackbench": "image"}
+
+Say = Callable[[str], None]
+
+
+def image_tag(base: str | None = None) -> str:
+    """The tag of the image made from a base (or from the default recipe): the recipe's hash is in it."""
+    return f"{REPOSITORY}:{hashlib.sha256((base or RECIPE).encode()).hexdigest()[:12]}"
+
+
+def ensure_image(say: Say) -> str:
+    """The sandbox image's tag, building the image where it is not there.
+
+    Raises:
+        DockerNotAvailableError: no Docker engine answers.
+        SandboxError: it can be neither pulled nor built.
+    """
+    return find_image() or build_image(say)
+
+
+def find_image() -> str | None:
+    """The sandbox image's tag when the image is there, else None. Raises DockerNotAvailableError."""
+    tag = image_tag()
+    with closing(connect()) as client:
+        return tag if _exists(client, tag) else None
+
+
+def build_image(say: Say, base: str | None = None, *, again: bool = False) -> str:
+    """Makes the image and returns its tag: from `base` where one is named, else pulled, else by debootstrap.
+
+    Raises: as `ensure_image`.
+    """
+    from docker.errors import DockerException
+
+    with closing(connect()) as client:
+        tag = image_tag(base)
+        if _exists(client, tag) and not again:
+            return tag
+        wanted = base or BASE
+        if not _exists(client, wanted):
+            say(f"pulling {wanted}")
+            try:
+                client.images.pull(wanted)
+            except DockerException as error:
+                if base is not None:
+                    raise SandboxError(f"the image {base} cannot be pulled: {_short(error)}") from error
+                say(f"no registry gives {wanted} ({_short(error)})")
+                say("making the image with debootstrap instead (about a minute)")
+                _debootstrap(tag)
+                return tag
+        client.images.get(wanted).tag(tag)
+        return tag
+
+
+def _debootstrap(tag: str) -> None:
+    if shutil.which("debootstrap") is None:
+        raise SandboxError("debootstrap is not installed; run as root: apt-get install -y debootstrap")
+    if os.geteuid() != 0:
+        raise SandboxError("debootstrap needs root; run: sudo .venv/bin/stackbench sandbox build")
+    with tempfile.TemporaryDirectory(prefix="stackbench-image-") as folder:
+        tree = f"{folder}/tree"
+        _run(["debootstrap", "--variant=minbase", f"--include={PACKAGES}", SUITE, tree])
+        shutil.rmtree(f"{tree}/var/cache/apt/archives", ignore_errors=True)
+        changes = [f"--change=LABEL {name}={value}" for name, value in LABELS.items()]
+        archive = subprocess.Popen(["tar", "-C", tree, "-c", "."], stdout=subprocess.PIPE)
+        try:
+            _run(["docker", "import", *changes, "-", tag], stdin=archive.stdout)
+        finally:
+            if archive.stdout is not None:
+                archive.stdout.close()
+            archive.wait()
+
+
+def _run(command: list[str], stdin: object = None) -> None:
+    done = subprocess.run(command, stdin=stdin, capture_output=True, text=True, check=False)  # type: ignore[call-overload]
+    if done.returncode:
+        lines = (done.stderr or done.stdout).strip().splitlines() or ["no output"]
+        raise SandboxError(f"{command[0]} failed: {lines[-1]}")
+
+
+def _exists(client: docker.DockerClient, name: str) -> bool:
+    from docker.errors import ImageNotFound
+
+    try:
+        client.images.get(name)
+    except ImageNotFound:
+        return False
+    return True
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:160]

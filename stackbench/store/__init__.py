@@ -1,0 +1,24 @@
+"""The DuckDB database: one writer, typed reads, read-only queries. SQL lives here and in report, nowhere else."""
+
+from stackbench.store.database import SCHEMA_VERSION, open_database
+from stackbench.store.query import FORMATS, LocalQueries, Queries, run_user_query
+from stackbench.store.reader import AttemptDetail, BenchmarkResult, Reader, RunInfo
+from stackbench.store.remote import RemoteQueries, open_queries
+from stackbench.store.writer import RunRow, Writer
+
+__all__ = [
+    "FORMATS",
+    "SCHEMA_VERSION",
+    "AttemptDetail",
+    "BenchmarkResult",
+    "LocalQueries",
+    "Queries",
+    "Reader",
+    "RemoteQueries",
+    "RunInfo",
+    "RunRow",
+    "Writer",
+    "open_database",
+    "open_queries",
+    "run_user_query",
+]

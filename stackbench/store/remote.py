@@ -1,0 +1,78 @@
+"""Queries to the engine that holds the database, over its Unix socket; and the choice between it and the file."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from stackbench.errors import StackbenchError, StoreError, StoreLockedError, UsageError
+from stackbench.store.database import open_database
+from stackbench.store.query import LocalQueries, Queries
+
+__all__ = ["RemoteQueries", "open_queries"]
+
+TIMEOUT_S = 300.0
+
+
+def open_queries(database: Path, engine_socket: Path) -> Queries:
+    """The running engine where one answers, else the file itself, read-only.
+
+    Raises:
+        StoreError: neither can be had; the message says why.
+    """
+    refused = ""
+    if engine_socket.exists():
+        try:
+            return RemoteQueries(engine_socket)
+        except PermissionError as error:
+            refused = f"no permission to talk to the running engine at {engine_socket}; run as the user who started it"
+            if not database.exists():
+                raise StoreError(refused) from error
+        except OSError:
+            pass  # left behind by an engine that was killed
+    try:
+        return LocalQueries(open_database(database, read_only=True))
+    except StoreLockedError as error:
+        raise StoreLockedError(
+            refused or f"{database} is held by a process that answers no queries; try again when it has ended"
+        ) from error
+
+
+class RemoteQueries:
+    """Speaks the engine's protocol: one JSON line out; back a JSON line with the size, then that many bytes."""
+
+    def __init__(self, path: Path) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.settimeout(TIMEOUT_S)
+        try:
+            self._socket.connect(str(path))
+        except OSError:
+            self._socket.close()
+            raise
+        self._file = self._socket.makefile("rwb")
+
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        return [tuple(row) for row in json.loads(self._ask({"op": "rows", "sql": sql, "parameters": list(parameters)}))]
+
+    def user_query(self, sql: str, format: str) -> bytes:
+        return self._ask({"op": "query", "sql": sql, "format": format})
+
+    def close(self) -> None:
+        self._file.close()
+        self._socket.close()
+
+    def _ask(self, request: dict[str, Any]) -> bytes:
+        try:
+            self._file.write(json.dumps(request).encode() + b"\n")
+            self._file.flush()
+            head = json.loads(self._file.readline() or b'{"error": "the engine ended", "kind": "store"}')
+            body = self._file.read(head.get("bytes", 0))
+        except (OSError, ValueError) as error:
+            raise StoreError(f"the running engine did not answer the query: {error}") from error
+        if "error" in head:
+            kind: type[StackbenchError] = UsageError if head.get("kind") == "usage" else StoreError
+            raise kind(head["error"])
+        return body

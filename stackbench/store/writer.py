@@ -1,0 +1,289 @@
+"""The only writer of the database: one thread that takes rows from a queue and commits them in batches."""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from stackbench.errors import StoreError
+from stackbench.store.database import open_database
+from stackbench.types import AttemptRecord, EventRecord, Metric, RunStatus
+
+__all__ = ["ResourceRow", "RunRow", "Writer"]
+
+BATCH_WITHIN_S = 0.1
+BATCH_ROWS = 2000
+
+INSERT_RUN = "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+INSERT_ATTEMPTS = """
+INSERT INTO attempts SELECT unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::INTEGER[]),
+    unnest(?::BIGINT[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::DOUBLE[]), unnest(?::BOOLEAN[]),
+    unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::INTEGER[]), unnest(?::INTEGER[]),
+    unnest(?::TIMESTAMP[]), unnest(?::DOUBLE[]), unnest(?::VARCHAR[])::JSON
+"""
+INSERT_EVENTS = """
+INSERT INTO events SELECT unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::INTEGER[]),
+    unnest(?::BIGINT[]), unnest(?::TIMESTAMP[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[])::JSON
+"""
+INSERT_METRICS = "INSERT INTO metrics VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+INSERT_RESOURCES = "INSERT INTO resources VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+DELETE_METRICS = "DELETE FROM metrics WHERE run_id = ?"
+UPDATE_STATUS = "UPDATE runs SET status = ?, finished_at = ? WHERE run_id = ?"
+UPDATE_ENVIRONMENT = "UPDATE runs SET environment = ? WHERE run_id = ?"
+STALE_RUNS = "UPDATE runs SET status = 'interrupted' WHERE status = 'running'"
+DELETE_ERROR_EVENTS = """
+DELETE FROM events USING attempts
+WHERE events.run_id = ? AND attempts.run_id = events.run_id AND attempts.benchmark = events.benchmark
+    AND attempts.task_id = events.task_id AND attempts.attempt = events.attempt AND attempts.status = 'error'
+    AND events.payload ->> '$.seed' = attempts.seed::VARCHAR
+"""
+DELETE_ERRORS = "DELETE FROM attempts WHERE run_id = ? AND status = 'error'"
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A row of `runs` as it is when the run starts."""
+
+    run_id: str
+    suite: str
+    created_at: datetime
+    model: str
+    config: Mapping[str, Any]
+    seeds: Sequence[int]
+    git_commit: str | None
+    environment: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceRow:
+    """A row of `resources`; bytes, shares 0 to 1."""
+
+    ts: datetime
+    cpu: float
+    rss: int
+    tokens_per_s: float
+    running: int
+    waiting: int
+
+
+@dataclass(slots=True)
+class _Batch:
+    attempts: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
+    events: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
+    calls: list[tuple[Callable[[duckdb.DuckDBPyConnection], Any], Future[Any]]] = field(
+        default_factory=list[tuple[Callable[[duckdb.DuckDBPyConnection], Any], "Future[Any]"]]
+    )
+
+
+class Writer:
+    """Takes rows from any thread; an attempt and its events are committed together or not at all.
+
+    After a failure (a full disk, say) nothing more is taken: `failure` is set, and every later call raises StoreError.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._connection = open_database(path)
+        self._path = path
+        self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self.failure: StoreError | None = None
+        self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
+        self._thread.start()
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """A connection for reading on another thread; it sees what is committed."""
+        return self._connection.cursor()
+
+    def attempt(self, run_id: str, record: AttemptRecord, events: Iterable[EventRecord] = ()) -> None:
+        """Queues an attempt with its events; it is done when committed (`flush`). Raises StoreError after a failure."""
+        self._put((_attempt_row(run_id, record), [_event_row(run_id, event) for event in events]))
+
+    def event(self, run_id: str, event: EventRecord) -> None:
+        """Queues an event that belongs to no attempt."""
+        self._put((None, [_event_row(run_id, event)]))
+
+    def start_run(self, run: RunRow) -> None:
+        """Records a run and waits for the commit."""
+        row = (run.run_id, run.suite, RunStatus.RUNNING.value, run.created_at, None, run.model, json.dumps(run.config))
+        row = (*row, list(run.seeds), run.git_commit, json.dumps(run.environment))
+        self._call(lambda connection: connection.execute(INSERT_RUN, row))
+
+    def resume_run(self, run_id: str) -> None:
+        """Marks a run as running again and takes back its errors, so that they are attempted anew."""
+
+        def work(connection: duckdb.DuckDBPyConnection) -> None:
+            connection.execute(DELETE_ERROR_EVENTS, [run_id])
+            connection.execute(DELETE_ERRORS, [run_id])
+            connection.execute(UPDATE_STATUS, [RunStatus.RUNNING.value, None, run_id])
+
+        self._call(work)
+
+    def mark_stale_runs(self) -> None:
+        """Runs that say `running` while nobody held the database were killed."""
+        self._call(lambda connection: connection.execute(STALE_RUNS))
+
+    def set_environment(self, run_id: str, environment: Mapping[str, Any]) -> None:
+        self._call(lambda connection: connection.execute(UPDATE_ENVIRONMENT, [json.dumps(environment), run_id]))
+
+    def resources(self, run_id: str, row: ResourceRow) -> None:
+        """Queues a reading of the machine's load."""
+        values = (run_id, row.ts, None, None, None, None, row.cpu, row.rss, None, row.tokens_per_s, row.running)
+        self._put(lambda connection: connection.execute(INSERT_RESOURCES, (*values, row.waiting)))
+
+    def finish_run(
+        self, run_id: str, status: RunStatus, finished_at: datetime, metrics: Mapping[str, Sequence[Metric]]
+    ) -> None:
+        """Records metrics by benchmark, in place of earlier ones, and the run's end, in one transaction."""
+        rows = [
+            (run_id, name, m.category, m.name, m.value, m.stderr, m.ci_low, m.ci_high, m.n)
+            for name, found in metrics.items()
+            for m in found
+        ]
+
+        def work(connection: duckdb.DuckDBPyConnection) -> None:
+            if rows:
+                connection.execute(DELETE_METRICS, [run_id])
+                connection.executemany(INSERT_METRICS, rows)
+            connection.execute(UPDATE_STATUS, [status.value, finished_at, run_id])
+
+        self._call(work)
+
+    def flush(self) -> None:
+        """Waits until everything queued so far is committed. Raises StoreError when it could not be."""
+        self._call(lambda connection: None)
+
+    def close(self) -> None:
+        """Commits what is queued and closes the file."""
+        if self._thread.is_alive():
+            self._queue.put(None)
+            self._thread.join()
+        self._connection.close()
+
+    # -- the thread
+
+    def _put(self, item: Any) -> None:
+        if self.failure is not None:
+            raise self.failure
+        self._queue.put(item)
+
+    def _call(self, work: Callable[[duckdb.DuckDBPyConnection], Any]) -> None:
+        done: Future[Any] = Future()
+        self._put((work, done))
+        done.result()
+
+    def _work(self) -> None:
+        while True:
+            items, more = self._take_batch()
+            if self.failure is None:
+                self._commit(items)
+            else:
+                _refuse(items, self.failure)
+            if not more:
+                return
+
+    def _take_batch(self) -> tuple[list[Any], bool]:
+        """Waits for a row, then gathers until the batch is full, the time is up or somebody waits for the commit."""
+        items: list[Any] = []
+        deadline = 0.0
+        while len(items) < BATCH_ROWS:
+            try:
+                item = self._queue.get(timeout=max(0.0, deadline - time.monotonic())) if items else self._queue.get()
+            except queue.Empty:
+                break
+            if item is None:
+                return items, False
+            if not items:
+                deadline = time.monotonic() + BATCH_WITHIN_S
+            items.append(item)
+            if _waiter(item) is not None:
+                break
+        return items, True
+
+    def _commit(self, items: list[Any]) -> None:
+        batch = _sort(items)
+        connection = self._connection
+        try:
+            connection.begin()
+            if batch.attempts:
+                connection.execute(INSERT_ATTEMPTS, [list(column) for column in zip(*batch.attempts, strict=True)])
+            if batch.events:
+                connection.execute(INSERT_EVENTS, [list(column) for column in zip(*batch.events, strict=True)])
+            for work, _ in batch.calls:
+                work(connection)
+            connection.commit()
+        except (duckdb.Error, OSError, UnicodeError) as error:
+            self.failure = StoreError(f"{self._path} cannot be written: {str(error).splitlines()[0]}")
+            _refuse(items, self.failure)
+        else:
+            for _, done in batch.calls:
+                done.set_result(None)
+
+
+def _sort(items: list[Any]) -> _Batch:
+    batch = _Batch()
+    for item in items:
+        if callable(item):
+            batch.calls.append((item, Future()))
+        elif _waiter(item) is not None:
+            batch.calls.append(item)
+        else:
+            attempt, events = item
+            if attempt is not None:
+                batch.attempts.append(attempt)
+            batch.events.extend(events)
+    return batch
+
+
+def _waiter(item: Any) -> Future[Any] | None:
+    return item[1] if isinstance(item, tuple) and isinstance(item[1], Future) else None
+
+
+def _refuse(items: list[Any], failure: StoreError) -> None:
+    for item in items:
+        waiter = _waiter(item)
+        if waiter is not None and not waiter.done():
+            waiter.set_exception(failure)
+
+
+def _attempt_row(run_id: str, record: AttemptRecord) -> tuple[Any, ...]:
+    key = record.key
+    return (
+        run_id,
+        key.benchmark,
+        key.task_id,
+        key.attempt,
+        key.seed,
+        record.category,
+        record.status.value,
+        record.score,
+        record.passed,
+        _text(record.error),
+        _text(record.prompt),
+        _text(record.completion),
+        record.prompt_tokens,
+        record.completion_tokens,
+        record.started_at,
+        record.latency_s,
+        json.dumps(record.metrics),
+    )
+
+
+def _event_row(run_id: str, event: EventRecord) -> tuple[Any, ...]:
+    where = (run_id, event.benchmark, event.task_id, event.attempt, event.seq)
+    return (*where, event.ts, event.kind, json.dumps(event.payload))
+
+
+def _text(text: str | None) -> str | None:
+    """Text as the database can hold it: a lone surrogate is no UTF-8."""
+    if text is None or text.isascii():
+        return text
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

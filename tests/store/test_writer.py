@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from stackbench.errors import StoreError, StoreLockedError
+from stackbench.store import LocalQueries, Reader, RunRow, Writer, open_database
+from stackbench.store.writer import ResourceRow
+from stackbench.types import AttemptKey, AttemptRecord, AttemptStatus, EventRecord, Metric, RunStatus
+
+NOW = datetime(2026, 1, 2, 3, 4, 5)
+RUN = RunRow("r1", "smoke", NOW, "oracle", {"a": 1}, (0, 7), "abc", {"cpu": "x"})
+
+
+def record(task: str, *, status: AttemptStatus = AttemptStatus.COMPLETED, passed: bool = True, **more: object):
+    completed = status is AttemptStatus.COMPLETED
+    values = {
+        "key": AttemptKey("humaneval", task, 0, 0),
+        "category": "",
+        "status": status,
+        "score": 1.0 if completed else None,
+        "passed": passed if completed else None,
+        "error": None,
+        "prompt": "p",
+        "completion": "c",
+        "prompt_tokens": 3,
+        "completion_tokens": 4,
+        "started_at": NOW,
+        "latency_s": 0.5,
+        "metrics": {"exec_s": 0.1},
+    }
+    return AttemptRecord(**{**values, **more})
+
+
+def event(task: str, seq: int, seed: int = 0) -> EventRecord:
+    return EventRecord("humaneval", task, 0, seq, NOW, "model_call", {"seed": seed, "n": seq})
+
+
+@pytest.fixture
+def writer(tmp_path: Path):
+    made = Writer(tmp_path / "db.duckdb")
+    made.start_run(RUN)
+    yield made
+    made.close()
+
+
+def test_what_is_written_is_read_back(writer: Writer) -> None:
+    writer.attempt("r1", record("t/1"), [event("t/1", 1), event("t/1", 2)])
+    writer.resources("r1", ResourceRow(NOW, 0.5, 1024, 10.0, 2, 0))
+    metric = Metric("pass@1", 1.0, 0.0, 0.2, 1.0, 1)
+    writer.finish_run("r1", RunStatus.COMPLETED, NOW, {"humaneval": [metric]})
+    reader = Reader(LocalQueries(writer.cursor()))
+    run = reader.run("r1")
+    assert (run.status, run.model, run.seeds, run.config) == ("completed", "oracle", (0, 7), {"a": 1})
+    (result,) = reader.results("r1")
+    assert (result.tasks, result.attempts, result.errors, result.metrics) == (1, 1, 0, (metric,))
+    (attempt,) = reader.sample("r1", "humaneval/t/1")
+    assert [payload["n"] for _, payload in attempt.events] == [1, 2]
+    assert reader.last_seq("r1") == 2
+
+
+def test_an_attempt_cannot_be_recorded_twice(writer: Writer) -> None:
+    writer.attempt("r1", record("t/1"))
+    writer.flush()
+    writer.attempt("r1", record("t/1"))
+    with pytest.raises(StoreError, match="cannot be written"):
+        writer.flush()
+    with pytest.raises(StoreError):
+        writer.attempt("r1", record("t/2"))
+    assert writer.cursor().execute("SELECT count(*) FROM attempts").fetchone() == (1,)
+
+
+def test_attempt_and_events_are_committed_together_or_not_at_all(writer: Writer) -> None:
+    writer.attempt("r1", record("t/1"))
+    writer.flush()
+    writer.attempt("r1", record("t/1"), [event("t/1", 9)])
+    with pytest.raises(StoreError):
+        writer.flush()
+    assert writer.cursor().execute("SELECT count(*) FROM events").fetchone() == (0,)
+
+
+def test_resuming_takes_errors_back_and_keeps_the_rest(writer: Writer) -> None:
+    writer.attempt("r1", record("good"), [event("good", 1)])
+    writer.attempt("r1", record("bad", status=AttemptStatus.ERROR), [event("bad", 2)])
+    writer.flush()
+    writer.resume_run("r1")
+    reader = Reader(LocalQueries(writer.cursor()))
+    assert reader.done("r1") == {AttemptKey("humaneval", "good", 0, 0)}
+    assert writer.cursor().execute("SELECT task_id FROM events").fetchall() == [("good",)]
+    writer.attempt("r1", record("bad"))
+    writer.flush()
+
+
+@pytest.mark.parametrize("text", ["nul \x00 byte", "lone \ud800 surrogate", "emoji 🎉", "", "x" * 10_000_000])
+def test_any_text_can_be_stored(writer: Writer, text: str) -> None:
+    writer.attempt("r1", record("t/1", completion=text, error=text), [])
+    writer.flush()
+    ((completion,),) = writer.cursor().execute("SELECT completion FROM attempts").fetchall()
+    assert completion == text.encode("utf-8", "backslashreplace").decode()
+
+
+def test_a_second_writer_is_refused_with_what_to_do(writer: Writer, tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    code = (
+        f"from pathlib import Path; from stackbench.store import Writer; Writer(Path({str(tmp_path / 'db.duckdb')!r}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert StoreLockedError.__name__ in done.stderr
+    assert "--home" in done.stderr
+
+
+def test_a_killed_run_is_marked_interrupted_at_the_next_start(writer: Writer) -> None:
+    writer.mark_stale_runs()
+    assert Reader(LocalQueries(writer.cursor())).run("r1").status == "interrupted"
+
+
+def test_schema_is_that_of_the_contract(writer: Writer) -> None:
+    columns = writer.cursor().execute(
+        "SELECT table_name, list(column_name ORDER BY column_index) FROM duckdb_columns() GROUP BY table_name"
+    )
+    found = dict(columns.fetchall())
+    assert found["runs"] == [
+        "run_id", "suite", "status", "created_at", "finished_at", "model", "config", "seeds", "git_commit", "environment",
+    ]  # fmt: skip
+    assert found["attempts"] == [
+        "run_id", "benchmark", "task_id", "attempt", "seed", "category", "status", "score", "passed", "error", "prompt",
+        "completion", "prompt_tokens", "completion_tokens", "started_at", "latency_s", "metrics",
+    ]  # fmt: skip
+    assert found["events"] == ["run_id", "benchmark", "task_id", "attempt", "seq", "ts", "kind", "payload"]
+    assert found["tool_calls"] == [
+        "run_id", "task_id", "attempt", "step", "tool", "arguments", "valid", "result", "error", "duration_ms",
+    ]  # fmt: skip
+    assert found["metrics"] == [
+        "run_id", "benchmark", "category", "name", "value", "stderr", "ci_low", "ci_high", "n",
+    ]  # fmt: skip
+    assert found["resources"] == [
+        "run_id", "ts", "gpu", "gpu_util", "vram_used", "vram_total", "cpu", "rss", "kv_cache", "tokens_per_s",
+        "running", "waiting",
+    ]  # fmt: skip
+
+
+def test_a_database_of_a_newer_schema_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "db.duckdb"
+    open_database(path).close()
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("INSERT INTO schema_version VALUES (99, now())")
+    with pytest.raises(StoreError, match="schema 99.*upgrade"):
+        open_database(path)
+
+
+def test_opening_again_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "db.duckdb"
+    for _ in range(2):
+        connection = open_database(path)
+        assert connection.execute("SELECT count(*) FROM schema_version").fetchone() == (1,)
+        connection.close()
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "db.duckdb"
+    path.write_bytes(b"hello" * 1000)
+    with pytest.raises(StoreError, match="cannot be opened"):
+        open_database(path)
