@@ -18,8 +18,8 @@ GROUP = "stackbench.benchmarks"
 
 
 def list_benchmarks() -> dict[str, type[Benchmark]]:
-    """Every benchmark by name, ours in the order of pyproject.toml. Loads their modules."""
-    return {point.name: point.load() for point in _points().values()}
+    """Every benchmark by name, in alphabetical order. Loads their modules."""
+    return {name: point.load() for name, point in sorted(_points().items())}
 
 
 def create_benchmark(name: str, options: Mapping[str, Any]) -> Benchmark:

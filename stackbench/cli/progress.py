@@ -29,6 +29,7 @@ from stackbench.stats import proportion
 __all__ = ["LiveProgress", "PlainProgress", "Progress", "SilentProgress", "make_progress"]
 
 PLAIN_EVERY_S = 10.0
+WIDE_ENOUGH_FOR_BARS = 100
 
 
 class Progress(Protocol):
@@ -197,22 +198,24 @@ class LiveProgress(SilentProgress):
         if self.run_id is None:
             return Text("starting ...", style="dim")
         title = Text.assemble(("run ", "dim"), self.run_id, ("  model ", "dim"), self._model)
+        narrow = self._live.console.width < WIDE_ENOUGH_FOR_BARS
         table = Table(box=None, pad_edge=False, header_style="dim")
-        narrow = self._live.console.width < 90
-        for name in ("benchmark", "", "done", "pass rate", "err", "speed", ""):
-            if name or not narrow or table.columns:
-                table.add_column(name, justify="left" if name in ("benchmark", "") else "right", no_wrap=True)
+        for name in ("benchmark", "done", "pass rate", "err", "speed", "time"):
+            table.add_column(name, justify="left" if name == "benchmark" else "right", no_wrap=True)
+        if not narrow:
+            table.add_column("", no_wrap=True)
         for tally in self._tallies:
-            bar = ProgressBar(total=max(tally.total, 1), completed=tally.finished, width=10 if narrow else 24)
-            table.add_row(
+            cells: list[RenderableType] = [
                 tally.benchmark,
-                bar,
                 f"{tally.finished}/{tally.total}",
                 tally.rate().split(" ")[0] if narrow else tally.rate(),
                 Text(str(tally.errors), style="red" if tally.errors else ""),
                 tally.speed(),
                 tally.eta(),
-            )
+            ]
+            if not narrow:
+                cells.append(ProgressBar(total=max(tally.total, 1), completed=tally.finished, width=20))
+            table.add_row(*cells)
         return Group(title, table)
 
 

@@ -125,7 +125,8 @@ def test_schema_is_that_of_the_contract(writer: Writer) -> None:
     )
     found = dict(columns.fetchall())
     assert found["runs"] == [
-        "run_id", "suite", "status", "created_at", "finished_at", "model", "config", "seeds", "git_commit", "environment",
+        "run_id", "suite", "status", "created_at", "finished_at", "model", "config", "seeds", "git_commit",
+        "environment",
     ]  # fmt: skip
     assert found["attempts"] == [
         "run_id", "benchmark", "task_id", "attempt", "seed", "category", "status", "score", "passed", "error", "prompt",

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import io
+import re
+
+import pytest
+from rich.console import Console
+
+from stackbench.cli.progress import LiveProgress, PlainProgress, SilentProgress
+from stackbench.engine import (
+    AttemptFinished,
+    BenchmarkFinished,
+    BenchmarkSkipped,
+    BenchmarkStarted,
+    EngineEvent,
+    Notice,
+    RunStarted,
+)
+from stackbench.store import BenchmarkResult
+
+EVENTS: list[EngineEvent] = [
+    Notice("loading [bold]x"),
+    BenchmarkSkipped("mbpp", "data not available"),
+    RunStarted("run-1", "hf:m"),
+    BenchmarkStarted("humaneval", 10, 2, 1),
+    AttemptFinished("humaneval", "t/1", True, "", 100),
+    AttemptFinished("humaneval", "t/2", False, "timed out", 100),
+    AttemptFinished("humaneval", "t/3", None, "error: x", 0),
+    BenchmarkFinished(BenchmarkResult("humaneval", 10, 5, 1, ())),
+]
+
+
+def test_plain_lines_say_what_begins_and_ends(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = PlainProgress()
+    with progress:
+        for event in EVENTS:
+            progress(event)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert progress.run_id == "run-1"
+    lines = [re.sub(r"^\d\d:\d\d:\d\d ", "", line) for line in captured.err.splitlines()]
+    assert lines[:4] == [
+        "loading [bold]x",
+        "mbpp: skipped: data not available",
+        "run run-1 of hf:m",
+        "humaneval: 10 attempts, 2 of them done before",
+    ]
+    assert re.match(r"humaneval: 5/10 passed 0\.500 \[0\.150, 0\.850\] errors 1 \d+ tok/s 0:00", lines[4])
+
+
+@pytest.mark.parametrize("width", [60, 80, 140])
+def test_the_live_display_fits_and_shows_the_numbers(width: int) -> None:
+    screen = io.StringIO()
+    progress = LiveProgress(Console(file=screen, width=width, force_terminal=True))
+    with progress:
+        for event in EVENTS:
+            progress(event)
+    console = Console(file=io.StringIO(), width=width, record=True)
+    console.print(progress.render())
+    text = console.export_text()
+    assert all(len(line.rstrip()) <= width for line in text.splitlines())
+    for part in ("run-1", "hf:m", "humaneval", "5/10", "0.500", "tok/s"):
+        assert part in text
+    assert "loading [bold]x" in screen.getvalue()
+
+
+def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = SilentProgress()
+    with progress:
+        for event in EVENTS:
+            progress(event)
+    assert capsys.readouterr() == ("", "")
+    assert progress.run_id == "run-1"

@@ -1,0 +1,210 @@
+"""The engine in this process, against a server at the machine's edge."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from stackbench.config import Home, Settings
+from stackbench.engine import (
+    AttemptFinished,
+    BenchmarkFinished,
+    BenchmarkSkipped,
+    BenchmarkStarted,
+    Engine,
+    EngineEvent,
+    RunOutcome,
+    RunStarted,
+    plan_benchmarks,
+)
+from stackbench.engine.context import request_seed
+from stackbench.errors import DataNotAvailableError, UsageError
+from stackbench.store import Reader, open_queries
+from stackbench.types import AttemptKey, RunStatus
+from tests.fake_endpoint import FakeEndpoint
+
+
+async def run(
+    home: Home, names: list[str], *, sample_ids: tuple[str, ...] = (), **settings: Any
+) -> tuple[RunOutcome, list]:
+    events: list[EngineEvent] = []
+    plan = plan_benchmarks(names, Settings(**settings), sample_ids)
+    outcome = await Engine(home, plan, events.append).run()
+    return outcome, events
+
+
+def read(home: Home) -> Reader:
+    return Reader(open_queries(home.database, home.socket))
+
+
+async def test_events_tell_the_whole_run(home: Home, endpoint: FakeEndpoint) -> None:
+    endpoint.reply = lambda body: "#### 18"
+    outcome, events = await run(home, ["gsm8k"], model=endpoint.name, limit=3)
+    kinds = [type(event) for event in events if not type(event).__name__ == "Notice"]
+    assert kinds == [RunStarted, BenchmarkStarted, *[AttemptFinished] * 3, BenchmarkFinished]
+    assert (outcome.status, outcome.attempts, outcome.error_rate) == (RunStatus.COMPLETED, 3, 0.0)
+    assert sum(event.passed is True for event in events if isinstance(event, AttemptFinished)) == 1
+    run_row = read(home).run(outcome.run_id)
+    assert run_row.status == "completed"
+    assert run_row.config["settings"]["limit"] == 3
+    assert run_row.environment["model"]["kind"] == "openai"
+
+
+async def test_every_attempt_has_its_own_seed_whatever_else_runs(home: Home, endpoint: FakeEndpoint) -> None:
+    outcome, _ = await run(home, ["gsm8k"], model=endpoint.name, limit=2, samples=2, seeds=(0, 1), temperature=0.5)
+    seeds = {body["seed"] for body in endpoint.requests}
+    assert len(seeds) == 8
+    key = AttemptKey("gsm8k", "gsm8k/1", 1, 1)
+    assert request_seed(key) in seeds
+    assert outcome.results[0].tasks == 2
+    assert outcome.attempts == 8
+
+
+async def test_errors_are_recorded_and_fail_the_run_above_the_threshold(home: Home, endpoint: FakeEndpoint) -> None:
+    endpoint.faults.extend([400, 400])
+    outcome, _ = await run(home, ["gsm8k"], model=endpoint.name, limit=10, concurrency=1)
+    assert (outcome.status, outcome.results[0].errors) == (RunStatus.FAILED, 2)
+    assert "HTTP 400" in outcome.last_error
+    metric = outcome.results[0].metrics[0]
+    assert metric.n == 8
+    endpoint.faults.append(400)
+    fine, _ = await run(home, ["gsm8k"], model=endpoint.name, limit=30, concurrency=1)
+    assert (fine.status, fine.results[0].errors) == (RunStatus.COMPLETED, 1)
+
+
+async def test_a_run_whose_attempts_all_fail_gives_up_early(home: Home, endpoint: FakeEndpoint) -> None:
+    endpoint.faults.extend([400] * 1000)
+    outcome, _ = await run(home, ["gsm8k"], model=endpoint.name, concurrency=4)
+    assert outcome.status is RunStatus.FAILED
+    assert "in a row ended in errors" in outcome.problem
+    assert outcome.attempts < 100
+
+
+async def test_resume_makes_exactly_the_rest(home: Home, endpoint: FakeEndpoint) -> None:
+    endpoint.delay_s = 0.02
+    plan = plan_benchmarks(["gsm8k"], Settings(model=endpoint.name, limit=40, concurrency=4))
+    engine = Engine(home, plan)
+
+    def stop_at_ten(event: EngineEvent) -> None:
+        if isinstance(event, AttemptFinished) and len(endpoint.requests) >= 10:
+            engine.stop()
+
+    engine._listener = stop_at_ten
+    first = await engine.run()
+    assert first.status is RunStatus.INTERRUPTED
+    done = first.attempts
+    assert 10 <= done < 40
+    endpoint.requests.clear()
+    second = await Engine(home, plan, resume=first.run_id).run()
+    assert (second.status, second.attempts) == (RunStatus.COMPLETED, 40)
+    assert len(endpoint.requests) == 40 - done
+    keys = open_queries(home.database, home.socket).rows("SELECT count(*), count(DISTINCT task_id) FROM attempts")
+    assert keys == [(40, 40)]
+
+
+async def test_errors_are_attempted_again_on_resume(home: Home, endpoint: FakeEndpoint) -> None:
+    endpoint.faults.extend([400] * 3)
+    plan = plan_benchmarks(["gsm8k"], Settings(model=endpoint.name, limit=5, concurrency=1))
+    first = await Engine(home, plan).run()
+    second = await Engine(home, plan, resume=first.run_id).run()
+    assert (first.results[0].errors, second.results[0].errors) == (3, 0)
+    assert len(endpoint.requests) == 8
+
+
+async def test_stop_ends_within_five_seconds_though_the_model_hangs(home: Home, endpoint: FakeEndpoint) -> None:
+    endpoint.faults.extend(["slow"] * 100)
+    plan = plan_benchmarks(["gsm8k"], Settings(model=endpoint.name, limit=20))
+    engine = Engine(home, plan)
+    task = asyncio.create_task(engine.run())
+    while len(endpoint.requests) < 20:
+        await asyncio.sleep(0.01)
+    engine.stop()
+    outcome = await asyncio.wait_for(task, 5.0)
+    assert (outcome.status, outcome.attempts) == (RunStatus.INTERRUPTED, 0)
+
+
+async def test_the_concurrency_asked_for_is_kept(home: Home, endpoint: FakeEndpoint) -> None:
+    endpoint.delay_s = 0.01
+    await run(home, ["gsm8k"], model=endpoint.name, limit=60, concurrency=7)
+    assert endpoint.most_at_once == 7
+
+
+async def test_max_hours_stops_a_run_resumably(home: Home, endpoint: FakeEndpoint) -> None:
+    endpoint.delay_s = 0.2
+    outcome, _ = await run(home, ["gsm8k"], model=endpoint.name, concurrency=1, max_hours=1 / 3600)
+    assert outcome.status is RunStatus.INTERRUPTED
+    assert 0 < outcome.attempts < 10
+
+
+async def test_a_benchmark_without_data_is_skipped_and_the_rest_goes_on(
+    home: Home, endpoint: FakeEndpoint, tmp_path
+) -> None:
+    (tmp_path / "some").mkdir()
+    assert home.data_extra is not None
+    (tmp_path / "some" / "gsm8k").symlink_to(home.data_extra / "gsm8k")
+    poor = Home(home.path, tmp_path / "some")
+    outcome, events = await run(poor, ["mbppplus", "gsm8k"], model=endpoint.name, limit=2)
+    assert outcome.status is RunStatus.COMPLETED
+    assert list(outcome.skipped) == ["mbppplus"]
+    assert 'run "stackbench data pull mbppplus"' in outcome.skipped["mbppplus"]
+    assert any(isinstance(event, BenchmarkSkipped) for event in events)
+    with pytest.raises(DataNotAvailableError):
+        await run(poor, ["mbppplus"], model=endpoint.name)
+
+
+async def test_sample_ids_choose_tasks_and_unknown_ones_are_refused(home: Home, endpoint: FakeEndpoint) -> None:
+    outcome, _ = await run(home, ["gsm8k", "mmlu"], model=endpoint.name, sample_ids=("gsm8k/7", "gsm8k/3"))
+    assert outcome.attempts == 2
+    with pytest.raises(UsageError, match='no task "gsm8k/99999" in gsm8k.*names its tasks like "gsm8k/0"'):
+        await run(home, ["gsm8k"], model=endpoint.name, sample_ids=("gsm8k/99999",))
+
+
+async def test_a_fault_in_a_benchmark_loses_no_other_attempt(
+    home: Home, endpoint: FakeEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from stackbench.benchmarks.gsm8k import Gsm8k
+
+    real = Gsm8k.attempt
+
+    async def faulty(self: Gsm8k, task: Any, context: Any) -> Any:
+        if task.task_id == "gsm8k/3":
+            raise KeyError("oops")
+        return await real(self, task, context)
+
+    monkeypatch.setattr(Gsm8k, "attempt", faulty)
+    outcome, _ = await run(home, ["gsm8k"], model=endpoint.name, limit=10, max_error_rate=0.2)
+    assert (outcome.attempts, outcome.results[0].errors) == (10, 1)
+    assert "fault in gsm8k: KeyError('oops')" in outcome.last_error
+
+
+async def test_the_database_is_read_while_the_run_holds_it(home: Home, endpoint: FakeEndpoint) -> None:
+    endpoint.delay_s = 0.05
+    plan = plan_benchmarks(["gsm8k"], Settings(model=endpoint.name, limit=30, concurrency=2))
+    task = asyncio.create_task(Engine(home, plan).run())
+
+    def look() -> int:
+        queries = open_queries(home.database, home.socket)
+        try:
+            return queries.rows("SELECT count(*) FROM attempts")[0][0]
+        finally:
+            queries.close()
+
+    while not home.socket.exists():
+        await asyncio.sleep(0.01)
+    counts = [await asyncio.to_thread(look)]
+    while not task.done():
+        if home.socket.exists():
+            counts.append(await asyncio.to_thread(look))
+        await asyncio.sleep(0.05)
+    await task
+    assert any(0 < count < 30 for count in counts)
+    assert not home.socket.exists()
+
+
+async def test_a_replay_gives_the_same_scores(home: Home, endpoint: FakeEndpoint) -> None:
+    endpoint.reply = lambda body: f"#### {len(str(body)) % 7}"
+    first, _ = await run(home, ["gsm8k"], model=endpoint.name, limit=50)
+    second, _ = await run(home, ["gsm8k"], model=f"replay:{first.run_id}", limit=50)
+    assert second.results[0].metrics == first.results[0].metrics

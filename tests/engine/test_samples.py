@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from stackbench.config import Home
+from stackbench.engine import read_samples
+from stackbench.errors import UsageError
+
+
+def test_lines_become_attempts_in_order(tmp_path: Path, home: Home) -> None:
+    path = tmp_path / "s.jsonl"
+    rows = [{"task_id": "HumanEval/0", "completion": "a"}, {"task_id": "HumanEval/1", "solution": "b"}]
+    rows += [{"task_id": "HumanEval/0", "completion": "c", "more": 1}]
+    path.write_text("\n".join(json.dumps(row) for row in rows) + "\n\n")
+    samples = read_samples(path, "humaneval", home)
+    assert [(key.task_id, key.attempt) for key in samples.keys] == [
+        ("HumanEval/0", 0),
+        ("HumanEval/1", 0),
+        ("HumanEval/0", 1),
+    ]
+    assert [samples.samples[key].whole for key in samples.keys] == [False, True, False]
+    packed = tmp_path / "s.jsonl.gz"
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    assert read_samples(packed, "humaneval", home).keys == samples.keys
+
+
+GOOD = json.dumps({"task_id": "HumanEval/0", "completion": "x"})
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (f"{GOOD}\nnot json", "line 2 is not JSON"),
+        (f"{GOOD}\n[1]", "line 2 is not a JSON object"),
+        (f'{GOOD}\n{{"completion": "x"}}', 'line 2 has no "task_id"'),
+        (f'{GOOD}\n{{"task_id": "HumanEval/0"}}', 'line 2 has neither "completion" nor "solution"'),
+        (f'{GOOD}\n{{"task_id": "HumanEval/0", "completion": 7}}', "line 2 has neither"),
+        (f'{GOOD}\n{{"task_id": "HumanEval/999", "completion": ""}}', 'line 2: humaneval has no task "HumanEval/999"'),
+        ("[" * 100_000, "line 1 is not JSON"),
+        ("", "holds no samples"),
+        ("\n\n", "holds no samples"),
+        ("\udcff\udcfe", "line 1 is not JSON"),
+    ],
+)
+def test_a_malformed_file_names_the_line(tmp_path: Path, home: Home, content: str, said: str) -> None:
+    path = tmp_path / "s.jsonl"
+    path.write_bytes(content.encode("utf-8", "surrogateescape"))
+    with pytest.raises(UsageError, match=said):
+        read_samples(path, "humaneval", home)
+
+
+def test_an_unreadable_file_is_named(tmp_path: Path, home: Home) -> None:
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_samples(tmp_path / "none.jsonl", "humaneval", home)
+    broken = tmp_path / "s.jsonl.gz"
+    broken.write_bytes(gzip.compress(GOOD.encode() * 1000)[:40])
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_samples(broken, "humaneval", home)
+
+
+def test_a_benchmark_without_samples_says_which_have(tmp_path: Path, home: Home) -> None:
+    with pytest.raises(UsageError, match="gsm8k has no samples to score; humaneval"):
+        read_samples(tmp_path / "s.jsonl", "gsm8k", home)

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stackbench.config import Settings, load_settings
+from stackbench.engine import list_suites, plan_benchmarks, plan_suite
+from stackbench.errors import ConfigError, UsageError
+
+
+def test_the_built_in_suites_are_valid_and_smoke_has_every_benchmark() -> None:
+    from stackbench.benchmarks import list_benchmarks
+
+    suites = list_suites()
+    assert set(suites) == {"smoke", "core", "full"}
+    assert sorted(part.name for part in suites["smoke"].benchmarks) == list(list_benchmarks())
+    assert all(part.limit == 5 for part in suites["smoke"].benchmarks)
+    assert sorted(part.name for part in suites["full"].benchmarks) == list(list_benchmarks())
+
+
+def test_a_suite_file_sets_tasks_sampling_options_and_gates(tmp_path: Path) -> None:
+    path = tmp_path / "nightly.toml"
+    path.write_text(
+        '[[benchmarks]]\nname = "gsm8k"\nlimit = 3\nsamples = 2\noptions = { shots = 4 }\n'
+        '[[gates]]\nname = "maths"\nbenchmark = "gsm8k"\nmetric = "exact_match_strict"\nthreshold = 0.5\n'
+    )
+    plan = plan_suite(str(path), Settings())
+    assert (plan.suite, plan.benchmarks[0].limit, plan.attempts(plan.benchmarks[0])) == ("nightly", 3, 2)
+    assert plan.temperature(plan.benchmarks[0]) == 0.8
+    assert plan.gates[0].threshold == 0.5
+
+
+def test_the_users_limit_wins_over_the_suites() -> None:
+    plan = plan_suite("smoke", Settings(limit=2))
+    assert {part.limit for part in plan.benchmarks} == {2}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("benchmarks = 3", "benchmarks"),
+        ("[[benchmarks]]\nname = 'humaneval'\nlimmit = 3", "limmit"),
+        ("[[benchmarks]]\nname = 'humaneval'\nlimit = 0", "limit"),
+        ("not toml", "not valid TOML"),
+        ("", "benchmarks"),
+    ],
+)
+def test_a_malformed_suite_names_the_key(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=said):
+        plan_suite(str(path), Settings())
+
+
+@pytest.mark.parametrize(
+    ("names", "options", "said"),
+    [
+        (["humanevil"], {}, 'did you mean "humaneval"'),
+        (["humaneval"], {"shots": 3}, "humaneval: option shots"),
+        (["gsm8k"], {"shots": "many"}, "gsm8k: option shots"),
+        (["mmlu"], {"style": "loud"}, "mmlu: option style"),
+    ],
+)
+def test_unknown_benchmarks_and_options_are_refused(names: list[str], options: dict, said: str) -> None:
+    with pytest.raises((UsageError, ConfigError), match=said):
+        plan_benchmarks(names, Settings(), options=options)
+
+
+def test_settings_come_from_files_then_flags_and_remember_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    (tmp_path / "config" / "stackbench").mkdir(parents=True)
+    (tmp_path / "config" / "stackbench" / "config.toml").write_text('model = "oracle"\nlimit = 3\nconcurrency = 9\n')
+    (tmp_path / "stackbench.toml").write_text("limit = 4\n")
+    sourced = load_settings({"concurrency": 5, "timeout_s": None})
+    settings = sourced.settings
+    assert (settings.model, settings.limit, settings.concurrency) == ("oracle", 4, 5)
+    assert sourced.sources["model"].endswith("config.toml")
+    assert sourced.sources["limit"] == "stackbench.toml"
+    assert sourced.sources["concurrency"] == "--concurrency"
+    assert sourced.sources["top_p"] == "default"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("limit = 'x'", r"stackbench.toml: limit.*got 'x'"),
+        ("limmit = 3", 'unknown key "limmit"'),
+        ("=", "not valid TOML"),
+    ],
+)
+def test_a_malformed_configuration_names_file_and_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "stackbench.toml").write_text(text)
+    with pytest.raises(ConfigError, match=said):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"temperature": -1.0}, "^--temperature: "),
+        ({"top_p": 0.0}, "^--top-p: "),
+        ({"timeout_s": 0.0}, "^--timeout: "),
+        ({"samples": 0}, "^--samples: "),
+        ({"gpus": "zero"}, "^--gpus: "),
+        ({"executor": "ray"}, "^--executor: "),
+    ],
+)
+def test_a_flag_out_of_range_is_named(flags: dict, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        load_settings(flags)

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import pytest
+
+from stackbench.errors import UsageError
+from stackbench.models import ModelOptions, create_model, parse_model_name
+from stackbench.models.manifest import load_manifest
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "target", "url"),
+    [
+        ("oracle", "oracle", "", ""),
+        ("null", "null", "", ""),
+        ("hf:qwen2.5-coder-0.5b-instruct", "hf", "qwen2.5-coder-0.5b-instruct", ""),
+        ("hf:./a folder", "hf", "./a folder", ""),
+        ("replay:20260101-000000-abc", "replay", "20260101-000000-abc", ""),
+        ("openai:org/m@http://h:1/v1", "openai", "org/m", "http://h:1/v1"),
+        ("openai:m@2024@https://h/v1/", "openai", "m@2024", "https://h/v1"),
+    ],
+)
+def test_model_names_are_taken_apart(name: str, kind: str, target: str, url: str) -> None:
+    parsed = parse_model_name(name)
+    assert (parsed.kind, parsed.target, parsed.url) == (kind, target, url)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "gpt-4", "hf:", "hf", "openai:m", "openai:m@ftp://h", "oracle:x", "vllmx:m", "replay:"]
+)
+def test_other_names_are_refused_with_the_known_forms(name: str) -> None:
+    with pytest.raises(UsageError, match="hf:NAME_OR_PATH|openai:MODEL@http"):
+        parse_model_name(name)
+
+
+async def test_an_unknown_hf_name_is_refused_before_anything_loads(tmp_path) -> None:
+    model = create_model("hf:no-such-model", ModelOptions(home=tmp_path))
+    with pytest.raises(UsageError, match="no such file or folder.*qwen2.5-coder"):
+        await model.start(lambda line: None)
+    await model.close()
+
+
+def test_the_manifest_holds_the_embedded_models() -> None:
+    manifest = load_manifest()
+    assert {"qwen2.5-coder-0.5b-instruct", "smollm2-135m-instruct"} <= set(manifest)
+    assert all(len(entry.sha256) == 64 and entry.sources for entry in manifest.values())

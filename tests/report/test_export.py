@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from stackbench.config import Home, Settings
+from stackbench.engine import Engine, plan_benchmarks, read_samples
+from stackbench.errors import UsageError
+from stackbench.report.export import FORMATS, export
+from stackbench.store import open_queries
+
+pytestmark = pytest.mark.docker
+
+
+@pytest.fixture
+async def run_id(home: Home, image: str) -> str:
+    plan = plan_benchmarks(["humaneval", "gsm8k"], Settings(model="oracle", limit=3, sandboxes=1))
+    return (await Engine(home, plan).run()).run_id
+
+
+def files_of(home: Home, run_id: str, to: Path, formats: tuple[str, ...] = ()) -> list[Path]:
+    queries = open_queries(home.database, home.socket)
+    try:
+        return list(export(queries, run_id, to, formats))
+    finally:
+        queries.close()
+
+
+async def test_every_format_holds_the_same_rows(home: Home, run_id: str, tmp_path: Path) -> None:
+    paths = {path.name for path in files_of(home, run_id, tmp_path / "out")}
+    tables = ("attempts", "events", "metrics", "run")
+    assert paths == {f"{t}.{f}" for t in tables for f in FORMATS if f != "samples"} | {"samples-humaneval.jsonl"}
+    rows = [json.loads(line) for line in (tmp_path / "out" / "attempts.jsonl").read_text().splitlines()]
+    assert len(rows) == 6
+    for name in ("attempts.csv", "attempts.parquet"):
+        found = duckdb.sql(f"SELECT task_id, completion FROM '{tmp_path / 'out' / name}'").fetchall()
+        assert found == [(row["task_id"], row["completion"]) for row in rows]
+
+
+async def test_exported_samples_can_be_scored_again(home: Home, run_id: str, tmp_path: Path) -> None:
+    (path,) = files_of(home, run_id, tmp_path / "out", ("samples",))
+    samples = read_samples(path, "humaneval", home)
+    plan = plan_benchmarks(["humaneval"], Settings(sandboxes=1)).model_copy(update={"samples_file": str(path)})
+    outcome = await Engine(home, plan, samples=samples).run()
+    assert outcome.results[0].metrics[0].value == 1.0
+
+
+async def test_an_exported_run_can_be_replayed(home: Home, run_id: str, tmp_path: Path) -> None:
+    files_of(home, run_id, tmp_path / "out", ("jsonl",))
+    name = f"replay:{tmp_path / 'out' / 'attempts.jsonl'}"
+    plan = plan_benchmarks(["humaneval", "gsm8k"], Settings(model=name, limit=3, sandboxes=1))
+    assert [r.metrics[0].value for r in (await Engine(home, plan).run()).results] == [1.0, 1.0]
+
+
+async def test_bad_requests_are_one_clear_error(home: Home, run_id: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match='unknown format "docx"; formats: jsonl'):
+        files_of(home, run_id, tmp_path / "out", ("docx",))
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UsageError, match="the export to .*file"):
+        files_of(home, run_id, tmp_path / "file")
