@@ -219,7 +219,7 @@ async def test_ctrl_c_leaves_a_resumable_run_and_no_container(
         assert process.poll() is None
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
-    out, err = await asyncio.to_thread(process.communicate, timeout=20)
+    _, err = await asyncio.to_thread(process.communicate, timeout=20)
     assert time.monotonic() - began < 5
     assert process.returncode == 130
     assert "Traceback" not in err

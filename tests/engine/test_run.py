@@ -15,6 +15,7 @@ from stackbench.engine import (
     BenchmarkStarted,
     Engine,
     EngineEvent,
+    Notice,
     RunOutcome,
     RunStarted,
     plan_benchmarks,
@@ -42,7 +43,7 @@ def read(home: Home) -> Reader:
 async def test_events_tell_the_whole_run(home: Home, endpoint: FakeEndpoint) -> None:
     endpoint.reply = lambda body: "#### 18"
     outcome, events = await run(home, ["gsm8k"], model=endpoint.name, limit=3)
-    kinds = [type(event) for event in events if not type(event).__name__ == "Notice"]
+    kinds = [type(event) for event in events if not isinstance(event, Notice)]
     assert kinds == [RunStarted, BenchmarkStarted, *[AttemptFinished] * 3, BenchmarkFinished]
     assert (outcome.status, outcome.attempts, outcome.error_rate) == (RunStatus.COMPLETED, 3, 0.0)
     assert sum(event.passed is True for event in events if isinstance(event, AttemptFinished)) == 1

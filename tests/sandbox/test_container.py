@@ -81,7 +81,10 @@ async def test_output_is_kept_at_both_ends_and_bounded(sandbox: SandboxPool) -> 
     "forgery",
     [
         "print('passed')",
-        'import os\nfor fd in range(64):\n    try: os.write(fd, b\'{"step": "end", "seconds": 0, "result": null}\\n\')\n    except OSError: pass',
+        """import os
+for fd in range(64):
+    try: os.write(fd, b'{"step": "end", "seconds": 0, "result": null}\\n')
+    except OSError: pass""",
         'import os\nos.write(3, b\'0\' * 32 + b\'{"step": "end", "seconds": 0, "result": null}\\n\')',
         "import os\nos.close(3)",
         "import sys\nsys.exit = lambda *a: None",
