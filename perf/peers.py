@@ -1,11 +1,11 @@
-"""Peers to be measured beside, each in an environment of its own outside the checkout, and small tools for measuring."""
+"""Peers to be measured beside, each in an environment of its own outside the checkout, and what times a command."""
 
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ PEERS = user_cache_path("stackbench", appauthor=False) / "peers"
 
 @dataclass(frozen=True)
 class Timed:
-    """One finished command: wall and processor seconds (its children included), peak memory of its largest process."""
+    """One finished command: wall and processor seconds (children that it waited for included), peak memory."""
 
     wall_s: float
     cpu_s: float
@@ -58,20 +58,15 @@ def data_dir() -> Path:
 
 def timed(command: list[str], *, environment: dict[str, str] | None = None, cwd: Path | None = None) -> Timed:
     """Runs a command to its end; a command that fails ends the measurement with what it said."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    began = time.perf_counter()
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=cwd,
-        env={**os.environ, **(environment or {})},
-    )
-    out, err = process.communicate()
-    wall = time.perf_counter() - began
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command)} failed with {process.returncode}:\n{err[-2000:]}")
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Timed(wall, cpu, after.ru_maxrss / 1024, out)
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        began = time.perf_counter()
+        merged = {**os.environ, **(environment or {})}
+        process = subprocess.Popen(command, stdout=out, stderr=err, text=True, cwd=cwd, env=merged)
+        _, status, usage = os.wait4(process.pid, 0)
+        wall = time.perf_counter() - began
+        process.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0)
+        err.seek(0)
+        if process.returncode:
+            raise SystemExit(f"{' '.join(command)} failed with {process.returncode}:\n{err.read()[-2000:]}")
+        return Timed(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, out.read())

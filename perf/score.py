@@ -26,7 +26,8 @@ def main() -> None:
         rows = samples()
         quick = rows[:-LOOPS]
         write(plain, quick)
-        write(loops, [*quick, *({**row, "completion": "    while True:\n        pass\n"} for row in rows[-LOOPS:])])
+        endless = "    while True:\n        pass\n"
+        write(loops, [*quick, *({**row, "completion": endless} for row in rows[-LOOPS:])])
         ours: list[float] = []
         theirs: list[float] = []
         looped: list[float] = []
