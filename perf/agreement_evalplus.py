@@ -99,7 +99,8 @@ def score_ours(folder: Path, rows: list[dict[str, str]]) -> tuple[list[tuple[boo
     done = timed(stackbench("score", str(path), "-b", "mbppplus", "--json", "--home", str(folder / "home")))
     run_id = json.loads(done.stdout)["run_id"]
     sql = (
-        "SELECT task_id, attempt, CAST(metrics->>'base_passed' AS BOOLEAN) AS base, metrics->>'plus' = 'passed' AS plus "
+        "SELECT task_id, attempt, CAST(metrics->>'base_passed' AS BOOLEAN) AS base, "
+        "metrics->>'plus' = 'passed' AS plus "
         f"FROM attempts WHERE run_id = '{run_id}'"
     )
     answer = timed(stackbench("query", sql, "--format", "json", "--home", str(folder / "home")))

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from stackbench.cli.console import make_table
+from stackbench.cli.console import make_table, out
 from stackbench.engine import RunOutcome
 from stackbench.store import BenchmarkResult
 from stackbench.types import Metric
 
 __all__ = ["metric_key", "outcome_document", "results_table", "scoreboard"]
+
+WIDE_ENOUGH = 100
 
 
 def outcome_document(outcome: RunOutcome) -> dict[str, Any]:
@@ -71,18 +73,21 @@ def scoreboard(outcome: RunOutcome) -> RenderableType:
 
 
 def results_table(results: Sequence[BenchmarkResult], *, categories: bool = False) -> RenderableType:
-    """A row per metric; those of single categories only where asked for."""
+    """A row per metric; those of single categories only where asked for. A narrow terminal gets fewer columns."""
+    narrow = out().width < WIDE_ENOUGH
     rows: list[Sequence[Any]] = []
     for result in results:
+        head = (result.benchmark, result.tasks, result.attempts, result.errors)
         shown = [m for m in result.metrics if categories or not m.category]
-        head: Mapping[int, tuple[Any, ...]] = {0: (result.benchmark, result.tasks, result.attempts, result.errors)}
-        for index, m in enumerate(shown):
-            rows.append((*head.get(index, ("", "", "", "")), metric_key(m), *_numbers(m)))
+        for m in shown:
+            rows.append((*(head if m is shown[0] else ("",) * 4), metric_key(m), *_numbers(m)))
         if not shown:
-            rows.append((*head[0], "no completed attempt", "", "", ""))
+            rows.append((*head, "no completed attempt", "", "", ""))
     columns = ("benchmark", "tasks", "attempts", "errors", "metric", "value", "95% interval", "stderr")
-    return make_table(columns, rows, right=("tasks", "attempts", "errors", "value", "95% interval", "stderr"))
+    kept = [index for index, column in enumerate(columns) if not (narrow and column in ("tasks", "errors", "stderr"))]
+    numbers = ("tasks", "attempts", "errors", "value", "95% interval", "stderr")
+    return make_table([columns[i] for i in kept], [[row[i] for i in kept] for row in rows], right=numbers)
 
 
 def _numbers(m: Metric) -> tuple[str, str, str]:
-    return f"{m.value:.4f}", f"{m.ci_low:.4f} .. {m.ci_high:.4f}", f"{m.stderr:.4f}"
+    return f"{m.value:.4f}", f"[{m.ci_low:.4f}, {m.ci_high:.4f}]", f"{m.stderr:.4f}"
