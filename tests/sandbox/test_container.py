@@ -10,6 +10,7 @@ import time
 import pytest
 
 from stackbench.sandbox import CodeJob, CodeResult, Outcome, Section
+from stackbench.sandbox.container import Container
 from stackbench.sandbox.pool import SandboxPool
 
 pytestmark = pytest.mark.docker
@@ -20,6 +21,13 @@ async def run(
 ) -> CodeResult:
     sections = (Section(code), Section(tests, trusted=True)) if tests else (Section(code),)
     return await sandbox.run(CodeJob(sections, checks=checks, **job))  # type: ignore[arg-type]
+
+
+async def under_way(pool: SandboxPool, samples: int) -> Container:
+    """The pool's first container, once it has been given so many samples."""
+    while (container := pool._slots[0]) is None or container.outstanding < samples:
+        await asyncio.sleep(0)
+    return container
 
 
 async def test_code_that_passes_its_tests_passes(sandbox: SandboxPool) -> None:
@@ -187,9 +195,7 @@ async def test_a_dead_container_is_replaced_and_its_samples_run_again(image: str
     try:
         await pool.warm_up()
         running = [asyncio.create_task(run(pool, "import time; time.sleep(1)\nx = 1")) for _ in range(4)]
-        await asyncio.sleep(0.3)
-        container = pool._slots[0]
-        assert container is not None
+        container = await under_way(pool, 4)
         await asyncio.to_thread(container.container.kill)
         assert [result.reason for result in await asyncio.gather(*running)] == ["passed"] * 4
         assert said
@@ -199,13 +205,14 @@ async def test_a_dead_container_is_replaced_and_its_samples_run_again(image: str
 
 async def test_a_cancelled_sample_is_stopped(sandbox: SandboxPool) -> None:
     task = asyncio.create_task(run(sandbox, "import time; time.sleep(30)", timeout_s=60.0))
-    await asyncio.sleep(0.3)
+    await under_way(sandbox, 1)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     look = "import os\nassert [p for p in os.listdir('/proc') if p.isdigit() and int(p) not in (1, os.getpid())] == []"
-    result = await run(sandbox, look)
-    assert result.passed, result.reason
+    async with asyncio.timeout(5):
+        while not (await run(sandbox, look)).passed:
+            await asyncio.sleep(0.01)
 
 
 async def test_a_thousand_samples_leave_nothing_here(sandbox: SandboxPool) -> None:

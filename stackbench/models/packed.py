@@ -1,0 +1,33 @@
+"""Linear layers whose weights oneDNN has laid out for products of many rows: for float32 on a CPU. Imports torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+__all__ = ["pack_linear_layers"]
+
+
+class PackedLinear(torch.nn.Module):
+    """Computes what `torch.nn.Linear` computes, from weights packed once for `rows` rows."""
+
+    def __init__(self, linear: torch.nn.Linear, rows: int) -> None:
+        super().__init__()
+        weight = linear.weight.detach()
+        self._packed: Any = torch.ops.mkldnn._reorder_linear_weight(weight, rows)
+        self._bias = None if linear.bias is None else linear.bias.detach()
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return torch.ops.mkldnn._linear_pointwise(inputs, self._packed, self._bias, "none", [], "")
+
+
+def pack_linear_layers(model: torch.nn.Module, rows: int) -> int:
+    """Replaces every linear layer in place and returns how many; 0 where this torch has no oneDNN."""
+    if not torch.backends.mkldnn.is_available():
+        return 0
+    found = [(name, module) for name, module in model.named_modules() if type(module) is torch.nn.Linear]
+    for name, module in found:
+        parent = model.get_submodule(name.rpartition(".")[0])
+        setattr(parent, name.rpartition(".")[2], PackedLinear(module, rows))
+    return len(found)
