@@ -8,17 +8,17 @@ import itertools
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from stackbench.benchmarks import Benchmark
 from stackbench.config import Home
 from stackbench.datasets import DatasetStore
-from stackbench.engine.context import AttemptContext, Preparation, utc_now
+from stackbench.engine.attempts import AttemptMaker, Rooms, Tally
+from stackbench.engine.context import Preparation, utc_now
 from stackbench.engine.environment import git_commit, machine_environment
 from stackbench.engine.events import (
-    AttemptFinished,
     BenchmarkFinished,
     BenchmarkSkipped,
     BenchmarkStarted,
@@ -33,38 +33,14 @@ from stackbench.engine.plan import RunPlan
 from stackbench.engine.replay import create_run_model
 from stackbench.engine.samples import SampleFile
 from stackbench.engine.server import EngineServer
-from stackbench.engine.work import LoadedBenchmark, Work, list_work, load_benchmarks
-from stackbench.errors import AttemptError, RunFailedError, StackbenchError, StoreError
-from stackbench.models import Model
+from stackbench.engine.work import LoadedBenchmark, list_work, load_benchmarks
+from stackbench.errors import StackbenchError, StoreError
 from stackbench.store import BenchmarkResult, LocalQueries, Reader, RunRow, Writer
-from stackbench.types import AttemptKey, AttemptRecord, AttemptStatus, Metric, RunStatus
+from stackbench.types import AttemptKey, AttemptStatus, Metric, RunStatus
 
 __all__ = ["Engine"]
 
 T = TypeVar("T")
-
-GRACE_S = 3.0
-SAME_ERRORS_AT_LEAST = 50
-
-
-@dataclass(slots=True)
-class Tally:
-    """Attempts ended so far, over this part of the run."""
-
-    errors_in_a_row: int = 0
-    last_error: str = ""
-    tokens: int = 0
-    running: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Rooms:
-    """What the engine holds while it runs."""
-
-    writer: Writer
-    reader: Reader
-    model: Model
-    sandbox: LazySandbox
 
 
 class Engine:
@@ -246,96 +222,16 @@ class Engine:
             if await self._unless_stopped(_done(item.benchmark.prepare(list(wanted.values()), preparation))) is None:
                 return
         self._listener(BenchmarkStarted(name, len(work), len(work) - len(left), len(before)))
-        await self._work_off(left, item, rooms)
+        maker = AttemptMaker(
+            self.run_id, self.plan, rooms, self._tally, self._listener, self._stopping, self._seq, self._now
+        )
+        await maker.work_off(left, item)
         await asyncio.to_thread(rooms.writer.flush)
         counts = {result.benchmark: result for result in rooms.reader.results(self.run_id)}
         if name in counts:
             r = counts[name]
             metrics = tuple(self._metrics(rooms.reader, item.benchmark))
             self._listener(BenchmarkFinished(BenchmarkResult(r.benchmark, r.tasks, r.attempts, r.errors, metrics)))
-
-    # -- the workers
-
-    async def _work_off(self, left: Sequence[Work], item: LoadedBenchmark, rooms: Rooms) -> None:
-        """Keeps `concurrency` attempts under way until the work is done, `stop` is called or errors pile up."""
-        queue = iter(left)
-        size = min(self.plan.settings.concurrency or rooms.model.concurrency, len(left))
-        give_up = max(SAME_ERRORS_AT_LEAST, 2 * size)
-
-        async def worker() -> None:
-            for work in queue:
-                if self.stopping:
-                    return
-                await self._attempt(work, item, rooms)
-                if self._tally.errors_in_a_row >= give_up:
-                    raise RunFailedError(
-                        f"{give_up} attempts in a row ended in errors; the last: {self._tally.last_error}"
-                    )
-
-        workers = [asyncio.create_task(worker()) for _ in range(size)]
-        if not workers:
-            return
-        stopped = asyncio.create_task(self._stopping.wait())
-        try:
-            pending: set[asyncio.Task[Any]] = set(workers)
-            while pending and not stopped.done():
-                ended, pending = await asyncio.wait({*pending, stopped}, return_when=asyncio.FIRST_COMPLETED)
-                pending.discard(stopped)
-                for task in ended - {stopped}:
-                    task.result()
-            if pending:
-                await asyncio.wait(pending, timeout=GRACE_S)
-        finally:
-            helpers: list[asyncio.Task[Any]] = [*workers, stopped]
-            for task in helpers:
-                task.cancel()
-            await asyncio.gather(*helpers, return_exceptions=True)
-
-    async def _attempt(self, work: Work, item: LoadedBenchmark, rooms: Rooms) -> None:
-        tally = self._tally
-        context = AttemptContext(
-            work.key, self.plan, item.plan, rooms.model, rooms.sandbox, lambda: next(self._seq), self._now
-        )
-        started_at = self._now()
-        tally.running += 1
-        try:
-            scored = await work.make(context)
-            status, error = AttemptStatus.COMPLETED, scored.reason or None
-            tally.errors_in_a_row = 0
-        except StoreError:
-            raise
-        except Exception as problem:  # a fault in one benchmark's code must not lose the other attempts
-            text = str(problem) if isinstance(problem, AttemptError) else f"fault in {item.plan.name}: {problem!r}"
-            scored, status, error = context.failed(), AttemptStatus.ERROR, f"error: {text}"
-            tally.errors_in_a_row += 1
-            tally.last_error = text
-        finally:
-            tally.running -= 1
-        completed = status is AttemptStatus.COMPLETED
-        rooms.writer.attempt(
-            self.run_id,
-            AttemptRecord(
-                key=work.key,
-                category=work.task.category,
-                status=status,
-                score=scored.score if completed else None,
-                passed=scored.passed if completed else None,
-                error=error,
-                prompt=scored.prompt,
-                completion=scored.completion,
-                prompt_tokens=scored.prompt_tokens,
-                completion_tokens=scored.completion_tokens,
-                started_at=started_at,
-                latency_s=scored.latency_s,
-                metrics=scored.metrics,
-            ),
-            context.events,
-        )
-        tally.tokens += scored.completion_tokens
-        passed = scored.passed if completed else None
-        self._listener(
-            AttemptFinished(work.key.benchmark, work.key.task_id, passed, error or "", scored.completion_tokens)
-        )
 
     async def _stop_at_deadline(self) -> None:
         if self.plan.settings.max_hours is not None:

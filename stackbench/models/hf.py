@@ -109,6 +109,7 @@ class HFModel:
             import transformers
 
             from stackbench.models.decoding import ATTENTION, BatchDecoder, register_attention
+            from stackbench.models.packed import pack_linear_layers
         except ImportError as error:
             raise ModelNotAvailableError(
                 f"hf: models need the local extra ({error.name} is missing); run: pip install 'stackbench[local]'"
@@ -129,6 +130,8 @@ class HFModel:
         self._window = int(self._model.config.get_text_config().max_position_embeddings)
         max_batch = self._options.max_batch or (64 if device == "cpu" else 256)
         self.concurrency = 2 * max_batch
+        if device == "cpu" and dtype == torch.float32:
+            pack_linear_layers(self._model, max_batch)
         self._about |= {
             "target": self._target,
             "files": _file_hashes(folder),

@@ -16,7 +16,8 @@ class PackedLinear(torch.nn.Module):
         super().__init__()
         weight = linear.weight.detach()
         self._packed: Any = torch.ops.mkldnn._reorder_linear_weight(weight, rows)
-        self._bias = None if linear.bias is None else linear.bias.detach()
+        bias: Any = linear.bias
+        self._bias = None if bias is None else bias.detach()
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         return torch.ops.mkldnn._linear_pointwise(inputs, self._packed, self._bias, "none", [], "")

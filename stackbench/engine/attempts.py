@@ -1,0 +1,147 @@
+"""Makes the attempts of a benchmark: so many at once, each recorded when it ends, errors told apart from failures."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from stackbench.engine.context import AttemptContext
+from stackbench.engine.events import AttemptFinished, Listener
+from stackbench.engine.lazy_sandbox import LazySandbox
+from stackbench.engine.plan import RunPlan
+from stackbench.engine.work import LoadedBenchmark, Work
+from stackbench.errors import AttemptError, RunFailedError, StoreError
+from stackbench.models import Model
+from stackbench.store import Reader, Writer
+from stackbench.types import AttemptRecord, AttemptStatus, Scored
+
+__all__ = ["AttemptMaker", "Rooms", "Tally"]
+
+GRACE_S = 3.0
+SAME_ERRORS_AT_LEAST = 50
+
+
+@dataclass(slots=True)
+class Tally:
+    """Attempts ended so far, over this part of the run."""
+
+    errors_in_a_row: int = 0
+    last_error: str = ""
+    tokens: int = 0
+    running: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """What the engine holds while it runs."""
+
+    writer: Writer
+    reader: Reader
+    model: Model
+    sandbox: LazySandbox
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptMaker:
+    """Works lists of attempts off; `tally` grows as it goes."""
+
+    run_id: str
+    plan: RunPlan
+    rooms: Rooms
+    tally: Tally
+    listener: Listener
+    stopping: asyncio.Event
+    seq: Iterator[int]
+    """Numbers of events, unique within the run."""
+    now: Callable[[], datetime]
+
+    async def work_off(self, left: Sequence[Work], item: LoadedBenchmark) -> None:
+        """Keeps `concurrency` attempts under way until the work is done, `stopping` is set or errors pile up.
+
+        Raises:
+            RunFailedError: attempt after attempt ended in an error.
+            StoreError: the database failed.
+        """
+        queue = iter(left)
+        size = min(self.plan.settings.concurrency or self.rooms.model.concurrency, len(left))
+        give_up = max(SAME_ERRORS_AT_LEAST, 2 * size)
+
+        async def worker() -> None:
+            for work in queue:
+                if self.stopping.is_set():
+                    return
+                await self._attempt(work, item)
+                if self.tally.errors_in_a_row >= give_up:
+                    raise RunFailedError(
+                        f"{give_up} attempts in a row ended in errors; the last: {self.tally.last_error}"
+                    )
+
+        workers = [asyncio.create_task(worker()) for _ in range(size)]
+        if not workers:
+            return
+        stopped = asyncio.create_task(self.stopping.wait())
+        try:
+            pending: set[asyncio.Task[Any]] = set(workers)
+            while pending and not stopped.done():
+                ended, pending = await asyncio.wait({*pending, stopped}, return_when=asyncio.FIRST_COMPLETED)
+                pending.discard(stopped)
+                for task in ended - {stopped}:
+                    task.result()
+            if pending:
+                await asyncio.wait(pending, timeout=GRACE_S)
+        finally:
+            helpers: list[asyncio.Task[Any]] = [*workers, stopped]
+            for task in helpers:
+                task.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
+
+    async def _attempt(self, work: Work, item: LoadedBenchmark) -> None:
+        tally, rooms = self.tally, self.rooms
+        context = AttemptContext(
+            work.key, self.plan, item.plan, rooms.model, rooms.sandbox, lambda: next(self.seq), self.now
+        )
+        started_at = self.now()
+        tally.running += 1
+        try:
+            scored = await work.make(context)
+            status, error = AttemptStatus.COMPLETED, scored.reason or None
+            tally.errors_in_a_row = 0
+        except StoreError:
+            raise
+        except Exception as problem:  # a fault in one benchmark's code must not lose the other attempts
+            text = str(problem) if isinstance(problem, AttemptError) else f"fault in {item.plan.name}: {problem!r}"
+            scored, status, error = context.failed(), AttemptStatus.ERROR, f"error: {text}"
+            tally.errors_in_a_row += 1
+            tally.last_error = text
+        finally:
+            tally.running -= 1
+        rooms.writer.attempt(self.run_id, _record(work, scored, status, error, started_at), context.events)
+        tally.tokens += scored.completion_tokens
+        passed = scored.passed if status is AttemptStatus.COMPLETED else None
+        self.listener(
+            AttemptFinished(work.key.benchmark, work.key.task_id, passed, error or "", scored.completion_tokens)
+        )
+
+
+def _record(
+    work: Work, scored: Scored, status: AttemptStatus, error: str | None, started_at: datetime
+) -> AttemptRecord:
+    completed = status is AttemptStatus.COMPLETED
+    return AttemptRecord(
+        key=work.key,
+        category=work.task.category,
+        status=status,
+        score=scored.score if completed else None,
+        passed=scored.passed if completed else None,
+        error=error,
+        prompt=scored.prompt,
+        completion=scored.completion,
+        prompt_tokens=scored.prompt_tokens,
+        completion_tokens=scored.completion_tokens,
+        started_at=started_at,
+        latency_s=scored.latency_s,
+        metrics=scored.metrics,
+    )
