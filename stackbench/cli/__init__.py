@@ -39,6 +39,9 @@ def _run(arguments: list[str], *, debug: bool) -> int:
         return _complain(error, str(error), error.exit_code, debug=debug)
     except typer.TyperException as error:
         show = getattr(error, "format_message", None)
+        if type(error).__name__ == "NoArgsIsHelpError" and show is not None:  # a group named alone
+            sys.stdout.write(f"{show()}\n")
+            return 0
         hint = getattr(error, "ctx", None)
         where = f'; see "{hint.command_path} --help"' if hint is not None else ""
         text = (show() if show else str(error)).rstrip(".")

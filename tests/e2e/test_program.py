@@ -107,6 +107,13 @@ def test_a_bad_command_line_is_one_line_with_what_to_do(program: Program, argume
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("arguments", [[], ["models"], ["sandbox"]])
+def test_a_group_named_alone_shows_its_help(program: Program, arguments: list[str]) -> None:
+    done = program.run(*arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.lower().startswith("usage: stackbench")
+
+
 def test_debug_shows_the_traceback(program: Program) -> None:
     assert "Traceback" in program.run("--debug", "eval", "nope").stderr
 
