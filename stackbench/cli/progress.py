@@ -127,6 +127,7 @@ class PlainProgress(SilentProgress):
         super().__init__()
         self._tally: Tally | None = None
         self._last = time.monotonic()
+        self._said = -1
 
     def __call__(self, event: EngineEvent) -> None:
         super().__call__(event)
@@ -137,11 +138,13 @@ class PlainProgress(SilentProgress):
                 self._report(self._tally)
         elif isinstance(event, BenchmarkStarted):
             self._tally = Tally(event.benchmark, event.total, event.done, event.passed)
+            self._said = -1
             resumed = f", {event.done} of them done before" if event.done else ""
             self._say(f"{event.benchmark}: {event.total} attempts{resumed}")
         elif isinstance(event, BenchmarkFinished) and self._tally is not None:
             self._tally.ended = time.monotonic()
-            self._report(self._tally)
+            if self._tally.finished != self._said:
+                self._report(self._tally)
         elif isinstance(event, BenchmarkSkipped):
             self._say(f"{event.benchmark}: skipped: {event.reason}")
         elif isinstance(event, RunStarted):
@@ -155,6 +158,7 @@ class PlainProgress(SilentProgress):
             f"errors {tally.errors} {tally.speed()} {tally.eta()}"
         )
         self._last = time.monotonic()
+        self._said = tally.finished
 
     def _say(self, line: str) -> None:
         sys.stderr.write(f"{time.strftime('%H:%M:%S')} {line}\n")

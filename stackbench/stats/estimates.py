@@ -77,6 +77,7 @@ def clustered_mean(values: Sequence[float], clusters: Sequence[str], *, weight_c
     Micro average (default): the ratio estimator's linearised variance, G/(G-1) * sum_g (sum_i (x_gi - mean))^2 / N^2
     (Liang and Zeger 1986, Biometrika 73:13). Macro average (`weight_clusters`): the mean of cluster means, its error
     from their spread. Interval: Student's t with G-1 degrees of freedom, kept within 0..1 for values within 0..1.
+    A single cluster says nothing of the spread between clusters: its units are then taken as independent.
     Raises ValueError for no values or unequal lengths.
     """
     data = np.asarray(values, dtype=float)
@@ -85,15 +86,17 @@ def clustered_mean(values: Sequence[float], clusters: Sequence[str], *, weight_c
     _, index = np.unique(np.asarray(clusters), return_inverse=True)
     sums, counts = np.bincount(index, weights=data), np.bincount(index)
     groups = len(counts)
+    if groups == 1:
+        return proportion(int(data.sum()), data.size) if np.isin(data, (0.0, 1.0)).all() else mean(list(data))
     if weight_clusters:
         value = float((sums / counts).mean())
-        variance = float((sums / counts).var(ddof=1)) / groups if groups > 1 else 0.0
+        variance = float((sums / counts).var(ddof=1)) / groups
     else:
         value = float(data.mean())
         residuals = sums - counts * value
-        variance = groups / (groups - 1) * float((residuals**2).sum()) / data.size**2 if groups > 1 else 0.0
+        variance = groups / (groups - 1) * float((residuals**2).sum()) / data.size**2
     stderr = math.sqrt(variance)
-    half = _student_t_975(groups - 1) * stderr if groups > 1 else 0.0
+    half = _student_t_975(groups - 1) * stderr
     low, high = value - half, value + half
     if data.min() >= 0.0 and data.max() <= 1.0:
         low, high = max(0.0, low), min(1.0, high)

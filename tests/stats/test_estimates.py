@@ -50,6 +50,11 @@ def test_clusters_that_agree_within_widen_the_interval() -> None:
     assert alone.stderr == pytest.approx(mean(values).stderr)
 
 
+def test_a_single_cluster_has_no_interval_of_width_zero() -> None:
+    assert clustered_mean([1.0, 0.0, 0.0, 0.0, 0.0], ["a"] * 5) == proportion(1, 5)
+    assert clustered_mean([0.5, 0.7], ["a", "a"], weight_clusters=True) == mean([0.5, 0.7])
+
+
 def test_macro_average_weighs_clusters_alike() -> None:
     estimate = clustered_mean([1.0, 1.0, 1.0, 0.0], ["a", "a", "a", "b"], weight_clusters=True)
     assert estimate.value == 0.5
