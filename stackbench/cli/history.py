@@ -13,7 +13,7 @@ from rich.syntax import Syntax
 from rich.text import Text
 
 from stackbench.cli.console import notice, out, print_json, print_table, write_bytes
-from stackbench.cli.scoreboard import metric_key, results_table
+from stackbench.cli.scoreboard import result_document, results_table
 from stackbench.config import Home
 from stackbench.errors import UsageError
 from stackbench.store import AttemptDetail, BenchmarkResult, Queries, Reader, RunInfo, open_queries
@@ -107,21 +107,7 @@ def _run_document(run: RunInfo, results: Sequence[BenchmarkResult]) -> dict[str,
         "git_commit": run.git_commit,
         "config": run.config,
         "environment": run.environment,
-        "results": [
-            {
-                "benchmark": r.benchmark,
-                "tasks": r.tasks,
-                "attempts": r.attempts,
-                "errors": r.errors,
-                "metrics": {
-                    metric_key(m): {
-                        "value": m.value, "stderr": m.stderr, "ci_low": m.ci_low, "ci_high": m.ci_high, "n": m.n,
-                    }
-                    for m in r.metrics
-                },
-            }
-            for r in results
-        ],
+        "results": [result_document(result) for result in results],
     }  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from stackbench.engine import RunOutcome
 from stackbench.store import BenchmarkResult
 from stackbench.types import Metric
 
-__all__ = ["metric_key", "outcome_document", "results_table", "scoreboard"]
+__all__ = ["outcome_document", "result_document", "results_table", "scoreboard"]
 
 WIDE_ENOUGH = 100
 
@@ -29,7 +29,7 @@ def outcome_document(outcome: RunOutcome) -> dict[str, Any]:
         "status": outcome.status.value,
         "model": outcome.model,
         "seconds": round(outcome.seconds, 3),
-        "results": [*map(_result_document, outcome.results), *skipped],
+        "results": [*map(result_document, outcome.results), *skipped],
         "gates": [
             {"name": gate.name, "threshold": gate.threshold, "value": gate.value, "passed": gate.passed}
             for gate in outcome.gates
@@ -37,7 +37,8 @@ def outcome_document(outcome: RunOutcome) -> dict[str, Any]:
     }
 
 
-def _result_document(result: BenchmarkResult) -> dict[str, Any]:
+def result_document(result: BenchmarkResult) -> dict[str, Any]:
+    """One benchmark as the contract's JSON shows it."""
     return {
         "benchmark": result.benchmark,
         "tasks": result.tasks,

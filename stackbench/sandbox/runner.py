@@ -322,7 +322,6 @@ class Runner:
             "wall_s": round(wall_s, 6),
             "cpu_s": round(usage.ru_utime + usage.ru_stime, 6),
             "max_rss_kib": usage.ru_maxrss,
-            "minflt": usage.ru_minflt,
             "output": decode_output(run),
             "output_bytes": run.output_bytes,
         }
@@ -582,9 +581,9 @@ def warm_up():
         "payload": None,
         "checks": [],
     }
-    for _ in range(40):
+    for turn in range(40):
         run_sections(job, [], b"")
-        job["sections"][0]["code"] = "raise ValueError(1)" if _ % 2 else "x = 1"
+        job["sections"][0]["code"] = "raise ValueError(1)" if turn % 2 else "x = 1"
     os.close(null)
     if verdict is None:
         os.close(3)
