@@ -66,6 +66,10 @@ class Settings(BaseModel):
     """GPUs to use, by number; unset: all."""
     executor: Literal["local"] = "local"
     """Where the work runs."""
+    sandbox_scope: Literal["container", "sample"] = "container"
+    """Samples share a container, each a process of its own; or a new container for every sample."""
+    sandbox_runtime: str | None = None
+    """The OCI runtime of the sandboxes, such as runsc (gVisor); unset: the Docker engine's default."""
     sandbox_image: str | None = None
     """Image for the sandboxes; unset: the one "stackbench sandbox build" makes."""
     sandbox_memory_mib: int = Field(default=4096, ge=256)

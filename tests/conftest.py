@@ -20,7 +20,9 @@ from stackbench.errors import StackbenchError
 from stackbench.models.pull import is_pulled
 from stackbench.sandbox.hygiene import list_containers
 from stackbench.sandbox.image import ensure_image
+from stackbench.sandbox.launch import ContainerSpec
 from stackbench.sandbox.pool import SandboxPool
+from stackbench.sandbox.scorer import Scorer
 from tests.fake_endpoint import FakeEndpoint
 
 MODELS = user_data_path("stackbench", appauthor=False) / "models"
@@ -69,11 +71,12 @@ def image() -> str:
 
 
 @pytest.fixture(scope="session")
-async def sandbox(image: str) -> AsyncIterator[SandboxPool]:
-    pool = SandboxPool(image, size=1, labels={"stackbench.run": f"tests-{os.getpid()}"})
-    await pool.warm_up()
-    yield pool
-    await pool.close()
+async def sandbox(image: str) -> AsyncIterator[Scorer]:
+    spec = ContainerSpec(image, labels={"stackbench.run": f"tests-{os.getpid()}"})
+    scorer = Scorer(SandboxPool(spec, size=1, prepare=True))
+    await scorer.warm_up()
+    yield scorer
+    await scorer.close()
 
 
 @pytest.fixture

@@ -96,6 +96,7 @@ class HumanEval:
                     Section(program),
                     Section(f"{task.test}\ncheck({task.entry_point})", trusted=True),
                 ),
+                guarded=(task.entry_point,),
                 timeout_s=context.timeout_s or TIMEOUT_S,
             )
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -102,6 +103,7 @@ class Mbpp:
             CodeJob(
                 sections=(Section(sample.text), *setup),
                 checks=task.test_list,
+                guarded=tuple(_called_names(task)),
                 timeout_s=context.timeout_s or TIMEOUT_S,
             )
         )
@@ -140,6 +142,20 @@ def _shot(task: MbppTask) -> str:
 
 def _unix(code: str) -> str:
     return code.replace("\r\n", "\n").strip()
+
+
+def _called_names(task: MbppTask) -> list[str]:
+    """The plain names that the asserts call: functions of the sample among them are guarded."""
+    names: set[str] = set()
+    for test in task.test_list:
+        try:
+            tree = ast.parse(test)
+        except SyntaxError:
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                names.add(node.func.id)
+    return sorted(names)
 
 
 def _tested_name(task: MbppTask) -> str:

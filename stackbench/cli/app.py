@@ -105,9 +105,9 @@ def score(
     benchmark: Annotated[str, typer.Option("-b", "--benchmark", metavar="BENCHMARK", help="What the samples are of.")],
     **flags: Any,
 ) -> int:
-    from stackbench.cli import evaluate as work
+    from stackbench.cli.score import score as work
 
-    return work.score(file, benchmark, flags)
+    return work(file, benchmark, flags)
 
 
 # -- history

@@ -30,6 +30,7 @@ from stackbench.engine import (
 )
 from stackbench.errors import StackbenchError, StoreError, UsageError
 from stackbench.models import parse_model_name
+from stackbench.sandbox.launch import HeadStart
 from stackbench.store import Reader, RunInfo, open_queries
 from stackbench.types import RunStatus
 
@@ -65,25 +66,36 @@ def batch(suite: str, flags: Mapping[str, Any]) -> int:
     return _run(home, plan_suite(suite or "full", settings, _names(flags["sample_ids"])), flags)
 
 
-def score(path: Path, benchmark: str, flags: Mapping[str, Any]) -> int:
+def score(
+    path: Path,
+    benchmark: str,
+    flags: Mapping[str, Any],
+    home: Home,
+    settings: Settings,
+    head_start: HeadStart | None,
+) -> int:
     """Scores recorded samples and writes `FILE_results.jsonl`; returns the exit code."""
-    home = Home.find(flags["home"])
-    settings = load_settings({**run_settings(flags), "model": f"file:{path.name}"}).settings
     samples = read_samples(path, benchmark, home)
     plan = plan_benchmarks([benchmark], settings).model_copy(
         update={"suite": "score", "samples_file": str(path.absolute()), "samples_sha256": samples.sha256}
     )
-    return _run(home, plan, flags, samples=samples)
+    return _run(home, plan, flags, samples=samples, head_start=head_start)
 
 
 def _run(
-    home: Home, plan: RunPlan, flags: Mapping[str, Any], *, samples: SampleFile | None = None, resume: str | None = None
+    home: Home,
+    plan: RunPlan,
+    flags: Mapping[str, Any],
+    *,
+    samples: SampleFile | None = None,
+    resume: str | None = None,
+    head_start: HeadStart | None = None,
 ) -> int:
     if samples is None:
         parse_model_name(plan.settings.model)
     progress = make_progress(quiet=bool(flags["quiet"]))
     try:
-        return asyncio.run(_drive(home, plan, flags, progress, samples, resume))
+        return asyncio.run(_drive(home, plan, flags, progress, samples, resume, head_start))
     except StackbenchError:
         if progress.run_id is not None:
             notice(_resume_hint(progress.run_id, flags))
@@ -97,8 +109,9 @@ async def _drive(
     progress: Progress,
     samples: SampleFile | None,
     resume: str | None,
+    head_start: HeadStart | None,
 ) -> int:
-    engine = Engine(home, plan, progress, samples=samples, resume=resume)
+    engine = Engine(home, plan, progress, samples=samples, resume=resume, head_start=head_start)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, _on_signal, engine)

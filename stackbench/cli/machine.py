@@ -223,10 +223,9 @@ def sandbox_clean(*, everything: bool) -> None:
 def sandbox_shell(home: Path | None) -> int:
     """An interactive shell, as a sample's user, in a container like those of a run; returns the shell's exit code."""
     from stackbench.config import load_settings
-    from stackbench.sandbox.container import FIRST_UID, Container, ContainerLimits
-    from stackbench.sandbox.docker import connect
-    from stackbench.sandbox.hygiene import owner_labels
     from stackbench.sandbox.image import ensure_image
+    from stackbench.sandbox.launch import FIRST_UID, container_spec
+    from stackbench.sandbox.pool import SandboxPool
 
     if not sys.stdin.isatty():
         raise UsageError("sandbox shell needs a terminal")
@@ -236,15 +235,14 @@ def sandbox_shell(home: Path | None) -> int:
     image = settings.sandbox_image or ensure_image(notice)
 
     async def use() -> int:
-        limits = ContainerLimits(memory_mib=settings.sandbox_memory_mib)
-        client = connect()
-        container = await Container.start(client, image, labels=owner_labels("shell"), limits=limits)
+        pool = SandboxPool(container_spec(settings, image, "shell"), size=1)
         user = f"{FIRST_UID}:{FIRST_UID}"
-        command = ["docker", "exec", "-it", "-u", user, "-w", "/tmp", "-e", "HOME=/tmp", container.container.id or ""]
+        command = ["docker", "exec", "-it", "-u", user, "-w", "/tmp", "-e", "HOME=/tmp"]
         try:
-            return (await asyncio.to_thread(subprocess.run, [*command, "sh"], check=False)).returncode
+            async with pool.lease() as container:
+                command += [container.container.id or "", "sh"]
+                return (await asyncio.to_thread(subprocess.run, command, check=False)).returncode
         finally:
-            await container.stop()
-            client.close()
+            await pool.close()
 
     return asyncio.run(use())

@@ -89,6 +89,14 @@ def _run_options(
     max_batch: Annotated[
         int | None, _panel(MACHINE, "--max-batch", metavar="N", help="Sequences an hf: model decodes together.")
     ] = None,
+    sandbox_scope: Annotated[
+        str | None,
+        _panel(MACHINE, "--sandbox-scope", metavar="SCOPE", help="A new container per sample, or per run [container]."),
+    ] = None,
+    sandbox_runtime: Annotated[
+        str | None,
+        _panel(MACHINE, "--sandbox-runtime", metavar="NAME", help="OCI runtime, such as runsc [the engine's default]."),
+    ] = None,
     sandbox_image: Annotated[
         str | None, _panel(MACHINE, "--sandbox-image", metavar="IMAGE", help="Image of the sandboxes.")
     ] = None,

@@ -37,7 +37,18 @@ class Check:
 
 def examine(home: Home) -> list[Check]:
     """Every check, in the order in which things build on each other. Takes a second or two; changes nothing."""
-    checks: list[Callable[[Home], Check]] = [_python, _disk, _memory, _gpu, _database, _docker, _image, _local, _model]
+    checks: list[Callable[[Home], Check]] = [
+        _python,
+        _disk,
+        _memory,
+        _gpu,
+        _database,
+        _docker,
+        _isolation,
+        _image,
+        _local,
+        _model,
+    ]
     return [check(home) for check in checks] + _data(home)
 
 
@@ -87,9 +98,23 @@ def _docker(home: Home) -> Check:
     try:
         with closing(connect()) as client:
             about = client.version()
+            runtimes = sorted(client.info().get("Runtimes", {}))
     except StackbenchError as error:
         return Check("Docker", "broken", str(error), "./scripts/ensure-docker")
-    return Check("Docker", "ok", f"engine {about.get('Version')}, API {about.get('ApiVersion')}")
+    return Check(
+        "Docker", "ok", f"engine {about.get('Version')}, API {about.get('ApiVersion')}; runtimes {', '.join(runtimes)}"
+    )
+
+
+def _isolation(home: Home) -> Check:
+    from stackbench.sandbox.docker import runtimes
+
+    try:
+        found = runtimes()
+    except StackbenchError:
+        return Check("sandbox isolation", "missing", "not known without Docker")
+    stronger = "runsc (gVisor) with --sandbox-runtime runsc" if "runsc" in found else "gVisor (runsc) is not installed"
+    return Check("sandbox isolation", "ok", f"scopes container and sample; {stronger}")
 
 
 def _image(home: Home) -> Check:

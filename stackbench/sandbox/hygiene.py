@@ -1,18 +1,15 @@
-"""Labels that say whose a container is, and the removal of what killed runs left behind."""
+"""Which sandbox containers there are, and the removal of those that killed runs left behind."""
 
 from __future__ import annotations
 
-import socket
 from contextlib import closing
 from dataclasses import dataclass
 
-import psutil
-
 from stackbench.errors import SandboxError
-from stackbench.sandbox.container import LABEL
 from stackbench.sandbox.docker import connect
+from stackbench.sandbox.labels import LABEL, owner_alive
 
-__all__ = ["Leftover", "list_containers", "owner_labels", "remove_leftovers"]
+__all__ = ["Leftover", "list_containers", "remove_leftovers"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +22,6 @@ class Leftover:
     run_id: str
     owner: str
     owner_alive: bool
-
-
-def owner_labels(run_id: str = "") -> dict[str, str]:
-    """Labels naming the process that owns a container; a process id alone could be reused, so its start time counts."""
-    process = psutil.Process()
-    return {
-        "stackbench.host": socket.gethostname(),
-        "stackbench.pid": str(process.pid),
-        "stackbench.started": f"{process.create_time():.2f}",
-        "stackbench.run": run_id,
-    }
 
 
 def list_containers() -> list[Leftover]:
@@ -56,7 +42,7 @@ def list_containers() -> list[Leftover]:
                 image=str(container.attrs.get("Config", {}).get("Image", "")),
                 run_id=labels.get("stackbench.run", ""),
                 owner=f"{labels.get('stackbench.host', '?')}:{labels.get('stackbench.pid', '?')}",
-                owner_alive=_owner_alive(labels),
+                owner_alive=owner_alive(labels),
             )
         )
     return found
@@ -84,13 +70,3 @@ def remove_leftovers(*, everything: bool = False) -> int:
                 if error.status_code != 409:  # already being removed
                     raise SandboxError(f"container {leftover.container_id[:12]} cannot be removed: {error}") from error
     return removed
-
-
-def _owner_alive(labels: dict[str, str]) -> bool:
-    if labels.get("stackbench.host") != socket.gethostname():
-        return True  # another machine's run on a shared engine: not ours to judge
-    try:
-        process = psutil.Process(int(labels["stackbench.pid"]))
-        return abs(process.create_time() - float(labels["stackbench.started"])) < 1.0
-    except (KeyError, ValueError, psutil.NoSuchProcess):
-        return False

@@ -1,119 +1,241 @@
-"""A pool of sandbox containers that takes many jobs at once and keeps every one of them to its end."""
+"""Clean, warm containers, made ahead and handed out one tenant each."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import uuid
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-from stackbench.errors import SandboxError
-from stackbench.sandbox.container import Container, ContainerLimits
+from stackbench.errors import DockerNotAvailableError, SandboxError
+from stackbench.sandbox.container import Container
 from stackbench.sandbox.docker import connect
-from stackbench.sandbox.hygiene import owner_labels
-from stackbench.sandbox.types import CodeJob, CodeResult
+from stackbench.sandbox.launch import ContainerSpec, HeadStart, Launched, launch
+from stackbench.sandbox.sizing import default_size
 
 if TYPE_CHECKING:
     import docker
 
-__all__ = ["SandboxPool", "default_size"]
+__all__ = ["SandboxPool"]
 
-TRIES = 3
-# Enough queued in a container that it never waits for us, few enough that a neighbour's death redoes little.
-QUEUED_PER_CONTAINER = 16
-
-
-def default_size() -> int:
-    """One container per processor: each executes one quick sample at a time."""
-    return max(1, os.cpu_count() or 1)
+BUILD_TRIES = 4
+ENGINE_WAIT_S = 900.0
+ENGINE_POLL_S = 0.5
 
 
 class SandboxPool:
-    """Implements `Sandbox` with `size` containers, started when first needed and replaced when they die."""
+    """Hands out containers that had no tenant before; `size` at most are out at once, `spare` more wait ready.
+
+    A container that was handed back is removed, not cleaned: nothing of a tenant can reach the next one.
+    """
 
     def __init__(
         self,
-        image: str,
+        spec: ContainerSpec,
         *,
         size: int | None = None,
-        limits: ContainerLimits | None = None,
-        labels: Mapping[str, str] | None = None,
-        client: docker.DockerClient | None = None,
-        on_restart: Callable[[str], None] = lambda _: None,
+        spare: int = 0,
+        prepare: bool = False,
+        head_start: HeadStart | None = None,
+        say: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self.image = image
-        self.size = size or default_size()
-        self._limits = limits or ContainerLimits()
-        self._labels = {**owner_labels(), "stackbench.pool": uuid.uuid4().hex[:12], **(labels or {})}
-        self._client = client
-        self._own_client = client is None
-        self._on_restart = on_restart
-        self._slots: list[Container | None] = [None] * self.size
-        self._starting: list[asyncio.Lock] = [asyncio.Lock() for _ in range(self.size)]
-        self._loads = [0] * self.size
-        self._room = asyncio.Semaphore(self.size * QUEUED_PER_CONTAINER)
+        self.spec = replace(spec, labels={"stackbench.pool": uuid.uuid4().hex[:12], **spec.labels})
+        self.size = size or default_size(spec.memory_mib)
+        self.outages = 0
+        """How often the Docker engine was found gone."""
+        self._spare = spare
+        self._prepare = prepare
+        self._head_start = head_start
+        self._say = say
+        self._client: docker.DockerClient | None = None
+        self._connecting = asyncio.Lock()
+        self._returning = asyncio.Lock()
+        self._room = asyncio.Semaphore(self.size)
+        self._ready: deque[Container] = deque()
+        self._out: set[Container] = set()
+        self._building = 0
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._served = False
         self._closed = False
 
     async def warm_up(self) -> None:
-        """Starts every container now, so that the first jobs find them ready.
+        """Makes the spare containers now.
 
         Raises:
-            SandboxError, DockerNotAvailableError: a container could not be started.
+            SandboxError, DockerNotAvailableError: one could not be made.
         """
-        await asyncio.gather(*(self._container(slot) for slot in range(self.size)))
+        wanted = self._spare - len(self._ready) - self._building
+        self._ready.extend(await asyncio.gather(*(self._build() for _ in range(wanted))))
 
-    async def run(self, job: CodeJob) -> CodeResult:
-        """Runs one job, on another container when one dies under it.
+    @asynccontextmanager
+    async def lease(self) -> AsyncGenerator[Container]:
+        """A clean container for one tenant; waits while `size` are out. It is removed afterwards.
 
         Raises:
-            SandboxError: containers died under this job `TRIES` times, or none could be started.
+            SandboxError, DockerNotAvailableError: none could be made.
         """
-        async with self._room:
-            last: SandboxError | None = None
-            for _ in range(TRIES):
-                slot = self._loads.index(min(self._loads))
-                self._loads[slot] += 1
-                try:
-                    container = await self._container(slot)
-                    return await container.run(job)
-                except SandboxError as error:
-                    if self._closed:
-                        raise
-                    last = error
-                finally:
-                    self._loads[slot] -= 1
-            raise SandboxError(f"the sandbox failed {TRIES} times under one sample; last: {last}") from last
+        container = await self.take()
+        try:
+            yield container
+        finally:
+            self.give_back(container)
+
+    async def take(self) -> Container:
+        """A clean container, to be handed back with `give_back`. Raises as `lease`."""
+        await self._room.acquire()
+        try:
+            container = None
+            while self._ready and container is None:
+                found = self._ready.popleft()
+                container = found if found.alive else None
+            if container is None:
+                container = await self._build()
+        except BaseException:
+            self._room.release()
+            raise
+        self._out.add(container)
+        if not self._closed:
+            self._refill()
+        return container
+
+    def give_back(self, container: Container) -> None:
+        """Ends a tenancy; the container is removed in the background."""
+        self._out.discard(container)
+        self._room.release()
+        container.close()
+        self._in_background(_stop(container))
 
     async def close(self) -> None:
         """Stops and removes every container."""
         self._closed = True
-        containers = [container for container in self._slots if container is not None]
-        self._slots = [None] * self.size
-        await asyncio.gather(*(container.stop() for container in containers), return_exceptions=True)
-        if self._client is not None and self._own_client:
+        if self._head_start is not None:
+            self._head_start.discard()
+        containers = [*self._ready, *self._out]
+        self._ready.clear()
+        self._out.clear()
+        for container in containers:
+            container.close()
+        await asyncio.gather(*(_stop(container) for container in containers))
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._client is not None:
             self._client.close()
 
-    async def _container(self, slot: int) -> Container:
-        container = self._slots[slot]
-        if container is not None and container.alive:
+    # -- making containers
+
+    def _refill(self) -> None:
+        while len(self._ready) + self._building < self._spare:
+            self._building += 1
+            self._in_background(self._add_spare())
+
+    async def _add_spare(self) -> None:
+        try:
+            container = await self._build()
+        except SandboxError as error:
+            # Whoever needs a container next makes one, and is told what is wrong.
+            self._say(f"a spare sandbox could not be made: {error}")
+            return
+        finally:
+            self._building -= 1
+        self._ready.append(container)
+
+    async def _build(self) -> Container:
+        last: Exception | None = None
+        for turn in range(BUILD_TRIES):
+            if turn:
+                await asyncio.sleep(ENGINE_POLL_S * turn)
+            try:
+                container = await Container.greet(await self._launch())
+                if self._prepare:
+                    await container.prepare()
+            except SandboxError as error:
+                last = error
+                continue
+            if self._closed:
+                await _stop(container)
+                raise SandboxError("the sandbox pool is closed")
+            self._served = True
             return container
-        async with self._starting[slot]:
-            container = self._slots[slot]
-            if container is not None and container.alive:
-                return container
+        raise SandboxError(f"no sandbox could be made in {BUILD_TRIES} tries; the last: {last}") from last
+
+    async def _launch(self) -> Launched:
+        """A launched container. Where the engine was there before and is gone, waits for it to come back."""
+        from docker.errors import APIError, DockerException
+
+        loop = asyncio.get_running_loop()
+        future = None if self._head_start is None else self._head_start.take()
+        if future is not None:
+            try:
+                return await asyncio.wrap_future(future)
+            except Exception:  # then from here, with the error told
+                self._head_start = None
+        while True:
             if self._closed:
                 raise SandboxError("the sandbox pool is closed")
-            if container is not None:
-                self._on_restart(f"sandbox container {slot} died; starting another")
-                await container.stop()
+            try:
+                return await loop.run_in_executor(None, launch, await self._connect(), self.spec)
+            except APIError as error:
+                if error.is_server_error() and self._served and not await self._answers():
+                    await self._wait_for_engine()
+                    continue
+                raise SandboxError(
+                    f"Docker could not start a sandbox from image {self.spec.image}: {error.explanation or error}"
+                ) from error
+            except (DockerException, DockerNotAvailableError, OSError) as error:
+                if not self._served or await self._answers():
+                    if isinstance(error, DockerNotAvailableError):
+                        raise
+                    raise SandboxError(f"Docker could not start a sandbox: {error}") from error
+                await self._wait_for_engine()
+
+    async def _connect(self) -> docker.DockerClient:
+        async with self._connecting:
             if self._client is None:
-                self._client = await asyncio.get_running_loop().run_in_executor(None, connect)
-            started = await Container.start(
-                self._client, self.image, labels=self._labels, limits=self._limits, slot=slot
-            )
-            if self._closed:
-                await started.stop()
-                raise SandboxError("the sandbox pool is closed")
-            self._slots[slot] = started
-            return started
+                client = await asyncio.get_running_loop().run_in_executor(None, connect)
+                self._client = client
+                return client
+            return self._client
+
+    async def _answers(self) -> bool:
+        from docker.errors import DockerException
+
+        try:
+            client = await self._connect()
+            await asyncio.get_running_loop().run_in_executor(None, client.ping)
+        except (DockerException, DockerNotAvailableError, OSError):
+            return False
+        return True
+
+    async def _wait_for_engine(self) -> None:
+        async with self._returning:
+            if await self._answers():
+                return
+            self.outages += 1
+            self._say("the Docker engine does not answer; the run waits for it and then goes on")
+            waited = 0.0
+            while not await self._answers():
+                if self._closed:
+                    raise SandboxError("the sandbox pool is closed")
+                if waited >= ENGINE_WAIT_S:
+                    raise DockerNotAvailableError(
+                        f"the Docker engine did not come back within {ENGINE_WAIT_S / 60:.0f} minutes"
+                    )
+                await asyncio.sleep(ENGINE_POLL_S)
+                waited += ENGINE_POLL_S
+            self._say("the Docker engine answers again")
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def _stop(container: Container) -> None:
+    """Removes a container; where the engine cannot, it ends by itself, and the next start removes what is left."""
+    try:
+        await container.stop()
+    except SandboxError:
+        return

@@ -42,6 +42,10 @@ class CodeJob:
     sections: tuple[Section, ...]
     checks: tuple[str, ...] = ()
     payload: str | None = None
+    guarded: tuple[str, ...] = ()
+    """Functions of the sample whose answers must not be of a class that says itself what it equals."""
+    image: str | None = None
+    """The image to run it in; None: the run's own."""
     timeout_s: float = 3.0
     memory_mib: int = 2048
     processes: int = 64

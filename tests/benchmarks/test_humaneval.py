@@ -5,7 +5,7 @@ import pytest
 from stackbench.benchmarks import Sample
 from stackbench.benchmarks.humaneval import HumanEval, HumanEvalOptions
 from stackbench.datasets import DatasetStore
-from stackbench.sandbox.pool import SandboxPool
+from stackbench.sandbox.scorer import Scorer
 from tests.benchmarks.scripted import ScriptedContext
 
 pytestmark = pytest.mark.docker
@@ -16,9 +16,7 @@ def benchmark() -> HumanEval:
     return HumanEval(HumanEvalOptions())
 
 
-async def test_answers_pass_however_they_are_dressed(
-    benchmark: HumanEval, data: DatasetStore, sandbox: SandboxPool
-) -> None:
+async def test_answers_pass_however_they_are_dressed(benchmark: HumanEval, data: DatasetStore, sandbox: Scorer) -> None:
     task = benchmark.tasks(data)[0]
     whole = task.prompt + task.canonical_solution
     unindented = "\n".join(line.removeprefix("    ") for line in task.canonical_solution.splitlines())
@@ -36,7 +34,7 @@ async def test_answers_pass_however_they_are_dressed(
 
 
 async def test_a_model_without_a_template_continues_the_prompt(
-    benchmark: HumanEval, data: DatasetStore, sandbox: SandboxPool
+    benchmark: HumanEval, data: DatasetStore, sandbox: Scorer
 ) -> None:
     task = benchmark.tasks(data)[0]
     context = ScriptedContext(task.canonical_solution, sandbox=sandbox, chat=False)
@@ -59,7 +57,7 @@ async def test_a_model_without_a_template_continues_the_prompt(
     ],
 )
 async def test_wrong_samples_fail_with_the_reason(
-    benchmark: HumanEval, data: DatasetStore, sandbox: SandboxPool, text: str, result: str
+    benchmark: HumanEval, data: DatasetStore, sandbox: Scorer, text: str, result: str
 ) -> None:
     task = benchmark.tasks(data)[0]
     scored = await benchmark.score(task, Sample(text), ScriptedContext(sandbox=sandbox))

@@ -5,15 +5,13 @@ import pytest
 from stackbench.benchmarks import Sample
 from stackbench.benchmarks.mbpp import Mbpp, MbppOptions
 from stackbench.datasets import DatasetStore
-from stackbench.sandbox.pool import SandboxPool
+from stackbench.sandbox.scorer import Scorer
 from tests.benchmarks.scripted import ScriptedContext, summary
 
 pytestmark = pytest.mark.docker
 
 
-async def test_the_test_split_has_500_tasks_and_its_odd_references_pass(
-    data: DatasetStore, sandbox: SandboxPool
-) -> None:
+async def test_the_test_split_has_500_tasks_and_its_odd_references_pass(data: DatasetStore, sandbox: Scorer) -> None:
     benchmark = Mbpp(MbppOptions())
     tasks = {task.task_id: task for task in benchmark.tasks(data)}
     assert (len(tasks), min(map(int, tasks)), max(map(int, tasks))) == (500, 11, 510)
@@ -23,7 +21,7 @@ async def test_the_test_split_has_500_tasks_and_its_odd_references_pass(
         assert scored.passed, (name, scored.reason)
 
 
-async def test_each_assert_counts_for_execution_accuracy(data: DatasetStore, sandbox: SandboxPool) -> None:
+async def test_each_assert_counts_for_execution_accuracy(data: DatasetStore, sandbox: Scorer) -> None:
     benchmark = Mbpp(MbppOptions())
     task = benchmark.tasks(data)[0]
     name = task.test_list[0].split("(")[0].removeprefix("assert ")
@@ -38,7 +36,7 @@ async def test_each_assert_counts_for_execution_accuracy(data: DatasetStore, san
 
 
 async def test_instruct_models_see_the_tests_and_base_models_three_examples(
-    data: DatasetStore, sandbox: SandboxPool
+    data: DatasetStore, sandbox: Scorer
 ) -> None:
     benchmark = Mbpp(MbppOptions())
     task = benchmark.tasks(data)[0]

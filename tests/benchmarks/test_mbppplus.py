@@ -7,7 +7,7 @@ import pytest
 from stackbench.benchmarks import Sample
 from stackbench.benchmarks.mbppplus import MbppPlus, MbppPlusOptions, MbppPlusTask
 from stackbench.datasets import DatasetStore
-from stackbench.sandbox.pool import SandboxPool
+from stackbench.sandbox.scorer import Scorer
 from tests.benchmarks.scripted import ScriptedContext, summary
 
 pytestmark = pytest.mark.docker
@@ -19,7 +19,7 @@ CHOSEN = ("Mbpp/2", "Mbpp/63", "Mbpp/75", "Mbpp/115", "Mbpp/124", "Mbpp/250", "M
 
 @pytest.fixture(scope="module")
 async def ready(
-    data: DatasetStore, sandbox: SandboxPool, tmp_path_factory: pytest.TempPathFactory
+    data: DatasetStore, sandbox: Scorer, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[MbppPlus, dict[str, MbppPlusTask], Path]:
     benchmark, cache = MbppPlus(MbppPlusOptions()), tmp_path_factory.mktemp("cache")
     tasks = {task.task_id: task for task in benchmark.tasks(data)}
@@ -31,7 +31,7 @@ async def ready(
     return benchmark, chosen, cache
 
 
-async def test_references_pass_base_and_plus(ready, sandbox: SandboxPool) -> None:
+async def test_references_pass_base_and_plus(ready, sandbox: Scorer) -> None:
     benchmark, tasks, _ = ready
     for task in tasks.values():
         sample = Sample(task.prompt + task.canonical_solution, whole=True)
@@ -39,14 +39,14 @@ async def test_references_pass_base_and_plus(ready, sandbox: SandboxPool) -> Non
         assert scored.passed, (task.task_id, scored.reason)
 
 
-async def test_expected_outputs_are_computed_once(ready, sandbox: SandboxPool) -> None:
+async def test_expected_outputs_are_computed_once(ready, sandbox: Scorer) -> None:
     _, tasks, cache = ready
     context = ScriptedContext(sandbox=sandbox, cache=cache)
     await MbppPlus(MbppPlusOptions()).prepare(list(tasks.values()), context)
     assert context.said == []
 
 
-async def test_a_sample_that_only_knows_the_shown_tests_passes_base_not_plus(ready, sandbox: SandboxPool) -> None:
+async def test_a_sample_that_only_knows_the_shown_tests_passes_base_not_plus(ready, sandbox: Scorer) -> None:
     benchmark, tasks, _ = ready
     task = tasks["Mbpp/2"]
     pairs = [(given, set(given[0]) & set(given[1])) for given in task.base_input]
@@ -62,7 +62,7 @@ async def test_a_sample_that_only_knows_the_shown_tests_passes_base_not_plus(rea
     assert (metrics["pass@1"], metrics["base_pass@1"]) == (0.0, 1.0)
 
 
-async def test_an_endless_sample_is_stopped_per_input(ready, sandbox: SandboxPool) -> None:
+async def test_an_endless_sample_is_stopped_per_input(ready, sandbox: Scorer) -> None:
     benchmark, tasks, _ = ready
     task = tasks["Mbpp/2"]
     sample = Sample(f"def {task.entry_point}(*a):\n    while True: pass\n", whole=True)
@@ -71,7 +71,7 @@ async def test_an_endless_sample_is_stopped_per_input(ready, sandbox: SandboxPoo
 
 
 async def test_outputs_too_large_to_keep_are_made_again_beside_the_sample(
-    data: DatasetStore, sandbox: SandboxPool, tmp_path: Path
+    data: DatasetStore, sandbox: Scorer, tmp_path: Path
 ) -> None:
     """Mbpp/255 gives 780 MB of expected outputs."""
     benchmark = MbppPlus(MbppPlusOptions())

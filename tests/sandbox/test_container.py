@@ -11,26 +11,28 @@ import pytest
 
 from stackbench.sandbox import CodeJob, CodeResult, Outcome, Section
 from stackbench.sandbox.container import Container
+from stackbench.sandbox.launch import ContainerSpec
 from stackbench.sandbox.pool import SandboxPool
+from stackbench.sandbox.scorer import Scorer
 
 pytestmark = pytest.mark.docker
 
 
 async def run(
-    sandbox: SandboxPool, code: str, *, tests: str = "", checks: tuple[str, ...] = (), **job: object
+    sandbox: Scorer, code: str, *, tests: str = "", checks: tuple[str, ...] = (), **job: object
 ) -> CodeResult:
     sections = (Section(code), Section(tests, trusted=True)) if tests else (Section(code),)
     return await sandbox.run(CodeJob(sections, checks=checks, **job))  # type: ignore[arg-type]
 
 
-async def under_way(pool: SandboxPool, samples: int) -> Container:
-    """The pool's first container, once it has been given so many samples."""
-    while (container := pool._slots[0]) is None or container.outstanding < samples:
+async def under_way(scorer: Scorer, samples: int) -> Container:
+    """The first container, once it has been given so many samples."""
+    while not scorer.containers or scorer.containers[0].outstanding < samples:
         await asyncio.sleep(0)
-    return container
+    return scorer.containers[0]
 
 
-async def test_code_that_passes_its_tests_passes(sandbox: SandboxPool) -> None:
+async def test_code_that_passes_its_tests_passes(sandbox: Scorer) -> None:
     result = await run(sandbox, "def f(): return 2", tests="assert f() == 2")
     assert (result.outcome, result.reason) == (Outcome.PASSED, "passed")
     assert result.wall_s > 0
@@ -58,19 +60,19 @@ async def test_code_that_passes_its_tests_passes(sandbox: SandboxPool) -> None:
         ("import sys\nsys.stdin.read()\nassert False, 'end of input'", "failed: end of input"),
     ],
 )
-async def test_a_failing_sample_says_why(sandbox: SandboxPool, code: str, reason: str) -> None:
+async def test_a_failing_sample_says_why(sandbox: Scorer, code: str, reason: str) -> None:
     result = await run(sandbox, code, timeout_s=1.0)
     assert not result.passed
     assert result.reason.startswith(reason), result.reason
 
 
-async def test_checks_run_each_whatever_became_of_the_others(sandbox: SandboxPool) -> None:
+async def test_checks_run_each_whatever_became_of_the_others(sandbox: Scorer) -> None:
     result = await run(sandbox, "x = 1", checks=("assert x == 1", "assert x == 2", "assert x == 1"))
     assert result.checks == (True, False, True)
     assert not result.passed
 
 
-async def test_output_is_kept_at_both_ends_and_bounded(sandbox: SandboxPool) -> None:
+async def test_output_is_kept_at_both_ends_and_bounded(sandbox: Scorer) -> None:
     few = await run(sandbox, "print('out'); import sys; print('err', file=sys.stderr)")
     assert few.passed
     assert "out" in few.output
@@ -98,12 +100,12 @@ for fd in range(64):
         "import sys\nsys.exit = lambda *a: None",
     ],
 )
-async def test_what_a_sample_prints_or_writes_does_not_pass_for_a_verdict(sandbox: SandboxPool, forgery: str) -> None:
+async def test_what_a_sample_prints_or_writes_does_not_pass_for_a_verdict(sandbox: Scorer, forgery: str) -> None:
     result = await run(sandbox, f"{forgery}\nimport os\nos._exit(0)", tests="assert False")
     assert not result.passed
 
 
-async def test_samples_are_unprivileged_alone_and_offline(sandbox: SandboxPool) -> None:
+async def test_samples_are_unprivileged_alone_and_offline(sandbox: Scorer) -> None:
     code = """
 import os, socket
 assert os.getuid() >= 20000 and os.geteuid() == os.getuid() and os.getgroups() == []
@@ -129,7 +131,7 @@ assert not os.path.exists('/var/run/docker.sock')
     assert result.passed, result.reason
 
 
-async def test_nothing_of_a_sample_is_left_for_the_next(sandbox: SandboxPool) -> None:
+async def test_nothing_of_a_sample_is_left_for_the_next(sandbox: Scorer) -> None:
     mess = """
 import os, time, mmap
 open('mine', 'w').write('x'); open('/tmp/shared', 'w').write('x'); open('/dev/shm/shared', 'w').write('x')
@@ -145,14 +147,14 @@ import builtins; builtins.len = lambda x: 42
 import os
 assert os.listdir('.') == [] and os.listdir('/tmp') == [] and os.listdir('/dev/shm') == []
 assert len('abc') == 3
-others = [p for p in os.listdir('/proc') if p.isdigit() and int(p) not in (1, os.getpid())]
-assert others == [], others
+others = [p for p in os.listdir('/proc') if p.isdigit() and int(p) != os.getpid()]
+assert len(others) == 3, others  # the runner, its zygote, its compiler
 """
     result = await run(sandbox, look)
     assert result.passed, result.reason
 
 
-async def test_a_fork_bomb_hurts_nobody(sandbox: SandboxPool) -> None:
+async def test_a_fork_bomb_hurts_nobody(sandbox: Scorer) -> None:
     bomb = run(sandbox, "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass", timeout_s=1.0)
     good = [run(sandbox, "x = 1", tests="assert x == 1") for _ in range(20)]
     bombed, *others = await asyncio.gather(bomb, *good)
@@ -160,7 +162,7 @@ async def test_a_fork_bomb_hurts_nobody(sandbox: SandboxPool) -> None:
     assert all(result.passed for result in others)
 
 
-async def test_loops_do_not_hold_up_the_others(sandbox: SandboxPool) -> None:
+async def test_loops_do_not_hold_up_the_others(sandbox: Scorer) -> None:
     began = time.monotonic()
     loops = [asyncio.create_task(run(sandbox, "while True: pass", timeout_s=3.0)) for _ in range(2)]
     good = await asyncio.gather(*(run(sandbox, "x = 1", tests="assert x == 1") for _ in range(100)))
@@ -170,14 +172,14 @@ async def test_loops_do_not_hold_up_the_others(sandbox: SandboxPool) -> None:
     assert [(await loop).reason for loop in loops] == ["timed out"] * 2
 
 
-async def test_a_sample_taken_for_its_neighbours_memory_is_run_again_alone(sandbox: SandboxPool) -> None:
+async def test_a_sample_taken_for_its_neighbours_memory_is_run_again_alone(sandbox: Scorer) -> None:
     """Three samples hold 1.8 GiB each in a container of 4: the kernel kills some, yet each by itself fits."""
     code = "x = bytearray(1800 << 20)\nfor i in range(0, len(x), 4096): x[i] = 1\nimport time; time.sleep(1.5)"
     results = await asyncio.gather(*(run(sandbox, code, timeout_s=20.0) for _ in range(3)))
     assert [result.reason for result in results] == ["passed"] * 3
 
 
-async def test_a_sample_that_closes_its_channels_takes_none_of_another_sample(sandbox: SandboxPool) -> None:
+async def test_a_sample_that_closes_its_channels_takes_none_of_another_sample(sandbox: Scorer) -> None:
     """Slow samples close every descriptor early; the numbers pass to quick ones that start meanwhile."""
     closer = (
         "import os, time\nfor fd in range(1, 64):\n    try: os.close(fd)\n    except OSError: pass\ntime.sleep({0})"
@@ -191,7 +193,7 @@ async def test_a_sample_that_closes_its_channels_takes_none_of_another_sample(sa
 
 async def test_a_dead_container_is_replaced_and_its_samples_run_again(image: str) -> None:
     said: list[str] = []
-    pool = SandboxPool(image, size=1, on_restart=said.append)
+    pool = Scorer(SandboxPool(ContainerSpec(image), size=1), say=said.append)
     try:
         await pool.warm_up()
         running = [asyncio.create_task(run(pool, "import time; time.sleep(1)\nx = 1")) for _ in range(4)]
@@ -203,19 +205,19 @@ async def test_a_dead_container_is_replaced_and_its_samples_run_again(image: str
         await pool.close()
 
 
-async def test_a_cancelled_sample_is_stopped(sandbox: SandboxPool) -> None:
+async def test_a_cancelled_sample_is_stopped(sandbox: Scorer) -> None:
     task = asyncio.create_task(run(sandbox, "import time; time.sleep(30)", timeout_s=60.0))
     await under_way(sandbox, 1)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    look = "import os\nassert [p for p in os.listdir('/proc') if p.isdigit() and int(p) not in (1, os.getpid())] == []"
+    look = "import os\nassert len([p for p in os.listdir('/proc') if p.isdigit()]) == 4"  # the runner's three, and it
     async with asyncio.timeout(5):
         while not (await run(sandbox, look)).passed:
             await asyncio.sleep(0.01)
 
 
-async def test_a_thousand_samples_leave_nothing_here(sandbox: SandboxPool) -> None:
+async def test_a_thousand_samples_leave_nothing_here(sandbox: Scorer) -> None:
     await run(sandbox, "x = 1")
     before = len(os.listdir("/proc/self/fd")), threading.active_count()
     results = await asyncio.gather(*(run(sandbox, f"x = {i}") for i in range(1000)))
@@ -223,10 +225,9 @@ async def test_a_thousand_samples_leave_nothing_here(sandbox: SandboxPool) -> No
     assert (len(os.listdir("/proc/self/fd")), threading.active_count()) == before
 
 
-async def test_the_container_is_locked_down(sandbox: SandboxPool) -> None:
+async def test_the_container_is_locked_down(sandbox: Scorer) -> None:
     await sandbox.warm_up()
-    container = sandbox._slots[0]
-    assert container is not None
+    container = sandbox.containers[0]
     await asyncio.to_thread(container.container.reload)
     host = container.container.attrs["HostConfig"]
     assert host["NetworkMode"] == "none"

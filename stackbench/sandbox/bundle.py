@@ -1,0 +1,38 @@
+"""The program for a container: our modules' sources in one text, sent down the attached stream and executed there."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+
+__all__ = ["BOOTSTRAP", "bundle"]
+
+# Reads the program off a descriptor, so that any image with a Python will do and no file holds it.
+BOOTSTRAP = (
+    "import os\n"
+    "def take(n):\n"
+    "    data = b''\n"
+    "    while len(data) < n:\n"
+    "        more = os.read(%d, n - len(data))\n"
+    "        if not more: raise SystemExit(0)\n"
+    "        data += more\n"
+    "    return data\n"
+    "exec(compile(take(int.from_bytes(take(4), 'big')), '<inside>', 'exec'), {'__name__': 'inside_loader'})\n"
+)
+
+
+@cache
+def bundle() -> bytes:
+    """What to write to the stream of a container that runs `BOOTSTRAP`: 4 bytes of length, then the program."""
+    folder = resources.files("stackbench.sandbox.inside")
+    sources = {
+        entry.name.removesuffix(".py"): entry.read_text(encoding="utf-8")
+        for entry in folder.iterdir()
+        if entry.name.endswith(".py")
+    }
+    loader = sources.pop("loader")
+    program = (
+        f"SOURCES = {sources!r}\nBOOTSTRAP = {BOOTSTRAP!r}\nLOADER = {loader!r}\nexec(LOADER)\n"
+        "import inside.main\ninside.main.run()\n"
+    ).encode()
+    return len(program).to_bytes(4, "big") + program

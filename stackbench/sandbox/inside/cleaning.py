@@ -1,0 +1,98 @@
+"""Removes what a sample left behind: processes, files in its folder and in shared places."""
+
+import os
+import shutil
+import signal
+
+SCRATCH = ("/tmp", "/dev/shm", "/var/tmp", "/dev/mqueue")
+SHORT = 16  # a file system is short of room when less than one part in so many is free
+
+
+class Cleaner:
+    """Cleans after users from `first_uid` on: no process and no file of theirs outlives their sample."""
+
+    def __init__(self, first_uid):
+        self.first_uid = first_uid
+        self.children = os.open("/proc/self/task/%d/children" % os.getpid(), os.O_RDONLY | os.O_CLOEXEC)
+
+    def kill_strays(self, ours, alive):
+        """Kills processes that ended samples left behind; they were given to us (process 1) as their parent."""
+        while True:
+            left = False
+            for pid in os.pread(self.children, 1 << 16, 0).split():
+                pid = int(pid)
+                if pid in ours:
+                    continue
+                uid = owner_of("/proc/%d" % pid)
+                theirs = uid in alive
+                if not theirs:
+                    left = True
+                    if uid is not None and uid >= self.first_uid:
+                        kill_user(uid)
+                try:
+                    os.waitpid(pid, os.WNOHANG if theirs else 0)
+                except ChildProcessError:
+                    pass
+            if not left:
+                return
+
+    def clean(self, folder, alive):
+        """Removes a sample's folder, and files in shared places of users that are not alive."""
+        try:
+            os.rmdir(folder)
+        except OSError:
+            shutil.rmtree(folder, ignore_errors=True)
+        for shared in SCRATCH:
+            try:
+                names = os.listdir(shared)
+            except OSError:
+                continue
+            for name in names:
+                path = shared + "/" + name
+                owner = owner_of(path)
+                if owner is None or owner < self.first_uid or owner in alive:
+                    continue
+                try:
+                    os.unlink(path)
+                except OSError:
+                    shutil.rmtree(path, ignore_errors=True)
+
+    def is_disk_short(self):
+        for folder in ("/work", *SCRATCH[:3]):
+            try:
+                room = os.statvfs(folder)
+            except OSError:
+                continue
+            if room.f_bavail * SHORT < room.f_blocks or room.f_favail * SHORT < room.f_files:
+                return True
+        return False
+
+
+def owner_of(path):
+    try:
+        return os.lstat(path).st_uid
+    except OSError:
+        return None
+
+
+def kill_group(pid):
+    """Kills a process and its group; 0 (not started yet) is nobody."""
+    if pid:
+        for target in (os.killpg, os.kill):
+            try:
+                target(pid, signal.SIGKILL)
+            except (ProcessLookupError, PermissionError):
+                pass
+
+
+def kill_user(uid):
+    """Kills every process of a user at once: a process of that user signals all it may, itself excepted."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setresgid(uid, uid, uid)
+            os.setresuid(uid, uid, uid)
+            os.kill(-1, signal.SIGKILL)
+        finally:
+            os._exit(0)
+    os.waitpid(pid, 0)

@@ -1,0 +1,46 @@
+"""Makes importable modules of the sources that came down the stream (`SOURCES`).
+
+Runs in front of everything else, as the module `inside_loader`; `BOOTSTRAP` and `LOADER` are put in beside `SOURCES`.
+"""
+
+import sys
+
+
+class Finder:
+    """Finds `inside` and its modules in a dictionary of sources; compiles one when it is first imported."""
+
+    @staticmethod
+    def find_spec(fullname, path=None, target=None):
+        package, _, name = fullname.partition(".")
+        if package != "inside" or (name or "__init__") not in SOURCES:
+            return None
+        return type(sys.__spec__)(fullname, Finder, is_package=not name)
+
+    @staticmethod
+    def create_module(spec):
+        return None
+
+    @staticmethod
+    def exec_module(module):
+        name = module.__name__.partition(".")[2] or "__init__"
+        exec(compile(SOURCES[name], "<inside/%s>" % name, "exec", dont_inherit=True), module.__dict__)
+
+
+def program(names, ending):
+    """A program of the named modules for another interpreter of this container, behind 4 bytes of length."""
+    sources = {name: SOURCES[name] for name in names}
+    text = "SOURCES = %r\nBOOTSTRAP = %r\nLOADER = %r\nexec(LOADER)\n%s\n" % (sources, BOOTSTRAP, LOADER, ending)
+    data = text.encode()
+    return len(data).to_bytes(4, "big") + data
+
+
+def forget_sources():
+    global LOADER
+    SOURCES.clear()
+    LOADER = ""
+
+
+sys.dont_write_bytecode = True
+sys.meta_path.insert(0, Finder)
+sys.modules["inside_loader"] = type(sys)("inside_loader")
+sys.modules["inside_loader"].__dict__.update(globals())
