@@ -18,6 +18,7 @@ __all__ = [
     "StackbenchError",
     "StoreError",
     "StoreLockedError",
+    "ToolError",
     "UsageError",
 ]
 
@@ -72,6 +73,15 @@ class GenerationError(AttemptError, ModelError):
 
 class SandboxError(AttemptError):
     """The sandbox broke (not the code that ran in it)."""
+
+
+class ToolError(StackbenchError):
+    """A tool's operation in a sandbox failed for a reason that its caller may mend (no such file, say)."""
+
+    def __init__(self, message: str, *, errno: int | None = None) -> None:
+        super().__init__(message)
+        self.errno = errno
+        """The system's number of the error, as Linux has it, where there is one."""
 
 
 class DockerNotAvailableError(SandboxError):

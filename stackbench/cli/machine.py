@@ -239,8 +239,8 @@ def sandbox_shell(home: Path | None) -> int:
         user = f"{FIRST_UID}:{FIRST_UID}"
         command = ["docker", "exec", "-it", "-u", user, "-w", "/tmp", "-e", "HOME=/tmp"]
         try:
-            async with pool.lease() as container:
-                command += [container.container.id or "", "sh"]
+            async with pool.lease() as session:
+                command += [session.container.container.id or "", "sh"]
                 return (await asyncio.to_thread(subprocess.run, command, check=False)).returncode
         finally:
             await pool.close()

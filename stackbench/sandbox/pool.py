@@ -14,6 +14,7 @@ from stackbench.errors import DockerNotAvailableError, SandboxError
 from stackbench.sandbox.container import Container
 from stackbench.sandbox.docker import connect
 from stackbench.sandbox.launch import ContainerSpec, HeadStart, Launched, launch
+from stackbench.sandbox.session import Session
 from stackbench.sandbox.sizing import default_size
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class SandboxPool:
         self._ready.extend(await asyncio.gather(*(self._build() for _ in range(wanted))))
 
     @asynccontextmanager
-    async def lease(self) -> AsyncGenerator[Container]:
+    async def lease(self) -> AsyncGenerator[Session]:
         """A clean container for one tenant; waits while `size` are out. It is removed afterwards.
 
         Raises:
@@ -79,7 +80,7 @@ class SandboxPool:
         """
         container = await self.take()
         try:
-            yield container
+            yield Session(container)
         finally:
             self.give_back(container)
 

@@ -83,8 +83,8 @@ class Scorer:
 
     async def _run_once(self, job: CodeJob) -> CodeResult:
         if self._scope == "sample":
-            async with self.pool.lease() as container:
-                return await container.run(job)
+            async with self.pool.lease() as session:
+                return await session.container.run(job)
         slot = self._loads.index(min(self._loads))
         self._loads[slot] += 1
         try:

@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 
+from . import users
 from .frames import Inbox, send
 from .samples import Samples
 
@@ -16,41 +17,69 @@ class Loop:
     def __init__(self):
         self.epoll = select.epoll()
         self.callbacks = {}
+        self.timers = []  # (when, what)
         self.inbox = Inbox()
         self.closing = False
-        first_uid = int(os.environ["STACKBENCH_FIRST_UID"])
-        uids = int(os.environ["STACKBENCH_UIDS"]) - 1
-        self.samples = Samples(self, first_uid, uids, "/work")
+        self.send = send
+        self.samples = Samples(self)
+        self.tools = None
         self.operations = {
             "python": self.samples.submit,
-            "cancel": lambda frame: self.samples.cancel(frame["id"]),
             "prepare": self.samples.prepare,
+            "cancel": self.cancel,
             "ping": lambda frame: send({"op": "done", "id": frame["id"]}),
         }
-        self.send = send
 
     def serve(self):
         os.set_blocking(0, False)
         self.watch(0, self.on_frames)
+        self.watch_children()
+        os.chown(users.WORKSPACE, users.AGENT, users.AGENT)
         send({"op": "ready", "python": sys.version.split()[0]})
         while not self.closing:
             self.samples.pump()
-            now = time.monotonic()
-            due = self.samples.time_to_next(now)
+            due = self.time_to_next()
             for fd, _ in self.epoll.poll(-1 if due is None else max(0.0, due)):
                 callback = self.callbacks.get(fd)
                 if callback is not None:
                     callback()
             if due is not None:
-                self.samples.check_deadlines(time.monotonic())
+                self.check_deadlines(time.monotonic())
 
-    def watch(self, fd, callback):
+    def watch(self, fd, callback, events=select.EPOLLIN):
         self.callbacks[fd] = callback
-        self.epoll.register(fd, select.EPOLLIN)
+        self.epoll.register(fd, events)
 
     def forget(self, fd):
         del self.callbacks[fd]
         self.epoll.unregister(fd)
+
+    def later(self, seconds, what):
+        self.timers.append((time.monotonic() + seconds, what))
+
+    # -- deadlines
+
+    def time_to_next(self):
+        now = time.monotonic()
+        due = self.samples.time_to_next(now)
+        if self.tools is not None or self.timers:
+            times = [due, *(when - now for when, _ in self.timers)]
+            if self.tools is not None:
+                times += [self.tools.commands.time_to_next(now), self.tools.errands.time_to_next(now)]
+            times = [one for one in times if one is not None]
+            due = min(times) if times else None
+        return due
+
+    def check_deadlines(self, now):
+        self.samples.check_deadlines(now)
+        if self.tools is not None:
+            self.tools.commands.check_deadlines(now)
+            self.tools.errands.check_deadlines(now)
+        for timer in [timer for timer in self.timers if timer[0] <= now]:
+            self.timers.remove(timer)
+            timer[1]()
+
+    # -- frames
 
     def on_frames(self):
         frames = self.inbox.read()
@@ -58,11 +87,56 @@ class Loop:
             self.closing = True
             return
         for frame in frames:
-            operation = self.operations.get(frame["op"])
+            operation = self.operations.get(frame["op"]) or self.more_operations().get(frame["op"])
             if operation is None:
                 send({"op": "refused", "id": frame.get("id"), "error": "unknown operation %r" % frame["op"]})
             else:
                 operation(frame)
+
+    def more_operations(self):
+        """What only tools need is loaded when the first tool asks."""
+        if self.tools is None:
+            from .tools import Tools
+
+            self.tools = Tools(self)
+            self.operations.update(self.tools.operations)
+        return self.operations
+
+    def cancel(self, frame):
+        self.samples.cancel(frame["id"])
+        if self.tools is not None:
+            self.tools.commands.cancel(frame["id"])
+            self.tools.errands.cancel(frame["id"])
+
+    # -- children
+
+    def watch_children(self):
+        read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+        self.watch(read, lambda: self.on_children(read))
+
+    def on_children(self, fd):
+        try:
+            os.read(fd, 4096)
+        except BlockingIOError:
+            pass
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
+            if self.tools is not None:
+                self.tools.reaped(pid, status, usage)
+
+    def ours(self):
+        """Processes of our own, which nobody kills as leftovers."""
+        found = {os.getpid(), self.samples.zygote_pid, self.samples.compiler_pid}
+        if self.tools is not None:
+            found |= {*self.tools.commands.by_pid, *self.tools.errands.by_pid, self.tools.service.pid}
+        return found
 
 
 def run():

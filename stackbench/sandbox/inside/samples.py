@@ -11,12 +11,13 @@ import socket
 import struct
 import time
 
-from . import compiler
+from . import compiler, users
 from .cleaning import Cleaner, kill_group
 from .frames import framed, write_all
 from .spawn import start_zygote
 
 RECORD = struct.Struct("=cqqddq")  # as in zygote
+WORK = "/work"
 OUTPUT_KEPT = 16384
 WATCHED_AFTER_S = 0.004
 SLOW_AFTER_S = 0.2
@@ -75,12 +76,9 @@ class Running:
 class Samples:
     """One quick sample at a time, beside those that turned out slow, so that a loop holds up nobody."""
 
-    def __init__(self, loop, first_uid, uids, work):
+    def __init__(self, loop):
         self.loop = loop
-        self.first_uid = first_uid
-        self.uids = uids
-        self.work = work
-        self.cleaner = Cleaner(first_uid)
+        self.cleaner = Cleaner(users.FIRST)
         self.next_uid = 0
         self.uncompiled = collections.deque()
         self.compiling = collections.deque()
@@ -105,7 +103,7 @@ class Samples:
 
     def open(self):
         """Starts the zygote and the compiler."""
-        self.compiler_pid, self.compiler = compiler.start(self.first_uid + self.uids)
+        self.compiler_pid, self.compiler = compiler.start(users.COMPILER)
         self.loop.watch(self.compiler.fileno(), self.on_compiled)
         self.zygote_pid, self.zygote = start_zygote()
         self.loop.watch(self.zygote.fileno(), self.on_zygote)
@@ -258,7 +256,7 @@ class Samples:
         self.uncompiled.extendleft(reversed(self.compiling))
         self.compiling.clear()
         self.compiling_bytes = 0
-        self.compiler_pid, self.compiler = compiler.start(self.first_uid + self.uids)
+        self.compiler_pid, self.compiler = compiler.start(users.COMPILER)
         self.loop.watch(self.compiler.fileno(), self.on_compiled)
 
     # -- starting
@@ -267,9 +265,9 @@ class Samples:
         return any(run.job.alone for run in self.running.values()) or any(run.job.alone for run in self.starting)
 
     def start(self, job):
-        uid = self.first_uid + self.next_uid
-        self.next_uid = (self.next_uid + 1) % self.uids
-        folder = "%s/%d" % (self.work, uid)
+        uid = users.FIRST + self.next_uid
+        self.next_uid = (self.next_uid + 1) % users.SAMPLES
+        folder = "%s/%d" % (WORK, uid)
         frame = job.frame
         nonce = os.urandom(16).hex().encode()
         try:
@@ -429,7 +427,7 @@ class Samples:
         del self.running[run.pid]
         self.slow -= run.slow
         alive = self.alive()
-        self.cleaner.kill_strays((self.zygote_pid, self.compiler_pid), alive)
+        self.cleaner.kill_strays(self.loop.ours(), alive)
         events = authentic_lines(run.verdict, run.nonce)
         passed = any(event["step"] == "end" for event in events)
         if run.had_company and not run.job.alone and self.is_neighbours_doing(run, passed):
@@ -478,7 +476,7 @@ class Samples:
         return run.reason is None and (killed or not passed and (short or run.pinched))
 
     def alive(self):
-        return {other.uid for other in [*self.starting, *self.running.values()]}
+        return users.LASTING.union(other.uid for other in [*self.starting, *self.running.values()])
 
 
 def authentic_lines(data, nonce):

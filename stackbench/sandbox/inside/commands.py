@@ -1,0 +1,308 @@
+"""Runs commands as the agent: output streams out, input streams in, signals, pseudo-terminals, time limits."""
+
+import base64
+import fcntl
+import os
+import resource
+import select
+import signal
+import struct
+import termios
+import time
+
+from . import users
+from .cleaning import kill_group
+
+CHUNK = 1 << 16
+BASE_ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": users.WORKSPACE,
+    "LANG": "C.UTF-8",
+    "USER": "agent",
+    "LOGNAME": "agent",
+    "SHELL": "/bin/sh",
+    "TMPDIR": "/tmp",
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
+
+
+class Command:
+    """One command that runs, or whose leftovers still write."""
+
+    def __init__(self, number, pid, stdin, deadline, allowed):
+        self.id = number
+        self.pid = pid
+        self.stdin = stdin
+        self.typed = bytearray()
+        self.close_stdin = False
+        self.outputs = {}  # descriptor -> name of the stream
+        self.deadline = deadline
+        self.bytes_left = allowed
+        self.reason = None
+        self.started = time.monotonic()
+        self.over = False
+
+
+class Commands:
+    """All commands of this container; `loop` tells when something is to be read, written or killed."""
+
+    def __init__(self, loop):
+        self.loop = loop
+        self.by_id = {}
+        self.by_pid = {}
+
+    # -- what the host asks
+
+    def start(self, frame):
+        try:
+            command = self.spawn(frame)
+        except (OSError, ValueError) as error:
+            self.loop.send(
+                {
+                    "op": "failed",
+                    "id": frame["id"],
+                    "errno": getattr(error, "errno", None),
+                    "error": getattr(error, "strerror", None) or str(error),
+                }
+            )
+            return
+        self.by_id[command.id] = self.by_pid[command.pid] = command
+        for fd in command.outputs:
+            self.loop.watch(fd, lambda fd=fd: self.on_output(command, fd))
+        self.loop.send({"op": "event", "id": command.id, "started": command.pid})
+
+    def type(self, frame):
+        command = self.by_id.get(frame["target"])
+        if command is None or command.stdin is None:
+            return
+        command.typed += base64.b64decode(frame.get("data", ""))
+        command.close_stdin = command.close_stdin or frame.get("eof", False)
+        self.write(command)
+
+    def send_signal(self, frame):
+        command = self.by_id.get(frame["target"])
+        if command is None or command.over:
+            return
+        target = os.killpg if frame.get("group", True) else os.kill
+        try:
+            target(command.pid, frame["signal"])
+        except (ProcessLookupError, PermissionError, OSError):
+            pass
+
+    def cancel(self, number):
+        command = self.by_id.get(number)
+        if command is not None and not command.over:
+            command.reason = command.reason or "cancelled"
+            kill_tree(command.pid)
+
+    # -- what the loop tells
+
+    def time_to_next(self, now):
+        times = [command.deadline for command in self.by_pid.values() if command.deadline is not None]
+        return min(times) - now if times else None
+
+    def check_deadlines(self, now):
+        for command in list(self.by_pid.values()):
+            if command.deadline is not None and now >= command.deadline:
+                command.reason = command.reason or "timed out"
+                kill_tree(command.pid)
+                command.deadline = now + 1.0
+
+    def reaped(self, pid, status, usage):
+        """A child of ours has ended; True when it was a command."""
+        command = self.by_pid.pop(pid, None)
+        if command is None:
+            return False
+        command.over = True
+        for fd in list(command.outputs):
+            while command.outputs.get(fd) and self.on_output(command, fd):
+                pass
+        answer = {
+            "op": "done",
+            "id": command.id,
+            "status": command.reason or "ended",
+            "wall_s": round(time.monotonic() - command.started, 6),
+            "cpu_s": round(usage.ru_utime + usage.ru_stime, 6),
+            "max_rss_kib": usage.ru_maxrss,
+        }
+        if os.WIFSIGNALED(status):
+            answer["signal"] = os.WTERMSIG(status)
+        else:
+            answer["exit_code"] = os.WEXITSTATUS(status)
+        self.loop.send(answer)
+        self.by_id.pop(command.id, None)
+        self.close_input(command)
+        return True
+
+    # -- the work
+
+    def spawn(self, frame):
+        argv = frame.get("argv") or ["/bin/sh", "-c", frame["command"]]
+        env = {**BASE_ENVIRONMENT, **frame.get("env", {})}
+        cwd = frame.get("cwd") or users.WORKSPACE
+        if any("\0" in text for text in [*argv, cwd, *env, *env.values()]):
+            raise ValueError("a NUL byte in the command, its folder or its environment")
+        terminal = frame.get("pty", False)
+        failed_read, failed_write = os.pipe()
+        if terminal:
+            ours, theirs = os.openpty()
+            rows, columns = frame.get("size", (24, 80))
+            fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+            env.setdefault("TERM", "xterm")
+            inside, outside = (theirs, theirs, theirs), (ours, {ours: "stdout"})
+        else:
+            stdin_read, stdin_write = os.pipe() if frame.get("stdin") else (os.open("/dev/null", os.O_RDONLY), None)
+            out_read, out_write = os.pipe()
+            err_read, err_write = (out_read, out_write) if frame.get("merge") else os.pipe()
+            inside, outside = (stdin_read, out_write, err_write), (stdin_write, {out_read: "stdout"})
+            outside[1].setdefault(err_read, "stderr")
+        pid = os.fork()
+        if pid == 0:
+            exec_as_agent(argv, env, cwd, inside, failed_write, terminal, frame)
+        os.close(failed_write)
+        for fd in set(inside):
+            os.close(fd)
+        problem = os.read(failed_read, 4)
+        os.close(failed_read)
+        stdin, outputs = outside
+        if problem:
+            os.waitpid(pid, 0)
+            for fd in {fd for fd in (stdin, *outputs) if fd is not None}:
+                os.close(fd)
+            number = int.from_bytes(problem, "big")
+            raise OSError(number, "%s: %s" % (argv[0] if os.path.isdir(cwd) else cwd, os.strerror(number)))
+        timeout = frame.get("timeout_s")
+        deadline = None if timeout is None else time.monotonic() + timeout
+        command = Command(frame["id"], pid, stdin, deadline, frame.get("output_bytes", 16 << 20))
+        command.outputs = outputs
+        for fd in {fd for fd in (stdin, *outputs) if fd is not None}:
+            os.set_blocking(fd, False)
+        return command
+
+    def on_output(self, command, fd):
+        """Passes a piece of output on; False when there is none now or ever again."""
+        try:
+            data = os.read(fd, CHUNK)
+        except BlockingIOError:
+            return False
+        except OSError:  # a pseudo-terminal whose other side has closed
+            data = b""
+        if not data:
+            stream = command.outputs.pop(fd, None)
+            if stream is not None:
+                self.loop.forget(fd)
+                if fd == command.stdin:
+                    command.stdin = None
+                os.close(fd)
+            return False
+        kept = data[: command.bytes_left]
+        command.bytes_left -= len(kept)
+        if command.id in self.by_id and kept:
+            text = base64.b64encode(kept).decode()
+            self.loop.send({"op": "event", "id": command.id, "stream": command.outputs[fd], "data": text})
+        if len(kept) < len(data) and not command.over:
+            command.reason = command.reason or "output limit"
+            kill_tree(command.pid)
+        return True
+
+    def write(self, command):
+        fd = command.stdin
+        if fd is None:
+            return
+        try:
+            while command.typed:
+                del command.typed[: os.write(fd, command.typed[:CHUNK])]
+        except BlockingIOError:
+            self.watch_input(command)
+            return
+        except OSError:  # nobody reads any more
+            command.typed.clear()
+        if command.close_stdin:
+            if fd in command.outputs:  # a terminal: the end of input is a character there
+                command.close_stdin = False
+                try:
+                    os.write(fd, b"\x04")
+                except OSError:
+                    pass
+            else:
+                self.close_input(command)
+
+    def watch_input(self, command):
+        if command.stdin not in command.outputs:
+            if command.stdin not in self.loop.callbacks:
+                self.loop.watch(command.stdin, lambda: self.on_writable(command), select.EPOLLOUT)
+        else:
+            self.loop.later(0.01, lambda: self.write(command))
+
+    def on_writable(self, command):
+        self.loop.forget(command.stdin)
+        self.write(command)
+
+    def close_input(self, command):
+        fd = command.stdin
+        if fd is not None and fd not in command.outputs:
+            command.stdin = None
+            if fd in self.loop.callbacks:
+                self.loop.forget(fd)
+            os.close(fd)
+
+
+def exec_as_agent(argv, env, cwd, inside, failed_fd, terminal, frame):
+    """Becomes the command; never returns."""
+    try:
+        os.setsid()
+        if terminal:
+            fcntl.ioctl(inside[0], termios.TIOCSCTTY, 0)
+            os.fchown(inside[0], users.AGENT, users.AGENT)
+        for number, fd in enumerate(inside):
+            os.dup2(fd, number)
+        if failed_fd != 3:
+            os.dup2(failed_fd, 3, inheritable=False)
+        os.closerange(4, 4096)
+        with open("/proc/self/oom_score_adj", "w") as file:
+            file.write("900")
+        for limit, name in (
+            (resource.RLIMIT_AS, "memory_bytes"),
+            (resource.RLIMIT_NPROC, "processes"),
+            (resource.RLIMIT_NOFILE, "open_files"),
+            (resource.RLIMIT_FSIZE, "file_bytes"),
+        ):
+            value = frame.get(name)
+            if value is not None:
+                resource.setrlimit(limit, (value, value))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGCHLD, signal.SIGXFSZ):
+            signal.signal(number, signal.SIG_DFL)
+        users.become(users.AGENT)
+        os.umask(0o022)
+        os.chdir(cwd)
+        os.execvpe(argv[0], argv, env)
+    except BaseException as error:
+        number = getattr(error, "errno", None) or 22
+        os.write(3, number.to_bytes(4, "big"))
+    finally:
+        os._exit(127)
+
+
+def kill_tree(pid):
+    """Kills a command with its group and with its descendants that have left the group."""
+    parents = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open("/proc/%s/stat" % name) as file:
+                    parents[int(name)] = int(file.read().rpartition(")")[2].split()[1])
+            except (OSError, ValueError, IndexError):
+                continue
+    doomed, grown = {pid}, True
+    while grown:
+        more = {child for child, parent in parents.items() if parent in doomed} - doomed
+        doomed |= more
+        grown = bool(more)
+    for one in doomed:
+        if one != pid:
+            try:
+                os.kill(one, signal.SIGKILL)
+            except (ProcessLookupError, PermissionError):
+                pass
+    kill_group(pid)

@@ -1,0 +1,110 @@
+"""Runs file operations each in a process of its own: as the agent or as root, within a time and a memory limit."""
+
+import json
+import os
+import resource
+import signal
+import time
+
+from . import files, users
+from .cleaning import kill_group
+
+MEMORY = 1 << 30
+TIMEOUT_S = 30.0
+
+
+class Errand:
+    def __init__(self, number, pid, fd, deadline):
+        self.id = number
+        self.pid = pid
+        self.fd = fd
+        self.deadline = deadline
+        self.answer = bytearray()
+        self.problem = ""
+
+
+class Errands:
+    """All operations under way; the answer of each is the JSON that its process writes."""
+
+    def __init__(self, loop):
+        self.loop = loop
+        self.by_pid = {}
+
+    def start(self, frame):
+        read, write = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            do(frame, write)
+        os.close(write)
+        os.set_blocking(read, False)
+        errand = Errand(frame["id"], pid, read, time.monotonic() + frame.get("timeout_s", TIMEOUT_S))
+        self.by_pid[pid] = errand
+        self.loop.watch(read, lambda: self.on_answer(errand))
+
+    def on_answer(self, errand):
+        while True:
+            try:
+                data = os.read(errand.fd, 1 << 18)
+            except BlockingIOError:
+                return
+            if not data:
+                break
+            errand.answer += data
+        self.loop.forget(errand.fd)
+        os.close(errand.fd)
+        errand.fd = None
+        try:
+            answer = json.loads(bytes(errand.answer))
+        except ValueError:
+            problem = errand.problem or "the operation took more than %d MiB of memory" % (MEMORY >> 20)
+            answer = {"op": "failed", "error": problem, "errno": None}
+        self.loop.send({**answer, "id": errand.id})
+
+    def cancel(self, number):
+        for errand in self.by_pid.values():
+            if errand.id == number:
+                errand.problem = "cancelled"
+                kill_group(errand.pid)
+
+    def time_to_next(self, now):
+        times = [errand.deadline for errand in self.by_pid.values()]
+        return min(times) - now if times else None
+
+    def check_deadlines(self, now):
+        for errand in self.by_pid.values():
+            if now >= errand.deadline:
+                errand.problem = errand.problem or "the operation took too long"
+                errand.deadline = now + 1.0
+                kill_group(errand.pid)
+
+    def reaped(self, pid):
+        return self.by_pid.pop(pid, None) is not None
+
+
+def do(frame, fd):
+    """Carries out one operation and writes its answer; never returns."""
+    try:
+        os.setsid()
+        os.dup2(fd, 3)
+        os.closerange(4, 4096)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        with open("/proc/self/oom_score_adj", "w") as file:
+            file.write("1000")
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        os.umask(0o022)
+        if not frame.get("privileged"):
+            users.become(users.AGENT)
+        try:
+            answer = {"op": "done", **files.OPERATIONS[frame["operation"]]({"root": users.WORKSPACE, **frame})}
+        except OSError as error:
+            path = error.filename if isinstance(error.filename, str) else frame.get("path", "")
+            answer = {"op": "failed", "error": error.strerror or str(error), "errno": error.errno, "path": path}
+        except (ValueError, KeyError, TypeError) as error:
+            answer = {"op": "failed", "error": "the request is not valid: %r" % error, "errno": None}
+        except MemoryError:
+            os._exit(1)
+        data = json.dumps(answer).encode()
+        while data:
+            data = data[os.write(3, data) :]
+    finally:
+        os._exit(0)

@@ -1,0 +1,310 @@
+"""File operations of the agent and of checks. Each runs in a process of its own, as its user, under limits.
+
+A function here takes the frame and returns the answer's fields; it raises OSError for what the caller is to be told.
+"""
+
+import base64
+import errno
+import fnmatch
+import hashlib
+import os
+import re
+import stat
+
+from .beneath import Root
+
+KINDS = {
+    stat.S_IFREG: "file",
+    stat.S_IFDIR: "directory",
+    stat.S_IFLNK: "link",
+    stat.S_IFIFO: "fifo",
+    stat.S_IFSOCK: "socket",
+    stat.S_IFCHR: "device",
+    stat.S_IFBLK: "device",
+}
+CHUNK = 1 << 20
+LARGEST_READ = 32 << 20
+LARGEST_SEARCHED = 8 << 20
+LARGEST_HASHED = 256 << 20
+LINE_KEPT = 2000
+
+
+def read(frame):
+    """A piece of a regular file: `offset` and `size` in bytes."""
+    fd = open_regular(frame, os.O_RDONLY)
+    try:
+        found = os.fstat(fd)
+        size = min(frame.get("size") or LARGEST_READ, LARGEST_READ)
+        pieces, at = [], frame.get("offset", 0)
+        while size > 0:
+            piece = os.pread(fd, min(size, CHUNK), at)
+            if not piece:
+                break
+            pieces.append(piece)
+            at += len(piece)
+            size -= len(piece)
+        return {"data": base64.b64encode(b"".join(pieces)).decode(), "size": found.st_size, **about(found)}
+    finally:
+        os.close(fd)
+
+
+def write(frame):
+    """Writes a whole file: beside it first, then in its place, so that a reader sees the old or the new."""
+    data = base64.b64decode(frame["data"])
+    folder, name = Root(frame["root"]).parent_of(frame["path"], make=0o755 if frame.get("parents") else None)
+    try:
+        mode = frame.get("mode")
+        try:
+            before = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        except FileNotFoundError:
+            before = None
+        if name == "." or before is not None and stat.S_ISDIR(before.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), frame["path"])
+        if before is not None and not stat.S_ISREG(before.st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file", frame["path"])
+        if before is not None and not os.access(name, os.W_OK, dir_fd=folder, effective_ids=True):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), frame["path"])
+        if mode is None:
+            mode = stat.S_IMODE(before.st_mode) if before is not None else 0o644
+        fresh = ".%s.%d.new" % (name[:200], os.getpid())
+        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=folder)
+        try:
+            with open(fd, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fchmod(fd, mode)
+            os.replace(fresh, name, src_dir_fd=folder, dst_dir_fd=folder)
+        except BaseException:
+            os.unlink(fresh, dir_fd=folder)
+            raise
+        return {"written": len(data), "created": before is None}
+    finally:
+        os.close(folder)
+
+
+def status(frame):
+    folder, name = Root(frame["root"]).parent_of(frame["path"], follow=frame.get("follow", True))
+    try:
+        return describe(folder, name)
+    finally:
+        os.close(folder)
+
+
+def make_directory(frame):
+    folder, name = Root(frame["root"]).parent_of(frame["path"], make=0o755 if frame.get("parents") else None)
+    try:
+        if name == ".":
+            return {"created": False}
+        try:
+            os.mkdir(name, frame.get("mode") or 0o755, dir_fd=folder)
+        except FileExistsError:
+            if frame.get("parents") and stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+                return {"created": False}
+            raise
+        return {"created": True}
+    finally:
+        os.close(folder)
+
+
+def remove(frame):
+    folder, name = Root(frame["root"]).parent_of(frame["path"], follow=False)
+    try:
+        if name == ".":
+            raise OSError(errno.EBUSY, "it is the root of the workspace", frame["path"])
+        remove_at(folder, name, frame.get("recursive", False))
+        return {}
+    finally:
+        os.close(folder)
+
+
+def move(frame):
+    root = Root(frame["root"])
+    folder, name = root.parent_of(frame["path"], follow=False)
+    target_folder, target = root.parent_of(frame["to"], follow=False, make=0o755 if frame.get("parents") else None)
+    try:
+        if "." in (name, target):
+            raise OSError(errno.EBUSY, "it is the root of the workspace", frame["path"])
+        if not frame.get("overwrite", True) and exists(target_folder, target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), frame["to"])
+        os.rename(name, target, src_dir_fd=folder, dst_dir_fd=target_folder)
+        return {}
+    finally:
+        os.close(folder)
+        os.close(target_folder)
+
+
+def listing(frame):
+    """Entries of a folder, sorted; of the folders below it as well when `recursive`."""
+    entries, cut = [], False
+    for path, folder, name in walk(frame):
+        if len(entries) >= frame.get("limit", 10000):
+            cut = True
+            break
+        entries.append({"path": path, **describe(folder, name)})
+    return {"entries": entries, "cut": cut}
+
+
+def search(frame):
+    """Lines that a regular expression matches, in regular files whose path fits a glob; binary files are skipped."""
+    try:
+        wanted = re.compile(frame["pattern"])
+    except re.error as error:
+        raise OSError(errno.EINVAL, "the pattern is not a regular expression: %s" % error, frame["pattern"])
+    matches, cut = [], False
+    for path, folder, name in walk({**frame, "recursive": True}):
+        if frame.get("glob") and not (fnmatch.fnmatch(path, frame["glob"]) or fnmatch.fnmatch(name, frame["glob"])):
+            continue
+        try:
+            if not stat.S_ISREG(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+                continue
+            fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+        except OSError:
+            continue
+        with open(fd, "rb") as file:
+            data = file.read(LARGEST_SEARCHED)
+        if b"\0" in data[:8192]:
+            continue
+        for number, line in enumerate(data.decode("utf-8", "surrogateescape").splitlines(), 1):
+            if wanted.search(line):
+                if len(matches) >= frame.get("limit", 1000):
+                    return {"matches": matches, "cut": True}
+                matches.append({"path": path, "line": number, "text": line[:LINE_KEPT]})
+    return {"matches": matches, "cut": cut}
+
+
+def snapshot(frame):
+    """Every entry below the folder with what tells whether it changed; links are not followed."""
+    entries, cut = {}, False
+    for path, folder, name in walk({**frame, "recursive": True}):
+        if len(entries) >= frame.get("limit", 200000):
+            cut = True
+            break
+        entry = describe(folder, name)
+        if entry["kind"] == "file":
+            entry["sha256"] = digest(folder, name)
+        entries[path] = entry
+    return {"entries": entries, "cut": cut}
+
+
+# -- what they have in common
+
+
+def open_regular(frame, flags):
+    folder, name = Root(frame["root"]).parent_of(frame["path"])
+    try:
+        # Not blocking: a pipe that nobody writes to must not hold us.
+        fd = os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY, dir_fd=folder)
+    except OSError as error:
+        error.filename = frame["path"]
+        raise
+    finally:
+        os.close(folder)
+    mode = os.fstat(fd).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(fd)
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), frame["path"])
+        raise OSError(errno.EINVAL, "it is not a regular file", frame["path"])
+    return fd
+
+
+def walk(frame):
+    """Yields (path below the folder, descriptor, name) for each entry, folders before what they hold, sorted."""
+    folder, name = Root(frame["root"]).parent_of(frame.get("path", "."))
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+    try:
+        top = os.open(name, flags, dir_fd=folder)
+    except OSError as error:
+        error.filename = frame.get("path", ".")
+        raise
+    finally:
+        os.close(folder)
+    stack = [("", top)]
+    try:
+        while stack:
+            prefix, fd = stack.pop()
+            below = []
+            try:
+                for entry in sorted(os.listdir(fd)):
+                    yield prefix + entry, fd, entry
+                    if frame.get("recursive"):
+                        try:
+                            below.append((prefix + entry + "/", os.open(entry, flags, dir_fd=fd)))
+                        except OSError:
+                            continue
+            finally:
+                os.close(fd)
+                stack.extend(reversed(below))
+    finally:
+        for _, fd in stack:
+            os.close(fd)
+
+
+def describe(folder, name):
+    found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    entry = {"size": found.st_size, **about(found)}
+    if entry["kind"] == "link":
+        entry["target"] = os.readlink(name, dir_fd=folder)
+    return entry
+
+
+def about(found):
+    return {
+        "kind": KINDS.get(stat.S_IFMT(found.st_mode), "other"),
+        "mode": stat.S_IMODE(found.st_mode),
+        "mtime_ns": found.st_mtime_ns,
+        "links": found.st_nlink,
+    }
+
+
+def digest(folder, name):
+    try:
+        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+    except OSError:
+        return None
+    with open(fd, "rb") as file:
+        if os.fstat(fd).st_size > LARGEST_HASHED:
+            return None
+        made = hashlib.sha256()
+        while piece := file.read(CHUNK):
+            made.update(piece)
+    return made.hexdigest()
+
+
+def exists(folder, name):
+    try:
+        os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def remove_at(folder, name, recursive):
+    try:
+        if not stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+            os.unlink(name, dir_fd=folder)
+            return
+        if recursive:
+            fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
+            try:
+                for entry in os.listdir(fd):
+                    remove_at(fd, entry, True)
+            finally:
+                os.close(fd)
+        os.rmdir(name, dir_fd=folder)
+    except OSError as error:
+        error.filename = name
+        raise
+
+
+OPERATIONS = {
+    "read": read,
+    "write": write,
+    "status": status,
+    "make_directory": make_directory,
+    "remove": remove,
+    "move": move,
+    "list": listing,
+    "search": search,
+    "snapshot": snapshot,
+}

@@ -1,0 +1,32 @@
+"""What a tenant's tools ask of process 1: commands, files, processes, the HTTP service."""
+
+from . import processes
+from .commands import Commands
+from .errands import Errands
+from .service import Service
+
+
+class Tools:
+    def __init__(self, loop):
+        self.loop = loop
+        self.commands = Commands(loop)
+        self.errands = Errands(loop)
+        self.service = Service(loop)
+        self.operations = {
+            "exec": self.commands.start,
+            "stdin": self.commands.type,
+            "signal": self.commands.send_signal,
+            "file": self.errands.start,
+            "processes": self.list_processes,
+            "http": self.service.start,
+            "http_log": self.service.log,
+        }
+
+    def list_processes(self, frame):
+        commands = self.commands.by_pid
+        ours = {pid for pid in self.loop.ours() if pid not in commands}
+        self.loop.send({"op": "done", "id": frame["id"], "processes": processes.listing(ours)})
+
+    def reaped(self, pid, status, usage):
+        if not self.commands.reaped(pid, status, usage):
+            self.errands.reaped(pid)

@@ -1,0 +1,151 @@
+"""What tools in a sandbox are told: directory entries, output, how a command ended, what changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+__all__ = [
+    "Changes",
+    "Completed",
+    "Entry",
+    "FileContent",
+    "HttpRequest",
+    "HttpRoute",
+    "Match",
+    "Output",
+    "ProcessInfo",
+    "Snapshot",
+    "compare",
+]
+
+Kind = Literal["file", "directory", "link", "fifo", "socket", "device", "other"]
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A piece of what a command wrote."""
+
+    stream: Literal["stdout", "stderr"]
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """How a command ended. `reason` is `ended`, `timed out`, `output limit` or `cancelled`."""
+
+    exit_code: int | None
+    signal: int | None
+    reason: str
+    wall_s: float
+    cpu_s: float
+    max_rss_mib: float
+    stdout: bytes = b""
+    stderr: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A directory entry. Times are in nanoseconds since the epoch, sizes in bytes."""
+
+    path: str
+    kind: Kind
+    size: int
+    mode: int
+    mtime_ns: int
+    links: int
+    target: str = ""
+    """Where a symbolic link points."""
+    sha256: str | None = None
+    """Of a regular file in a snapshot, unless it is larger than 256 MiB."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileContent:
+    """A piece of a file, and the size of the whole."""
+
+    data: bytes
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A line that a search found; `line` counts from 1."""
+
+    path: str
+    line: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessInfo:
+    """A process in the container. `user` is agent, service, sample or root."""
+
+    pid: int
+    parent: int
+    state: str
+    user: str
+    command: tuple[str, ...]
+    cpu_s: float
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Every entry below a folder at one time, by path."""
+
+    entries: Mapping[str, Entry]
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Paths that differ between two snapshots, sorted."""
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    changed: tuple[str, ...]
+    """Other content, kind, mode or link target; a new time alone is no change."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRoute:
+    """What the HTTP service answers at a method and path."""
+
+    path: str
+    method: str = "GET"
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """A request that the HTTP service received, and the status it answered with."""
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    body: bytes
+    status: int
+
+
+def compare(before: Snapshot, after: Snapshot) -> Changes:
+    """What changed from one snapshot to the other."""
+    old, new = before.entries, after.entries
+    return Changes(
+        added=tuple(sorted(new.keys() - old.keys())),
+        removed=tuple(sorted(old.keys() - new.keys())),
+        changed=tuple(sorted(path for path in old.keys() & new.keys() if _differs(old[path], new[path]))),
+    )
+
+
+def _differs(a: Entry, b: Entry) -> bool:
+    if (a.kind, a.mode, a.target) != (b.kind, b.mode, b.target):
+        return True
+    if a.kind != "file":
+        return False
+    if a.sha256 is None or b.sha256 is None:
+        return (a.size, a.mtime_ns) != (b.size, b.mtime_ns)
+    return a.sha256 != b.sha256
