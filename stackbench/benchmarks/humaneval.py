@@ -94,7 +94,7 @@ class HumanEval:
             CodeJob(
                 sections=(
                     Section(program),
-                    Section(f"{task.test}\ncheck({task.entry_point})", trusted=True),
+                    Section(_tests(task), trusted=True),
                 ),
                 guarded=(task.entry_point,),
                 timeout_s=context.timeout_s or TIMEOUT_S,
@@ -109,6 +109,13 @@ class HumanEval:
 
     def metrics(self, attempts: Sequence[AttemptSummary]) -> list[Metric]:
         return pass_at_k_metrics(attempts)
+
+
+def _tests(task: HumanEvalTask) -> str:
+    """The task's tests. Helpers of the prompt that they use are taken from the prompt, not from the sample."""
+    if task.prompt.count("\ndef ") + task.prompt.startswith("def ") < 2:
+        return f"{task.test}\ncheck({task.entry_point})"
+    return f"_answered = {task.entry_point}\n{task.prompt}\n    pass\n{task.test}\ncheck(_answered)"
 
 
 def program_of(task: HumanEvalTask, code: str) -> str:

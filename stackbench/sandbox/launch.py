@@ -24,6 +24,13 @@ __all__ = ["ContainerSpec", "HeadStart", "Launched", "container_spec", "launch",
 
 # SETUID/SETGID: become the sample's user. CHOWN, DAC_OVERRIDE, FOWNER: give out and clear work folders. KILL: end it.
 CAPABILITIES = ["SETUID", "SETGID", "CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL"]
+# Shared memory, semaphores and queues that outlive their makers (System V, POSIX queues) do not exist at all.
+NO_SYSTEM_V = {
+    "kernel.shmmni": "0",
+    "kernel.sem": "0 0 0 0",
+    "kernel.msgmni": "0",
+    "fs.mqueue.queues_max": "0",
+}
 FIRST_UID = 1_000_000
 UIDS_PER_CONTAINER = 2_000
 # The kernel counts a user's processes over all containers, so each container draws users of its own.
@@ -150,7 +157,7 @@ def _create(client: docker.DockerClient, spec: ContainerSpec) -> DockerContainer
     cpus = spec.cpus or float(os.cpu_count() or 1)
     room = f"rw,nosuid,nodev,size={spec.disk_mib}m,nr_inodes={spec.files}"
     first_uid = FIRST_UID + secrets.randbelow(UID_BLOCKS) * UIDS_PER_CONTAINER
-    options: dict[str, Any] = {"runtime": spec.runtime} if spec.runtime else {}
+    options: dict[str, Any] = {"runtime": spec.runtime} if spec.runtime else {"sysctls": NO_SYSTEM_V}
     return client.containers.create(
         spec.image,
         ["python3", "-s", "-B", "-c", BOOTSTRAP % 0],

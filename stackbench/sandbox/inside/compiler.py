@@ -4,7 +4,7 @@ Compiling in a fresh fork costs several times as much, in memory pages that must
 hurts only this process: it is then replaced, and the sample compiles its text itself.
 
 Asked over a socket with 4 bytes big-endian length and the text; answers in order with the same framing and, in front,
-`c` (marshalled code), `e` (a marshalled pair: kind and message of the error) or `x` (let the sample try by itself).
+`c` (marshalled code), `e` (the kind of error, a NUL, its message) or `x` (let the sample try by itself).
 """
 
 import marshal
@@ -71,6 +71,6 @@ def compiled(data):
     try:
         return b"c" + marshal.dumps(compile(data.decode("utf-8", "surrogatepass"), "<sample>", "exec", 0, True))
     except (SyntaxError, ValueError) as error:
-        return b"e" + marshal.dumps((type(error).__name__, describe(error)))
+        return b"e" + ("%s\0%s" % (type(error).__name__, describe(error))).encode()
     except BaseException:
         return b"x"

@@ -11,7 +11,7 @@ from _signal import SIG_DFL, SIGCHLD
 from _signal import signal as set_handler  # without the wrapper, which costs a fork 50 pages
 from json.encoder import encode_basestring_ascii as quoted
 from marshal import dumps, loads
-from os import _exit, chdir, close, closerange, dup2, setresgid, setresuid, setsid, write
+from os import _exit, chdir, close, closerange, dup2, pread, setresgid, setresuid, setsid, write
 from os import open as open_file
 from resource import setrlimit
 from time import perf_counter_ns as clock
@@ -19,6 +19,7 @@ from time import perf_counter_ns as clock
 from .answers import guarded_namespace, plain
 from .errors import describe
 
+PIECE = 1 << 16
 CLEAN_BUILTINS = dict(builtins.__dict__)
 
 
@@ -31,11 +32,11 @@ def make_streams():
     sys.path[:] = [entry for entry in sys.path if entry]
 
 
-def become(data, verdict_fd, output_fd):
+def become(job_fd, verdict_fd, output_fd):
     """Becomes the unprivileged process that runs one sample; never returns."""
     code = 70
     try:
-        uid, folder, limits, nonce, sections, checks, payload, guarded = loads(data)
+        uid, folder, limits, nonce, sections, checks, payload, guarded = loads(read_all(job_fd))
         try:
             enter_jail(uid, folder, limits, verdict_fd, output_fd)
         except BaseException as error:
@@ -62,6 +63,19 @@ def enter_jail(uid, folder, limits, verdict_fd, output_fd):
     setresgid(uid, uid, uid)
     setresuid(uid, uid, uid)
     chdir(folder)
+
+
+def read_all(fd):
+    """What a file holds; at once where it is small, as jobs are."""
+    data = pread(fd, PIECE, 0)
+    if len(data) < PIECE:
+        return data
+    pieces, at = [data], len(data)
+    while data:
+        data = pread(fd, 1 << 24, at)
+        pieces.append(data)
+        at += len(data)
+    return b"".join(pieces)
 
 
 def run(nonce, sections, checks, payload, guarded):

@@ -1,8 +1,9 @@
 """The process that forks one process per code sample, and nothing else: it stays small, so that a fork stays cheap.
 
-It is asked over a socket: 4 bytes big-endian length and a marshalled job, with the write ends of the sample's verdict
-and output pipes as attached descriptors. It answers with records of `RECORD`: `s` (started: pid), `f` (fork failed:
-errno) and `e` (ended: pid, wait status, user and system seconds, peak KiB).
+It is asked over a socket by one byte with three descriptors: the job's file, and the write ends of the verdict and
+the output pipe. The sample itself reads the job, so that nothing of one job is in the memory that the next inherits.
+Answers are records of `RECORD`: `s` (started: pid), `f` (fork failed: errno) and `e` (ended: pid, wait status, user and
+system seconds, peak KiB).
 """
 
 import gc
@@ -17,9 +18,8 @@ from . import preload  # noqa: F401
 from . import sample
 
 RECORD = Struct("=cqqddq")
-FDS = Struct("2i")
+FDS = Struct("3i")
 SOCKET_FD = 3
-HEADER = 4
 
 
 def serve():
@@ -33,7 +33,7 @@ def serve():
     setgroups([])
     sample.make_streams()
     sample.warm_up()
-    pack, send, recv, recvmsg = RECORD.pack, sock.send, sock.recv, sock.recvmsg
+    pack, send, recvmsg = RECORD.pack, sock.send, sock.recvmsg
     room = CMSG_SPACE(FDS.size)
 
     def on_child(number, frame):
@@ -51,19 +51,18 @@ def serve():
     gc.freeze()
     send(pack(b"r", 0, 0, 0.0, 0.0, 0))
     while True:
-        data, attached, _, _ = recvmsg(65536, room)
+        data, attached, _, _ = recvmsg(1, room)
         if not data:
             return
-        verdict, output = FDS.unpack(attached[0][2])
-        while len(data) < HEADER or len(data) < HEADER + int.from_bytes(data[:HEADER], "big"):
-            data += recv(1 << 20)
+        job, verdict, output = FDS.unpack(attached[0][2])
         try:
             pid = fork()
         except OSError as error:
             send(pack(b"f", error.errno, 0, 0.0, 0.0, 0))
         else:
             if pid == 0:
-                sample.become(memoryview(data)[HEADER:], verdict, output)
+                sample.become(job, verdict, output)
             send(pack(b"s", pid, 0, 0.0, 0.0, 0))
+        close(job)
         close(verdict)
         close(output)

@@ -1,0 +1,144 @@
+"""Has the text of samples compiled ahead of time by the compiler, and keeps the benchmarks' own code compiled."""
+
+import collections
+import marshal
+import socket
+import time
+
+from . import compiler, users
+from .cleaning import kill_group
+
+TOGETHER = 6
+TOGETHER_BYTES = 1 << 16
+PATIENCE_S = 2.0
+KEPT = 4096
+
+
+class Job:
+    """A sample to run, as asked for; `ready` when its text needs no more work."""
+
+    __slots__ = ("alone", "checks", "frame", "id", "parts", "ready", "source")
+
+    def __init__(self, frame):
+        self.frame = frame
+        self.id = frame["id"]
+        self.alone = False
+        self.parts = []  # [trusted, apart, code]; code is marshalled, or text
+        self.checks = []
+        self.source = b""  # the text that the compiler is to compile
+        self.ready = True
+
+
+class Compiling:
+    """`on_refusal(job, kind, message)` is called for a text that is no program."""
+
+    def __init__(self, loop, on_refusal):
+        self.loop = loop
+        self.on_refusal = on_refusal
+        self.waiting = collections.deque()
+        self.asked = collections.deque()
+        self.asked_bytes = 0
+        self.asked_at = 0.0
+        self.pid = 0
+        self.socket = None
+        self.inbox = b""
+        self.trusted = collections.OrderedDict()
+
+    def open(self):
+        self.pid, self.socket = compiler.start(users.COMPILER)
+        self.loop.watch(self.socket.fileno(), self.on_answers)
+
+    def job(self, frame):
+        """The job of a frame, its own text on its way to the compiler. Raises SyntaxError for bad code of a benchmark."""
+        job = Job(frame)
+        for section in frame["sections"]:
+            code = self.compile_trusted(section["code"]) if section["trusted"] else section["code"]
+            job.parts.append([section["trusted"], section["apart"], code])
+        job.checks = [self.compile_check(check) for check in frame["checks"]]
+        first = job.parts[0] if job.parts else None
+        if first is not None and not first[0] and len(first[2]) <= compiler.LARGEST:
+            job.source = first[2].encode("utf-8", "surrogatepass")
+            job.ready = False
+            self.waiting.append(job)
+        return job
+
+    def pump(self):
+        """Sends as much as the socket takes without waiting."""
+        while self.waiting and len(self.asked) < TOGETHER:
+            job = self.waiting[0]
+            if self.asked and self.asked_bytes + len(job.source) > TOGETHER_BYTES:
+                return
+            self.waiting.popleft()
+            if not self.asked:
+                self.asked_at = time.monotonic()
+            self.asked.append(job)
+            self.asked_bytes += len(job.source)
+            try:
+                self.socket.sendall(len(job.source).to_bytes(4, "big") + job.source)
+            except OSError:
+                self.replace()
+                return
+
+    def due(self):
+        return self.asked_at + PATIENCE_S if self.asked else None
+
+    def check_deadline(self, now):
+        if self.asked and now - self.asked_at > PATIENCE_S:
+            self.replace()
+
+    def on_answers(self):
+        try:
+            data = self.socket.recv(1 << 18, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.replace()
+            return
+        data = self.inbox + data
+        while len(data) >= 4:
+            size = int.from_bytes(data[:4], "big")
+            if len(data) < 4 + size:
+                break
+            self.compiled(self.asked.popleft(), data[4 : 4 + size])
+            data = data[4 + size :]
+        self.inbox = data
+        self.asked_at = time.monotonic()
+
+    def compiled(self, job, answer):
+        self.asked_bytes -= len(job.source)
+        job.ready = True
+        if answer[:1] == b"c":
+            job.parts[0][2] = answer[1:]
+        elif answer[:1] == b"e":
+            kind, _, message = answer[1:].decode("utf-8", "replace").partition("\0")
+            self.on_refusal(job, kind, message)
+
+    def replace(self):
+        """Another compiler for one that died or that one text keeps busy; that text's own sample is to compile it."""
+        self.loop.forget(self.socket.fileno())
+        self.socket.close()
+        kill_group(self.pid)
+        self.inbox = b""
+        if self.asked:
+            self.asked.popleft().ready = True
+        self.waiting.extendleft(reversed(self.asked))
+        self.asked.clear()
+        self.asked_bytes = 0
+        self.open()
+
+    def compile_trusted(self, code):
+        found = self.trusted.get(code)
+        if found is None:
+            found = self.trusted[code] = marshal.dumps(compile(code, "<test>", "exec", dont_inherit=True))
+            if len(self.trusted) > KEPT:
+                self.trusted.popitem(last=False)
+        return found
+
+    def compile_check(self, code):
+        """A check that does not compile fails as a check, in the sample: it came with the task, and others count on."""
+        try:
+            return self.compile_trusted(code)
+        except (SyntaxError, ValueError):
+            return code
