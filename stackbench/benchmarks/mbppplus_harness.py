@@ -1,6 +1,7 @@
 """Runs MBPP+ inputs through a sample's function, inside the sandbox: makes expected outputs, or compares with them.
 
-Standard library only; executed apart from the sample, with `_sample` (its namespace) and `_payload` (JSON). Leaves
+Standard library only; executed apart from the sample, with `_sample` (its namespace), `_payload` (JSON) and `_plain`
+(refuses objects that decide themselves what they equal). Leaves
 `_result` for expected outputs; raises for a wrong output. Outputs that are too large to keep (some run to hundreds of
 megabytes) are made again beside the sample's, one at a time. Times are processor time: a busy machine makes no sample
 slow, and one that sleeps meets the job's own limit. Rules: mbppplus_rules.toml.
@@ -74,7 +75,7 @@ def compare_all(function, inputs, expected, payload):
         if tolerance == 0 and all_floats(want):
             tolerance = 1e-6  # once set it stays, as in EvalPlus
         try:
-            right = matches(payload["output_rule"], got, want, given, tolerance)
+            right = matches(payload["output_rule"], _plain(got), want, given, tolerance)
         except BaseException:
             right = False
         if not right:

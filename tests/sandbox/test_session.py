@@ -156,7 +156,7 @@ async def test_files_are_written_read_listed_moved_and_removed(session: Session)
     assert (piece.data, piece.size) == (b"ree", 6)
     assert await session.make_directory("empty") is True
     assert [(e.path, e.kind) for e in await session.list()] == [("a", "directory"), ("empty", "directory")]
-    assert [e.path for e in await session.list(recursive=True)] == ["a", "empty", "a/b", "a/b/c.txt"]
+    assert [e.path for e in await session.list(recursive=True)] == ["a", "a/b", "a/b/c.txt", "empty"]
     await session.move("a/b/c.txt", "d.txt")
     assert (await session.status("d.txt")).size == 6
     assert (await session.run("cat d.txt; ls -l d.txt | cut -c1-10")).stdout == b"three\n-rw-r--r--\n"

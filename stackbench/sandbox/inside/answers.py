@@ -38,6 +38,7 @@ def all_classes():
 
 
 PRESENT = all_classes()
+PRELOADED = frozenset(sys.modules.values())
 
 
 class ForgedAnswer(AssertionError):
@@ -105,6 +106,6 @@ def refuse_own_comparing(kind):
 def from_library(kind):
     """Whether an installed module, imported since, has the class under its name."""
     module = sys.modules.get(str(module_of(kind)))
-    if module is None or not str(getattr(module, "__file__", None)).startswith((sys.prefix, sys.base_prefix)):
+    if module is None or module in PRELOADED or not str(getattr(module, "__file__", None)).startswith((sys.prefix, sys.base_prefix)):
         return False
     return vars(module).get(name_of(kind)) is kind

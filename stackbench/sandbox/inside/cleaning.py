@@ -1,7 +1,6 @@
 """Removes what a sample left behind: processes, files in its folder and in shared places."""
 
 import os
-import shutil
 import signal
 
 SCRATCH = ("/tmp", "/dev/shm", "/var/tmp", "/dev/mqueue")
@@ -41,7 +40,7 @@ class Cleaner:
         try:
             os.rmdir(folder)
         except OSError:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_tree(folder)
         for shared in SCRATCH:
             try:
                 names = os.listdir(shared)
@@ -55,7 +54,7 @@ class Cleaner:
                 try:
                     os.unlink(path)
                 except OSError:
-                    shutil.rmtree(path, ignore_errors=True)
+                    remove_tree(path)
 
     def is_disk_short(self):
         for folder in ("/work", *SCRATCH[:3]):
@@ -66,6 +65,28 @@ class Cleaner:
             if room.f_bavail * SHORT < room.f_blocks or room.f_favail * SHORT < room.f_files:
                 return True
         return False
+
+
+def remove_tree(path):
+    """Removes a folder however deep and however named: what it holds is moved up beside it before it is removed."""
+    beside, count, left = os.path.dirname(path), 0, [path]
+    while left:
+        folder = left.pop()
+        try:
+            for entry in os.scandir(folder):
+                if not entry.is_dir(follow_symlinks=False):
+                    os.unlink(entry.path)
+                    continue
+                while True:
+                    count += 1
+                    moved = "%s/.gone-%d" % (beside, count)
+                    if not os.path.lexists(moved):
+                        break
+                os.rename(entry.path, moved)
+                left.append(moved)
+            os.rmdir(folder)
+        except OSError:
+            continue
 
 
 def owner_of(path):

@@ -299,10 +299,9 @@ def kill_tree(pid):
         more = {child for child, parent in parents.items() if parent in doomed} - doomed
         doomed |= more
         grown = bool(more)
-    for one in doomed:
-        if one != pid:
-            try:
-                os.kill(one, signal.SIGKILL)
-            except (ProcessLookupError, PermissionError):
-                pass
     kill_group(pid)
+    for one in doomed - {pid}:
+        try:
+            os.kill(one, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            pass

@@ -91,6 +91,8 @@ def do(frame, fd):
         with open("/proc/self/oom_score_adj", "w") as file:
             file.write("1000")
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
         os.umask(0o022)
         if not frame.get("privileged"):
             users.become(users.AGENT)
@@ -99,10 +101,10 @@ def do(frame, fd):
         except OSError as error:
             path = error.filename if isinstance(error.filename, str) else frame.get("path", "")
             answer = {"op": "failed", "error": error.strerror or str(error), "errno": error.errno, "path": path}
-        except (ValueError, KeyError, TypeError) as error:
-            answer = {"op": "failed", "error": "the request is not valid: %r" % error, "errno": None}
         except MemoryError:
-            os._exit(1)
+            raise
+        except Exception as error:
+            answer = {"op": "failed", "error": "the request is not valid: %r" % error, "errno": None}
         data = json.dumps(answer).encode()
         while data:
             data = data[os.write(3, data) :]

@@ -27,6 +27,7 @@ LARGEST_READ = 32 << 20
 LARGEST_SEARCHED = 8 << 20
 LARGEST_HASHED = 256 << 20
 LINE_KEPT = 2000
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def read(frame):
@@ -209,35 +210,41 @@ def open_regular(frame, flags):
 
 
 def walk(frame):
-    """Yields (path below the folder, descriptor, name) for each entry, folders before what they hold, sorted."""
+    """Yields (path below the folder, descriptor, name) for each entry, each folder before what it holds, sorted."""
     folder, name = Root(frame["root"]).parent_of(frame.get("path", "."))
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
     try:
-        top = os.open(name, flags, dir_fd=folder)
+        top = os.open(name, FOLDER, dir_fd=folder)
     except OSError as error:
         error.filename = frame.get("path", ".")
         raise
     finally:
         os.close(folder)
-    stack = [("", top)]
+    stack = [("", top, iter(sorted(os.listdir(top))))]  # as many descriptors as the tree is deep
     try:
         while stack:
-            prefix, fd = stack.pop()
-            below = []
-            try:
-                for entry in sorted(os.listdir(fd)):
-                    yield prefix + entry, fd, entry
-                    if frame.get("recursive"):
-                        try:
-                            below.append((prefix + entry + "/", os.open(entry, flags, dir_fd=fd)))
-                        except OSError:
-                            continue
-            finally:
-                os.close(fd)
-                stack.extend(reversed(below))
+            prefix, fd, names = stack[-1]
+            name = next(names, None)
+            if name is None:
+                os.close(stack.pop()[1])
+                continue
+            yield prefix + name, fd, name
+            if frame.get("recursive"):
+                below = open_folder(fd, name)
+                if below is not None:
+                    stack.append((prefix + name + "/", below, iter(sorted(os.listdir(below)))))
     finally:
-        for _, fd in stack:
+        for _, fd, _ in stack:
             os.close(fd)
+
+
+def open_folder(fd, name):
+    """A folder's descriptor; None for what is no folder, or one that the user may not read."""
+    try:
+        return os.open(name, FOLDER, dir_fd=fd)
+    except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            raise OSError(errno.ENAMETOOLONG, "its folders are nested too deep") from error
+        return None
 
 
 def describe(folder, name):
@@ -280,21 +287,27 @@ def exists(folder, name):
 
 
 def remove_at(folder, name, recursive):
-    try:
-        if not stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
-            os.unlink(name, dir_fd=folder)
-            return
-        if recursive:
-            fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
-            try:
-                for entry in os.listdir(fd):
-                    remove_at(fd, entry, True)
-            finally:
-                os.close(fd)
+    if not stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+        os.unlink(name, dir_fd=folder)
+        return
+    if not recursive:
         os.rmdir(name, dir_fd=folder)
-    except OSError as error:
-        error.filename = name
-        raise
+        return
+    stack = [(folder, name, os.open(name, FOLDER, dir_fd=folder))]
+    try:
+        while stack:
+            parent, name, fd = stack[-1]
+            for entry in os.listdir(fd):
+                if stat.S_ISDIR(os.stat(entry, dir_fd=fd, follow_symlinks=False).st_mode):
+                    stack.append((fd, entry, os.open(entry, FOLDER, dir_fd=fd)))
+                    break
+                os.unlink(entry, dir_fd=fd)
+            else:
+                os.close(stack.pop()[2])
+                os.rmdir(name, dir_fd=parent)
+    finally:
+        for _, _, fd in stack:
+            os.close(fd)
 
 
 OPERATIONS = {

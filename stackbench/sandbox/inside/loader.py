@@ -3,7 +3,10 @@
 Runs in front of everything else, as the module `inside_loader`; `BOOTSTRAP` and `LOADER` are put in beside `SOURCES`.
 """
 
+import builtins
 import sys
+
+CLEAN_BUILTINS = dict(builtins.__dict__)
 
 
 class Finder:
@@ -23,6 +26,8 @@ class Finder:
     @staticmethod
     def exec_module(module):
         name = module.__name__.partition(".")[2] or "__init__"
+        # Built-in functions of our own: what a sample does to its ones changes nothing in ours.
+        module.__dict__["__builtins__"] = CLEAN_BUILTINS
         exec(compile(SOURCES[name], "<inside/%s>" % name, "exec", dont_inherit=True), module.__dict__)
 
 
@@ -34,10 +39,14 @@ def program(names, ending):
     return len(data).to_bytes(4, "big") + data
 
 
-def forget_sources():
+def disappear():
+    """Takes what was loaded out of reach of `import`: samples that fork from here find none of it under a name."""
     global LOADER
     SOURCES.clear()
     LOADER = ""
+    sys.meta_path.remove(Finder)
+    for name in [name for name in sys.modules if name.split(".")[0] in ("inside", "inside_loader")]:
+        del sys.modules[name]
 
 
 sys.dont_write_bytecode = True

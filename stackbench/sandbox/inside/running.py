@@ -10,6 +10,7 @@ OUTPUT_KEPT = 16384
 WATCHED_AFTER_S = 0.004
 SLOW_AFTER_S = 0.2
 CLOSED = -1
+REPORTED = 99  # as in sample
 FOREVER = float("inf")
 MOST_WAIT = 9  # so many times its limit may a sample have waited for a processor
 
@@ -100,15 +101,19 @@ class Running:
         self.deadline = now + 1.0
 
     def events(self):
-        """The report's JSON lines that carry the nonce; anything else on the channel was not written by us."""
+        """The report's JSON lines that carry the nonce; anything else on the channel was not written by us.
+
+        The end counts only where the sample's first process came to it: a child may have gone on in its place.
+        """
         events = []
+        complete = os.WIFEXITED(self.ended[0]) and os.WEXITSTATUS(self.ended[0]) == REPORTED
         for line in bytes(self.verdict).split(b"\n"):
             if line.startswith(self.nonce):
                 try:
                     event = json.loads(line[len(self.nonce) :])
                 except ValueError:
                     continue
-                if isinstance(event, dict) and "step" in event:
+                if isinstance(event, dict) and "step" in event and (complete or event["step"] != "end"):
                     events.append(event)
         return events
 

@@ -16,11 +16,13 @@ from os import open as open_file
 from resource import setrlimit
 from time import perf_counter_ns as clock
 
+from inside_loader import CLEAN_BUILTINS
+
 from .answers import guarded_namespace, plain
 from .errors import describe
 
 PIECE = 1 << 16
-CLEAN_BUILTINS = dict(builtins.__dict__)
+REPORTED = 99  # the exit code of a process that came to the end of its report
 
 
 def make_streams():
@@ -43,7 +45,7 @@ def become(job_fd, verdict_fd, output_fd):
             write(verdict_fd, b'%s{"step":"setup","error":%s}\n' % (nonce, quoted(describe(error)).encode()))
             return
         run(nonce, sections, checks, payload, guarded)
-        code = 0
+        code = REPORTED
     finally:
         _exit(code)
 
@@ -85,7 +87,7 @@ def run(nonce, sections, checks, payload, guarded):
     built-in functions as they were before the sample ran, and the functions named in `guarded` only through
     `answers.guard`.
     """
-    namespace = {}
+    namespace = {"__builtins__": builtins}
     trusted_namespace = None
     last = namespace
     index = 0

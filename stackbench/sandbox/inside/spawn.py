@@ -12,7 +12,7 @@ MODULES = ("__init__", "preload", "errors", "answers", "sample", "zygote")
 def start_zygote():
     """Returns the zygote's pid and the socket to speak to it."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-    text = program(MODULES, "import inside.zygote\nforget_sources()\ninside.zygote.serve()")
+    text = program(MODULES, "from inside.zygote import serve\ndisappear()\nserve()")
     pid = os.fork()
     if pid == 0:
         try:
