@@ -1,5 +1,6 @@
 """Runs file operations each in a process of its own: as the agent or as root, within a time and a memory limit."""
 
+import errno
 import json
 import os
 import resource
@@ -99,6 +100,8 @@ def do(frame, fd):
         try:
             answer = {"op": "done", **files.OPERATIONS[frame["operation"]]({"root": users.WORKSPACE, **frame})}
         except OSError as error:
+            if error.errno == errno.EMFILE:
+                error = OSError(errno.ENAMETOOLONG, "folders are nested too deep there")
             path = error.filename if isinstance(error.filename, str) else frame.get("path", "")
             answer = {"op": "failed", "error": error.strerror or str(error), "errno": error.errno, "path": path}
         except MemoryError:

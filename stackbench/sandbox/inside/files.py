@@ -243,7 +243,7 @@ def open_folder(fd, name):
         return os.open(name, FOLDER, dir_fd=fd)
     except OSError as error:
         if error.errno in (errno.EMFILE, errno.ENFILE):
-            raise OSError(errno.ENAMETOOLONG, "its folders are nested too deep") from error
+            raise
         return None
 
 
