@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from stackbench.config import Settings
-from stackbench.errors import SandboxError
+from stackbench.errors import UsageError
 from stackbench.sandbox import CodeJob, CodeResult
 from stackbench.sandbox.docker import runtimes
 from stackbench.sandbox.hygiene import remove_leftovers
@@ -66,7 +66,7 @@ class LazySandbox:
     async def _start(self, wanted: str | None) -> Scorer:
         settings = self._settings
         if settings.sandbox_runtime and settings.sandbox_runtime not in (have := await asyncio.to_thread(runtimes)):
-            raise SandboxError(
+            raise UsageError(
                 f"the Docker engine has no runtime {settings.sandbox_runtime!r} (it has {', '.join(sorted(have))}); "
                 "install it and name it in the engine's daemon.json, or leave --sandbox-runtime out"
             )

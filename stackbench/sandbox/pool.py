@@ -144,6 +144,8 @@ class SandboxPool:
         self._ready.append(container)
 
     async def _build(self) -> Container:
+        from docker.errors import APIError
+
         last: Exception | None = None
         for turn in range(BUILD_TRIES):
             if turn:
@@ -152,7 +154,12 @@ class SandboxPool:
                 container = await Container.greet(await self._launch())
                 if self._prepare:
                     await container.prepare()
+            except DockerNotAvailableError:
+                raise
             except SandboxError as error:
+                cause = error.__cause__
+                if isinstance(cause, APIError) and cause.is_client_error():
+                    raise
                 last = error
                 continue
             if self._closed:

@@ -106,6 +106,10 @@ def refuse_own_comparing(kind):
 def from_library(kind):
     """Whether an installed module, imported since, has the class under its name."""
     module = sys.modules.get(str(module_of(kind)))
-    if module is None or module in PRELOADED or not str(getattr(module, "__file__", None)).startswith((sys.prefix, sys.base_prefix)):
+    if (
+        module is None
+        or module in PRELOADED
+        or not str(getattr(module, "__file__", None)).startswith((sys.prefix, sys.base_prefix))
+    ):
         return False
     return vars(module).get(name_of(kind)) is kind

@@ -143,4 +143,5 @@ def run():
     if os.getpid() != 1:
         raise SystemExit("runner: it kills and deletes, and so runs as process 1 of a container only")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))  # `docker stop`, and an engine that shuts down
     Loop().serve()

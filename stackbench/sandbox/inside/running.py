@@ -41,9 +41,7 @@ class Running:
 
     def due(self):
         """When something is next to be done about it."""
-        return min(
-            self.deadline, FOREVER if self.slow else self.slow_at, FOREVER if self.watched else self.watched_at
-        )
+        return min(self.deadline, FOREVER if self.slow else self.slow_at, FOREVER if self.watched else self.watched_at)
 
     def read_verdict(self):
         """Takes in a piece of its report; False when no more can come."""
@@ -142,8 +140,6 @@ class Running:
         else:
             answer["exit_code"] = os.WEXITSTATUS(status)
         return answer
-
-
 
 
 def queue_wait_s(pid):
