@@ -30,4 +30,4 @@ def score(path: Path, benchmark: str, flags: Mapping[str, Any]) -> int:
         return evaluate.score(path, benchmark, flags, home, settings, head_start)
     finally:
         if head_start is not None:
-            head_start.discard()
+            head_start.close()

@@ -55,7 +55,7 @@ class LazySandbox:
             if isinstance(scorer, Scorer):
                 await scorer.close()
         if self._head_start is not None:
-            self._head_start.discard()
+            self._head_start.close()
 
     async def _scorer(self, image: str | None) -> Scorer:
         task = self._scorers.get(image)

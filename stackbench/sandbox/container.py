@@ -200,6 +200,8 @@ class Container(asyncio.Protocol):
                 continue
             try:
                 await asyncio.wait_for(self.ask({"op": "ping"}), ANSWERS_WITHIN_S)
+            except SandboxError:
+                return
             except TimeoutError:
                 self._problem = f"the sandbox container did not answer for {ANSWERS_WITHIN_S:.0f} s"
                 if self._transport is not None:

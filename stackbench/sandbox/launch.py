@@ -112,6 +112,7 @@ class HeadStart:
         self.spec = spec
         self._futures: list[Future[Launched]] = [Future() for _ in range(count)]
         self._left = list(self._futures)
+        self._client: docker.DockerClient | None = None
         self._threads = [threading.Thread(target=self._run, daemon=True, name="head-start")]
         self._threads[0].start()
 
@@ -119,16 +120,18 @@ class HeadStart:
         """The next launch, perhaps still under way; None when all are taken."""
         return self._left.pop(0) if self._left else None
 
-    def discard(self) -> None:
-        """Removes what nobody took."""
+    def close(self) -> None:
+        """Lets go of the engine and of what nobody took."""
         while (future := self.take()) is not None:
             future.add_done_callback(_discard)
+        if self._client is not None:
+            self._client.close()
 
     def _run(self) -> None:
         import docker
 
         try:
-            client = docker.from_env()
+            client = self._client = docker.from_env()
             client.images.get(self.spec.image)
         except Exception as error:  # whoever takes a launch is told, and then goes the usual way
             for future in self._futures:

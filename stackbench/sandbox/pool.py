@@ -112,8 +112,6 @@ class SandboxPool:
     async def close(self) -> None:
         """Stops and removes every container."""
         self._closed = True
-        if self._head_start is not None:
-            self._head_start.discard()
         containers = [*self._ready, *self._out]
         self._ready.clear()
         self._out.clear()
@@ -122,8 +120,9 @@ class SandboxPool:
         await asyncio.gather(*(_stop(container) for container in containers))
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._client is not None:
-            self._client.close()
+        for held in (self._head_start, self._client):
+            if held is not None:
+                held.close()
 
     # -- making containers
 
@@ -174,12 +173,13 @@ class SandboxPool:
         from docker.errors import APIError, DockerException
 
         loop = asyncio.get_running_loop()
-        future = None if self._head_start is None else self._head_start.take()
-        if future is not None:
+        head_start = self._head_start
+        future = None if head_start is None else head_start.take()
+        if head_start is not None and future is not None:
             try:
                 return await asyncio.wrap_future(future)
             except Exception:  # then from here, with the error told
-                self._head_start = None
+                head_start.close()
         while True:
             if self._closed:
                 raise SandboxError("the sandbox pool is closed")

@@ -1,0 +1,124 @@
+"""Containers that are made ahead, handed out once, waited for and replaced."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from pathlib import Path
+
+import pytest
+
+from stackbench.errors import DockerNotAvailableError, SandboxError
+from stackbench.sandbox import CodeJob, Section
+from stackbench.sandbox import container as container_module
+from stackbench.sandbox.launch import ContainerSpec, HeadStart
+from stackbench.sandbox.pool import SandboxPool
+from stackbench.sandbox.scorer import Scorer
+from stackbench.sandbox.sizing import default_size
+
+pytestmark = pytest.mark.docker
+
+JOB = CodeJob((Section("x = 1"),))
+
+
+async def test_a_spare_that_died_is_not_handed_out(image: str) -> None:
+    pool = SandboxPool(ContainerSpec(image), size=2, spare=1)
+    try:
+        await pool.warm_up()
+        first = await pool.take()
+        async with asyncio.timeout(30):
+            while not pool._ready:
+                await asyncio.sleep(0.01)
+        spare = pool._ready[0]
+        assert spare is not first
+        await asyncio.to_thread(spare.container.kill)
+        async with asyncio.timeout(30):
+            while spare.alive:
+                await asyncio.sleep(0.01)
+        second = await pool.take()
+        assert second is not spare
+        assert (await second.run(JOB)).passed
+    finally:
+        await pool.close()
+
+
+async def test_an_image_that_is_not_there_is_one_clear_error(image: str) -> None:
+    pool = SandboxPool(ContainerSpec("no-such-image:1"))
+    with pytest.raises(SandboxError, match="no-such-image"):
+        await pool.take()
+    await pool.close()
+
+
+async def test_a_closed_pool_hands_nothing_out(image: str) -> None:
+    pool = SandboxPool(ContainerSpec(image), size=1)
+    await pool.close()
+    with pytest.raises(SandboxError, match="closed"):
+        await pool.take()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+async def test_no_docker_engine_at_the_start_is_told_at_once(
+    image: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    pool = SandboxPool(ContainerSpec(image))
+    with pytest.raises(DockerNotAvailableError):
+        await asyncio.wait_for(pool.take(), 5)
+    await pool.close()
+    gc.collect()  # docker-py leaves the socket of a connection that failed to be collected
+
+
+async def test_a_container_that_stops_answering_is_replaced(image: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(container_module, "PING_EVERY_S", 0.2)
+    monkeypatch.setattr(container_module, "ANSWERS_WITHIN_S", 1.0)
+    said: list[str] = []
+    scorer = Scorer(SandboxPool(ContainerSpec(image), size=1), say=said.append)
+    try:
+        assert (await scorer.run(JOB)).passed
+        frozen = scorer.containers[0]
+        await asyncio.to_thread(frozen.container.pause)
+        result = await asyncio.wait_for(scorer.run(JOB), 30)
+        assert result.passed
+        assert scorer.containers[0] is not frozen
+        assert said == ["sandbox container 0 died; another takes its place"]
+    finally:
+        await scorer.close()
+
+
+async def test_a_container_per_sample_is_a_new_one_each_time(image: str) -> None:
+    scorer = Scorer(SandboxPool(ContainerSpec(image), size=2, spare=2, prepare=True), scope="sample")
+    look = "import os\nassert not os.path.exists('/tmp/x')\nopen('/tmp/x', 'w')\nassert os.getuid() % 2000 == 0"
+    try:
+        await scorer.warm_up()
+        results = await asyncio.gather(*(scorer.run(CodeJob((Section(look),))) for _ in range(5)))
+        assert {result.reason for result in results} == {"passed"}
+    finally:
+        await scorer.close()
+
+
+async def test_a_head_start_is_used_and_what_nobody_took_is_removed(image: str) -> None:
+    head_start = HeadStart(ContainerSpec(image), 2)
+    pool = SandboxPool(ContainerSpec(image), size=1, head_start=head_start)
+    try:
+        container = await pool.take()
+        assert (await container.run(JOB)).passed
+        left = head_start.take()
+        assert left is not None
+        launched = await asyncio.wrap_future(left)
+        assert launched.container.id != container.container.id
+        launched.stream.close()
+    finally:
+        await pool.close()
+
+
+async def test_a_head_start_that_failed_is_made_up_for(image: str) -> None:
+    pool = SandboxPool(ContainerSpec(image), size=1, head_start=HeadStart(ContainerSpec("no-such-image:1"), 1))
+    try:
+        assert (await (await pool.take()).run(JOB)).passed
+    finally:
+        await pool.close()
+
+
+def test_the_default_size_fits_processors_and_memory() -> None:
+    assert default_size(4096) >= 1
+    assert default_size(1 << 30) == 1
