@@ -1,6 +1,6 @@
 """`python -m stackbench`."""
 
-from stackbench.cli import main
+from stackbench.cli import program
 
 if __name__ == "__main__":
-    main()
+    program()

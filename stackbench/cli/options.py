@@ -91,7 +91,7 @@ def _run_options(
     ] = None,
     sandbox_scope: Annotated[
         str | None,
-        _panel(MACHINE, "--sandbox-scope", metavar="SCOPE", help="A new container per sample, or per run [container]."),
+        _panel(MACHINE, "--sandbox-scope", metavar="SCOPE", help="container, shared by samples, or sample: one each."),
     ] = None,
     sandbox_runtime: Annotated[
         str | None,

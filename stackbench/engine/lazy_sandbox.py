@@ -33,6 +33,7 @@ class LazySandbox:
         self._head_start = head_start
         self._scorers: dict[str | None, asyncio.Task[Scorer]] = {}
         self._default: Scorer | None = None
+        self._closing: asyncio.Task[None] | None = None
 
     async def ready(self) -> None:
         """Waits until the containers run.
@@ -48,6 +49,12 @@ class LazySandbox:
         return await (await self._scorer(job.image)).run(job)
 
     async def close(self) -> None:
+        """Removes every container; may be called early, and again to wait for the end of it."""
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close())
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
         for task in self._scorers.values():
             if not task.done():
                 task.cancel()

@@ -133,7 +133,11 @@ class Engine:
             for watcher in watchers:
                 watcher.cancel()
             await asyncio.gather(*watchers, return_exceptions=True)
-        return self._finish(rooms, [item.benchmark for item in loaded], skipped, started, problem)
+        closing = asyncio.create_task(rooms.sandbox.close())  # beside the summing up; the stack waits for its end
+        await asyncio.sleep(0)
+        outcome = self._finish(rooms, [item.benchmark for item in loaded], skipped, started, problem)
+        await closing
+        return outcome
 
     async def _make_ready(self, rooms: Rooms, loaded: Sequence[LoadedBenchmark]) -> bool:
         """Model and sandboxes, side by side; False when stopped meanwhile. What cannot be had ends the run here."""

@@ -179,7 +179,10 @@ def _create(client: docker.DockerClient, spec: ContainerSpec) -> DockerContainer
         user="0:0",
         working_dir="/",
         hostname="sandbox",
+        # A namespace with a loopback alone either way; disabled, the engine need not start a helper for it, which is half
+        # of what starting a container costs.
         network_mode="none",
+        network_disabled=True,
         read_only=True,
         cap_drop=["ALL"],
         cap_add=CAPABILITIES,

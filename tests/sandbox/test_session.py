@@ -206,10 +206,10 @@ async def test_a_file_operation_that_fails_says_why(session: Session, operation,
 
 async def test_search_finds_lines_by_pattern_and_glob(session: Session) -> None:
     await session.write("src/a.py", b"import os\nx = 1\n")
-    await session.write("src/b.txt", "caf\u00e9 import\r\n".encode())
+    await session.write("src/b.txt", "\u65e5\u672c import\r\n".encode())
     await session.write("src/binary", b"import\0")
     found = await session.search("import")
-    assert [(m.path, m.line, m.text) for m in found] == [("src/a.py", 1, "import os"), ("src/b.txt", 1, "café import")]
+    assert [(m.path, m.line, m.text) for m in found] == [("src/a.py", 1, "import os"), ("src/b.txt", 1, "日本 import")]
     assert [m.path for m in await session.search("import", glob="*.py")] == ["src/a.py"]
     assert len(await session.search("", limit=2)) == 2
 

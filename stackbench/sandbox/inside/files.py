@@ -141,7 +141,10 @@ def listing(frame):
         if len(entries) >= frame.get("limit", 10000):
             cut = True
             break
-        entries.append({"path": path, **describe(folder, name)})
+        try:
+            entries.append({"path": path, **describe(folder, name)})
+        except FileNotFoundError:  # it has gone meanwhile
+            continue
     return {"entries": entries, "cut": cut}
 
 
@@ -180,7 +183,10 @@ def snapshot(frame):
         if len(entries) >= frame.get("limit", 200000):
             cut = True
             break
-        entry = describe(folder, name)
+        try:
+            entry = describe(folder, name)
+        except FileNotFoundError:  # it has gone meanwhile
+            continue
         if entry["kind"] == "file":
             entry["sha256"] = digest(folder, name)
         entries[path] = entry

@@ -11,6 +11,9 @@ from .frames import Inbox, send
 from .samples import Samples
 
 
+MOST_REAPED = 64
+
+
 class Loop:
     """Waits for descriptors and deadlines; frames go to the handler of their `op`."""
 
@@ -121,7 +124,7 @@ class Loop:
             os.read(fd, 4096)
         except BlockingIOError:
             pass
-        while True:
+        for _ in range(MOST_REAPED):
             try:
                 pid, status, usage = os.wait4(-1, os.WNOHANG)
             except ChildProcessError:
@@ -130,6 +133,7 @@ class Loop:
                 return
             if self.tools is not None:
                 self.tools.reaped(pid, status, usage)
+        self.later(0, lambda: self.on_children(fd))  # there may be more, but others wait as well
 
     def ours(self):
         """Processes of our own, which nobody kills as leftovers."""

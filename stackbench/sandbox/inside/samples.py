@@ -126,8 +126,7 @@ class Samples:
         return any(run.job.alone for run in self.running.values()) or any(run.job.alone for run in self.starting)
 
     def start(self, job):
-        uid = users.FIRST + self.next_uid
-        self.next_uid = (self.next_uid + 1) % users.SAMPLES
+        uid = self.free_uid()
         folder = "%s/%d" % (WORK, uid)
         frame = job.frame
         nonce = os.urandom(16).hex().encode()
@@ -168,6 +167,15 @@ class Samples:
             for other in [*self.starting, *self.running.values()]:
                 other.had_company = True
         self.starting.append(run)
+
+    def free_uid(self):
+        """The next user id of the circle that no running sample has."""
+        taken = {run.uid for run in [*self.starting, *self.running.values()]}
+        while True:
+            uid = users.FIRST + self.next_uid
+            self.next_uid = (self.next_uid + 1) % users.SAMPLES
+            if uid not in taken:
+                return uid
 
     def on_zygote(self):
         data = self.zygote_inbox + self.zygote.recv(1 << 16)
