@@ -179,8 +179,8 @@ def _create(client: docker.DockerClient, spec: ContainerSpec) -> DockerContainer
         user="0:0",
         working_dir="/",
         hostname="sandbox",
-        # A namespace with a loopback alone either way; disabled, the engine need not start a helper for it, which is half
-        # of what starting a container costs.
+        # A namespace with a loopback alone either way; disabled, the engine need not start a helper for it, which is
+        # half of what starting a container costs.
         network_mode="none",
         network_disabled=True,
         read_only=True,

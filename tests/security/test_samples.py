@@ -130,6 +130,11 @@ EXHAUSTION = {
         "timed out",
     ),
     "stopping itself": ("import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)", "timed out"),
+    "a first thread that leaves the others behind": (
+        "import ctypes, threading, time\nthreading.Thread(target=time.sleep, args=(60,)).start()\n"
+        "ctypes.CDLL(None).pthread_exit(None)",
+        "timed out",
+    ),
     "text that a compiler chokes on": (
         "x = " + "(" * 5000 + ")" * 5000,
         "failed: (MemoryError|out of memory|SyntaxError)",

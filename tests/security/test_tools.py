@@ -308,7 +308,7 @@ print(u.urlopen('http://127.0.0.1:{port}/x').read())
 async def test_a_thousand_operations_leave_no_descriptor_or_process(session: Session) -> None:
     await session.run("true")
     count = "ls /proc/*/fd 2>/dev/null | wc -l; ls -d /proc/[0-9]* | wc -l"
-    before = (await session.run(count)).stdout
+    before = min([(await session.run(count)).stdout for _ in range(5)])  # one just ended may be in a single count
     for _ in range(10):
         await asyncio.gather(
             *(session.write(f"f{number}", b"x") for number in range(40)),

@@ -37,6 +37,7 @@ class Running:
         self.reason = None
         self.had_company = False
         self.pinched = False
+        self.nudges = 0
         self.ended = None  # (wait status, processor seconds, peak KiB)
 
     def due(self):
@@ -149,6 +150,15 @@ def queue_wait_s(pid):
             return int(file.read().split()[1]) / 1e9
     except (OSError, IndexError, ValueError):
         return 0.0
+
+
+def is_zombie(pid):
+    """Whether the process has ended and only waits to be reaped."""
+    try:
+        with open("/proc/%d/stat" % pid) as file:
+            return file.read().rpartition(")")[2].split()[0] == "Z"
+    except (OSError, IndexError):
+        return True
 
 
 def has_children(pid):

@@ -14,13 +14,15 @@ from . import users
 from .cleaning import Cleaner, kill_group
 from .compiling import Compiling
 from .frames import framed, write_all
-from .running import CLOSED, Running
+from .running import CLOSED, Running, is_zombie
 from .spawn import start_zygote
 
 RECORD = struct.Struct("=cqqddq")  # as in zygote
 WORK = "/work"
 MAX_SLOW = 8
 ANSWERS_TOGETHER = 8
+NUDGED_EVERY_S = 0.05
+MOST_NUDGES = 20  # a first thread that has left looks like an ended process, with others that go on
 
 
 class Samples:
@@ -110,7 +112,12 @@ class Samples:
                 run.slow = True
                 self.slow += 1
             if now >= run.deadline and run.pid:
-                run.overdue(now)
+                if run.nudges < MOST_NUDGES and is_zombie(run.pid):
+                    run.nudges += 1
+                    run.deadline = now + NUDGED_EVERY_S
+                    self.zygote.send(b"n")
+                else:
+                    run.overdue(now)
 
     # -- starting
 
@@ -219,8 +226,14 @@ class Samples:
     def watch(self, run):
         """Reads along with a sample that did not end at once: its pipes may fill."""
         run.watched = True
-        self.loop.watch(run.verdict_fd, lambda: run.read_verdict() or self.unwatch(run, "verdict_fd"))
+        self.loop.watch(run.verdict_fd, lambda: run.read_verdict() or self.report_is_over(run))
         self.loop.watch(run.output_fd, lambda: run.read_output() or self.unwatch(run, "output_fd"))
+
+    def report_is_over(self, run):
+        """Nobody can write the report any more, so the sample has ended, or else it has closed the pipe."""
+        self.unwatch(run, "verdict_fd")
+        if run.ended is None:
+            self.zygote.send(b"n")
 
     def unwatch(self, run, name):
         """Closes a pipe; the run forgets the number, which the next sample may be given."""
