@@ -168,7 +168,7 @@ class Container(asyncio.Protocol):
         for waiting in (self._ready, *self._asked.values()):
             if not waiting.done():
                 waiting.set_exception(error)
-        if self._ready.done():
+        if self._ready.done() and not self._ready.cancelled():
             self._ready.exception()
         if self._watch is not None:
             self._watch.cancel()

@@ -12,14 +12,16 @@ class Cleaner:
 
     def __init__(self, first_uid):
         self.first_uid = first_uid
-        self.children = os.open("/proc/self/task/%d/children" % os.getpid(), os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self.children = os.open("/proc/self/task/%d/children" % os.getpid(), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:  # gVisor has no such file
+            self.children = None
 
     def kill_strays(self, ours, alive):
         """Kills processes that ended samples left behind; they were given to us (process 1) as their parent."""
         while True:
             left = False
-            for pid in os.pread(self.children, 1 << 16, 0).split():
-                pid = int(pid)
+            for pid in self.list_children():
                 if pid in ours:
                     continue
                 uid = owner_of("/proc/%d" % pid)
@@ -34,6 +36,11 @@ class Cleaner:
                     pass
             if not left:
                 return
+
+    def list_children(self):
+        if self.children is not None:
+            return [int(pid) for pid in os.pread(self.children, 1 << 16, 0).split()]
+        return [int(name) for name in os.listdir("/proc") if name.isdigit() and parent_of(name) == os.getpid()]
 
     def clean(self, folder, alive):
         """Removes a sample's folder, and files in shared places of users that are not alive."""
@@ -87,6 +94,14 @@ def remove_tree(path):
             os.rmdir(folder)
         except OSError:
             continue
+
+
+def parent_of(pid):
+    try:
+        with open("/proc/%s/stat" % pid) as file:
+            return int(file.read().rpartition(")")[2].split()[1])
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def owner_of(path):
