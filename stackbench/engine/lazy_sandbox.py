@@ -79,8 +79,9 @@ class LazySandbox:
             )
         head_start = self._head_start if wanted is None else None
         image = wanted or settings.sandbox_image
-        if image is None:
-            image = head_start.spec.image if head_start else await asyncio.to_thread(ensure_image, self._say)
+        if image is None and head_start is not None and await asyncio.wrap_future(head_start.found):
+            image = head_start.spec.image
+        image = image or await asyncio.to_thread(ensure_image, self._say)
         cleaning = asyncio.create_task(self._remove_leftovers())
         pool = SandboxPool(
             container_spec(settings, image, self._run_id),

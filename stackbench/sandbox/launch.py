@@ -113,6 +113,8 @@ class HeadStart:
         self._futures: list[Future[Launched]] = [Future() for _ in range(count)]
         self._left = list(self._futures)
         self._client: docker.DockerClient | None = None
+        self.found: Future[bool] = Future()
+        """Whether the engine answers and has the image; otherwise every launch has failed."""
         self._threads = [threading.Thread(target=self._run, daemon=True, name="head-start")]
         self._threads[0].start()
 
@@ -134,9 +136,11 @@ class HeadStart:
             client = self._client = docker.from_env()
             client.images.get(self.spec.image)
         except Exception as error:  # whoever takes a launch is told, and then goes the usual way
+            self.found.set_result(False)
             for future in self._futures:
                 future.set_exception(error)
             return
+        self.found.set_result(True)
         for future in self._futures[1:]:
             thread = threading.Thread(target=self._launch, args=(client, future), daemon=True, name="head-start")
             thread.start()

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from stackbench.config import Settings
+from stackbench.engine.lazy_sandbox import LazySandbox
 from stackbench.errors import DockerNotAvailableError, SandboxError
 from stackbench.sandbox import CodeJob, Section
 from stackbench.sandbox import container as container_module
@@ -117,6 +119,18 @@ async def test_a_head_start_that_failed_is_made_up_for(image: str) -> None:
         assert (await (await pool.take()).run(JOB)).passed
     finally:
         await pool.close()
+
+
+async def test_a_head_start_without_its_image_leaves_the_image_to_be_made(image: str) -> None:
+    settings = Settings(sandboxes=1)
+    head_start = HeadStart(ContainerSpec("no-such-image:1"), 1)
+    sandbox = LazySandbox(settings, "run", lambda line: None, head_start)
+    try:
+        await sandbox.ready()
+        assert (await sandbox.run(JOB)).passed
+        assert head_start.found.result() is False
+    finally:
+        await sandbox.close()
 
 
 def test_the_default_size_fits_processors_and_memory() -> None:
