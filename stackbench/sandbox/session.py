@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from stackbench.errors import SandboxError, ToolError
@@ -21,9 +22,7 @@ from stackbench.sandbox.records import (
     Snapshot,
 )
 
-__all__ = ["WORKSPACE", "Session"]
-
-WORKSPACE = "/workspace"
+__all__ = ["Session"]
 
 
 class Session:
@@ -104,15 +103,10 @@ class Session:
         except asyncio.CancelledError:
             process.kill()
             raise
-        return Completed(
-            ended.exit_code,
-            ended.signal,
-            ended.reason,
-            ended.wall_s,
-            ended.cpu_s,
-            ended.max_rss_mib,
-            b"".join(piece.data for piece in pieces if piece.stream == "stdout"),
-            b"".join(piece.data for piece in pieces if piece.stream == "stderr"),
+        return replace(
+            ended,
+            stdout=b"".join(piece.data for piece in pieces if piece.stream == "stdout"),
+            stderr=b"".join(piece.data for piece in pieces if piece.stream == "stderr"),
         )
 
     async def processes(self) -> list[ProcessInfo]:

@@ -3,6 +3,9 @@
 import os
 import signal
 
+from .proc import parent_of, pids
+from .users import become
+
 SCRATCH = ("/tmp", "/dev/shm", "/var/tmp", "/dev/mqueue")
 SHORT = 16  # a file system is short of room when less than one part in so many is free
 
@@ -40,7 +43,7 @@ class Cleaner:
     def list_children(self):
         if self.children is not None:
             return [int(pid) for pid in os.pread(self.children, 1 << 16, 0).split()]
-        return [int(name) for name in os.listdir("/proc") if name.isdigit() and parent_of(name) == os.getpid()]
+        return [pid for pid in pids() if parent_of(pid) == os.getpid()]
 
     def clean(self, folder, alive):
         """Removes a sample's folder, and files in shared places of users that are not alive."""
@@ -96,14 +99,6 @@ def remove_tree(path):
             continue
 
 
-def parent_of(pid):
-    try:
-        with open("/proc/%s/stat" % pid) as file:
-            return int(file.read().rpartition(")")[2].split()[1])
-    except (OSError, ValueError, IndexError):
-        return None
-
-
 def owner_of(path):
     try:
         return os.lstat(path).st_uid
@@ -126,8 +121,7 @@ def kill_user(uid):
     pid = os.fork()
     if pid == 0:
         try:
-            os.setresgid(uid, uid, uid)
-            os.setresuid(uid, uid, uid)
+            become(uid)
             os.kill(-1, signal.SIGKILL)
         finally:
             os._exit(0)

@@ -12,6 +12,7 @@ import time
 
 from . import users
 from .cleaning import kill_group
+from .proc import be_expendable, ending_of, parent_of, pids
 
 CHUNK = 1 << 16
 BASE_ENVIRONMENT = {
@@ -124,11 +125,8 @@ class Commands:
             "wall_s": round(time.monotonic() - command.started, 6),
             "cpu_s": round(usage.ru_utime + usage.ru_stime, 6),
             "max_rss_kib": usage.ru_maxrss,
+            **ending_of(status),
         }
-        if os.WIFSIGNALED(status):
-            answer["signal"] = os.WTERMSIG(status)
-        else:
-            answer["exit_code"] = os.WEXITSTATUS(status)
         self.loop.send(answer)
         self.by_id.pop(command.id, None)
         self.close_input(command)
@@ -259,8 +257,7 @@ def exec_as_agent(argv, env, cwd, inside, failed_fd, terminal, frame):
         if failed_fd != 3:
             os.dup2(failed_fd, 3, inheritable=False)
         os.closerange(4, 4096)
-        with open("/proc/self/oom_score_adj", "w") as file:
-            file.write("900")
+        be_expendable(900)
         for limit, name in (
             (resource.RLIMIT_AS, "memory_bytes"),
             (resource.RLIMIT_NPROC, "processes"),
@@ -286,14 +283,7 @@ def exec_as_agent(argv, env, cwd, inside, failed_fd, terminal, frame):
 
 def kill_tree(pid):
     """Kills a command with its group and with its descendants that have left the group."""
-    parents = {}
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            try:
-                with open("/proc/%s/stat" % name) as file:
-                    parents[int(name)] = int(file.read().rpartition(")")[2].split()[1])
-            except (OSError, ValueError, IndexError):
-                continue
+    parents = {one: parent_of(one) for one in pids()}
     doomed, grown = {pid}, True
     while grown:
         more = {child for child, parent in parents.items() if parent in doomed} - doomed

@@ -14,57 +14,48 @@ import signal
 import socket
 import warnings
 
+from . import users
 from .errors import describe
+from .frames import take_apart, with_length
+from .spawn import SOCKET_FD, fork_with_socket
 
 LARGEST = 1 << 16
 MEMORY = 1 << 29
 
 
-def start(uid):
+def start():
     """Forks the compiler; returns its pid and the socket to speak to it."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-    pid = os.fork()
-    if pid == 0:
-        try:
-            fd = os.dup(theirs.fileno())
-            os.dup2(fd, 3)
-            os.closerange(4, 4096)
-            nothing = os.open("/dev/null", os.O_RDWR)
-            for number in (0, 1, 2):
-                os.dup2(nothing, number)
-            os.setsid()
-            os.setgroups([])
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            for limit, value in (
-                (resource.RLIMIT_AS, MEMORY),
-                (resource.RLIMIT_NPROC, 1),
-                (resource.RLIMIT_NOFILE, 16),
-                (resource.RLIMIT_FSIZE, 0),
-                (resource.RLIMIT_CORE, 0),
-            ):
-                resource.setrlimit(limit, (value, value))
-            os.setresgid(uid, uid, uid)
-            os.setresuid(uid, uid, uid)
-            serve(socket.socket(fileno=3))
-        finally:
-            os._exit(0)
-    theirs.close()
-    return pid, ours
+    return fork_with_socket(be_the_compiler)
+
+
+def be_the_compiler():
+    nothing = os.open("/dev/null", os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(nothing, number)
+    os.setsid()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for limit, value in (
+        (resource.RLIMIT_AS, MEMORY),
+        (resource.RLIMIT_NPROC, 1),
+        (resource.RLIMIT_NOFILE, 16),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        resource.setrlimit(limit, (value, value))
+    users.become(users.COMPILER)
+    serve(socket.socket(fileno=SOCKET_FD))
 
 
 def serve(sock):
     warnings.simplefilter("ignore")
-    pending = b""
+    pending = bytearray()
     while True:
-        while len(pending) < 4 or len(pending) < 4 + int.from_bytes(pending[:4], "big"):
-            more = sock.recv(1 << 17)
-            if not more:
-                return
-            pending += more
-        size = int.from_bytes(pending[:4], "big")
-        answer = compiled(pending[4 : 4 + size])
-        pending = pending[4 + size :]
-        sock.sendall(len(answer).to_bytes(4, "big") + answer)
+        more = sock.recv(1 << 17)
+        if not more:
+            return
+        pending += more
+        for text in take_apart(pending):
+            sock.sendall(with_length(compiled(text)))
 
 
 def compiled(data):

@@ -5,8 +5,9 @@ import marshal
 import socket
 import time
 
-from . import compiler, users
+from . import compiler
 from .cleaning import kill_group
+from .frames import take_apart, with_length
 
 TOGETHER = 6
 TOGETHER_BYTES = 1 << 16
@@ -41,11 +42,11 @@ class Compiling:
         self.asked_at = 0.0
         self.pid = 0
         self.socket = None
-        self.inbox = b""
+        self.inbox = bytearray()
         self.trusted = collections.OrderedDict()
 
     def open(self):
-        self.pid, self.socket = compiler.start(users.COMPILER)
+        self.pid, self.socket = compiler.start()
         self.loop.watch(self.socket.fileno(), self.on_answers)
 
     def job(self, frame):
@@ -74,7 +75,7 @@ class Compiling:
             self.asked.append(job)
             self.asked_bytes += len(job.source)
             try:
-                self.socket.sendall(len(job.source).to_bytes(4, "big") + job.source)
+                self.socket.sendall(with_length(job.source))
             except OSError:
                 self.replace()
                 return
@@ -96,14 +97,9 @@ class Compiling:
         if not data:
             self.replace()
             return
-        data = self.inbox + data
-        while len(data) >= 4:
-            size = int.from_bytes(data[:4], "big")
-            if len(data) < 4 + size:
-                break
-            self.compiled(self.asked.popleft(), data[4 : 4 + size])
-            data = data[4 + size :]
-        self.inbox = data
+        self.inbox += data
+        for answer in take_apart(self.inbox):
+            self.compiled(self.asked.popleft(), answer)
         self.asked_at = time.monotonic()
 
     def compiled(self, job, answer):
@@ -120,7 +116,7 @@ class Compiling:
         self.loop.forget(self.socket.fileno())
         self.socket.close()
         kill_group(self.pid)
-        self.inbox = b""
+        self.inbox = bytearray()
         if self.asked:
             self.asked.popleft().ready = True
         self.waiting.extendleft(reversed(self.asked))

@@ -9,6 +9,8 @@ import time
 
 from . import files, users
 from .cleaning import kill_group
+from .frames import write_all
+from .proc import be_expendable
 
 MEMORY = 1 << 30
 TIMEOUT_S = 30.0
@@ -89,8 +91,7 @@ def do(frame, fd):
         os.dup2(fd, 3)
         os.closerange(4, 4096)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        with open("/proc/self/oom_score_adj", "w") as file:
-            file.write("1000")
+        be_expendable(1000)
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -108,8 +109,6 @@ def do(frame, fd):
             raise
         except Exception as error:
             answer = {"op": "failed", "error": "the request is not valid: %r" % error, "errno": None}
-        data = json.dumps(answer).encode()
-        while data:
-            data = data[os.write(3, data) :]
+        write_all(3, json.dumps(answer).encode())
     finally:
         os._exit(0)

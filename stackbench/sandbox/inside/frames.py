@@ -7,6 +7,20 @@ MAX_FRAME = 64 << 20
 CHUNK = 1 << 18
 
 
+def take_apart(data):
+    """Takes the whole frames off the front of a bytearray: what follows each 4-byte big-endian length."""
+    bodies = []
+    while len(data) >= 4:
+        size = int.from_bytes(data[:4], "big")
+        if size > MAX_FRAME:
+            raise SystemExit("runner: a frame of %d bytes is over the limit of %d" % (size, MAX_FRAME))
+        if len(data) < 4 + size:
+            break
+        bodies.append(bytes(data[4 : 4 + size]))
+        del data[: 4 + size]
+    return bodies
+
+
 class Inbox:
     """Takes frames apart as their bytes arrive on descriptor 0."""
 
@@ -24,20 +38,16 @@ class Inbox:
             if not more:
                 return None
             self.data += more
-            while len(self.data) >= 4:
-                size = int.from_bytes(self.data[:4], "big")
-                if size > MAX_FRAME:
-                    raise SystemExit("runner: a frame of %d bytes is over the limit of %d" % (size, MAX_FRAME))
-                if len(self.data) < 4 + size:
-                    break
-                frames.append(json.loads(bytes(self.data[4 : 4 + size])))
-                del self.data[: 4 + size]
+            frames += [json.loads(body) for body in take_apart(self.data)]
             if len(more) < CHUNK:
                 return frames
 
 
 def framed(message):
-    data = json.dumps(message).encode()
+    return with_length(json.dumps(message).encode())
+
+
+def with_length(data):
     return len(data).to_bytes(4, "big") + data
 
 

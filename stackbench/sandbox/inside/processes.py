@@ -3,23 +3,22 @@
 import os
 
 from . import users
+from .proc import pids, stat_fields
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def listing(ours):
     found = []
-    for name in sorted(filter(str.isdigit, os.listdir("/proc")), key=int):
-        pid = int(name)
-        if pid in ours:
+    for pid in sorted(pids()):
+        fields = None if pid in ours else stat_fields(pid)
+        if fields is None:
             continue
         try:
-            with open("/proc/%s/stat" % name) as file:
-                fields = file.read().rpartition(")")[2].split()
-            with open("/proc/%s/cmdline" % name, "rb") as file:
+            with open("/proc/%d/cmdline" % pid, "rb") as file:
                 words = file.read().rstrip(b"\0").split(b"\0")
-            uid = os.stat("/proc/%s" % name).st_uid
-        except (OSError, ValueError):
+            uid = os.stat("/proc/%d" % pid).st_uid
+        except OSError:
             continue
         found.append(
             {

@@ -5,12 +5,13 @@ import os
 import time
 
 from .cleaning import kill_group
+from .proc import ending_of, has_children, queue_wait_s
+from .protocol import REPORTED
 
 OUTPUT_KEPT = 16384
 WATCHED_AFTER_S = 0.004
 SLOW_AFTER_S = 0.2
 CLOSED = -1
-REPORTED = 99  # as in sample
 FOREVER = float("inf")
 MOST_WAIT = 9  # so many times its limit may a sample have waited for a processor
 
@@ -125,7 +126,7 @@ class Running:
     def answer(self, events, wall_s):
         """The frame that reports its end."""
         status, cpu_s, peak_kib = self.ended
-        answer = {
+        return {
             "op": "done",
             "id": self.job.id,
             "status": self.reason or "ended",
@@ -135,35 +136,5 @@ class Running:
             "output": self.output(),
             "output_bytes": self.output_bytes,
             "events": events,
+            **ending_of(status),
         }
-        if os.WIFSIGNALED(status):
-            answer["signal"] = os.WTERMSIG(status)
-        else:
-            answer["exit_code"] = os.WEXITSTATUS(status)
-        return answer
-
-
-def queue_wait_s(pid):
-    """Seconds that a process was ready to run but had no processor (Linux Documentation/scheduler/sched-stats)."""
-    try:
-        with open("/proc/%d/schedstat" % pid) as file:
-            return int(file.read().split()[1]) / 1e9
-    except (OSError, IndexError, ValueError):
-        return 0.0
-
-
-def is_zombie(pid):
-    """Whether the process has ended and only waits to be reaped."""
-    try:
-        with open("/proc/%d/stat" % pid) as file:
-            return file.read().rpartition(")")[2].split()[0] == "Z"
-    except (OSError, IndexError):
-        return True
-
-
-def has_children(pid):
-    try:
-        with open("/proc/%d/task/%d/children" % (pid, pid)) as file:
-            return bool(file.read(1))
-    except OSError:
-        return False

@@ -20,9 +20,9 @@ from inside_loader import CLEAN_BUILTINS
 
 from .answers import guarded_namespace, plain
 from .errors import describe
+from .protocol import REPORTED
 
 PIECE = 1 << 16
-REPORTED = 99  # the exit code of a process that came to the end of its report
 
 
 def make_streams():

@@ -7,17 +7,17 @@ import os
 import resource
 import signal
 import socket
-import struct
 import time
 
 from . import users
 from .cleaning import Cleaner, kill_group
 from .compiling import Compiling
 from .frames import framed, write_all
-from .running import CLOSED, Running, is_zombie
+from .proc import is_zombie
+from .protocol import RECORD
+from .running import CLOSED, Running
 from .spawn import start_zygote
 
-RECORD = struct.Struct("=cqqddq")  # as in zygote
 WORK = "/work"
 MAX_SLOW = 8
 ANSWERS_TOGETHER = 8

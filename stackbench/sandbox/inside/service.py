@@ -8,11 +8,10 @@ import json
 import os
 import signal
 import socket
-import struct
 
 from . import users
+from .frames import framed, take_apart
 
-LENGTH = struct.Struct(">I")
 MOST_LOGGED = 10000
 BODY_LOGGED = 1 << 20
 
@@ -70,13 +69,8 @@ class Service:
                 self.fd = None
                 break
             self.data += data
-        while len(self.data) >= 4:
-            (size,) = LENGTH.unpack_from(self.data)
-            if len(self.data) < 4 + size:
-                break
-            if len(self.requests) < MOST_LOGGED:
-                self.requests.append(json.loads(bytes(self.data[4 : 4 + size])))
-            del self.data[: 4 + size]
+        entries = take_apart(self.data)
+        self.requests += [json.loads(entry) for entry in entries[: MOST_LOGGED - len(self.requests)]]
 
 
 def be_the_service(listener, log_fd, routes):
@@ -122,8 +116,7 @@ def serve(listener, log_fd, routes):
                 "body": base64.b64encode(b"not found\n").decode(),
             }
             entry["status"] = route.get("status", 200)
-            data = json.dumps(entry).encode()
-            os.write(log_fd, LENGTH.pack(len(data)) + data)
+            os.write(log_fd, framed(entry))
             content = base64.b64decode(route.get("body", ""))
             self.send_response(entry["status"])
             for name, value in route.get("headers", {}).items():

@@ -1,4 +1,4 @@
-"""Starts a fresh interpreter for the zygote: one that inherits none of process 1's memory forks in half the time."""
+"""Starts the processes that help process 1, each with a socket to it on descriptor 3."""
 
 import os
 import socket
@@ -6,22 +6,28 @@ import sys
 
 from inside_loader import BOOTSTRAP, program
 
-MODULES = ("__init__", "preload", "errors", "answers", "sample", "zygote")
+SOCKET_FD = 3
+ZYGOTE_MODULES = ("__init__", "preload", "protocol", "errors", "answers", "sample", "zygote")
 
 
-def start_zygote():
-    """Returns the zygote's pid and the socket to speak to it."""
+def fork_with_socket(child):
+    """Forks a process that calls `child` and ends; returns its pid and the socket to speak to it."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-    text = program(MODULES, "from inside.zygote import serve\ndisappear()\nserve()")
     pid = os.fork()
     if pid == 0:
         try:
-            fd = os.dup(theirs.fileno())
-            os.dup2(fd, 3)
-            os.closerange(4, 4096)
-            os.execv(sys.executable, [sys.executable, "-s", "-B", "-c", BOOTSTRAP % 3])
+            os.dup2(os.dup(theirs.fileno()), SOCKET_FD)
+            os.closerange(SOCKET_FD + 1, 4096)
+            child()
         finally:
             os._exit(1)
     theirs.close()
-    ours.sendall(text)
+    return pid, ours
+
+
+def start_zygote():
+    """Starts the zygote in a fresh interpreter: one that inherits none of our memory forks in half the time."""
+    command = [sys.executable, "-s", "-B", "-c", BOOTSTRAP % SOCKET_FD]
+    pid, ours = fork_with_socket(lambda: os.execv(sys.executable, command))
+    ours.sendall(program(ZYGOTE_MODULES, "from inside.zygote import serve\ndisappear()\nserve()"))
     return pid, ours

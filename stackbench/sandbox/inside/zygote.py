@@ -19,8 +19,8 @@ from struct import Struct
 
 from . import preload  # noqa: F401
 from . import sample
+from .protocol import RECORD
 
-RECORD = Struct("=cqqddq")
 FDS = Struct("3i")
 SOCKET_FD = 3
 

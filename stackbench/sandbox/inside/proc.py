@@ -1,0 +1,58 @@
+"""What /proc and a wait status tell about a process."""
+
+import os
+
+
+def pids():
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def stat_fields(pid):
+    """The fields of /proc/PID/stat from the state on (proc_pid_stat(5)); None for a process that has gone."""
+    try:
+        with open("/proc/%d/stat" % pid) as file:
+            return file.read().rpartition(")")[2].split() or None
+    except OSError:
+        return None
+
+
+def ending_of(status):
+    """A wait status as an answer's field: the signal, or the exit code."""
+    if os.WIFSIGNALED(status):
+        return {"signal": os.WTERMSIG(status)}
+    return {"exit_code": os.WEXITSTATUS(status)}
+
+
+def be_expendable(score):
+    """Makes the kernel take this process first when memory is short; 1000 is the most."""
+    with open("/proc/self/oom_score_adj", "w") as file:
+        file.write(str(score))
+
+
+def queue_wait_s(pid):
+    """Seconds that a process was ready to run but had no processor (Linux Documentation/scheduler/sched-stats)."""
+    try:
+        with open("/proc/%d/schedstat" % pid) as file:
+            return int(file.read().split()[1]) / 1e9
+    except (OSError, IndexError, ValueError):
+        return 0.0
+
+
+def is_zombie(pid):
+    """Whether the process has ended and only waits to be reaped."""
+    fields = stat_fields(pid)
+    return fields is None or fields[0] == "Z"
+
+
+def parent_of(pid):
+    """The parent's pid; None for a process that has gone."""
+    fields = stat_fields(pid)
+    return None if fields is None else int(fields[1])
+
+
+def has_children(pid):
+    try:
+        with open("/proc/%d/task/%d/children" % (pid, pid)) as file:
+            return bool(file.read(1))
+    except OSError:
+        return False
