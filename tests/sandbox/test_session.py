@@ -113,6 +113,14 @@ async def test_a_terminal_is_one(session: Session) -> None:
     assert (await process.wait()).exit_code == 0
 
 
+async def test_nothing_of_a_terminals_last_output_is_lost(session: Session) -> None:
+    for number in range(40):
+        done = await session.run(f"echo {number}; echo last", pty=True)
+        assert done.stdout == b"%d\r\nlast\r\n" % number
+    left = await session.run("sleep 30 & echo last", pty=True)
+    assert left.stdout == b"last\r\n"
+
+
 async def test_time_and_output_are_limited(session: Session) -> None:
     late = await session.run("setsid sleep 30 & sleep 30", timeout_s=0.3)
     assert (late.reason, late.signal) == ("timed out", 9)
@@ -267,7 +275,8 @@ async def test_the_http_service_answers_and_remembers(session: Session) -> None:
 
 
 async def test_code_jobs_run_beside_commands_and_leave_the_agents_things_alone(session: Session) -> None:
-    sleeper = await session.start("echo mine > /tmp/mine; sleep 60")
+    sleeper = await session.start("echo mine > /tmp/mine; echo up; sleep 60")
+    assert (await anext(sleeper.output())).data == b"up\n"
     job = CodeJob((Section("import os\nif os.fork() == 0:\n    import time; time.sleep(60)"),))
     assert (await session.container.run(job)).passed
     assert (await session.run("cat /tmp/mine")).stdout == b"mine\n"

@@ -15,6 +15,7 @@ from .cleaning import kill_group
 from .proc import be_expendable, ending_of, parent_of, pids
 
 CHUNK = 1 << 16
+TERMINAL_PATIENCE_S = 0.2  # a process left behind may hold the terminal open
 BASE_ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME": users.WORKSPACE,
@@ -115,9 +116,6 @@ class Commands:
         if command is None:
             return False
         command.over = True
-        for fd in list(command.outputs):
-            while command.outputs.get(fd) and self.on_output(command, fd):
-                pass
         answer = {
             "op": "done",
             "id": command.id,
@@ -127,10 +125,21 @@ class Commands:
             "max_rss_kib": usage.ru_maxrss,
             **ending_of(status),
         }
+        self.finish(command, answer, time.monotonic() + TERMINAL_PATIENCE_S)
+        return True
+
+    def finish(self, command, answer, until):
+        """Passes on what the command wrote last, then its answer. The kernel hands a terminal's last output over a
+        little after the command has ended, so the end of it is waited for; of a pipe all is there."""
+        for fd in list(command.outputs):
+            while command.outputs.get(fd) and self.on_output(command, fd):
+                pass
+        if command.stdin in command.outputs and time.monotonic() < until:
+            self.loop.later(0.002, lambda: self.finish(command, answer, until))
+            return
         self.loop.send(answer)
         self.by_id.pop(command.id, None)
         self.close_input(command)
-        return True
 
     # -- the work
 
