@@ -96,12 +96,17 @@ class Writer:
         self._path = path
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.failure: StoreError | None = None
+        self._opening = threading.Lock()  # a connection cannot be closed while another thread takes a cursor of it
+        self._closed = False
         self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
         self._thread.start()
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
-        """A connection for reading on another thread; it sees what is committed."""
-        return self._connection.cursor()
+        """A connection for reading on another thread; it sees what is committed. Raises StoreError once closed."""
+        with self._opening:
+            if self._closed:
+                raise StoreError("the database is closed: the run that held it has ended")
+            return self._connection.cursor()
 
     def attempt(self, run_id: str, record: AttemptRecord, events: Iterable[EventRecord] = ()) -> None:
         """Queues an attempt with its events; it is done when committed (`flush`). Raises StoreError after a failure."""
@@ -166,7 +171,9 @@ class Writer:
         if self._thread.is_alive():
             self._queue.put(None)
             self._thread.join()
-        self._connection.close()
+        with self._opening:
+            self._closed = True
+            self._connection.close()
 
     # -- the thread
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from datetime import datetime
 from pathlib import Path
 
@@ -167,3 +168,26 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"hello" * 1000)
     with pytest.raises(StoreError, match="cannot be opened"):
         open_database(path)
+
+
+def open_until_refused(writer: Writer, problems: list[Exception]) -> None:
+    while True:
+        try:
+            writer.cursor().close()
+        except Exception as problem:
+            problems.append(problem)
+            return
+
+
+def test_closing_waits_for_those_who_open_and_refuses_the_rest(tmp_path: Path) -> None:
+    for number in range(20):
+        writer = Writer(tmp_path / f"{number}.duckdb")
+        problems: list[Exception] = []
+        readers = [threading.Thread(target=open_until_refused, args=(writer, problems)) for _ in range(4)]
+        for reader in readers:
+            reader.start()
+        writer.close()
+        for reader in readers:
+            reader.join()
+        assert [str(problem) for problem in problems] == ["the database is closed: the run that held it has ended"] * 4
+        assert all(isinstance(problem, StoreError) for problem in problems)
