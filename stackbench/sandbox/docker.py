@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ def connect() -> docker.DockerClient:
     from docker.errors import DockerException
 
     try:
+        _knock()
         client = docker.from_env(timeout=TIMEOUT_S)
         try:
             client.ping()
@@ -45,8 +47,21 @@ def runtimes() -> frozenset[str]:
         return frozenset(client.info().get("Runtimes", {}))
 
 
+def _knock() -> None:
+    """Raises OSError where nothing listens at a Unix address: the SDK leaves its own socket open when it fails to."""
+    kind, _, path = _address().partition("://")
+    if kind == "unix":
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(TIMEOUT_S)
+            sock.connect(path)
+
+
+def _address() -> str:
+    return os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+
+
 def _advice(error: Exception) -> str:
-    address = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+    address = _address()
     text = str(error)
     if "Permission denied" in text:
         return (

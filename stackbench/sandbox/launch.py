@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from stackbench.config import Settings
 from stackbench.errors import SandboxError
 from stackbench.sandbox.bundle import BOOTSTRAP
+from stackbench.sandbox.docker import connect
 from stackbench.sandbox.labels import owner_labels
 
 if TYPE_CHECKING:
@@ -130,10 +131,8 @@ class HeadStart:
             self._client.close()
 
     def _run(self) -> None:
-        import docker
-
         try:
-            client = self._client = docker.from_env()
+            client = self._client = connect()
             client.images.get(self.spec.image)
         except Exception as error:  # whoever takes a launch is told, and then goes the usual way
             self.found.set_result(False)

@@ -58,12 +58,11 @@ def test_containers_stop_by_themselves_when_their_owner_is_killed(owner: subproc
     wait_for(lambda: not mine(owner), within_s=30)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_no_engine_is_one_line_with_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
     with pytest.raises(DockerNotAvailableError, match="no Docker engine answers at unix://"):
         connect()
-    gc.collect()  # docker-py leaves the socket of a connection that failed to be collected
+    gc.collect()  # a socket left open would be an error here
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become another user")

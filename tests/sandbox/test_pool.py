@@ -58,7 +58,6 @@ async def test_a_closed_pool_hands_nothing_out(image: str) -> None:
         await pool.take()
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_no_docker_engine_at_the_start_is_told_at_once(
     image: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -67,7 +66,7 @@ async def test_no_docker_engine_at_the_start_is_told_at_once(
     with pytest.raises(DockerNotAvailableError):
         await asyncio.wait_for(pool.take(), 5)
     await pool.close()
-    gc.collect()  # docker-py leaves the socket of a connection that failed to be collected
+    gc.collect()  # a socket left open would be an error here
 
 
 async def test_a_container_that_stops_answering_is_replaced(image: str, monkeypatch: pytest.MonkeyPatch) -> None:
