@@ -17,7 +17,7 @@ from stackbench.errors import ConfigError
 __all__ = ["Home", "Settings", "Sourced", "load_settings"]
 
 DEFAULT_MODEL = "hf:qwen2.5-coder-0.5b-instruct"
-FLAGS = {"seeds": "--seed"}
+FLAGS = {"seeds": "--seed", "vllm_args": "--vllm-arg"}
 PROJECT_FILE = "stackbench.toml"
 
 
@@ -50,9 +50,37 @@ class Settings(BaseModel):
     """Stop, resumable, after this time."""
     max_error_rate: float = Field(default=0.05, ge=0, le=1)
     """Above this share of attempts in error the run counts as failed (exit 3)."""
+    quantization: Literal["awq", "gptq", "bitsandbytes", "bitsandbytes-8bit", "fp8"] | None = None
+    """How hf: and vllm: models are quantised; unset: as the checkpoint is."""
+    dtype: Literal["bfloat16", "float16", "float32"] | None = None
+    """Precision of hf: and vllm: models; unset: what suits the device."""
+    max_model_len: int | None = Field(default=None, ge=16)
+    """Tokens of prompt and answer together; unset: the model's window."""
+    tensor_parallel_size: int | None = Field(default=None, ge=1)
+    """GPUs that a vllm: model is spread over."""
+    gpu_memory_utilization: float | None = Field(default=None, gt=0, le=1)
+    """Share of each GPU's memory that a vllm: server takes; unset: vLLM's own."""
+    max_num_seqs: int | None = Field(default=None, ge=1)
+    """Sequences that a vllm: server decodes together; unset: the concurrency."""
+    chat_template: str | None = None
+    """A Jinja file for a vllm: model, in place of its own."""
+    tool_call_parser: str | None = None
+    """vLLM's parser of tool calls; unset: the one of the model's family; none: none."""
+    vllm_args: tuple[str, ...] = ()
+    """Further arguments of vllm serve, as they are."""
+    vllm_bin: str | None = None
+    """The vllm program; unset: the one of this environment, else of PATH."""
+    vllm_image: str | None = None
+    """A container image with vLLM, in place of a program."""
+    allow_quantized: Literal["awq", "gptq", "bitsandbytes", "fp8"] | None = None
+    """What a vllm: model that does not fit may fall back to."""
+    load_timeout_s: float = Field(default=1800.0, gt=0)
+    """Seconds from a vllm: server's start to its first answer."""
+    stall_timeout_s: float = Field(default=300.0, gt=0)
+    """A vllm: server that makes no token for so many seconds, though asked, is started again."""
     api: str = Field(default="auto", pattern="^(auto|chat|completions)$")
     """Interface of an OpenAI-compatible endpoint."""
-    api_key_env: str = "OPENAI_API_KEY"
+    api_key_env: str = Field(default="OPENAI_API_KEY", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     """The environment variable that holds the endpoint's key."""
     n_per_request: int = Field(default=1, ge=1)
     """Attempts at one prompt asked of an endpoint in one request."""
@@ -156,6 +184,8 @@ def load_settings(flags: Mapping[str, Any] | None = None) -> Sourced:
         key = str(first["loc"][0]) if first["loc"] else "?"
         where = sources.get(key, "configuration")
         named = where if where.startswith("--") else f"{where}: {key}"
+        if key == "api_key_env":  # somebody may have given the key itself
+            raise ConfigError(f"{named}: takes the name of an environment variable, not a key") from None
         raise ConfigError(f"{named}: {first['msg']} (got {first['input']!r})") from error
 
 

@@ -12,6 +12,7 @@ __all__ = [
     "GenerationError",
     "InterruptedRunError",
     "ModelError",
+    "ModelLostError",
     "ModelNotAvailableError",
     "RunFailedError",
     "SandboxError",
@@ -61,6 +62,10 @@ class ModelNotAvailableError(ModelError):
     """The model's weights or endpoint cannot be had."""
 
     exit_code = 2
+
+
+class ModelLostError(ModelError):
+    """The model was there and is gone for good. Attempts under way have no result; the run can be resumed."""
 
 
 class AttemptError(StackbenchError):

@@ -23,6 +23,7 @@ __all__ = [
     "Sampling",
     "Scored",
     "Task",
+    "Variant",
 ]
 
 
@@ -68,6 +69,8 @@ class Sampling:
     stop: tuple[str, ...] = ()
     """The generation ends before the first of these."""
     seed: int | None = None
+    ignore_eos: bool = False
+    """Go on to `max_tokens` where the model would end, so that every answer has the same length (throughput)."""
 
     def with_stop(self, *stop: str) -> Sampling:
         return replace(self, stop=(*self.stop, *stop))
@@ -96,6 +99,8 @@ class Request:
     """The reference answer; only the oracle may look."""
     key: AttemptKey | None = None
     """Which attempt asks; a replay looks its answer up by it."""
+    stream: bool = False
+    """Have the answer's tokens as they are made, so that `ttft_s` and `gaps_s` are known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +115,19 @@ class Generation:
     """From the request's entry into the model's queue to its last token."""
     ttft_s: float | None = None
     """Time to first token, where known."""
+    gaps_s: tuple[float, ...] = ()
+    """Of a streamed answer, the times between its pieces after the first (inter-token latencies)."""
     choice_logprobs: tuple[float, ...] | None = None
     """Natural logarithms, in the order of `Request.choices`; -inf for a choice the server left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A way to serve a model; what is not set is as the run has it."""
+
+    quantization: str | None = None
+    batch_size: int | None = None
+    """Sequences decoded together at most."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,10 +21,16 @@ class FakeEndpoint:
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.faults: deque[Any] = deque()
+        self.fault_text = ""
         self.retry_after: str | None = None
         self.reply: Reply = lambda body: "an answer"
         self.delay_s = 0.0
         self.key: str | None = None
+        self.probes: list[dict[str, Any]] = []
+        self.lacks: set[str] = set()
+        """What it refuses: chat, completions, tools, logprobs, usage."""
+        self.pieces: Callable[[str], list[str]] = lambda text: text.split(" ")
+        self.piece_delay_s = 0.0
         self.most_at_once = 0
         self._now = 0
         self._runner: web.AppRunner | None = None
@@ -63,6 +69,12 @@ class FakeEndpoint:
 
     async def _answer(self, request: web.Request, shape: Callable[[str], dict[str, Any]]) -> web.StreamResponse:
         body = await request.json()
+        lacking = self._lacking(request.path, body)
+        if lacking:
+            return web.json_response({"error": {"message": f"no {lacking} here"}}, status=400)
+        if "X-Stackbench" in request.headers:
+            self.probes.append(body)
+            return await self._reply(request, body, shape)
         self.requests.append(body)
         self.headers.append(dict(request.headers))
         self._now += 1
@@ -79,19 +91,53 @@ class FakeEndpoint:
                 await asyncio.sleep(60)
             if isinstance(fault, int):
                 headers = {"Retry-After": self.retry_after} if self.retry_after else {}
-                return web.json_response({"error": {"message": f"fault {fault}"}}, status=fault, headers=headers)
+                return web.json_response(
+                    {"error": {"message": self.fault_text or f"fault {fault}"}}, status=fault, headers=headers
+                )
             if self.delay_s:
                 await asyncio.sleep(self.delay_s)
-            choices = []
-            for index in range(body.get("n", 1)):
-                choice = {"index": index, "finish_reason": "stop", **shape(self.reply(body))}
-                if body.get("logprobs"):
-                    choice["logprobs"] = self._logprobs(chat="messages" in body)
-                choices.append(choice)
-            usage = {"prompt_tokens": 10, "completion_tokens": 5 * len(choices)}
-            return web.Response(text=json.dumps({"choices": choices, "usage": usage}), content_type="application/json")
+            return await self._reply(request, body, shape)
         finally:
             self._now -= 1
+
+    def _lacking(self, path: str, body: dict[str, Any]) -> str:
+        asked = {
+            "chat": path.endswith("chat/completions"),
+            "completions": not path.endswith("chat/completions"),
+            "tools": "tools" in body,
+            "logprobs": bool(body.get("logprobs")),
+        }
+        return next((what for what, wanted in asked.items() if wanted and what in self.lacks), "")
+
+    async def _reply(
+        self, request: web.Request, body: dict[str, Any], shape: Callable[[str], dict[str, Any]]
+    ) -> web.StreamResponse:
+        if body.get("stream"):
+            return await self._stream(request, body)
+        choices = []
+        for index in range(body.get("n", 1)):
+            choice = {"index": index, "finish_reason": "stop", **shape(self.reply(body))}
+            if body.get("logprobs"):
+                choice["logprobs"] = self._logprobs(chat="messages" in body)
+            choices.append(choice)
+        usage = {"prompt_tokens": 10, "completion_tokens": 5 * len(choices)}
+        return web.Response(text=json.dumps({"choices": choices, "usage": usage}), content_type="application/json")
+
+    async def _stream(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        chat = "messages" in body
+        pieces = self.pieces(self.reply(body))
+        for index, piece in enumerate(pieces):
+            await asyncio.sleep(self.piece_delay_s)
+            choice: dict[str, Any] = {"delta": {"content": piece}} if chat else {"text": piece}
+            choice["finish_reason"] = "stop" if index == len(pieces) - 1 else None
+            await response.write(f"data: {json.dumps({'choices': [choice]})}\n\n".encode())
+        if "usage" not in self.lacks:
+            usage = {"prompt_tokens": 10, "completion_tokens": len(pieces)}
+            await response.write(f"data: {json.dumps({'choices': [], 'usage': usage})}\n\n".encode())
+        await response.write(b"data: [DONE]\n\n")
+        return response
 
     def _logprobs(self, *, chat: bool) -> dict[str, Any]:
         top = {"A": -3.0, " B": -0.1, "C": -4.0, "D": -5.0}

@@ -1,6 +1,14 @@
 """Benchmarks: one file each behind one small protocol."""
 
-from stackbench.benchmarks.base import Benchmark, CodeBenchmark, Context, Options, PrepareContext, Sample
+from stackbench.benchmarks.base import (
+    Benchmark,
+    CodeBenchmark,
+    Context,
+    Options,
+    PrepareContext,
+    Sample,
+    SpeedBenchmark,
+)
 from stackbench.benchmarks.registry import create_benchmark, list_benchmarks
 
 __all__ = [
@@ -10,6 +18,7 @@ __all__ = [
     "Options",
     "PrepareContext",
     "Sample",
+    "SpeedBenchmark",
     "create_benchmark",
     "list_benchmarks",
 ]

@@ -10,10 +10,11 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 from pydantic import BaseModel, ConfigDict
 
 from stackbench.datasets import DatasetStore
+from stackbench.models import ServerLoad
 from stackbench.sandbox import CodeJob, CodeResult
-from stackbench.types import AttemptSummary, Generation, Message, Metric, Sampling, Scored, Task
+from stackbench.types import AttemptSummary, Generation, Message, Metric, Sampling, Scored, Task, Variant
 
-__all__ = ["Benchmark", "CodeBenchmark", "Context", "Options", "PrepareContext", "Sample"]
+__all__ = ["Benchmark", "CodeBenchmark", "Context", "Options", "PrepareContext", "Sample", "SpeedBenchmark"]
 
 
 class Options(BaseModel):
@@ -74,6 +75,27 @@ class Context(Protocol):
         """Executes code in the sandbox; logged as an event. Raises SandboxError."""
         ...
 
+    # -- for benchmarks of speed
+
+    @property
+    def gpus(self) -> int:
+        """GPUs that the model runs on; 0 for none, or where that is not known."""
+        ...
+
+    async def timed(
+        self, sampling: Sampling, *, messages: Sequence[Message] = (), prompt: str | None = None
+    ) -> Generation:
+        """Asks with the answer streamed, beside the run's concurrency; not logged. Raises GenerationError."""
+        ...
+
+    async def serve_as(self, variant: Variant) -> None:
+        """Has the model served in that way from now on. Raises AttemptError when it cannot be."""
+        ...
+
+    def server_load(self) -> ServerLoad | None:
+        """What the model's server last told of itself; None where it tells nothing."""
+        ...
+
 
 class PrepareContext(Protocol):
     """What a benchmark may use before its attempts."""
@@ -118,6 +140,14 @@ class Benchmark(Protocol):
     def metrics(self, attempts: Sequence[AttemptSummary]) -> list[Metric]:
         """Sums up completed attempts (those that ended in errors are not among them); the headline comes first."""
         ...
+
+
+@runtime_checkable
+class SpeedBenchmark(Protocol):
+    """A benchmark of the model's speed: its attempts are made one at a time, each task several times."""
+
+    least_attempts: ClassVar[int]
+    """Attempts per task, where the user asks for fewer."""
 
 
 @runtime_checkable

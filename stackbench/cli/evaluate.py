@@ -39,7 +39,8 @@ __all__ = ["batch", "evaluate", "score"]
 # What may differ between the parts of a resumed run: how fast it goes, not what it measures.
 PACE = {
     "concurrency", "sandboxes", "max_hours", "max_error_rate", "max_batch", "api_key_env", "request_timeout_s",
-    "retries", "n_per_request", "gpus", "executor",
+    "retries", "n_per_request", "gpus", "executor", "vllm_bin", "load_timeout_s", "stall_timeout_s",
+    "gpu_memory_utilization", "max_num_seqs", "tensor_parallel_size",
 }  # fmt: skip
 
 

@@ -57,6 +57,7 @@ def doctor(home: Path | None, *, as_json: bool) -> int:
 def models_list(home: Path | None, *, as_json: bool) -> None:
     """Prints the manifest's models."""
     from stackbench.models.manifest import load_manifest
+    from stackbench.models.memory import weight_bytes
     from stackbench.models.pull import is_pulled
 
     folder = Home.find(home).models
@@ -66,7 +67,7 @@ def models_list(home: Path | None, *, as_json: bool) -> None:
             "title": entry.title,
             "parameters": entry.parameters,
             "context": entry.context,
-            "bytes": entry.size,
+            "bytes": entry.file_size or weight_bytes(entry),
             "licence": entry.licence,
             "pulled": is_pulled(name, folder),
         }
@@ -79,13 +80,21 @@ def models_list(home: Path | None, *, as_json: bool) -> None:
         ["model", "title", "parameters", "context", "size", "licence", "pulled"],
         [
             (
-                r["model"], r["title"], f"{int(r['parameters']) / 1e6:.0f} M", f"{r['context']:,}",
-                f"{int(r['bytes']) / 1e6:.0f} MB", r["licence"], "yes" if r["pulled"] else "no",
+                r["model"], r["title"], _count(int(r["parameters"])), f"{r['context']:,}", _size(int(r["bytes"])),
+                r["licence"], "yes" if r["pulled"] else "no",
             )
             for r in rows
         ],
         right=["parameters", "context", "size"],
     )  # fmt: skip
+
+
+def _count(number: int) -> str:
+    return f"{number / 1e9:.1f} B" if number >= 1e9 else f"{number / 1e6:.0f} M"
+
+
+def _size(number: int) -> str:
+    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.0f} MB"
 
 
 def models_pull(home: Path | None, names: Sequence[str]) -> None:

@@ -19,7 +19,14 @@ HomeOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 
-TASKS, SAMPLING, MACHINE, ENDPOINT, OUTPUT = "Tasks", "Sampling", "Machine", "Endpoints", "Output"
+TASKS, SAMPLING, MACHINE, LOADING, ENDPOINT, OUTPUT = (
+    "Tasks",
+    "Sampling",
+    "Machine",
+    "Loading and vLLM",
+    "Endpoints",
+    "Output",
+)
 
 
 class TableFormat(StrEnum):
@@ -43,7 +50,7 @@ def _run_options(
             "-m",
             "--model",
             metavar="MODEL",
-            help="hf:NAME, openai:MODEL@URL, replay:RUN, oracle, null [the embedded model].",
+            help="hf:NAME, vllm:NAME, openai:MODEL@URL, replay:RUN, oracle, null [the embedded model].",
         ),
     ] = None,
     limit: Annotated[
@@ -102,6 +109,58 @@ def _run_options(
     ] = None,
     gpus: Annotated[str | None, _panel(MACHINE, "--gpus", metavar="0,1", help="GPUs to use [all].")] = None,
     executor: Annotated[str | None, _panel(MACHINE, "--executor", metavar="local", help="Where the work runs.")] = None,
+    quantization: Annotated[
+        str | None,
+        _panel(LOADING, "--quantization", metavar="HOW", help="awq, gptq, bitsandbytes, bitsandbytes-8bit or fp8."),
+    ] = None,
+    dtype: Annotated[
+        str | None, _panel(LOADING, "--dtype", metavar="TYPE", help="bfloat16, float16 or float32 [the device's].")
+    ] = None,
+    max_model_len: Annotated[
+        int | None, _panel(LOADING, "--max-model-len", metavar="N", help="Tokens of prompt and answer together.")
+    ] = None,
+    tensor_parallel_size: Annotated[
+        int | None, _panel(LOADING, "--tensor-parallel-size", metavar="N", help="GPUs to spread a vllm: model over.")
+    ] = None,
+    gpu_memory_utilization: Annotated[
+        float | None,
+        _panel(LOADING, "--gpu-memory-utilization", metavar="SHARE", help="Of each GPU's memory, for vLLM [0.9]."),
+    ] = None,
+    max_num_seqs: Annotated[
+        int | None,
+        _panel(LOADING, "--max-num-seqs", metavar="N", help="Sequences vLLM decodes together [concurrency]."),
+    ] = None,
+    chat_template: Annotated[
+        str | None, _panel(LOADING, "--chat-template", metavar="FILE", help="In place of the model's own, for vLLM.")
+    ] = None,
+    tool_call_parser: Annotated[
+        str | None, _panel(LOADING, "--tool-call-parser", metavar="NAME", help="vLLM's [that of the model's family].")
+    ] = None,
+    vllm_args: Annotated[
+        list[str] | None,
+        _panel(
+            LOADING, "--vllm-arg", metavar="ARG", help="An argument for vllm serve (--vllm-arg=--flag); repeatable."
+        ),
+    ] = None,
+    vllm_bin: Annotated[
+        str | None, _panel(LOADING, "--vllm-bin", metavar="PATH", help="The vllm program [found].")
+    ] = None,
+    vllm_image: Annotated[
+        str | None, _panel(LOADING, "--vllm-image", metavar="IMAGE", help="Container image to run vLLM from.")
+    ] = None,
+    allow_quantized: Annotated[
+        str | None,
+        _panel(LOADING, "--allow-quantized", metavar="HOW", help="What to fall back to where the model does not fit."),
+    ] = None,
+    load_timeout_s: Annotated[
+        float | None, _panel(LOADING, "--load-timeout", metavar="SECONDS", help="For a vLLM server to start [1800].")
+    ] = None,
+    stall_timeout_s: Annotated[
+        float | None,
+        _panel(
+            LOADING, "--stall-timeout", metavar="SECONDS", help="Without a token: the server is started again [300]."
+        ),
+    ] = None,
     api: Annotated[str | None, _panel(ENDPOINT, "--api", metavar="KIND", help="auto, chat or completions.")] = None,
     api_key_env: Annotated[
         str | None, _panel(ENDPOINT, "--api-key-env", metavar="NAME", help="Variable with the key [OPENAI_API_KEY].")

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from stackbench.benchmarks import SpeedBenchmark
 from stackbench.engine.context import AttemptContext
 from stackbench.engine.events import AttemptFinished, Listener
 from stackbench.engine.lazy_sandbox import LazySandbox
 from stackbench.engine.plan import RunPlan
 from stackbench.engine.work import LoadedBenchmark, Work
-from stackbench.errors import AttemptError, RunFailedError, StoreError
-from stackbench.models import Model
+from stackbench.errors import AttemptError, ModelLostError, RunFailedError, StoreError
+from stackbench.models import Model, Watched
 from stackbench.store import Reader, Writer
 from stackbench.types import AttemptRecord, AttemptStatus, Scored
 
@@ -64,16 +65,19 @@ class AttemptMaker:
         Raises:
             RunFailedError: attempt after attempt ended in an error.
             StoreError: the database failed.
+            ModelLostError: the model is gone.
         """
         queue = iter(left)
-        size = min(self.plan.settings.concurrency or self.rooms.model.concurrency, len(left))
+        slots = self._slots(item)
+        size = min(slots + self._scoring_beside(item, slots), len(left))
         give_up = max(SAME_ERRORS_AT_LEAST, 2 * size)
+        semaphore = asyncio.Semaphore(slots)
 
         async def worker() -> None:
             for work in queue:
                 if self.stopping.is_set():
                     return
-                await self._attempt(work, item)
+                await self._attempt(work, item, semaphore)
                 if self.tally.errors_in_a_row >= give_up:
                     raise RunFailedError(
                         f"{give_up} attempts in a row ended in errors; the last: {self.tally.last_error}"
@@ -98,10 +102,24 @@ class AttemptMaker:
                 task.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
 
-    async def _attempt(self, work: Work, item: LoadedBenchmark) -> None:
+    def _slots(self, item: LoadedBenchmark) -> int:
+        """Requests to have at the model at once: those that it works on, and those that a server keeps waiting."""
+        if isinstance(item.benchmark, SpeedBenchmark):
+            return 1
+        model = self.rooms.model
+        asked = self.plan.settings.concurrency or model.concurrency
+        return asked + (model.backlog if isinstance(model, Watched) else 0)
+
+    def _scoring_beside(self, item: LoadedBenchmark, slots: int) -> int:
+        """Attempts to have under way beside those at the model, so that scoring leaves no slot empty."""
+        if not item.benchmark.uses_sandbox or self.plan.samples_file is not None:
+            return 0
+        return max(2, slots // 2) if slots > 1 else 0
+
+    async def _attempt(self, work: Work, item: LoadedBenchmark, slots: asyncio.Semaphore) -> None:
         tally, rooms = self.tally, self.rooms
         context = AttemptContext(
-            work.key, self.plan, item.plan, rooms.model, rooms.sandbox, lambda: next(self.seq), self.now
+            work.key, self.plan, item.plan, rooms.model, rooms.sandbox, slots, lambda: next(self.seq), self.now
         )
         started_at = self.now()
         tally.running += 1
@@ -109,7 +127,7 @@ class AttemptMaker:
             scored = await work.make(context)
             status, error = AttemptStatus.COMPLETED, scored.reason or None
             tally.errors_in_a_row = 0
-        except StoreError:
+        except (StoreError, ModelLostError):
             raise
         except Exception as problem:  # a fault in one benchmark's code must not lose the other attempts
             text = str(problem) if isinstance(problem, AttemptError) else f"fault in {item.plan.name}: {problem!r}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -10,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from stackbench.engine.plan import BenchmarkPlan, RunPlan
-from stackbench.models import Model
+from stackbench.errors import AttemptError, ModelNotAvailableError
+from stackbench.models import Model, Reloadable, ServerLoad, Watched
 from stackbench.sandbox import CodeJob, CodeResult, Sandbox
-from stackbench.types import AttemptKey, EventRecord, Generation, Message, Request, Sampling, Scored
+from stackbench.types import AttemptKey, EventRecord, Generation, Message, Request, Sampling, Scored, Variant
 
 __all__ = ["AttemptContext", "Preparation", "request_seed", "utc_now"]
 
@@ -29,6 +31,7 @@ class AttemptContext:
         benchmark: BenchmarkPlan,
         model: Model,
         sandbox: Sandbox,
+        slots: asyncio.Semaphore,
         next_seq: Callable[[], int],
         now: Callable[[], datetime],
     ) -> None:
@@ -42,6 +45,7 @@ class AttemptContext:
         self._benchmark = benchmark
         self._model = model
         self._sandbox = sandbox
+        self._slots = slots
         self._next_seq = next_seq
         self._now = now
         self._asked = Scored(0.0, False)
@@ -72,7 +76,8 @@ class AttemptContext:
         asked = prompt if prompt is not None else messages[-1].content
         self._asked = replace(self._asked, prompt=asked)
         request = Request(sampling, tuple(messages), prompt, tuple(choices), reference, self.key)
-        (generation,) = await self._model.generate([request])
+        async with self._slots:
+            (generation,) = await self._model.generate([request])
         self._asked = self._asked.of(asked, generation)
         self._log(
             "model_call",
@@ -106,6 +111,30 @@ class AttemptContext:
             },
         )
         return result
+
+    @property
+    def gpus(self) -> int:
+        return self._model.gpus
+
+    async def timed(
+        self, sampling: Sampling, *, messages: Sequence[Message] = (), prompt: str | None = None
+    ) -> Generation:
+        (generation,) = await self._model.generate(
+            [Request(sampling, tuple(messages), prompt, key=self.key, stream=True)]
+        )
+        return generation
+
+    async def serve_as(self, variant: Variant) -> None:
+        if isinstance(self._model, Reloadable):
+            try:
+                await self._model.reload(variant)
+            except ModelNotAvailableError as error:
+                raise AttemptError(str(error)) from error
+        elif variant != Variant():
+            raise AttemptError(f"{self._model.name} cannot be served in another way; only vllm: models can")
+
+    def server_load(self) -> ServerLoad | None:
+        return self._model.load() if isinstance(self._model, Watched) else None
 
     def _log(self, kind: str, payload: dict[str, Any]) -> None:
         key = self.key

@@ -15,8 +15,8 @@ import psutil
 
 from stackbench.config import DEFAULT_MODEL, Home
 from stackbench.datasets import DatasetStore
-from stackbench.engine.environment import list_gpus
 from stackbench.errors import StackbenchError
+from stackbench.models.hardware import list_gpus
 from stackbench.models.pull import is_pulled
 
 __all__ = ["Check", "examine"]

@@ -13,8 +13,9 @@ from typing import Any
 import psutil
 
 from stackbench import __version__
+from stackbench.models.hardware import cuda_version, list_gpus
 
-__all__ = ["git_commit", "list_gpus", "machine_environment"]
+__all__ = ["git_commit", "machine_environment"]
 
 RECORDED = ("torch", "transformers", "accelerate", "gguf", "vllm", "duckdb", "aiohttp", "docker", "numpy")
 
@@ -30,6 +31,7 @@ def machine_environment() -> dict[str, Any]:
         "cpus": os.cpu_count(),
         "memory_bytes": psutil.virtual_memory().total,
         "gpus": list_gpus(),
+        "cuda": cuda_version() or None,
         "packages": {name: found for name in RECORDED if (found := _version(name))},
     }
 
@@ -55,17 +57,6 @@ def _cpu_name() -> str:
             return next((line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), "")
     except OSError:
         return platform.processor()
-
-
-def list_gpus() -> list[dict[str, str]]:
-    """GPU names, memory and driver as nvidia-smi tells them; empty where it is not there."""
-    command = ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
-    try:
-        found = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    rows = [line.split(", ") for line in found.stdout.splitlines()] if found.returncode == 0 else []
-    return [{"name": row[0], "memory": row[1], "driver": row[2]} for row in rows if len(row) == 3]
 
 
 def _version(name: str) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from stackbench.config import Settings
 from stackbench.errors import UsageError
 from stackbench.sandbox import CodeJob, CodeResult
 from stackbench.sandbox.docker import runtimes
 from stackbench.sandbox.hygiene import remove_leftovers
-from stackbench.sandbox.image import ensure_image
+from stackbench.sandbox.image import ensure_image, image_identity
 from stackbench.sandbox.launch import HeadStart, container_spec
 from stackbench.sandbox.pool import SandboxPool
 from stackbench.sandbox.scorer import Scorer
@@ -34,6 +34,7 @@ class LazySandbox:
         self._scorers: dict[str | None, asyncio.Task[Scorer]] = {}
         self._default: Scorer | None = None
         self._closing: asyncio.Task[None] | None = None
+        self._image: Mapping[str, str] = {}
 
     async def ready(self) -> None:
         """Waits until the containers run.
@@ -47,6 +48,10 @@ class LazySandbox:
         if job.image is None and self._default is not None:
             return await self._default.run(job)
         return await (await self._scorer(job.image)).run(job)
+
+    def describe(self) -> Mapping[str, str]:
+        """The image that samples run in, by name and content; empty while none has been needed."""
+        return self._image
 
     async def close(self) -> None:
         """Removes every container; may be called early, and again to wait for the end of it."""
@@ -93,7 +98,9 @@ class LazySandbox:
         )
         scorer = Scorer(pool, scope=settings.sandbox_scope, say=self._say)
         try:
-            await asyncio.gather(scorer.warm_up(), cleaning)
+            _, _, identity = await asyncio.gather(scorer.warm_up(), cleaning, asyncio.to_thread(image_identity, image))
+            if wanted is None:
+                self._image = identity
         except BaseException:
             cleaning.cancel()
             await scorer.close()

@@ -1,4 +1,4 @@
-"""Reads the machine's load once a second into `resources`."""
+"""Reads the load of machine, GPUs and model server once a second into `resources`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from datetime import datetime
 
 import psutil
 
+from stackbench.engine.gpus import GpuReader
+from stackbench.models import Model, ServerLoad, Watched
 from stackbench.store import Writer
 from stackbench.store.writer import ResourceRow
 
@@ -17,30 +19,71 @@ EVERY_S = 1.0
 
 
 class Monitor:
-    """`counts` gives tokens so far and attempts under way."""
+    """`counts` gives tokens so far and attempts under way, for models that do not tell theirs."""
 
     def __init__(
-        self, writer: Writer, run_id: str, counts: Callable[[], tuple[int, int]], now: Callable[[], datetime]
+        self,
+        writer: Writer,
+        run_id: str,
+        model: Model,
+        counts: Callable[[], tuple[int, int]],
+        now: Callable[[], datetime],
     ) -> None:
         self._writer = writer
         self._run_id = run_id
+        self._model = model
         self._counts = counts
         self._now = now
 
     async def watch(self) -> None:
-        """Runs until cancelled."""
+        """Runs until cancelled. One row a second, or one for each GPU with the machine's figures on the first."""
         process = psutil.Process()
-        before, _ = self._counts()
+        gpus = await asyncio.to_thread(GpuReader)
+        before = self._tokens()
         while True:
             await asyncio.sleep(EVERY_S)
-            tokens, running = self._counts()
-            row = ResourceRow(
-                ts=self._now(),
-                cpu=psutil.cpu_percent() / 100,
-                rss=process.memory_info().rss,
-                tokens_per_s=(tokens - before) / EVERY_S,
-                running=running,
-                waiting=0,
-            )
-            self._writer.resources(self._run_id, row)
+            load, tokens = self._load(), self._tokens()
+            _, running = self._counts()
+            made = max(0, tokens - before)  # a server that was started again counts from nothing
             before = tokens
+            readings = await asyncio.to_thread(gpus.read)
+            first = readings[0] if readings else None
+            ts = self._now()
+            self._writer.resources(
+                self._run_id,
+                ResourceRow(
+                    ts=ts,
+                    cpu=psutil.cpu_percent() / 100,
+                    rss=process.memory_info().rss + (load.memory_bytes if load else 0),
+                    tokens_per_s=made / EVERY_S,
+                    running=load.running if load else running,
+                    waiting=load.waiting if load else 0,
+                    kv_cache=load.kv_cache if load else None,
+                    prefix_queries=load.prefix_queries if load else None,
+                    prefix_hits=load.prefix_hits if load else None,
+                    preemptions=load.preemptions if load else None,
+                    gpu=first.index if first else None,
+                    gpu_util=first.util if first else None,
+                    vram_used=first.vram_used if first else None,
+                    vram_total=first.vram_total if first else None,
+                ),
+            )
+            for reading in readings[1:]:
+                self._writer.resources(
+                    self._run_id,
+                    ResourceRow(
+                        ts=ts,
+                        gpu=reading.index,
+                        gpu_util=reading.util,
+                        vram_used=reading.vram_used,
+                        vram_total=reading.vram_total,
+                    ),
+                )
+
+    def _load(self) -> ServerLoad | None:
+        return self._model.load() if isinstance(self._model, Watched) else None
+
+    def _tokens(self) -> int:
+        """Completion tokens so far: the server's own count where it tells, else those of attempts that have ended."""
+        load = self._load()
+        return load.completion_tokens if load else self._counts()[0]

@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from stackbench.benchmarks import Benchmark
 from stackbench.config import Home
@@ -30,14 +30,14 @@ from stackbench.engine.lazy_sandbox import LazySandbox
 from stackbench.engine.monitor import Monitor
 from stackbench.engine.outcome import RunOutcome, check_gates
 from stackbench.engine.plan import RunPlan
-from stackbench.engine.replay import create_run_model
+from stackbench.engine.run_model import create_run_model
 from stackbench.engine.samples import SampleFile
 from stackbench.engine.server import EngineServer
 from stackbench.engine.work import LoadedBenchmark, list_work, load_benchmarks
 from stackbench.errors import StackbenchError, StoreError
 from stackbench.sandbox.launch import HeadStart
 from stackbench.store import BenchmarkResult, LocalQueries, Reader, RunRow, Writer
-from stackbench.types import AttemptKey, AttemptStatus, Metric, RunStatus
+from stackbench.types import AttemptKey, AttemptStatus, EventRecord, Metric, RunStatus
 
 __all__ = ["Engine"]
 
@@ -69,6 +69,8 @@ class Engine:
         self._now = now
         self._stopping = asyncio.Event()
         self._seq: Iterator[int] = itertools.count(1)
+        self._writer: Writer | None = None
+        self._machine: dict[str, Any] = {}
 
     @property
     def stopping(self) -> bool:
@@ -90,7 +92,7 @@ class Engine:
         server = EngineServer(self.home.socket, writer)
         try:
             async with contextlib.AsyncExitStack() as stack:
-                model = create_run_model(self.plan, self.home, writer)
+                model = create_run_model(self.plan, self.home, writer, self.home.run(self.run_id))
                 sandbox = LazySandbox(self.plan.settings, self.run_id, self._say, self._head_start)
                 stack.push_async_callback(sandbox.close)
                 stack.push_async_callback(model.close)
@@ -116,8 +118,11 @@ class Engine:
         if not await self._make_ready(rooms, loaded):
             return self._not_begun(rooms, started)
         self._record_start(rooms)
+        self._writer = rooms.writer
         self._listener(RunStarted(self.run_id, rooms.model.name))
-        monitor = Monitor(rooms.writer, self.run_id, lambda: (self._tally.tokens, self._tally.running), self._now)
+        monitor = Monitor(
+            rooms.writer, self.run_id, rooms.model, lambda: (self._tally.tokens, self._tally.running), self._now
+        )
         watchers = [asyncio.create_task(monitor.watch()), asyncio.create_task(self._stop_at_deadline())]
         problem = ""
         try:
@@ -174,9 +179,13 @@ class Engine:
                 config=self.plan.model_dump(mode="json"),
                 seeds=self.plan.settings.seeds,
                 git_commit=git_commit(),
-                environment=machine_environment() | {"model": dict(rooms.model.describe())},
+                environment=self._environment(rooms),
             )
         )
+
+    def _environment(self, rooms: Rooms) -> dict[str, Any]:
+        self._machine = self._machine or machine_environment()
+        return self._machine | {"model": dict(rooms.model.describe()), "sandbox": dict(rooms.sandbox.describe())}
 
     def _not_begun(self, rooms: Rooms, started: float) -> RunOutcome:
         seconds = time.monotonic() - started
@@ -208,6 +217,7 @@ class Engine:
             status = RunStatus.FAILED
         else:
             status = RunStatus.COMPLETED
+        rooms.writer.set_environment(self.run_id, self._environment(rooms))  # with what befell the model meanwhile
         rooms.writer.finish_run(self.run_id, status, self._now(), metrics)
         return replace(outcome, status=status)
 
@@ -247,7 +257,12 @@ class Engine:
             self.stop()
 
     def _say(self, line: str) -> None:
+        """Tells the operator, and once the run is recorded, whoever reads it later."""
         self._listener(Notice(line))
+        if self._writer is not None and self._writer.failure is None:
+            self._writer.event(
+                self.run_id, EventRecord("", "", 0, next(self._seq), self._now(), "notice", {"text": line})
+            )
 
 
 async def _done(work: Awaitable[None]) -> bool:

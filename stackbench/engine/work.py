@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from stackbench.benchmarks import Benchmark, CodeBenchmark, create_benchmark
+from stackbench.benchmarks import Benchmark, CodeBenchmark, SpeedBenchmark, create_benchmark
 from stackbench.datasets import DatasetStore
 from stackbench.engine.context import AttemptContext
 from stackbench.engine.plan import BenchmarkPlan, RunPlan
@@ -80,6 +80,7 @@ def _select(part: BenchmarkPlan, tasks: Sequence[Task], samples: SampleFile | No
 def list_work(plan: RunPlan, loaded: LoadedBenchmark, samples: SampleFile | None) -> list[Work]:
     """Every attempt at a benchmark's tasks, in order of task, seed, attempt; with samples, one for each of them."""
     benchmark = loaded.benchmark
+    least = benchmark.least_attempts if isinstance(benchmark, SpeedBenchmark) else 1
     if samples is not None:
         assert isinstance(benchmark, CodeBenchmark)
         by_id = {task.task_id: task for task in loaded.tasks}
@@ -92,7 +93,7 @@ def list_work(plan: RunPlan, loaded: LoadedBenchmark, samples: SampleFile | None
         )
         for task in loaded.tasks
         for seed in plan.settings.seeds
-        for attempt in range(plan.attempts(loaded.plan))
+        for attempt in range(max(plan.attempts(loaded.plan), least))
     ]
 
 

@@ -3,37 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
 
-from pydantic import BaseModel, ConfigDict, Field
+from stackbench.types import Generation, Request, Variant
 
-from stackbench.types import Generation, Request
-
-__all__ = ["Model", "ModelOptions"]
+__all__ = ["Model", "Reloadable", "ServerLoad", "Watched"]
 
 
-class ModelOptions(BaseModel):
-    """How a model is reached and run; what does not concern a kind of model is ignored by it."""
+@dataclass(frozen=True, slots=True)
+class ServerLoad:
+    """What a server is doing at one moment, as it tells itself; totals count from its start."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    home: Path = Path()
-    """The folder that holds pulled models."""
-    api_key_env: str = "OPENAI_API_KEY"
-    """The environment variable that holds the endpoint's key."""
-    request_timeout_s: float = Field(default=600.0, gt=0)
-    """One HTTP request, from its start to its last byte."""
-    retries: int = Field(default=6, ge=0)
-    """Tries after the first for 408, 409, 429, 5xx and dropped connections."""
-    max_batch: int | None = Field(default=None, ge=1)
-    """Sequences decoded together in process; by default 64 on a CPU, 256 on a GPU."""
-    api: str = Field(default="auto", pattern="^(auto|chat|completions)$")
-    """Which interface of an endpoint to use; auto: chat."""
-    gpus: str | None = None
-    """GPUs that an in-process model may use, as CUDA_VISIBLE_DEVICES takes them; unset: all."""
-    n_per_request: int = Field(default=1, ge=1)
-    """Attempts at the same prompt that are asked of an endpoint in one request (its parameter `n`)."""
+    running: int
+    """Requests that tokens are made for."""
+    waiting: int
+    """Requests in its queue."""
+    kv_cache: float
+    """Share of the key/value cache in use, 0 to 1."""
+    prompt_tokens: int
+    completion_tokens: int
+    prefix_queries: int
+    """Prompt tokens looked up in the prefix cache."""
+    prefix_hits: int
+    """Those found there."""
+    preemptions: int
+    memory_bytes: int
+    """Resident memory of the server's processes."""
 
 
 class Model(Protocol):
@@ -49,6 +45,8 @@ class Model(Protocol):
     """Whether it answers `Request.choices` with log-probabilities."""
     concurrency: int
     """How many requests keep it busy."""
+    gpus: int
+    """GPUs that it runs on; 0 for none, or where that is not known."""
 
     async def start(self, say: Callable[[str], None]) -> None:
         """Makes it ready; `say` takes lines about what takes long.
@@ -72,4 +70,29 @@ class Model(Protocol):
 
     async def close(self) -> None:
         """Frees what it holds; requests still waiting are abandoned."""
+        ...
+
+
+@runtime_checkable
+class Watched(Protocol):
+    """A model on a server that tells its load."""
+
+    backlog: int
+    """Requests to keep waiting at the server beside those it works on, so that it never runs short."""
+
+    def load(self) -> ServerLoad | None:
+        """The last reading, at most some seconds old; None while there is none."""
+        ...
+
+
+@runtime_checkable
+class Reloadable(Protocol):
+    """A model that can be served anew in another way."""
+
+    async def reload(self, variant: Variant) -> None:
+        """Serves the model as the variant says; at once where it is so already.
+
+        Raises:
+            ModelNotAvailableError: it cannot be served so.
+        """
         ...

@@ -7,6 +7,7 @@ requests join, so that a long answer does not hold a batch that has finished oth
 from __future__ import annotations
 
 import inspect
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -77,6 +78,8 @@ class Row:
     done: Callable[[Generation | GenerationError], None]
     arrived: float = field(default_factory=time.perf_counter)
     first_token_at: float | None = None
+    token_times: list[float] = field(default_factory=list[float])
+    """Of a streamed request."""
     ids: list[int] = field(default_factory=list[int])
     length: int = 0
     """Positions in the cache."""
@@ -196,14 +199,18 @@ class BatchDecoder:
         """The last position's logits, (B, V); `mask` covers the `past` positions in the cache and the new ones."""
         device = self._model.device
         positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, past:]
-        return self._model(
-            input_ids=ids.to(device),
-            attention_mask=mask.to(device),
-            position_ids=positions.to(device),
-            use_cache=True,
-            logits_to_keep=1,
-            **{self._cache_argument: cache},
-        ).logits[:, -1]
+        return (
+            self._model(
+                input_ids=ids.to(device),
+                attention_mask=mask.to(device),
+                position_ids=positions.to(device),
+                use_cache=True,
+                logits_to_keep=1,
+                **{self._cache_argument: cache},
+            )
+            .logits[:, -1]
+            .to(device)
+        )  # of a model on several GPUs, the last one's
 
     def _score_choices(self, rows: list[Row], logits: torch.Tensor) -> None:
         for index, row in enumerate(rows):
@@ -224,12 +231,14 @@ class BatchDecoder:
             if row.finish is None:
                 row.first_token_at = row.first_token_at or now
                 row.ids.append(token)
+                if row.request.stream:
+                    row.token_times.append(now)
                 self._check_end(row, token)
         return drawn
 
     def _check_end(self, row: Row, token: int) -> None:
         text: str | None = None
-        if token in self._eos:
+        if token in self._eos and not row.request.sampling.ignore_eos:
             row.finish = FinishReason.STOP
         else:
             text = self._cut_at_stop(row)
@@ -264,6 +273,7 @@ class BatchDecoder:
             completion_tokens=len(row.ids),
             latency_s=now - row.arrived,
             ttft_s=None if row.first_token_at is None else row.first_token_at - row.arrived,
+            gaps_s=tuple(later - earlier for earlier, later in itertools.pairwise(row.token_times)),
             choice_logprobs=logprobs,
         )
 

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stackbench.errors import GenerationError, ModelNotAvailableError
-from stackbench.models.base import ModelOptions
-from stackbench.models.pull import locate
+from stackbench.models.loading import choose_placement, load_weights
+from stackbench.models.options import ModelOptions
+from stackbench.models.pull import file_hashes, locate, origin, quantized_variant
 from stackbench.types import Generation, Request
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class HFModel:
         self.name = name
         self.chat = True
         self.concurrency = 64
+        self.gpus = 0
         self._target = target
         self._options = options
         self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
@@ -91,7 +93,7 @@ class HFModel:
                 ready.set_exception(error)
 
         try:
-            decoder = self._load(locate(self._target, self._options.home / "models", tell), tell)
+            decoder = self._load(tell)
         except Exception as error:
             if not self._closing:
                 loop.call_soon_threadsafe(settle, error)
@@ -101,9 +103,10 @@ class HFModel:
         loop.call_soon_threadsafe(settle, None)
         self._decode(decoder)
 
-    def _load(self, folder: Path, say: Callable[[str], None]) -> BatchDecoder:
-        if self._options.gpus is not None:
-            os.environ["CUDA_VISIBLE_DEVICES"] = self._options.gpus
+    def _load(self, say: Callable[[str], None]) -> BatchDecoder:
+        options = self._options
+        if options.gpus is not None:
+            os.environ["CUDA_VISIBLE_DEVICES"] = options.gpus
         try:
             import torch
             import transformers
@@ -114,35 +117,46 @@ class HFModel:
             raise ModelNotAvailableError(
                 f"hf: models need the local extra ({error.name} is missing); run: pip install 'stackbench[local]'"
             ) from error
+        folder, quantization = self._find(options.home / "models", say)
         transformers.utils.logging.disable_progress_bar()
         register_attention()
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        dtype = torch.bfloat16 if device == "cuda" or _cpu_has_bfloat16() else torch.float32
-        say(f"loading {folder.name} on {device} in {str(dtype).removeprefix('torch.')}")
+        placement = choose_placement(options.dtype)
+        say(f"loading {folder.name} on {placement.describe()}{f', {quantization}' if quantization else ''}")
         try:
             self._tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-            self._model = transformers.AutoModelForCausalLM.from_pretrained(
-                folder, dtype=dtype, attn_implementation=ATTENTION, device_map=device
-            ).eval()
         except (OSError, ValueError, RuntimeError, KeyError) as error:
             raise ModelNotAvailableError(f"{folder} cannot be loaded: {' '.join(str(error).split())[:300]}") from error
+        self._model = load_weights(folder, placement, quantization, ATTENTION)
         self.chat = self._tokenizer.chat_template is not None
-        self._window = int(self._model.config.get_text_config().max_position_embeddings)
-        max_batch = self._options.max_batch or (64 if device == "cpu" else 256)
+        self.gpus = placement.gpus
+        window = int(self._model.config.get_text_config().max_position_embeddings)
+        self._window = min(window, options.max_model_len or window)
+        max_batch = options.max_batch or (256 if placement.gpus else 64)
         self.concurrency = 2 * max_batch
-        if device == "cpu" and dtype == torch.float32:
+        method = getattr(self._model.config, "quantization_config", None)
+        if not placement.gpus and placement.dtype == torch.float32 and method is None:
             pack_linear_layers(self._model, max_batch)
         self._about |= {
             "target": self._target,
-            "files": _file_hashes(folder),
-            "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
-            "dtype": str(dtype).removeprefix("torch."),
+            "files": file_hashes(folder),
+            "origin": origin(folder),
+            "device": torch.cuda.get_device_name() if placement.gpus else "cpu",
+            "gpus": placement.gpus,
+            "dtype": str(placement.dtype).removeprefix("torch."),
+            "quantization": quantization or _method(method),
             "torch": torch.__version__,
+            "cuda": torch.version.cuda,
             "transformers": transformers.__version__,
             "context_window": self._window,
             "max_batch": max_batch,
         }
         return BatchDecoder(self._model, self._tokenizer, self._eos_ids(), max_batch, lambda: self._closing)
+
+    def _find(self, models: Path, say: Callable[[str], None]) -> tuple[Path, str | None]:
+        """The folder to load, and the quantisation still to be made of it."""
+        if self._options.quantization is None:
+            return locate(self._target, models, say), None
+        return quantized_variant(self._target, self._options.quantization, models, say)
 
     def _eos_ids(self) -> set[int]:
         listed = self._model.generation_config.eos_token_id
@@ -232,20 +246,7 @@ class HFModel:
         self._loop.call_soon_threadsafe(settle)
 
 
-def _cpu_has_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16 itself; where it does not, float32 is four times as fast."""
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        return False
-    flags = next((line for line in text.splitlines() if line.startswith(("flags", "Features"))), "").split()
-    return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(flags)
-
-
-def _file_hashes(folder: Path) -> dict[str, str]:
-    """sha256 by file, as written beside the weights when they were made; nothing is hashed anew at every start."""
-    listed = folder / "stackbench.sha256"
-    if not listed.is_file():
-        return {}
-    pairs = (line.split(maxsplit=1) for line in listed.read_text(encoding="utf-8").splitlines() if line.strip())
-    return {name.strip(): digest for digest, name in pairs}
+def _method(config: Any) -> str | None:
+    """The quantisation that a checkpoint comes with."""
+    found = config.get("quant_method") if isinstance(config, dict) else getattr(config, "quant_method", None)
+    return None if found is None else str(getattr(found, "value", found))

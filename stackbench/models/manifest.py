@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from importlib import resources
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -21,35 +22,76 @@ class Wheel(BaseModel):
 
 
 class ModelSource(BaseModel):
-    """One place a model's file can be had from: a hub repository, or wheels whose members are its parts in order."""
+    """One place a model can be had from: a hub repository (one file of it, or all), or wheels that hold its parts."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: str
+    kind: Literal["hub", "wheels"]
     repo: str = ""
     revision: str = ""
+    """The hub's commit; empty: the one it has at the first pull, which is recorded."""
     file: str = ""
+    """One file, in GGUF; empty: the whole repository, in safetensors."""
     wheels: tuple[Wheel, ...] = ()
 
 
+class ModelVariant(BaseModel):
+    """The same model in another precision."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    suffix: str
+    quantization: Literal["awq", "gptq"]
+    bits: int
+    repo: str
+    revision: str = ""
+
+
 class ModelEntry(BaseModel):
-    """A model in one GGUF file."""
+    """A model with what its configuration says of its shape."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     title: str
-    kind: str
     parameters: int
+    layers: int
+    kv_heads: int
+    head_dim: int
+    hidden: int
+    vocab: int
+    tied: bool
+    """Whether input and output embeddings are the same."""
     context: int
     """Tokens."""
     licence: str
-    size: int
-    """Bytes of the file."""
-    sha256: str
     sources: tuple[ModelSource, ...]
+    file_size: int | None = None
+    """Bytes, of a model in one file."""
+    sha256: str = ""
+    """Of a model in one file; the hub tells the hashes of a repository's files."""
+    variants: tuple[ModelVariant, ...] = ()
+    base: str = ""
+    """The entry that this is a variant of."""
+    quantization: str = ""
+    bits: int = 16
+    """Of a weight in the linear layers."""
 
 
 def load_manifest() -> dict[str, ModelEntry]:
-    """The manifest shipped in the package, by name."""
+    """The manifest shipped in the package, by name, each model followed by its variants."""
     text = resources.files("stackbench.models").joinpath("manifest.toml").read_text(encoding="utf-8")
-    return {name: ModelEntry.model_validate(entry) for name, entry in tomllib.loads(text).items()}
+    found: dict[str, ModelEntry] = {}
+    for name, table in tomllib.loads(text).items():
+        entry = found[name] = ModelEntry.model_validate(table)
+        for variant in entry.variants:
+            found[f"{name.removesuffix('-bf16')}-{variant.suffix}"] = entry.model_copy(
+                update={
+                    "title": f"{entry.title}, {variant.quantization.upper()} {variant.bits} bits",
+                    "sources": (ModelSource(kind="hub", repo=variant.repo, revision=variant.revision),),
+                    "variants": (),
+                    "base": name,
+                    "quantization": variant.quantization,
+                    "bits": variant.bits,
+                }
+            )
+    return found

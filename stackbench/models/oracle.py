@@ -18,6 +18,7 @@ class OracleModel:
     plain_prompts = True
     scores_choices = False
     concurrency = 64
+    gpus = 0
 
     async def start(self, say: Callable[[str], None]) -> None:
         """Nothing to make ready."""

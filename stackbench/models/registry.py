@@ -1,17 +1,19 @@
-"""Model names: `hf:X`, `openai:X@URL`, `replay:X`, `oracle`, `null`."""
+"""Model names: `hf:X`, `vllm:X`, `openai:X@URL`, `replay:X`, `oracle`, `null`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from stackbench.errors import UsageError
-from stackbench.models.base import Model, ModelOptions
+from stackbench.models.base import Model
+from stackbench.models.options import ModelOptions
 
 __all__ = ["KINDS", "ModelName", "create_model", "parse_model_name"]
 
 
 KINDS = {
     "hf": "hf:NAME_OR_PATH (Transformers, in this process)",
+    "vllm": "vllm:NAME_OR_PATH (a vLLM server that stackbench starts, watches and stops)",
     "openai": "openai:MODEL@http://host:port/v1 (any OpenAI-compatible endpoint)",
     "replay": "replay:RUN_OR_FILE (recorded generations)",
     "oracle": "oracle (plays the reference solution)",
@@ -37,7 +39,7 @@ def parse_model_name(name: str) -> ModelName:
     kind, colon, target = name.partition(":")
     if kind in ("oracle", "null") and not colon:
         return ModelName(kind)
-    if kind in ("hf", "replay") and target:
+    if kind in ("hf", "vllm", "replay") and target:
         return ModelName(kind, target)
     if kind == "openai" and target:
         model, at, url = target.rpartition("@")
@@ -66,6 +68,10 @@ def create_model(name: str, options: ModelOptions) -> Model:
         from stackbench.models.openai import OpenAIModel
 
         return OpenAIModel(name, parsed.target, parsed.url, options)
+    if parsed.kind == "vllm":
+        from stackbench.models.vllm import VllmModel
+
+        return VllmModel(name, parsed.target, options)
     if parsed.kind == "replay":
         from stackbench.models.replay import ReplayModel
 

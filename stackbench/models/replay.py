@@ -23,6 +23,7 @@ class ReplayModel:
     plain_prompts = True
     scores_choices = False
     concurrency = 64
+    gpus = 0
 
     def __init__(self, name: str, recordings: Iterable[Recording], source: str) -> None:
         self.name = name

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,10 @@ INSERT INTO events SELECT unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::
     unnest(?::BIGINT[]), unnest(?::TIMESTAMP[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[])::JSON
 """
 INSERT_METRICS = "INSERT INTO metrics VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-INSERT_RESOURCES = "INSERT INTO resources VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+INSERT_RESOURCES = """
+INSERT INTO resources (run_id, ts, gpu, gpu_util, vram_used, vram_total, cpu, rss, kv_cache, tokens_per_s, running,
+    waiting, prefix_queries, prefix_hits, preemptions) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
 DELETE_METRICS = "DELETE FROM metrics WHERE run_id = ?"
 UPDATE_STATUS = "UPDATE runs SET status = ?, finished_at = ? WHERE run_id = ?"
 UPDATE_ENVIRONMENT = "UPDATE runs SET environment = ? WHERE run_id = ?"
@@ -66,14 +69,24 @@ class RunRow:
 
 @dataclass(frozen=True, slots=True)
 class ResourceRow:
-    """A row of `resources`; bytes, shares 0 to 1."""
+    """A row of `resources`; bytes, shares 0 to 1; None for what is not known."""
 
     ts: datetime
-    cpu: float
-    rss: int
-    tokens_per_s: float
-    running: int
-    waiting: int
+    gpu: int | None = None
+    gpu_util: float | None = None
+    vram_used: int | None = None
+    vram_total: int | None = None
+    cpu: float | None = None
+    rss: int | None = None
+    """Of this process and, where it is ours, the model's server."""
+    kv_cache: float | None = None
+    tokens_per_s: float | None = None
+    running: int | None = None
+    waiting: int | None = None
+    prefix_queries: int | None = None
+    """Prompt tokens looked up in the prefix cache since the server's start."""
+    prefix_hits: int | None = None
+    preemptions: int | None = None
 
 
 @dataclass(slots=True)
@@ -141,8 +154,8 @@ class Writer:
 
     def resources(self, run_id: str, row: ResourceRow) -> None:
         """Queues a reading of the machine's load."""
-        values = (run_id, row.ts, None, None, None, None, row.cpu, row.rss, None, row.tokens_per_s, row.running)
-        self._put(lambda connection: connection.execute(INSERT_RESOURCES, (*values, row.waiting)))
+        values = (run_id, *astuple(row))
+        self._put(lambda connection: connection.execute(INSERT_RESOURCES, values))
 
     def finish_run(
         self, run_id: str, status: RunStatus, finished_at: datetime, metrics: Mapping[str, Sequence[Metric]]

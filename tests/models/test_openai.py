@@ -6,8 +6,9 @@ import pytest
 
 from stackbench.errors import GenerationError, ModelNotAvailableError
 from stackbench.models import ModelOptions
-from stackbench.models import openai as module
 from stackbench.models.openai import OpenAIModel
+from stackbench.models.openai import connection as module
+from stackbench.models.openai.probe import Capabilities
 from stackbench.types import FinishReason, Message, Request, Sampling
 from tests.fake_endpoint import FakeEndpoint
 
@@ -145,3 +146,103 @@ async def test_garbage_that_is_json_is_an_error_of_the_attempt(connect, endpoint
     endpoint.reply = lambda body: None  # type: ignore[assignment, return-value]
     (answer,) = await model.generate([ask()])
     assert answer.text == ""
+
+
+async def test_what_the_endpoint_can_do_is_found_out_once(connect, endpoint: FakeEndpoint) -> None:
+    model = await connect()
+    assert model.capabilities == Capabilities(True, True, True, True, True, True)
+    assert len(endpoint.probes) == 5
+    assert all(body["max_tokens"] == 1 for body in endpoint.probes)
+    assert model.describe()["capabilities"]["tools"] is True
+    await model.generate([ask()])
+    assert len(endpoint.probes) == 5
+
+
+@pytest.mark.parametrize(
+    ("lacks", "attribute"),
+    [
+        ("tools", "tools"),
+        ("completions", "completions"),
+        ("usage", "stream_usage"),
+    ],
+)
+async def test_what_it_lacks_is_known_and_said(lacks: str, attribute: str, endpoint: FakeEndpoint) -> None:
+    endpoint.lacks.add(lacks)
+    said: list[str] = []
+    model = OpenAIModel(endpoint.name, endpoint.model, endpoint.url, ModelOptions())
+    await model.start(said.append)
+    assert getattr(model.capabilities, attribute) is False
+    assert attribute.replace("_", " ") in said[0]
+    await model.close()
+
+
+async def test_a_server_without_chat_is_asked_with_bare_prompts(connect, endpoint: FakeEndpoint) -> None:
+    endpoint.lacks.add("chat")
+    model = await connect()
+    assert (model.chat, model.plain_prompts, model.scores_choices) == (False, True, True)
+
+
+async def test_a_server_without_log_probabilities_is_not_asked_for_them(connect, endpoint: FakeEndpoint) -> None:
+    endpoint.lacks.add("logprobs")
+    model = await connect()
+    assert (model.capabilities.chat, model.capabilities.completions) == (True, True)
+    assert model.scores_choices is False
+
+
+async def test_a_server_that_takes_nothing_says_why(connect, endpoint: FakeEndpoint) -> None:
+    endpoint.lacks |= {"chat", "completions"}
+    with pytest.raises(ModelNotAvailableError, match="neither chats nor bare prompts.*no chat here"):
+        await connect()
+
+
+@pytest.mark.parametrize("chat", [True, False])
+async def test_a_streamed_answer_has_the_times_of_its_pieces(connect, endpoint: FakeEndpoint, chat: bool) -> None:
+    endpoint.reply = lambda body: "one two three four"
+    endpoint.piece_delay_s = 0.05
+    model = await connect()
+    request = Request(Sampling(), stream=True, prompt=None if chat else "Q", messages=(Message("user", "Q"),))
+    (answer,) = await model.generate([request])
+    assert answer.text == "onetwothreefour"
+    assert (answer.prompt_tokens, answer.completion_tokens) == (10, 4)
+    assert answer.ttft_s is not None and answer.ttft_s >= 0.05
+    assert len(answer.gaps_s) == 3 and min(answer.gaps_s) > 0.02
+    assert answer.latency_s == pytest.approx(answer.ttft_s + sum(answer.gaps_s))
+    assert endpoint.requests[0]["stream_options"] == {"include_usage": True}
+
+
+async def test_a_stream_without_usage_is_counted_by_its_pieces(connect, endpoint: FakeEndpoint) -> None:
+    endpoint.lacks.add("usage")
+    endpoint.reply = lambda body: "a b c"
+    model = await connect()
+    (answer,) = await model.generate([Request(Sampling(), prompt="Q", stream=True)])
+    assert answer.completion_tokens == 3
+
+
+@pytest.mark.parametrize("fault", [500, "drop", "garbage"])
+async def test_a_stream_that_fails_is_an_error_and_is_not_tried_again(
+    connect, endpoint: FakeEndpoint, fault: object
+) -> None:
+    model = await connect()
+    endpoint.faults.append(fault)
+    with pytest.raises(GenerationError):
+        await model.generate([Request(Sampling(), prompt="Q", stream=True)])
+    assert len(endpoint.requests) == 1
+
+
+async def test_a_key_that_the_server_repeats_is_not_passed_on(
+    connect, endpoint: FakeEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_KEY", "sk-s3cret")
+    model = await connect(api_key_env="MY_KEY", retries=0)
+    endpoint.fault_text = "Incorrect API key provided: sk-s3cret"
+    for status in (400, 503):
+        endpoint.faults.append(status)
+        with pytest.raises(GenerationError, match=r"Incorrect API key provided: \[key\]") as raised:
+            await model.generate([ask()])
+        assert "s3cret" not in str(raised.value)
+
+
+async def test_fixed_lengths_are_asked_for(connect, endpoint: FakeEndpoint) -> None:
+    model = await connect()
+    await model.generate([ask(ignore_eos=True)])
+    assert endpoint.requests[0]["ignore_eos"] is True

@@ -4,7 +4,6 @@ import pytest
 
 from stackbench.errors import UsageError
 from stackbench.models import ModelOptions, create_model, parse_model_name
-from stackbench.models.manifest import load_manifest
 
 
 @pytest.mark.parametrize(
@@ -13,6 +12,7 @@ from stackbench.models.manifest import load_manifest
         ("oracle", "oracle", "", ""),
         ("null", "null", "", ""),
         ("hf:qwen2.5-coder-0.5b-instruct", "hf", "qwen2.5-coder-0.5b-instruct", ""),
+        ("vllm:Qwen/Qwen2.5-Coder-7B-Instruct", "vllm", "Qwen/Qwen2.5-Coder-7B-Instruct", ""),
         ("hf:./a folder", "hf", "./a folder", ""),
         ("replay:20260101-000000-abc", "replay", "20260101-000000-abc", ""),
         ("openai:org/m@http://h:1/v1", "openai", "org/m", "http://h:1/v1"),
@@ -25,7 +25,7 @@ def test_model_names_are_taken_apart(name: str, kind: str, target: str, url: str
 
 
 @pytest.mark.parametrize(
-    "name", ["", "gpt-4", "hf:", "hf", "openai:m", "openai:m@ftp://h", "oracle:x", "vllmx:m", "replay:"]
+    "name", ["", "gpt-4", "hf:", "hf", "openai:m", "openai:m@ftp://h", "oracle:x", "vllm:", "vllmx:m", "replay:"]
 )
 def test_other_names_are_refused_with_the_known_forms(name: str) -> None:
     with pytest.raises(UsageError, match="hf:NAME_OR_PATH|openai:MODEL@http"):
@@ -34,12 +34,6 @@ def test_other_names_are_refused_with_the_known_forms(name: str) -> None:
 
 async def test_an_unknown_hf_name_is_refused_before_anything_loads(tmp_path) -> None:
     model = create_model("hf:no-such-model", ModelOptions(home=tmp_path))
-    with pytest.raises(UsageError, match="no such file or folder.*qwen2.5-coder"):
+    with pytest.raises(UsageError, match="no such file or folder.*models list"):
         await model.start(lambda line: None)
     await model.close()
-
-
-def test_the_manifest_holds_the_embedded_models() -> None:
-    manifest = load_manifest()
-    assert {"qwen2.5-coder-0.5b-instruct", "smollm2-135m-instruct"} <= set(manifest)
-    assert all(len(entry.sha256) == 64 and entry.sources for entry in manifest.values())

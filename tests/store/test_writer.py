@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from stackbench.errors import StoreError, StoreLockedError
-from stackbench.store import LocalQueries, Reader, RunRow, Writer, open_database
+from stackbench.store import SCHEMA_VERSION, LocalQueries, Reader, RunRow, Writer, open_database
 from stackbench.store.writer import ResourceRow
 from stackbench.types import AttemptKey, AttemptRecord, AttemptStatus, EventRecord, Metric, RunStatus
 
@@ -50,7 +50,7 @@ def writer(tmp_path: Path):
 
 def test_what_is_written_is_read_back(writer: Writer) -> None:
     writer.attempt("r1", record("t/1"), [event("t/1", 1), event("t/1", 2)])
-    writer.resources("r1", ResourceRow(NOW, 0.5, 1024, 10.0, 2, 0))
+    writer.resources("r1", ResourceRow(NOW, cpu=0.5, rss=1024, tokens_per_s=10.0, running=2, waiting=0))
     metric = Metric("pass@1", 1.0, 0.0, 0.2, 1.0, 1)
     writer.finish_run("r1", RunStatus.COMPLETED, NOW, {"humaneval": [metric]})
     reader = Reader(LocalQueries(writer.cursor()))
@@ -142,7 +142,7 @@ def test_schema_is_that_of_the_contract(writer: Writer) -> None:
     ]  # fmt: skip
     assert found["resources"] == [
         "run_id", "ts", "gpu", "gpu_util", "vram_used", "vram_total", "cpu", "rss", "kv_cache", "tokens_per_s",
-        "running", "waiting",
+        "running", "waiting", "prefix_queries", "prefix_hits", "preemptions",
     ]  # fmt: skip
 
 
@@ -159,7 +159,7 @@ def test_opening_again_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "db.duckdb"
     for _ in range(2):
         connection = open_database(path)
-        assert connection.execute("SELECT count(*) FROM schema_version").fetchone() == (1,)
+        assert connection.execute("SELECT count(*) FROM schema_version").fetchone() == (SCHEMA_VERSION,)
         connection.close()
 
 
@@ -191,3 +191,16 @@ def test_closing_waits_for_those_who_open_and_refuses_the_rest(tmp_path: Path) -
             reader.join()
         assert [str(problem) for problem in problems] == ["the database is closed: the run that held it has ended"] * 4
         assert all(isinstance(problem, StoreError) for problem in problems)
+
+
+def test_a_database_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "db.duckdb"
+    open_database(path).close()
+    with duckdb.connect(str(path)) as connection:
+        for column in ("prefix_queries", "prefix_hits", "preemptions"):
+            connection.execute(f"ALTER TABLE resources DROP COLUMN {column}")
+        connection.execute("DELETE FROM schema_version WHERE version > 1")
+        connection.execute("INSERT INTO resources (run_id, ts, cpu) VALUES ('old', now(), 0.5)")
+    connection = open_database(path)
+    assert connection.execute("SELECT run_id, cpu, prefix_hits FROM resources").fetchone() == ("old", 0.5, None)
+    connection.close()

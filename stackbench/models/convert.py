@@ -1,0 +1,51 @@
+"""Turns a GGUF file into safetensors, which Transformers and vLLM both read, once."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from stackbench.errors import ModelNotAvailableError
+from stackbench.fetch import sha256_of
+from stackbench.models.sources import write_hashes
+
+__all__ = ["convert_gguf"]
+
+
+def convert_gguf(gguf: Path, ready: Path, digest: str) -> None:
+    """Writes bfloat16 safetensors, tokenizer and configuration; the folder appears whole or not at all.
+
+    `digest` is the file's sha256, kept beside the new weights' own.
+
+    Raises:
+        ModelNotAvailableError: the local extra is missing, or the file cannot be converted.
+    """
+    try:
+        import torch
+        import transformers
+    except ImportError as error:
+        raise ModelNotAvailableError(
+            f"a GGUF file needs the local extra ({error.name} is missing); run: pip install 'stackbench[local]'"
+        ) from error
+    transformers.utils.logging.disable_progress_bar()
+    fresh = ready.with_name(ready.name + ".fresh")
+    shutil.rmtree(fresh, ignore_errors=True)
+    try:
+        model = transformers.AutoModelForCausalLM.from_pretrained(
+            gguf.parent,
+            gguf_file=gguf.name,
+            dtype=torch.bfloat16,
+            quantization_config=transformers.GgufConfig(dequantize=True),
+        )
+        tokenizer = transformers.AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+        model.save_pretrained(fresh)
+        tokenizer.save_pretrained(fresh)
+    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
+        shutil.rmtree(fresh, ignore_errors=True)
+        text = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ModelNotAvailableError(f"{gguf} cannot be converted: {text}") from error
+    weights = {path.name: sha256_of(path) for path in sorted(fresh.glob("*.safetensors"))}
+    write_hashes(fresh, {gguf.name: digest, **weights})
+    shutil.rmtree(ready, ignore_errors=True)
+    os.replace(fresh, ready)

@@ -1,0 +1,5 @@
+"""Any OpenAI-compatible endpoint."""
+
+from stackbench.models.openai.model import OpenAIModel
+
+__all__ = ["OpenAIModel"]

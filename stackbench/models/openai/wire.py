@@ -1,0 +1,141 @@
+"""OpenAI's formats: a request's body, what a completion holds, what its stream adds up to."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from stackbench.types import FinishReason, Generation, Request
+
+__all__ = ["generations", "request_body", "streamed_generation"]
+
+TOP_LOGPROBS = 20
+
+
+def request_body(model: str, request: Request, n: int) -> dict[str, Any]:
+    """The body for `chat/completions`, or for `completions` where the request has a bare prompt."""
+    sampling = request.sampling
+    chat = request.prompt is None
+    body: dict[str, Any] = {"model": model, "max_tokens": sampling.max_tokens, "temperature": sampling.temperature}
+    if chat:
+        body["messages"] = [{"role": message.role, "content": message.content} for message in request.messages]
+    else:
+        body["prompt"] = request.prompt
+    if sampling.top_p != 1.0:
+        body["top_p"] = sampling.top_p
+    if sampling.stop:
+        body["stop"] = list(sampling.stop)
+    if sampling.seed is not None:
+        body["seed"] = sampling.seed
+    if sampling.ignore_eos:
+        body["ignore_eos"] = True
+    if n > 1:
+        body["n"] = n
+    if request.choices:
+        body["max_tokens"] = 1
+        body["logprobs"] = True if chat else TOP_LOGPROBS
+        if chat:
+            body["top_logprobs"] = TOP_LOGPROBS
+    if request.stream:
+        body["stream"] = True
+        body["stream_options"] = {"include_usage": True}
+    return body
+
+
+def generations(answer: Any, request: Request, n: int, latency_s: float) -> list[Generation]:
+    """The n generations of a completion.
+
+    Raises:
+        KeyError, IndexError, TypeError, ValueError, AttributeError: it is no completion.
+    """
+    chat = request.prompt is None
+    choices = answer["choices"]
+    if len(choices) != n:
+        raise ValueError(f"{len(choices)} answers instead of {n}")
+    prompt_tokens, completion_tokens = _usage(answer)
+    found: list[Generation] = []
+    for choice in choices:
+        text = choice["message"].get("content") if chat else choice["text"]
+        found.append(
+            Generation(
+                text=text or "",
+                finish_reason=_finish(choice),
+                prompt_tokens=prompt_tokens,
+                completion_tokens=completion_tokens // n,
+                latency_s=latency_s,
+                choice_logprobs=_choice_logprobs(choice, request.choices, chat=chat) if request.choices else None,
+            )
+        )
+    return found
+
+
+async def streamed_generation(
+    events: AsyncIterator[tuple[float, dict[str, Any]]], started: float, *, chat: bool
+) -> Generation:
+    """Adds up a stream whose request was sent at `started` (seconds of `time.perf_counter`).
+
+    Time to first token runs to the first piece, each gap from one piece to the next, and the latency to the last, as
+    `vllm bench serve` has them; a chat's opening piece without text is none. Without a usage the pieces are counted.
+
+    Raises:
+        KeyError, IndexError, TypeError, ValueError, AttributeError: an event is no piece of a completion.
+    """
+    texts: list[str] = []
+    times: list[float] = []
+    finish = FinishReason.STOP
+    usage: tuple[int, int] | None = None
+    async for now, event in events:
+        if event.get("usage"):
+            usage = _usage(event)
+        choices = event.get("choices")
+        if not choices:
+            continue
+        choice = choices[0]
+        text = choice["delta"].get("content") if chat else choice["text"]
+        if chat and not text and not times:
+            continue
+        times.append(now)
+        if text:
+            texts.append(text)
+        if choice.get("finish_reason"):
+            finish = _finish(choice)
+    if not times:
+        raise ValueError("a stream without a piece of text")
+    prompt_tokens, completion_tokens = usage or (0, len(times))
+    return Generation(
+        text="".join(texts),
+        finish_reason=finish,
+        prompt_tokens=prompt_tokens,
+        completion_tokens=completion_tokens,
+        latency_s=times[-1] - started,
+        ttft_s=times[0] - started,
+        gaps_s=tuple(later - earlier for earlier, later in itertools.pairwise(times)),
+    )
+
+
+def _usage(answer: Any) -> tuple[int, int]:
+    usage = answer.get("usage") or {}
+    return int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
+
+
+def _finish(choice: Any) -> FinishReason:
+    return FinishReason.LENGTH if choice.get("finish_reason") == "length" else FinishReason.STOP
+
+
+def _choice_logprobs(choice: Any, wanted: Sequence[str], *, chat: bool) -> tuple[float, ...] | None:
+    """The best log-probability of a first token that is the choice, white space aside; None when none was given."""
+    logprobs = choice.get("logprobs")
+    if not logprobs:
+        return None
+    if chat:
+        top = {entry["token"]: entry["logprob"] for entry in logprobs["content"][0]["top_logprobs"]}
+    else:
+        top = logprobs["top_logprobs"][0]
+    best = {want.strip(): float("-inf") for want in wanted}
+    for token, value in top.items():
+        if token.strip() in best:
+            best[token.strip()] = max(best[token.strip()], float(value))
+    if all(value == float("-inf") for value in best.values()):
+        return None
+    return tuple(best[want.strip()] for want in wanted)

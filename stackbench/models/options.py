@@ -1,0 +1,69 @@
+"""How a model is reached, loaded and served."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["ModelOptions", "VllmOptions"]
+
+
+class VllmOptions(BaseModel):
+    """How a vLLM server of ours is started and watched."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    bin: str | None = None
+    """The `vllm` program; unset: the one of this environment, else of PATH."""
+    image: str | None = None
+    """A container image with vLLM, in place of a program."""
+    tensor_parallel_size: int | None = Field(default=None, ge=1)
+    gpu_memory_utilization: float | None = Field(default=None, gt=0, le=1)
+    """Share of each GPU's memory that the server may take."""
+    max_num_seqs: int | None = Field(default=None, ge=1)
+    """Sequences decoded together at most."""
+    chat_template: str | None = None
+    """A Jinja file, in place of the model's own template."""
+    tool_call_parser: str | None = None
+    """vLLM's parser of tool calls; unset: the one of the model's family; `none` for none."""
+    args: tuple[str, ...] = ()
+    """Further arguments of `vllm serve`, as they are."""
+    allow_quantized: str | None = None
+    """The quantisation to fall back to when the model does not fit; unset: none."""
+    load_timeout_s: float = Field(default=1800.0, gt=0)
+    """From the server's start to its first answer."""
+    stall_timeout_s: float = Field(default=300.0, gt=0)
+    """A server that makes no token for this long, with requests waiting, is taken for dead."""
+
+
+class ModelOptions(BaseModel):
+    """How a model is reached and run; what does not concern a kind of model is ignored by it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    home: Path = Path()
+    """The folder that holds pulled models."""
+    logs: Path | None = None
+    """The folder for logs of what is started; unset: `home`."""
+    api_key_env: str = "OPENAI_API_KEY"
+    """The environment variable that holds the endpoint's key."""
+    request_timeout_s: float = Field(default=600.0, gt=0)
+    """One HTTP request, from its start to its last byte."""
+    retries: int = Field(default=6, ge=0)
+    """Tries after the first for 408, 409, 429, 5xx and dropped connections."""
+    max_batch: int | None = Field(default=None, ge=1)
+    """Sequences decoded together in process; by default 64 on a CPU, 256 on a GPU."""
+    api: str = Field(default="auto", pattern="^(auto|chat|completions)$")
+    """Which interface of an endpoint to use; auto: chat where it takes chats."""
+    gpus: str | None = None
+    """GPUs to use, as CUDA_VISIBLE_DEVICES takes them; unset: all."""
+    n_per_request: int = Field(default=1, ge=1)
+    """Attempts at the same prompt that are asked of an endpoint in one request (its parameter `n`)."""
+    quantization: str | None = None
+    """awq, gptq, bitsandbytes (4 bits), bitsandbytes-8bit or fp8; unset: as the checkpoint is."""
+    dtype: str | None = None
+    """bfloat16, float16 or float32; unset: what suits the device."""
+    max_model_len: int | None = Field(default=None, ge=1)
+    """Tokens of prompt and answer together; unset: the model's window."""
+    vllm: VllmOptions = VllmOptions()
