@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import os
 import shutil
 import subprocess
@@ -11,7 +12,7 @@ import tarfile
 import urllib.error
 import urllib.request
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -96,16 +97,20 @@ def open_member(archive: Path, member: str) -> Iterator[IO[bytes]]:
         raise FetchError(f"{archive.name}: cannot read {member}: {error}") from error
 
 
-def download_url(url: str, target: Path, *, progress: Progress | None = None) -> None:
+def download_url(
+    url: str, target: Path, *, headers: Mapping[str, str] | None = None, progress: Progress | None = None
+) -> None:
     """Downloads a URL to a file, continuing a part that an earlier try left.
 
     Raises:
-        FetchError: the server does not answer or refuses.
+        FetchError: the server does not answer, refuses, or breaks off; what came is kept for the next try.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
     have = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    ranged = {"Range": f"bytes={have}-"} if have else {}
+    request = urllib.request.Request(url, headers={**(headers or {}), **ranged})
+    total = 0
     try:
         with urllib.request.urlopen(request, timeout=CONNECT_TIMEOUT_S) as response:
             if response.status != 206:
@@ -117,6 +122,11 @@ def download_url(url: str, target: Path, *, progress: Progress | None = None) ->
                     have += len(chunk)
                     if progress:
                         progress(target.name, have, total)
-    except (urllib.error.URLError, OSError, ValueError) as error:
+    except urllib.error.HTTPError as error:
+        if error.code != 416:  # the part is the whole already
+            raise FetchError(f"{url}: {error}") from error
+    except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
         raise FetchError(f"{url}: {error}") from error
+    if have < total:
+        raise FetchError(f"{url} broke off after {have} of {total} bytes; run it again to go on from there")
     os.replace(part, target)

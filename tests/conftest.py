@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -114,19 +115,23 @@ class Program:
             check=False,
         )
 
-    def json(self, *arguments: str, code: int = 0, timeout: float = 300) -> Any:
-        done = self.run(*arguments, "--json", timeout=timeout)
+    async def run_beside(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Runs while a server of this test answers on the event loop."""
+        return await asyncio.to_thread(self.run, *arguments, **environment)
+
+    def json(self, *arguments: str, code: int = 0, timeout: float = 300, **environment: str) -> Any:
+        done = self.run(*arguments, "--json", timeout=timeout, **environment)
         assert done.returncode == code, done.stderr
         return json.loads(done.stdout)
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             self.command(*arguments),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             cwd=self.home.path,
-            env=self.environment,
+            env=self.environment | environment,
         )
 
     def query(self, sql: str) -> list[dict[str, Any]]:

@@ -28,9 +28,10 @@ class FakeEndpoint:
         self.key: str | None = None
         self.probes: list[dict[str, Any]] = []
         self.lacks: set[str] = set()
-        """What it refuses: chat, completions, tools, logprobs, usage."""
+        """What it refuses: chat, completions, tools, logprobs, usage, ignore_eos."""
         self.pieces: Callable[[str], list[str]] = lambda text: text.split(" ")
         self.piece_delay_s = 0.0
+        self.prompt_tokens: Callable[[dict[str, Any]], int] = lambda body: 10
         self.most_at_once = 0
         self._now = 0
         self._runner: web.AppRunner | None = None
@@ -106,6 +107,7 @@ class FakeEndpoint:
             "completions": not path.endswith("chat/completions"),
             "tools": "tools" in body,
             "logprobs": bool(body.get("logprobs")),
+            "ignore_eos": "ignore_eos" in body,
         }
         return next((what for what, wanted in asked.items() if wanted and what in self.lacks), "")
 
@@ -120,7 +122,7 @@ class FakeEndpoint:
             if body.get("logprobs"):
                 choice["logprobs"] = self._logprobs(chat="messages" in body)
             choices.append(choice)
-        usage = {"prompt_tokens": 10, "completion_tokens": 5 * len(choices)}
+        usage = {"prompt_tokens": self.prompt_tokens(body), "completion_tokens": 5 * len(choices)}
         return web.Response(text=json.dumps({"choices": choices, "usage": usage}), content_type="application/json")
 
     async def _stream(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
@@ -134,7 +136,7 @@ class FakeEndpoint:
             choice["finish_reason"] = "stop" if index == len(pieces) - 1 else None
             await response.write(f"data: {json.dumps({'choices': [choice]})}\n\n".encode())
         if "usage" not in self.lacks:
-            usage = {"prompt_tokens": 10, "completion_tokens": len(pieces)}
+            usage = {"prompt_tokens": self.prompt_tokens(body), "completion_tokens": len(pieces)}
             await response.write(f"data: {json.dumps({'choices': [], 'usage': usage})}\n\n".encode())
         await response.write(b"data: [DONE]\n\n")
         return response

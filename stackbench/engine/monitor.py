@@ -8,8 +8,8 @@ from datetime import datetime
 
 import psutil
 
-from stackbench.engine.gpus import GpuReader
-from stackbench.models import Model, ServerLoad, Watched
+from stackbench.models import Model, Reloadable, ServerLoad, Watched
+from stackbench.models.gpus import GpuReader
 from stackbench.store import Writer
 from stackbench.store.writer import ResourceRow
 
@@ -54,7 +54,7 @@ class Monitor:
                 ResourceRow(
                     ts=ts,
                     cpu=psutil.cpu_percent() / 100,
-                    rss=process.memory_info().rss + (load.memory_bytes if load else 0),
+                    rss=process.memory_info().rss + self._beside(load),
                     tokens_per_s=made / EVERY_S,
                     running=load.running if load else running,
                     waiting=load.waiting if load else 0,
@@ -82,6 +82,10 @@ class Monitor:
 
     def _load(self) -> ServerLoad | None:
         return self._model.load() if isinstance(self._model, Watched) else None
+
+    def _beside(self, load: ServerLoad | None) -> int:
+        """Memory of the processes that hold the model, where they are not this one."""
+        return load.memory_bytes if load is not None and isinstance(self._model, Reloadable) else 0
 
     def _tokens(self) -> int:
         """Completion tokens so far: the server's own count where it tells, else those of attempts that have ended."""

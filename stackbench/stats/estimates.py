@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Estimate", "bootstrap_mean", "clustered_mean", "mean", "proportion"]
+__all__ = ["Estimate", "bootstrap_mean", "clustered_mean", "mean", "proportion", "student_t_975"]
 
 Z95 = 1.959963984540054
 RESAMPLES = 10_000
@@ -96,14 +96,15 @@ def clustered_mean(values: Sequence[float], clusters: Sequence[str], *, weight_c
         residuals = sums - counts * value
         variance = groups / (groups - 1) * float((residuals**2).sum()) / data.size**2
     stderr = math.sqrt(variance)
-    half = _student_t_975(groups - 1) * stderr
+    half = student_t_975(groups - 1) * stderr
     low, high = value - half, value + half
     if data.min() >= 0.0 and data.max() <= 1.0:
         low, high = max(0.0, low), min(1.0, high)
     return Estimate(value, stderr, low, high, int(data.size))
 
 
-def _student_t_975(df: int) -> float:
+def student_t_975(df: int) -> float:
+    """The 97.5% quantile of Student's t."""
     from scipy.special import stdtrit
 
     return float(stdtrit(df, 0.975))

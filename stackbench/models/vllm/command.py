@@ -19,6 +19,7 @@ __all__ = ["Command", "Loading", "find_vllm", "serve_command", "tool_call_parser
 
 HOST = "127.0.0.1"
 CPU_CACHE_GIB = 4
+FEW_CPUS = 4
 IMAGE_MODEL = "/model"
 
 # Model family (config.json's model_type, or a part of the name) to vLLM's parser of its tool calls; the first that
@@ -110,7 +111,7 @@ def serve_command(served_name: str, loading: Loading, options: ModelOptions, *, 
     Raises:
         ModelNotAvailableError: vLLM is not there.
     """
-    port = _free_port()
+    port = options.vllm.port or _free_port()
     url = f"http://{HOST}:{port}"
     if options.vllm.image:
         return _in_container(served_name, loading, options, url, port, gpus=gpus)
@@ -159,9 +160,11 @@ def _environment(options: ModelOptions, *, gpus: bool) -> dict[str, str]:
     found = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1"}
     if options.gpus is not None:
         found["CUDA_VISIBLE_DEVICES"] = options.gpus
-    if not gpus and "VLLM_CPU_KVCACHE_SPACE" not in os.environ:
+    if not gpus:
         found["VLLM_CPU_KVCACHE_SPACE"] = str(CPU_CACHE_GIB)
-    return found
+        if (os.cpu_count() or 1) <= FEW_CPUS:
+            found["VLLM_CPU_NUM_OF_RESERVED_CPU"] = "0"  # vLLM would leave one of them to itself, idle
+    return {name: value for name, value in found.items() if name not in os.environ or name == "CUDA_VISIBLE_DEVICES"}
 
 
 def _in_container(

@@ -52,34 +52,22 @@ def main(arguments: list[str]) -> None:
 
 
 def end_all(child: subprocess.Popen[bytes], grace_s: float) -> None:
-    """SIGTERM to the command, time to end, then SIGKILL to whatever is left of what it started."""
+    """SIGTERM to the command, time to end, then SIGKILL to whatever is left of what it started; none stays a zombie."""
     if child.poll() is None:
         child.terminate()
     deadline = time.monotonic() + grace_s
     while child.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
-    while True:
-        left = descendants(os.getpid())
-        if not left:
-            break
+    while left := descendants(os.getpid()):
         for process in left:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
-        reap(child)
+        child.poll()
         time.sleep(0.02)
-    child.poll()
-
-
-def reap(child: subprocess.Popen[bytes]) -> None:
-    """Takes the ends of orphans that came to us; the command's own is left to its Popen."""
-    child.poll()
-    while child.returncode is not None:
-        try:
-            process, _ = os.waitpid(-1, os.WNOHANG)
-        except ChildProcessError:
-            return
-        if process == 0:
-            return
+    child.wait()
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            os.waitpid(-1, 0)
 
 
 def descendants(root: int) -> list[int]:

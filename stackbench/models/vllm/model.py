@@ -12,6 +12,7 @@ from typing import Any
 
 from stackbench.errors import GenerationError, ModelLostError, ModelNotAvailableError
 from stackbench.models.base import ServerLoad
+from stackbench.models.gpus import GpuReader
 from stackbench.models.hardware import cpu_has_bfloat16, list_gpus
 from stackbench.models.openai import OpenAIModel
 from stackbench.models.openai.connection import RefusedError
@@ -54,6 +55,7 @@ class VllmModel:
         """Counts the servers; a request that failed on an earlier one is asked again."""
         self._up = asyncio.Event()
         self._gone: ModelLostError | None = None
+        self._lost = asyncio.Event()
         self._watcher: asyncio.Task[None] | None = None
         self._in_flight = 0
         self._last_load: ServerLoad | None = None
@@ -89,6 +91,12 @@ class VllmModel:
 
     def load(self) -> ServerLoad | None:
         return self._last_load
+
+    async def wait_lost(self) -> ModelLostError:
+        """Why the server is gone for good, once it is."""
+        await self._lost.wait()
+        assert self._gone is not None
+        return self._gone
 
     async def reload(self, variant: Variant) -> None:
         wanted = self._first_loading((await asyncio.to_thread(self._stand_in, None))[0])
@@ -254,6 +262,7 @@ class VllmModel:
     async def _watch(self) -> None:
         """Reads the load each second; a server that ended, or makes no token though asked to, is started again."""
         loop = asyncio.get_running_loop()
+        gpus = await asyncio.to_thread(GpuReader)
         tokens, moved_at = -1, loop.time()
         while self._gone is None:
             await asyncio.sleep(WATCH_EVERY_S)
@@ -265,7 +274,8 @@ class VllmModel:
                 continue
             load = await server.load()
             if load is not None:
-                self._last_load = load
+                used = sum(gpu.vram_used for gpu in await asyncio.to_thread(gpus.read)) if self.gpus else 0
+                self._last_load = replace(load, vram_bytes=used)
             now = -1 if load is None else load.prompt_tokens + load.completion_tokens
             if self._in_flight == 0 or now not in (-1, tokens):
                 tokens, moved_at = now, loop.time()
@@ -294,6 +304,7 @@ class VllmModel:
 
     def _give_up(self, why: str) -> None:
         self._gone = ModelLostError(f"{why}; its log: {self.log}")
+        self._lost.set()
         self._up.set()
 
     async def _stop_serving(self) -> None:

@@ -76,11 +76,14 @@ class VllmServer:
         assert reader is not None, "start() was not called"
         deadline = asyncio.get_running_loop().time() + timeout_s
         told = ""
-        while not await self.healthy():
+        while True:
+            healthy = await self.healthy()
             for stage in await asyncio.to_thread(reader.new_stages):
                 if stage != told:
                     say(f"vLLM: {stage}")
                     told = stage
+            if healthy:
+                return
             if self.ended:
                 text = await asyncio.to_thread(reader.text)
                 raise LoadingFailed(diagnose(text, self._code), self.log)
