@@ -14,7 +14,9 @@ from rich.text import Text
 
 from stackbench.cli.console import notice, out, print_json, print_table, write_bytes
 from stackbench.cli.scoreboard import result_document, results_table
+from stackbench.cli.speeds import is_speed, speeds_table
 from stackbench.config import Home
+from stackbench.engine import RunPlan
 from stackbench.errors import UsageError
 from stackbench.store import AttemptDetail, BenchmarkResult, Queries, Reader, RunInfo, open_queries
 
@@ -69,7 +71,8 @@ def _heads(results: Sequence[BenchmarkResult]) -> str:
     return ", ".join(found)
 
 
-HEADLINES = ("pass@1", "exact_match_flexible", "acc")
+SAMPLING = ("top_p", "max_tokens", "samples", "limit")
+HEADLINES = ("pass@1", "exact_match_flexible", "acc", "output_tok_s")
 
 
 def show(home: Path | None, name: str, sample: str | None, *, failures: int, as_json: bool) -> None:
@@ -125,17 +128,23 @@ def _print_run(
         ("started", f"{run.created_at} UTC"),
         ("finished", f"{run.finished_at} UTC" if run.finished_at else "-"),
         ("seeds", ", ".join(map(str, run.seeds))),
-        ("sampling", _pairs(settings, ("temperature", "top_p", "max_tokens", "samples", "limit"))),
+        ("sampling", f"temperature {_temperatures(run)}, {_pairs(settings, SAMPLING)}"),
         ("commit", run.git_commit or "-"),
         ("machine", f"{machine.get('cpu')}, {machine.get('cpus')} processors, {_gib(machine.get('memory_bytes'))}"),
-        ("GPUs", ", ".join(gpu["name"] for gpu in machine.get("gpus", [])) or "none"),
+        ("system", f"{machine.get('os')}, Python {machine.get('python')}"),
+        ("GPUs", _gpus(machine)),
+        ("sandbox", _pairs(machine.get("sandbox", {}), ("image", "id"), nothing="not used")),
         ("versions", _pairs(machine.get("packages", {}), tuple(machine.get("packages", {})))),
-        ("model details", _pairs(machine.get("model", {}), tuple(machine.get("model", {})))),
+        *_model_lines(machine.get("model", {})),
     ]
     for name, value in about:
         console.print(Text.assemble((f"{name:>13}  ", "bold"), str(value)))
     console.print()
     console.print(results_table(results, categories=True))
+    for result in results:
+        if is_speed(result):
+            console.print(Text(f"\n{result.benchmark}, medians of the repeats", style="bold"))
+            console.print(speeds_table(result))
     if failed:
         console.print(f"\nFailed attempts (the first {len(failed)}):")
         print_table(
@@ -144,8 +153,39 @@ def _print_run(
         )
 
 
-def _pairs(values: Mapping[str, Any], names: Sequence[str]) -> str:
-    return ", ".join(f"{name} {values[name]}" for name in names if values.get(name) not in (None, {}, "")) or "defaults"
+def _temperatures(run: RunInfo) -> str:
+    """What was drawn with: one number, or one for each benchmark where they differ."""
+    try:
+        plan = RunPlan.model_validate(run.config)
+    except ValueError:
+        return "?"
+    found = {part.name: f"{plan.temperature(part):g}" for part in plan.benchmarks}
+    if len(set(found.values())) == 1:
+        return next(iter(found.values()))
+    return " ".join(f"{name}={value}" for name, value in found.items())
+
+
+def _gpus(machine: Mapping[str, Any]) -> str:
+    found = ", ".join(f"{gpu['name']} (driver {gpu['driver']})" for gpu in machine.get("gpus", []))
+    cuda = f", CUDA {machine['cuda']}" if machine.get("cuda") else ""
+    return f"{found}{cuda}" if found else "none"
+
+
+def _model_lines(model: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """What the model told of itself: single values in one line, tables and what befell it in lines of their own."""
+    single = {name: value for name, value in model.items() if not isinstance(value, dict | list)}
+    lines: list[tuple[str, Any]] = [("model details", _pairs(single, tuple(single)))]
+    for name in ("files", "origin", "loading", "capabilities"):
+        if model.get(name):
+            lines.append((name, _pairs(model[name], tuple(model[name]))))
+    history = model.get("history", [])
+    if len(history) > 1:
+        lines += [("history", _pairs(entry, tuple(entry))) for entry in history]
+    return lines
+
+
+def _pairs(values: Mapping[str, Any], names: Sequence[str], nothing: str = "defaults") -> str:
+    return ", ".join(f"{name} {values[name]}" for name in names if values.get(name) not in (None, {}, "")) or nothing
 
 
 def _gib(size: int | None) -> str:

@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from stackbench.cli.console import make_table, out
+from stackbench.cli.speeds import is_speed, speeds_table
 from stackbench.engine import RunOutcome
 from stackbench.store import BenchmarkResult
 from stackbench.types import Metric
@@ -65,6 +66,7 @@ def metric_key(metric: Metric) -> str:
 def scoreboard(outcome: RunOutcome) -> RenderableType:
     """The table that ends a run, with skipped benchmarks and gates under it."""
     parts: list[RenderableType] = [results_table(outcome.results)]
+    parts += [speeds_table(result) for result in outcome.results if is_speed(result)]
     parts += [Text(f"{name}: skipped: {reason}", style="yellow") for name, reason in outcome.skipped.items()]
     for gate in outcome.gates:
         value = "not measured" if gate.value is None else f"{gate.value:.4f}"
@@ -79,15 +81,19 @@ def results_table(results: Sequence[BenchmarkResult], *, categories: bool = Fals
     rows: list[Sequence[Any]] = []
     for result in results:
         head = (result.benchmark, result.tasks, result.attempts, result.errors)
-        shown = [m for m in result.metrics if categories or not m.category]
+        shown = [m for m in result.metrics if not m.category or (categories and not is_speed(result))]
         for m in shown:
             rows.append((*(head if m is shown[0] else ("",) * 4), metric_key(m), *_numbers(m)))
         if not shown:
-            rows.append((*head, "no completed attempt", "", "", ""))
+            rows.append((*head, _nothing(result), "", "", ""))
     columns = ("benchmark", "tasks", "attempts", "errors", "metric", "value", "95% interval", "stderr")
     kept = [index for index, column in enumerate(columns) if not (narrow and column in ("tasks", "errors", "stderr"))]
     numbers = ("tasks", "attempts", "errors", "value", "95% interval", "stderr")
     return make_table([columns[i] for i in kept], [[row[i] for i in kept] for row in rows], right=numbers)
+
+
+def _nothing(result: BenchmarkResult) -> str:
+    return "not summed up yet" if result.attempts > result.errors else "no completed attempt"
 
 
 def _numbers(m: Metric) -> tuple[str, str, str]:

