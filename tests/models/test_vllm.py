@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -284,3 +284,43 @@ def test_nothing_is_left_when_its_owner_is_killed(bench: Bench) -> None:
     owner.wait()
     owner.stdout.close()
     wait_for(lambda: not any(process.is_running() for process in processes), within_s=20)
+
+
+@pytest.fixture
+def vllm_image(image: str, tmp_path: Path) -> Iterator[str]:
+    """An image whose entry point is `vllm serve`, as those of vLLM."""
+    folder = tmp_path / "image"
+    folder.mkdir()
+    (folder / "fake_vllm.py").write_text(PROGRAM.read_text())
+    (folder / "Dockerfile").write_text(
+        f"FROM {image}\nCOPY fake_vllm.py /\nENV FAKE_VLLM_STATE=/tmp\n"
+        'ENTRYPOINT ["python3", "/fake_vllm.py", "serve"]\n'
+    )
+    tag = f"stackbench-test-vllm:{os.getpid()}"
+    subprocess.run(["docker", "build", "-q", "-t", tag, str(folder)], check=True, capture_output=True)
+    yield tag
+    subprocess.run(["docker", "rmi", "-f", tag], check=True, capture_output=True)
+
+
+def containers_of(tag: str) -> list[str]:
+    found = subprocess.run(
+        ["docker", "ps", "-aq", "--filter", f"ancestor={tag}"], check=True, capture_output=True, text=True
+    )
+    return found.stdout.split()
+
+
+@pytest.mark.docker
+async def test_a_server_from_an_image_is_served_and_removed(
+    bench: Bench, started: Callable[..., Any], vllm_image: str
+) -> None:
+    model = await started(bin=None, image=vllm_image)
+    assert (await model.generate([ASK]))[0].text == "fine"
+    assert len(containers_of(vllm_image)) == 1
+    await model.close()
+    assert containers_of(vllm_image) == []
+
+
+@pytest.mark.docker
+async def test_an_image_that_is_not_there_says_so(bench: Bench, started: Callable[..., Any]) -> None:
+    with pytest.raises(ModelNotAvailableError, match=r"did not start: docker: .*its log:"):
+        await started(bin=None, image="nonesuch-image:1")

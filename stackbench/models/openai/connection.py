@@ -162,6 +162,8 @@ class Connection:
 
         if isinstance(error, TimeoutError):
             return f"no answer within {self._options.request_timeout_s:g} s"
+        if isinstance(error, RuntimeError) and self._opened.closed:
+            return "the connection was closed"
         if isinstance(error, aiohttp.ClientError | ConnectionError):
             return self._without_secret(str(error)) or type(error).__name__
         raise error

@@ -46,7 +46,8 @@ def main(arguments: list[str]) -> None:
             break
     end_all(child, grace_s)
     if cleanup:
-        subprocess.run(cleanup, stdin=subprocess.DEVNULL, check=False)
+        nowhere = subprocess.DEVNULL
+        subprocess.run(cleanup, stdin=nowhere, stdout=nowhere, stderr=nowhere, check=False)
     code = child.returncode
     sys.exit(code if code is not None and code >= 0 else 128 - (code or 0))
 

@@ -22,7 +22,7 @@ FRACTION = re.compile(r"is less than desired GPU memory utilization", re.IGNOREC
 FITTING_LENGTH = re.compile(r"estimated maximum model length is (\d+)")
 PORT = re.compile(r"address already in use", re.IGNORECASE)
 RAISED = re.compile(r"(?:^|\s)((?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit)\b: .+)$")
-USAGE = re.compile(r"(vllm.*: error: .+)$")
+USAGE = re.compile(r"(vllm.*: error: .+|docker: .+)$")
 # A record of vLLM's log: who, level, date, place.
 PREFIX = re.compile(r"^(?:\([^)]*\) ?)?(?:(?:DEBUG|INFO|WARNING|ERROR|CRITICAL) \d\d-\d\d [\d:]+ (?:\[[^\]]*\] ?)?)?")
 STAGES: tuple[tuple[re.Pattern[str], str], ...] = (
