@@ -18,7 +18,7 @@ from stackbench.types import AttemptStatus
 
 __all__ = ["compare"]
 
-UNIMPORTANT = {"concurrency", "sandboxes", "max_error_rate", "max_hours", "retries", "request_timeout_s"}
+UNIMPORTANT = {"vllm_bin", "concurrency", "sandboxes", "max_error_rate", "max_hours", "retries", "request_timeout_s"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
-from stackbench.errors import GenerationError
+from stackbench.errors import GenerationError, ModelNotAvailableError
 from stackbench.models import ModelOptions
 from stackbench.models.hf import HFModel
 from stackbench.types import FinishReason, Message, Request, Sampling
@@ -144,3 +148,83 @@ async def test_odd_text_is_taken(model: HFModel) -> None:
     for prompt in ("nul \x00 byte", "🎉🎉", "\n\n\n", "a" * 3000):
         (answer,) = await model.generate([ask(prompt, max_tokens=3)])
         assert answer.completion_tokens >= 1
+
+
+async def test_a_streamed_answer_has_the_times_of_its_tokens(model: HFModel) -> None:
+    request = Request(Sampling(max_tokens=8, ignore_eos=True), prompt=PROMPTS[1], stream=True)
+    (answer,) = await model.generate([request])
+    assert answer.ttft_s is not None and 0 < answer.ttft_s < answer.latency_s
+    assert len(answer.gaps_s) == answer.completion_tokens - 1 == 7
+    assert answer.ttft_s + sum(answer.gaps_s) <= answer.latency_s
+
+
+async def test_an_answer_goes_on_past_its_end_where_that_is_asked_for(model: HFModel) -> None:
+    chat = Request(Sampling(max_tokens=40), messages=(Message("user", "Say hello."),))
+    (ended,) = await model.generate([chat])
+    assert ended.completion_tokens < 40
+    (fixed,) = await model.generate([replace(chat, sampling=Sampling(max_tokens=40, ignore_eos=True))])
+    assert (fixed.completion_tokens, fixed.finish_reason) == (40, FinishReason.LENGTH)
+
+
+async def test_its_load_is_told(model: HFModel) -> None:
+    before = model.load()
+    assert before is not None
+    await model.generate([ask("1 2 3", max_tokens=5, ignore_eos=True)])
+    after = model.load()
+    assert after is not None
+    assert after.completion_tokens - before.completion_tokens == 5
+    assert after.prompt_tokens > before.prompt_tokens
+    assert (after.running, after.waiting) == (0, 0)
+
+
+async def load(small_model: str, **options: object) -> tuple[HFModel, list[str]]:
+    said: list[str] = []
+    model = HFModel(f"hf:{small_model}", small_model, ModelOptions(home=MODELS.parent, **options))  # type: ignore[arg-type]
+    try:
+        await model.start(said.append)
+    except ModelNotAvailableError:
+        await model.close()
+        raise
+    return model, said
+
+
+async def test_a_shorter_window_refuses_longer_prompts_naming_both_lengths(small_model: str) -> None:
+    model, _ = await load(small_model, max_model_len=32)
+    with pytest.raises(GenerationError, match=r"the prompt has \d+ tokens, the model's window holds 32"):
+        await model.generate([ask("word " * 100)])
+    (answer,) = await model.generate([ask("one two three", max_tokens=100)])
+    assert answer.prompt_tokens + answer.completion_tokens <= 32
+    await model.close()
+
+
+@pytest.mark.parametrize("quantization", ["bitsandbytes", "bitsandbytes-8bit"])
+async def test_weights_are_quantised_while_they_load(small_model: str, quantization: str) -> None:
+    pytest.importorskip("bitsandbytes", reason="needs the bitsandbytes extra")
+    model, said = await load(small_model, quantization=quantization)
+    assert any(quantization in line for line in said)
+    assert model.describe()["quantization"] == quantization
+    (answer,) = await model.generate([ask("The capital of France is", max_tokens=8)])
+    assert "Paris" in answer.text
+    await model.close()
+
+
+async def test_a_quantisation_that_this_machine_cannot_do_says_so(small_model: str) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("says what a machine without a GPU cannot do")
+    with pytest.raises(ModelNotAvailableError, match="fp8 needs a GPU of compute capability 8.9"):
+        await load(small_model, quantization="fp8")
+
+
+async def test_a_checkpoint_whose_package_is_missing_names_it(small_model: str, tmp_path: Path) -> None:
+    if find_spec("gptqmodel") is not None:
+        pytest.skip("says what is missing without gptqmodel")
+    for file in (MODELS / small_model).iterdir():
+        (tmp_path / file.name).symlink_to(file)
+    (tmp_path / "config.json").unlink()
+    config = json.loads((MODELS / small_model / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "awq", "bits": 4, "group_size": 128, "version": "gemm"}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelNotAvailableError, match="pip install gptqmodel"):
+        await load(str(tmp_path))
