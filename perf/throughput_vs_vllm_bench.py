@@ -27,7 +27,7 @@ from stackbench.types import Generation, Request, Sampling
 MODEL = "smollm2-135m-instruct"
 STREAMS = 8
 INPUT, OUTPUT = 128, 64
-REQUESTS = 64
+REQUESTS = 32
 FIGURES = {
     "output_tok_s": "output_throughput",
     "total_tok_s": "total_token_throughput",
@@ -68,7 +68,9 @@ def theirs(vllm: str, url: str, tokenizer: Path, prompts: list[str], folder: Pat
             "--result-filename", "result.json",
         ]  # fmt: skip
         environment = os.environ | {"PATH": f"{Path(vllm).parent}{os.pathsep}{os.environ['PATH']}"}
-        subprocess.run(command, check=True, capture_output=True, env=environment)
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+        if done.returncode:
+            raise SystemExit(f"vllm bench failed: {done.stderr[-2000:]}")
         result = json.loads((folder / "result.json").read_text())
         assert result["completed"] == REQUESTS, result
         results.append({name: result[theirs] for name, theirs in FIGURES.items()})
@@ -114,5 +116,12 @@ async def compare(rounds: int) -> None:
         print(f"{name:>14} {mine:11.2f} {peer:11.2f} {mine / peer:6.3f}")
 
 
+def main(rounds: int) -> None:
+    # vllm bench serve needs pandas, which a plain vLLM does not bring.
+    python = Path(os.environ.get("STACKBENCH_VLLM_BIN", "vllm")).with_name("python")
+    subprocess.run([str(python), "-m", "pip", "install", "--quiet", "pandas"], check=False)
+    asyncio.run(compare(rounds))
+
+
 if __name__ == "__main__":
-    asyncio.run(compare(int(sys.argv[1]) if len(sys.argv) > 1 else 3))
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 3)

@@ -28,7 +28,7 @@ class FakeEndpoint:
         self.key: str | None = None
         self.probes: list[dict[str, Any]] = []
         self.lacks: set[str] = set()
-        """What it refuses: chat, completions, tools, logprobs, usage, ignore_eos."""
+        """What it refuses: chat, completions, tools, logprobs, usage, ignore_eos, max_tokens."""
         self.pieces: Callable[[str], list[str]] = lambda text: text.split(" ")
         self.piece_delay_s = 0.0
         self.prompt_tokens: Callable[[dict[str, Any]], int] = lambda body: 10
@@ -102,6 +102,8 @@ class FakeEndpoint:
             self._now -= 1
 
     def _lacking(self, path: str, body: dict[str, Any]) -> str:
+        if "max_tokens" in self.lacks and "messages" in body and "max_tokens" in body:
+            return "max_tokens for this model, use 'max_completion_tokens' instead, not"
         asked = {
             "chat": path.endswith("chat/completions"),
             "completions": not path.endswith("chat/completions"),

@@ -35,9 +35,10 @@ from stackbench.engine.samples import SampleFile
 from stackbench.engine.server import EngineServer
 from stackbench.engine.work import LoadedBenchmark, list_work, load_benchmarks
 from stackbench.errors import StackbenchError, StoreError
+from stackbench.models import Reloadable
 from stackbench.sandbox.launch import HeadStart
 from stackbench.store import BenchmarkResult, LocalQueries, Reader, RunRow, Writer
-from stackbench.types import AttemptKey, AttemptStatus, EventRecord, Metric, RunStatus
+from stackbench.types import AttemptKey, AttemptStatus, EventRecord, Metric, RunStatus, Variant
 
 __all__ = ["Engine"]
 
@@ -238,6 +239,8 @@ class Engine:
             wanted = {one.key.task_id: one.task for one in left}
             if await self._unless_stopped(_done(item.benchmark.prepare(list(wanted.values()), preparation))) is None:
                 return
+        if isinstance(rooms.model, Reloadable):  # a benchmark of speed may have left it served in another way
+            await rooms.model.reload(Variant())
         self._listener(BenchmarkStarted(name, len(work), len(work) - len(left), len(before)))
         maker = AttemptMaker(
             self.run_id, self.plan, rooms, self._tally, self._listener, self._stopping, self._seq, self._now

@@ -32,6 +32,8 @@ class ServerLoad:
     """Resident memory of the processes that hold the model."""
     vram_bytes: int = 0
     """Memory in use on all GPUs of this machine."""
+    restarts: int = 0
+    """How often the server had to be started again."""
 
 
 class Model(Protocol):

@@ -175,6 +175,55 @@ def test_a_server_that_is_lost_ends_the_run_which_can_be_resumed(program: Progra
     assert (document["status"], document["results"][0]["attempts"]) == ("completed", 150)
 
 
+THROUGHPUT = ("eval", "throughput", "-T", "mixes=gsm8k", "-T", "requests=6", "-T", "concurrency=2")
+
+
+def test_quantisations_and_batch_sizes_are_measured_side_by_side(program: Program, vllm: dict[str, str]) -> None:
+    document = program.json(
+        *THROUGHPUT, "-T", "quantizations=none,fp8", "-T", "batch_sizes=4,8", "-m", f"vllm:{vllm['MODEL']}",
+        "--vllm-bin", vllm["BIN"], FAKE_VLLM="{}", **vllm,
+    )  # fmt: skip
+    (result,) = document["results"]
+    assert (result["tasks"], result["attempts"], result["errors"]) == (4, 12, 0)
+    for way in ("none/b4", "none/b8", "fp8/b4", "fp8/b8"):
+        assert result["metrics"][f"output_tok_s/{way}/gsm8k/c2"]["n"] == 3
+    starts = sorted(Path(vllm["FAKE_VLLM_STATE"]).glob("life-*"), key=lambda path: int(path.name[5:]))
+    flags = [" ".join(json.loads(path.read_text())) for path in starts]
+    assert ["--quantization fp8" in line for line in flags] == [False, False, False, True, True]
+    assert ["--max-num-seqs 4" in line for line in flags] == [False, True, False, True, False]
+    shown = program.run("show", "last")
+    assert "none/b4/gsm8k/c2" in shown.stdout and "TTFT ms" in shown.stdout
+    assert "loading" in shown.stdout and "quantization fp8" in shown.stdout
+
+
+def test_what_follows_a_speed_benchmark_is_served_as_the_run_has_it(
+    program: Program, vllm: dict[str, str], tmp_path: Path
+) -> None:
+    suite = tmp_path / "both.toml"
+    suite.write_text(
+        '[[benchmarks]]\nname = "throughput"\n'
+        'options = { mixes = "gsm8k", requests = 2, concurrency = 1, batch_sizes = 4 }\n'
+        '[[benchmarks]]\nname = "gsm8k"\nlimit = 2\n'
+    )
+    program.json(
+        "--batch", str(suite), "-m", f"vllm:{vllm['MODEL']}", "--vllm-bin", vllm["BIN"], FAKE_VLLM="{}", **vllm
+    )
+    starts = sorted(Path(vllm["FAKE_VLLM_STATE"]).glob("life-*"))
+    assert ["--max-num-seqs" in path.read_text() for path in starts] == [False, True, False]
+
+
+def test_a_measurement_in_which_the_server_died_is_made_again(program: Program, vllm: dict[str, str]) -> None:
+    document = program.json(
+        *THROUGHPUT, "-m", f"vllm:{vllm['MODEL']}", "--vllm-bin", vllm["BIN"],
+        FAKE_VLLM=json.dumps({"crash_after": 14}), **vllm,
+    )  # fmt: skip
+    (result,) = document["results"]
+    assert (result["attempts"], result["errors"]) == (3, 0)
+    figures = program.query("SELECT metrics->'$.failed' AS failed, metrics->'$.figures.seconds' AS s FROM attempts")
+    assert all(row["failed"] == 0 or row["failed"] == "0" for row in figures)
+    assert all(float(row["s"]) < 3 for row in figures)  # no measurement holds the server's new start
+
+
 def test_serve_serves_until_it_is_stopped(program: Program, vllm: dict[str, str]) -> None:
     process = program.start("serve", vllm["MODEL"], "--vllm-bin", vllm["BIN"], FAKE_VLLM='{"child": true}', **vllm)
     assert process.stdout is not None

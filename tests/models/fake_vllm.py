@@ -105,7 +105,7 @@ class Server(BaseHTTPRequestHandler):
             self.answer(json.dumps({"data": [{"id": self.name, "object": "model"}]}).encode())
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if "X-Stackbench" not in self.headers:
             with self.lock:
                 Server.asked += 1
@@ -119,9 +119,24 @@ class Server(BaseHTTPRequestHandler):
                 time.sleep(600)
             Server.tokens += 5
         chat = "chat" in self.path
+        if body.get("stream"):
+            self.stream(int(body["max_tokens"]), chat)
+            return
         content: dict[str, Any] = {"message": {"content": "fine"}} if chat else {"text": "fine"}
         usage = {"prompt_tokens": 10, "completion_tokens": 5}
         self.answer(json.dumps({"choices": [{**content, "finish_reason": "stop"}], "usage": usage}).encode())
+
+    def stream(self, tokens: int, chat: bool) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        piece: dict[str, Any] = {"delta": {"content": "a"}} if chat else {"text": "a"}
+        for _ in range(tokens):
+            self.wfile.write(f"data: {json.dumps({'choices': [piece]})}\n\n".encode())
+            time.sleep(0.002)
+        usage = {"prompt_tokens": 10, "completion_tokens": tokens}
+        self.wfile.write(f"data: {json.dumps({'choices': [], 'usage': usage})}\n\ndata: [DONE]\n\n".encode())
 
     def answer(self, content: bytes) -> None:
         self.send_response(200)

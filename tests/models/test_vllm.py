@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from stackbench.errors import ModelLostError, ModelNotAvailableError, UsageError
+from stackbench.errors import GenerationError, ModelLostError, ModelNotAvailableError, UsageError
 from stackbench.models import ModelOptions, ServerLoad, VllmOptions
 from stackbench.models.vllm import VllmModel
 from stackbench.models.vllm import model as module
@@ -240,6 +240,21 @@ async def test_it_can_be_served_in_another_way(bench: Bench, started: Callable[.
     assert (await model.generate([ASK]))[0].text == "fine"
     await model.reload(Variant(quantization="fp8"))
     assert (bench.flag(2, "--quantization"), bench.flag(2, "--max-num-seqs")) == ("fp8", None)
+
+
+async def test_a_way_that_cannot_be_served_is_an_error_and_leaves_nobody_waiting(
+    bench: Bench, started: Callable[..., Any]
+) -> None:
+    model = await started()
+    bench.behave(refuse=True)
+    with pytest.raises(ModelNotAvailableError, match="unrecognized arguments"):
+        await model.reload(Variant(batch_size=4))
+    with pytest.raises(GenerationError, match="did not start"):
+        await asyncio.wait_for(model.generate([ASK]), 5)
+    bench.behave()
+    await model.reload(Variant())
+    assert (await model.generate([ASK]))[0].text == "fine"
+    assert bench.flag(len(bench.starts) - 1, "--max-num-seqs") is None
 
 
 async def test_no_vllm_is_one_line_with_what_to_do(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,6 +39,7 @@ WAVES = 4
 FEWEST_REQUESTS = 8
 OPEN_SECONDS = 30
 READ_EVERY_S = 0.5
+MEASURED_AT_MOST = 3
 TARGETS = ("ttft", "tpot", "e2el")
 
 
@@ -147,27 +148,24 @@ class Throughput:
 
     async def attempt(self, task: ThroughputTask, context: Context) -> Scored:
         sender, maker = await self._served(task, context)
-        count = self.options.requests or _requests(task)
-        warmup = self.options.warmup if self.options.warmup is not None else (task.streams or 2)
-        # The attempt's own seed names its prompts, so that no repeat finds another's in the prefix cache.
-        name = f"{context.sampling(max_tokens=1).seed}"
-        await closed_loop(self._asks(task, warmup, f"{name} warm-up", maker), max(1, task.streams or warmup), sender)
-        asks = self._asks(task, count, name, maker)
-        async with _peak_memory(context) as peak:
-            if task.streams:
-                load = await closed_loop(asks, task.streams, sender)
-            else:
-                arrivals = poisson_arrivals(count, task.rate, seed=context.sampling(max_tokens=1).seed or 0)
-                load = await open_loop(asks, arrivals, sender)
-        return self._scored(task, load, context, sender, peak)
+        for _ in range(MEASURED_AT_MOST):
+            before = _restarts(context)
+            load, peak = await self._measure(task, context, sender, maker)
+            if _restarts(context) == before:
+                return self._scored(task, load, context, sender, peak)
+        raise AttemptError(f"the server was started again during each of {MEASURED_AT_MOST} measurements")
 
     def metrics(self, attempts: Sequence[AttemptSummary]) -> list[Metric]:
         """The median over repeats of each figure; its interval is their whole spread, from least to most.
 
-        First the best output throughput of any load, then each load's figures under its name as category.
+        Repeats in which requests failed are left out, unless all had some. First the best output throughput of any
+        load, then each load's figures under its name as category.
         """
+        whole = {attempt.key.task_id for attempt in attempts if not attempt.metrics.get("failed")}
         by_task: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
         for attempt in attempts:
+            if attempt.metrics.get("failed") and attempt.key.task_id in whole:
+                continue
             for figure, value in attempt.metrics.get("figures", {}).items():
                 by_task[attempt.key.task_id][figure].append(float(value))
         found = [
@@ -180,6 +178,21 @@ class Throughput:
         return [head, *found]
 
     # -- one measurement
+
+    async def _measure(
+        self, task: ThroughputTask, context: Context, sender: Sender, maker: PromptMaker | None
+    ) -> tuple[Load[Ask], list[int]]:
+        count = self.options.requests or _requests(task)
+        warmup = self.options.warmup if self.options.warmup is not None else (task.streams or 2)
+        # The attempt's own seed names its prompts, so that no repeat finds another's in the prefix cache.
+        seed = context.sampling(max_tokens=1).seed or 0
+        warm_up = self._asks(task, warmup, f"{seed} warm-up", maker)
+        await closed_loop(warm_up, task.streams or max(1, warmup), sender)
+        asks = self._asks(task, count, str(seed), maker)
+        async with _peak_memory(context) as peak:
+            if task.streams:
+                return await closed_loop(asks, task.streams, sender), peak
+            return await open_loop(asks, poisson_arrivals(count, task.rate, seed), sender), peak
 
     async def _served(self, task: ThroughputTask, context: Context) -> tuple[Sender, PromptMaker | None]:
         """Has the model served as the task wants, and finds out how to ask for lengths there."""
@@ -253,6 +266,11 @@ def parse_targets(text: str) -> Targets | None:
             raise ValueError(f'"{part.strip()}" is no target: NAME:MILLISECONDS, with NAME one of {", ".join(TARGETS)}')
         found[f"{name}_ms"] = limit
     return Targets(**found)
+
+
+def _restarts(context: Context) -> int:
+    load = context.server_load()
+    return load.restarts if load is not None else 0
 
 
 def _requests(task: ThroughputTask) -> int:

@@ -88,8 +88,8 @@ class OpenAIModel:
 
     async def _find_out(self, say: Callable[[str], None]) -> None:
         found = self.capabilities = await probe(self._connection, self._model)
-        if found.refusal:
-            raise ModelNotAvailableError(f"{self._model} takes neither chats nor bare prompts: {found.refusal}")
+        if found.chat is False and found.completions is False:
+            raise ModelNotAvailableError(f"{self._model} takes neither chats nor bare prompts: {found.chat_refusal}")
         if self._options.api == "auto":
             self.chat = found.chat is not False
             self.plain_prompts = found.completions is True
@@ -120,7 +120,7 @@ class OpenAIModel:
     async def _answer(self, group: list[tuple[Request, asyncio.Future[Generation]]]) -> None:
         try:
             generations = await self._ask(group[0][0], len(group))
-        except GenerationError as error:
+        except Exception as error:  # whatever it was, somebody waits for each of these answers
             for _, answer in group:
                 if not answer.done():
                     answer.set_exception(error)
@@ -134,7 +134,7 @@ class OpenAIModel:
     async def _ask(self, request: Request, n: int) -> list[Generation]:
         chat = request.prompt is None
         path = "chat/completions" if chat else "completions"
-        body = request_body(self._model, request, n)
+        body = request_body(self._model, request, n, self.capabilities.chat_limit)
         started = time.perf_counter()
         answer: Any = None
         try:

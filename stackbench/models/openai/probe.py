@@ -12,6 +12,7 @@ from stackbench.models.openai.connection import Connection, RefusedError
 
 __all__ = ["Capabilities", "probe"]
 
+NEWER_LIMIT = "max_completion_tokens"
 HEADERS = {"X-Stackbench": "capability probe"}
 MESSAGES = [{"role": "user", "content": "Say yes."}]
 TOOL = {
@@ -34,17 +35,26 @@ class Capabilities:
     chat_logprobs: bool | None = None
     completion_logprobs: bool | None = None
     stream_usage: bool | None = None
-    refusal: str = ""
-    """Why it takes neither chats nor bare prompts, where it takes neither."""
+    chat_limit: str = "max_tokens"
+    """What the limit of a chat's answer is called."""
+    chat_refusal: str = ""
+    """Why it takes no chats, where it takes none."""
 
     def describe(self) -> dict[str, Any]:
-        return {name: value for name, value in asdict(self).items() if name != "refusal"}
+        return {name: value for name, value in asdict(self).items() if name != "chat_refusal"}
 
 
 async def probe(connection: Connection, model: str) -> Capabilities:
     """Five requests of one token each, side by side. What the server refuses, it cannot do; what fails stays open."""
+    found = await _probe(connection, model, "max_tokens")
+    if found.chat is False and NEWER_LIMIT in found.chat_refusal:
+        found = await _probe(connection, model, NEWER_LIMIT)
+    return found
+
+
+async def _probe(connection: Connection, model: str, limit: str) -> Capabilities:
     one = {"model": model, "max_tokens": 1, "temperature": 0}
-    chat = {**one, "messages": MESSAGES}
+    chat = {"model": model, limit: 1, "temperature": 0, "messages": MESSAGES}
     refusals: dict[str, str] = {}
 
     async def ask(name: str, path: str, body: dict[str, Any]) -> Any:
@@ -78,7 +88,8 @@ async def probe(connection: Connection, model: str) -> Capabilities:
         chat_logprobs=_state(logprobs, "logprobs", refusals, _has_logprobs),
         completion_logprobs=_state(completion, "completions", refusals, _has_logprobs),
         stream_usage=_state(usage, "stream", refusals, bool),
-        refusal=refusals["chat"] if can_chat is False and can_complete is False else "",
+        chat_limit=limit,
+        chat_refusal=refusals.get("chat", ""),
     )
 
 

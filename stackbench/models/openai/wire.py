@@ -13,11 +13,15 @@ __all__ = ["generations", "request_body", "streamed_generation"]
 TOP_LOGPROBS = 20
 
 
-def request_body(model: str, request: Request, n: int) -> dict[str, Any]:
-    """The body for `chat/completions`, or for `completions` where the request has a bare prompt."""
+def request_body(model: str, request: Request, n: int, chat_limit: str = "max_tokens") -> dict[str, Any]:
+    """The body for `chat/completions`, or for `completions` where the request has a bare prompt.
+
+    `chat_limit` names the limit of a chat's answer: newer models of OpenAI's take `max_completion_tokens`.
+    """
     sampling = request.sampling
     chat = request.prompt is None
-    body: dict[str, Any] = {"model": model, "max_tokens": sampling.max_tokens, "temperature": sampling.temperature}
+    limit = chat_limit if chat else "max_tokens"
+    body: dict[str, Any] = {"model": model, limit: sampling.max_tokens, "temperature": sampling.temperature}
     if chat:
         body["messages"] = [{"role": message.role, "content": message.content} for message in request.messages]
     else:
@@ -33,7 +37,7 @@ def request_body(model: str, request: Request, n: int) -> dict[str, Any]:
     if n > 1:
         body["n"] = n
     if request.choices:
-        body["max_tokens"] = 1
+        body[limit] = 1
         body["logprobs"] = True if chat else TOP_LOGPROBS
         if chat:
             body["top_logprobs"] = TOP_LOGPROBS

@@ -55,6 +55,8 @@ class VllmModel:
         self._up = asyncio.Event()
         self._gone: ModelLostError | None = None
         self._lost = asyncio.Event()
+        self._down = ""
+        """Why it could not be served in the way last asked for."""
         self._watcher: asyncio.Task[None] | None = None
         self._in_flight = 0
         self._last_load: ServerLoad | None = None
@@ -84,7 +86,7 @@ class VllmModel:
         return list(await asyncio.gather(*(self._ask(request) for request in requests)))
 
     def load(self) -> ServerLoad | None:
-        return self._last_load
+        return self._last_load and replace(self._last_load, restarts=self.restarts)
 
     async def wait_lost(self) -> ModelLostError:
         """Why the server is gone for good, once it is."""
@@ -94,12 +96,17 @@ class VllmModel:
 
     async def reload(self, variant: Variant) -> None:
         assert self._loader is not None, "start() was not called"
-        if variant == self._variant and self._server is not None and not self._server.ended:
+        if variant == self._variant and not self._down and self._server is not None and not self._server.ended:
             return
         wanted = await self._loader.first(variant)
         await self._stop_serving()
-        await self._serve(wanted, exact=variant != Variant())  # what is compared must be what it is called
         self._variant = variant
+        try:
+            await self._serve(wanted, exact=variant != Variant())  # what is compared must be what it is called
+        except ModelNotAvailableError as error:
+            self._down = str(error)
+            self._up.set()
+            raise
         self._watcher = asyncio.create_task(self._watch())
 
     def describe(self) -> Mapping[str, Any]:
@@ -124,6 +131,8 @@ class VllmModel:
             await self._up.wait()
             if self._gone is not None:
                 raise self._gone
+            if self._down:
+                raise GenerationError(self._down)
             assert self._client is not None
             life = self._life
             self._in_flight += 1
@@ -173,6 +182,7 @@ class VllmModel:
             "origin": origin(loading.folder),
             "device": f"{self.gpus} GPU" if self.gpus else "cpu",
         }
+        self._down = ""
         self._up.set()
 
     async def _connect(self, server: VllmServer) -> OpenAIModel:
@@ -192,22 +202,29 @@ class VllmModel:
         tokens, moved_at = -1, loop.time()
         while self._gone is None:
             await asyncio.sleep(WATCH_EVERY_S)
+            why = ""
             server = self._server
             assert server is not None
             if server.ended:
-                await self._restart(await server.why_ended())
+                why = await server.why_ended()
+            else:
+                now = await self._read_load(server, gpus)
+                if self._in_flight == 0 or now not in (-1, tokens):
+                    tokens, moved_at = now, loop.time()
+                elif loop.time() - moved_at > self._options.vllm.stall_timeout_s:
+                    why = f"made no token for {self._options.vllm.stall_timeout_s:g} s"
+            if why:
+                await self._restart(why)
                 tokens, moved_at = -1, loop.time()
-                continue
-            load = await server.load()
-            if load is not None:
-                used = sum(gpu.vram_used for gpu in await asyncio.to_thread(gpus.read)) if self.gpus else 0
-                self._last_load = replace(load, vram_bytes=used)
-            now = -1 if load is None else load.prompt_tokens + load.completion_tokens
-            if self._in_flight == 0 or now not in (-1, tokens):
-                tokens, moved_at = now, loop.time()
-            elif loop.time() - moved_at > self._options.vllm.stall_timeout_s:
-                await self._restart(f"made no token for {self._options.vllm.stall_timeout_s:g} s")
-                tokens, moved_at = -1, loop.time()
+
+    async def _read_load(self, server: VllmServer, gpus: GpuReader) -> int:
+        """Keeps what the server tells; returns the tokens it has read and made, -1 where it does not answer."""
+        load = await server.load()
+        if load is None:
+            return -1
+        used = sum(gpu.vram_used for gpu in await asyncio.to_thread(gpus.read)) if self.gpus else 0
+        self._last_load = replace(load, vram_bytes=used)
+        return load.prompt_tokens + load.completion_tokens
 
     async def _restart(self, why: str) -> None:
         self._up.clear()
@@ -226,7 +243,7 @@ class VllmModel:
         self._say(f"the vLLM server {why}; starting it again ({self.restarts} of {RESTARTS} times)")
         try:
             await self._serve(self._loading, exact=True)
-        except ModelNotAvailableError as error:
+        except Exception as error:  # nobody else would see it, and all who wait would wait for ever
             self._give_up(f"the vLLM server {why}, and could not be started again: {error}")
 
     def _give_up(self, why: str) -> None:

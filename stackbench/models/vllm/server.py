@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LoadingFailed", "VllmServer"]
 
-GRACE_S = 10.0
+GRACE_S = 5.0
 """From SIGTERM to SIGKILL."""
 POLL_S = 0.25
 ANSWERS_WITHIN_S = 5.0
