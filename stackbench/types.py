@@ -22,6 +22,7 @@ __all__ = [
     "RunStatus",
     "Sampling",
     "Scored",
+    "ServerLoad",
     "Task",
     "Variant",
 ]
@@ -128,6 +129,31 @@ class Variant:
     quantization: str | None = None
     batch_size: int | None = None
     """Sequences decoded together at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerLoad:
+    """What a server is doing at one moment, as it tells itself; totals count from its start."""
+
+    running: int
+    """Requests that tokens are made for."""
+    waiting: int
+    """Requests in its queue."""
+    kv_cache: float | None
+    """Share of the key/value cache in use, 0 to 1, where it has a fixed size."""
+    prompt_tokens: int
+    completion_tokens: int
+    prefix_queries: int
+    """Prompt tokens looked up in the prefix cache."""
+    prefix_hits: int
+    """Those found there."""
+    preemptions: int
+    memory_bytes: int
+    """Resident memory of the processes that hold the model."""
+    vram_bytes: int = 0
+    """Memory in use on all GPUs of this machine."""
+    restarts: int = 0
+    """How often the server had to be started again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,8 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 from pydantic import BaseModel, ConfigDict
 
 from stackbench.datasets import DatasetStore
-from stackbench.models import ServerLoad
 from stackbench.sandbox import CodeJob, CodeResult
-from stackbench.types import AttemptSummary, Generation, Message, Metric, Sampling, Scored, Task, Variant
+from stackbench.types import AttemptSummary, Generation, Message, Metric, Sampling, Scored, ServerLoad, Task, Variant
 
 __all__ = ["Benchmark", "CodeBenchmark", "Context", "Options", "PrepareContext", "Sample", "SpeedBenchmark"]
 

@@ -12,9 +12,19 @@ from typing import Any
 
 from stackbench.engine.plan import BenchmarkPlan, RunPlan
 from stackbench.errors import AttemptError, ModelNotAvailableError
-from stackbench.models import Model, Reloadable, ServerLoad, Watched
+from stackbench.models import Model, Reloadable, Watched
 from stackbench.sandbox import CodeJob, CodeResult, Sandbox
-from stackbench.types import AttemptKey, EventRecord, Generation, Message, Request, Sampling, Scored, Variant
+from stackbench.types import (
+    AttemptKey,
+    EventRecord,
+    Generation,
+    Message,
+    Request,
+    Sampling,
+    Scored,
+    ServerLoad,
+    Variant,
+)
 
 __all__ = ["AttemptContext", "Preparation", "request_seed", "utc_now"]
 

@@ -8,10 +8,11 @@ from datetime import datetime
 
 import psutil
 
-from stackbench.models import Model, Reloadable, ServerLoad, Watched
+from stackbench.models import Model, Reloadable, Watched
 from stackbench.models.gpus import GpuReader
 from stackbench.store import Writer
 from stackbench.store.writer import ResourceRow
+from stackbench.types import ServerLoad
 
 __all__ = ["Monitor"]
 

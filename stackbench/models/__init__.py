@@ -1,6 +1,6 @@
 """Text in, text out: one protocol, one file per kind of model."""
 
-from stackbench.models.base import Model, Reloadable, ServerLoad, Watched
+from stackbench.models.base import Model, Reloadable, Watched
 from stackbench.models.options import ModelOptions, VllmOptions
 from stackbench.models.registry import create_model, parse_model_name
 
@@ -8,7 +8,6 @@ __all__ = [
     "Model",
     "ModelOptions",
     "Reloadable",
-    "ServerLoad",
     "VllmOptions",
     "Watched",
     "create_model",

@@ -3,37 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from stackbench.types import Generation, Request, Variant
+from stackbench.types import Generation, Request, ServerLoad, Variant
 
-__all__ = ["Model", "Reloadable", "ServerLoad", "Watched"]
-
-
-@dataclass(frozen=True, slots=True)
-class ServerLoad:
-    """What a server is doing at one moment, as it tells itself; totals count from its start."""
-
-    running: int
-    """Requests that tokens are made for."""
-    waiting: int
-    """Requests in its queue."""
-    kv_cache: float | None
-    """Share of the key/value cache in use, 0 to 1, where it has a fixed size."""
-    prompt_tokens: int
-    completion_tokens: int
-    prefix_queries: int
-    """Prompt tokens looked up in the prefix cache."""
-    prefix_hits: int
-    """Those found there."""
-    preemptions: int
-    memory_bytes: int
-    """Resident memory of the processes that hold the model."""
-    vram_bytes: int = 0
-    """Memory in use on all GPUs of this machine."""
-    restarts: int = 0
-    """How often the server had to be started again."""
+__all__ = ["Model", "Reloadable", "Watched"]
 
 
 class Model(Protocol):

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stackbench.errors import GenerationError, ModelNotAvailableError
-from stackbench.models.base import ServerLoad
 from stackbench.models.gpus import GpuReader
 from stackbench.models.loading import choose_placement, load_weights
 from stackbench.models.options import ModelOptions
 from stackbench.models.pull import file_hashes, locate, origin, quantized_variant
-from stackbench.types import Generation, Request
+from stackbench.types import Generation, Request, ServerLoad
 
 if TYPE_CHECKING:
     from stackbench.models.decoding import BatchDecoder, Row

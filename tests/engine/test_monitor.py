@@ -9,9 +9,9 @@ import pytest
 from stackbench.engine import monitor as module
 from stackbench.engine.context import utc_now
 from stackbench.engine.monitor import Monitor
-from stackbench.models import ServerLoad
 from stackbench.models.null import NullModel
 from stackbench.store import Writer
+from stackbench.types import ServerLoad
 from tests.models.test_gpus import Library
 
 

@@ -16,10 +16,10 @@ import psutil
 import pytest
 
 from stackbench.errors import GenerationError, ModelLostError, ModelNotAvailableError, UsageError
-from stackbench.models import ModelOptions, ServerLoad, VllmOptions
+from stackbench.models import ModelOptions, VllmOptions
 from stackbench.models.vllm import VllmModel
 from stackbench.models.vllm import model as module
-from stackbench.types import Message, Request, Sampling, Variant
+from stackbench.types import Message, Request, Sampling, ServerLoad, Variant
 from tests.waiting import wait_for
 
 ASK = Request(Sampling(max_tokens=5), messages=(Message("user", "hi"),))

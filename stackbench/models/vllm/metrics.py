@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from stackbench.models.base import ServerLoad
+from stackbench.types import ServerLoad
 
 __all__ = ["read_metrics"]
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from stackbench.errors import GenerationError, ModelLostError, ModelNotAvailableError
-from stackbench.models.base import ServerLoad
 from stackbench.models.gpus import GpuReader
 from stackbench.models.hardware import list_gpus
 from stackbench.models.openai import OpenAIModel
@@ -19,7 +18,7 @@ from stackbench.models.pull import file_hashes, origin
 from stackbench.models.vllm.command import Loading
 from stackbench.models.vllm.loader import Loader
 from stackbench.models.vllm.server import VllmServer
-from stackbench.types import Generation, Request, Variant
+from stackbench.types import Generation, Request, ServerLoad, Variant
 
 __all__ = ["VllmModel"]
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stackbench.errors import ModelNotAvailableError
-from stackbench.models.base import ServerLoad
 from stackbench.models.vllm import guard
 from stackbench.models.vllm.command import Command
 from stackbench.models.vllm.log import Diagnosis, LogReader, diagnose
 from stackbench.models.vllm.metrics import read_metrics
+from stackbench.types import ServerLoad
 
 if TYPE_CHECKING:
     import aiohttp
