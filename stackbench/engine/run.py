@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
-from stackbench.benchmarks import Benchmark
+from stackbench.benchmarks import Benchmark, SpeedBenchmark
 from stackbench.config import Home
 from stackbench.datasets import DatasetStore
 from stackbench.engine.attempts import AttemptMaker, Rooms, Tally
@@ -34,8 +34,8 @@ from stackbench.engine.run_model import create_run_model
 from stackbench.engine.samples import SampleFile
 from stackbench.engine.server import EngineServer
 from stackbench.engine.work import LoadedBenchmark, list_work, load_benchmarks
-from stackbench.errors import StackbenchError, StoreError
-from stackbench.models import Reloadable
+from stackbench.errors import StackbenchError, StoreError, UsageError
+from stackbench.models import Model, Reloadable
 from stackbench.sandbox.launch import HeadStart
 from stackbench.store import BenchmarkResult, LocalQueries, Reader, RunRow, Writer
 from stackbench.types import AttemptKey, AttemptStatus, EventRecord, Metric, RunStatus, Variant
@@ -113,7 +113,7 @@ class Engine:
         found = await self._unless_stopped(loading)
         if found is None:
             return self._not_begun(rooms, started)
-        loaded, skipped = found
+        loaded, skipped = _without_speed(*found, rooms.model)
         for name, reason in skipped.items():
             self._listener(BenchmarkSkipped(name, reason))
         if not await self._make_ready(rooms, loaded):
@@ -266,6 +266,18 @@ class Engine:
             self._writer.event(
                 self.run_id, EventRecord("", "", 0, next(self._seq), self._now(), "notice", {"text": line})
             )
+
+
+def _without_speed(
+    loaded: Sequence[LoadedBenchmark], skipped: Mapping[str, str], model: Model
+) -> tuple[list[LoadedBenchmark], Mapping[str, str]]:
+    """Leaves benchmarks of speed out for a model that has none. Raises UsageError when nothing else is left."""
+    kept = [item for item in loaded if model.has_speed or not isinstance(item.benchmark, SpeedBenchmark)]
+    names = {item.plan.name for item in loaded} - {item.plan.name for item in kept}
+    why = f"{model.name} makes no tokens of its own, so it has no speed; use hf:, vllm: or openai:"
+    if not kept:
+        raise UsageError(f"{', '.join(sorted(names))}: {why}")
+    return kept, {**skipped, **dict.fromkeys(names, why)}
 
 
 async def _done(work: Awaitable[None]) -> bool:

@@ -25,6 +25,8 @@ class Model(Protocol):
     """How many requests keep it busy."""
     gpus: int
     """GPUs that it runs on; 0 for none, or where that is not known."""
+    has_speed: bool
+    """Whether it makes its tokens itself, so that its speed means something."""
 
     async def start(self, say: Callable[[str], None]) -> None:
         """Makes it ready; `say` takes lines about what takes long.

@@ -33,6 +33,7 @@ class HFModel:
     plain_prompts = True
     scores_choices = True
     backlog = 0
+    has_speed = True
 
     def __init__(self, name: str, target: str, options: ModelOptions) -> None:
         self.name = name

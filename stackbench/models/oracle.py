@@ -19,6 +19,7 @@ class OracleModel:
     scores_choices = False
     concurrency = 64
     gpus = 0
+    has_speed = False
 
     async def start(self, say: Callable[[str], None]) -> None:
         """Nothing to make ready."""

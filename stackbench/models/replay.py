@@ -24,6 +24,7 @@ class ReplayModel:
     scores_choices = False
     concurrency = 64
     gpus = 0
+    has_speed = False
 
     def __init__(self, name: str, recordings: Iterable[Recording], source: str) -> None:
         self.name = name

@@ -217,10 +217,13 @@ async def test_requests_that_fail_are_counted_and_the_rest_measured(home: Home, 
     assert not attempts[0].passed
 
 
-async def test_a_model_without_tokens_says_what_to_do(home: Home) -> None:
-    outcome, _ = await measure(home, "null")
+async def test_a_server_that_does_not_tell_lengths_says_what_to_do(home: Home, server: FakeEndpoint) -> None:
+    server.lacks.add("usage")
+    outcome, _ = await measure(home, server.name)
     assert outcome.results[0].errors == 9
     assert "does not tell how many tokens a prompt has" in outcome.last_error
+    outcome, _ = await measure(home, server.name, mixes="gsm8k", concurrency="2", requests=2)
+    assert outcome.status.value == "completed"
 
 
 async def test_an_endpoint_cannot_be_served_in_another_way(home: Home, server: FakeEndpoint) -> None:

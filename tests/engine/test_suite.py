@@ -15,7 +15,7 @@ def test_the_built_in_suites_are_valid_and_smoke_has_every_benchmark() -> None:
     suites = list_suites()
     assert set(suites) == {"smoke", "core", "full"}
     assert sorted(part.name for part in suites["smoke"].benchmarks) == list(list_benchmarks())
-    assert all(part.limit == 5 for part in suites["smoke"].benchmarks)
+    assert all(part.limit == 5 for part in suites["smoke"].benchmarks if part.name != "throughput")
     assert sorted(part.name for part in suites["full"].benchmarks) == list(list_benchmarks())
 
 

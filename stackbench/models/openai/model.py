@@ -30,6 +30,7 @@ class OpenAIModel:
 
     concurrency = 64
     gpus = 0
+    has_speed = True
 
     def __init__(self, name: str, model: str, url: str, options: ModelOptions) -> None:
         self.name = name

@@ -32,6 +32,8 @@ LONGEST_REQUEST_S = 7 * 24 * 3600.0  # a server that hangs is found by its silen
 class VllmModel:
     """Implements `Model`, `Watched` and `Reloadable`."""
 
+    has_speed = True
+
     def __init__(self, name: str, target: str, options: ModelOptions) -> None:
         self.name = name
         self.chat = True
