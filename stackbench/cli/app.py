@@ -194,10 +194,10 @@ def export(
 
 
 def catalogue(
-    what: Annotated[str, typer.Argument(metavar="WHAT", help="benchmarks, models or suites.")],
+    what: Annotated[str, typer.Argument(metavar="WHAT", help="benchmarks, models, suites or tools.")],
     as_json: JsonOption = False,
 ) -> None:
-    """What can be named: benchmarks, models, suites."""
+    """What can be named: benchmarks, models, suites, tools."""
     from stackbench.cli import catalogue as work
 
     work.show_list(what, as_json=as_json)

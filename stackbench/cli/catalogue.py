@@ -18,9 +18,14 @@ def show_list(what: str, *, as_json: bool) -> None:
     Raises:
         UsageError: there is no such list.
     """
-    lists = {"benchmarks": _benchmarks, "models": _models, "suites": _suites}
+    lists = {"benchmarks": _benchmarks, "models": _models, "suites": _suites, "tools": _tools}
     if what not in lists:
         raise UsageError(f'there is no list of "{what}"; lists: {", ".join(lists)}')
+    if what == "tools" and as_json:
+        from stackbench.agents.tools import list_tools
+
+        print_json(list_tools())
+        return
     rows = lists[what]()
     if as_json:
         print_json(rows)
@@ -62,6 +67,22 @@ def _suites() -> list[dict[str, Any]]:
     return [
         {"suite": name, "what": suite.description, "benchmarks": [part.name for part in suite.benchmarks]}
         for name, suite in list_suites().items()
+    ]
+
+
+def _tools() -> list[dict[str, Any]]:
+    from stackbench.agents.tools import list_tools
+
+    return [
+        {
+            "tool": tool["function"]["name"],
+            "parameters": [
+                f"{name}" if name in tool["function"]["parameters"].get("required", []) else f"{name}?"
+                for name in tool["function"]["parameters"]["properties"]
+            ],
+            "what": tool["function"]["description"].split(". ")[0],
+        }
+        for tool in list_tools()
     ]
 
 

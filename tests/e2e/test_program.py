@@ -201,10 +201,13 @@ def test_history_can_be_listed_shown_queried_and_exported(program: Program, tmp_
 
 def test_lists_config_and_doctor(program: Program) -> None:
     assert {row["benchmark"] for row in program.json("list", "benchmarks")} == {
-        "humaneval", "mbpp", "mbppplus", "gsm8k", "mmlu",
+        "humaneval", "mbpp", "mbppplus", "gsm8k", "mmlu", "throughput",
     }  # fmt: skip
     assert "hf:qwen2.5-coder-0.5b-instruct" in program.run("list", "models").stdout
     assert {row["suite"] for row in program.json("list", "suites")} == {"smoke", "core", "full"}
+    tools = {tool["function"]["name"]: tool["function"] for tool in program.json("list", "tools")}
+    assert tools["read"]["parameters"]["required"] == ["path"]
+    assert "oldText" in program.run("list", "tools").stdout
     (program.home.path / "stackbench.toml").write_text("limit = 4\n")
     settings = {row["setting"]: row for row in program.json("config")}
     assert (settings["limit"]["value"], settings["limit"]["from"]) == (4, "stackbench.toml")

@@ -54,6 +54,17 @@ class Bench:
         )
         return VllmModel("vllm:tiny", str(self.weights), all_options)
 
+    def processes(self) -> list[psutil.Process]:
+        """Those of this bench's servers that still run, guards included."""
+        found = []
+        for process in psutil.Process().children(recursive=True):
+            try:
+                if str(self.folder) in " ".join(process.cmdline()):
+                    found.append(process)
+            except psutil.Error:
+                continue
+        return found
+
     @property
     def starts(self) -> list[list[str]]:
         files = sorted(self.state.glob("life-*"), key=lambda path: int(path.name[5:]))
@@ -98,10 +109,10 @@ async def test_a_server_is_started_asked_and_stopped(bench: Bench, started: Call
     about = model.describe()
     assert (about["kind"], about["vllm"], about["capabilities"]["tools"]) == ("vllm", "0.0-fake", True)
     child = int((bench.state / "child").read_text())
-    assert psutil.pid_exists(child)
+    assert psutil.pid_exists(child) and bench.processes()
     await model.close()
     assert not psutil.pid_exists(child)
-    assert not psutil.Process().children(recursive=True)
+    assert not bench.processes()
 
 
 async def test_its_load_is_read(bench: Bench, started: Callable[..., Any]) -> None:
@@ -198,7 +209,7 @@ async def test_what_does_not_fit_at_all_says_so_with_what_to_do(bench: Bench, st
     bench.behave(longest=1)
     with pytest.raises(ModelNotAvailableError, match=r"does not fit.*7 ways tried.*--allow-quantized.*its log: "):
         await started()
-    assert not psutil.Process().children(recursive=True)
+    assert not bench.processes()
 
 
 @pytest.mark.parametrize(
@@ -228,7 +239,7 @@ async def test_a_server_that_never_answers_is_given_up(bench: Bench, started: Ca
     bench.program.write_text("#!/bin/sh\necho 'INFO 11-24 10:00:00 [x.py:1] Starting to load model x'\nsleep 600\n")
     with pytest.raises(ModelNotAvailableError, match="no answer within 1 s; it got as far as: loading weights"):
         await started(load_timeout_s=1)
-    assert not psutil.Process().children(recursive=True)
+    assert not bench.processes()
 
 
 async def test_it_can_be_served_in_another_way(bench: Bench, started: Callable[..., Any]) -> None:

@@ -32,7 +32,9 @@ def files_of(home: Home, run_id: str, to: Path, formats: tuple[str, ...] = ()) -
 async def test_every_format_holds_the_same_rows(home: Home, run_id: str, tmp_path: Path) -> None:
     paths = {path.name for path in files_of(home, run_id, tmp_path / "out")}
     tables = ("attempts", "events", "metrics", "run")
-    assert paths == {f"{t}.{f}" for t in tables for f in FORMATS if f != "samples"} | {"samples-humaneval.jsonl"}
+    assert paths == {f"{t}.{f}" for t in tables for f in FORMATS if f not in ("samples", "plots")} | {
+        "samples-humaneval.jsonl"
+    }
     rows = [json.loads(line) for line in (tmp_path / "out" / "attempts.jsonl").read_text().splitlines()]
     assert len(rows) == 6
     for name in ("attempts.csv", "attempts.parquet"):

@@ -1,0 +1,1 @@
+"""A model and tools in a loop. So far the tools."""

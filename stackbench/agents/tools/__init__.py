@@ -1,0 +1,15 @@
+"""The tools that an agent has in its sandbox, with the names, parameters and behaviour that OpenClaw documents."""
+
+from stackbench.agents.tools.base import Tool, ToolOutcome, ToolRefusedError, Workspace, tool_schema
+from stackbench.agents.tools.registry import TOOLS, call_tool, list_tools
+
+__all__ = [
+    "TOOLS",
+    "Tool",
+    "ToolOutcome",
+    "ToolRefusedError",
+    "Workspace",
+    "call_tool",
+    "list_tools",
+    "tool_schema",
+]

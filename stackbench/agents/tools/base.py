@@ -1,0 +1,94 @@
+"""What a tool is: a name, typed parameters, and a call that ends in text for the model."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from stackbench.agents.tools.jobs import Jobs
+from stackbench.sandbox.session import Session
+
+__all__ = ["Parameters", "Tool", "ToolOutcome", "ToolRefusedError", "Workspace", "tool_schema"]
+
+P = TypeVar("P", bound="Parameters", contravariant=True)
+
+
+class Parameters(BaseModel):
+    """The parameters of a tool, named as the model sees them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolOutcome:
+    """What the model is told of a call."""
+
+    text: str
+    failed: bool = False
+    details: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """For the record and the checks: exit code, status, bytes."""
+
+
+class ToolRefusedError(Exception):
+    """A call that cannot be done as it was made; its text is for the model, which may mend it."""
+
+
+class Workspace:
+    """What the tools of one agent share: its sandbox session, its background commands, a lock for each file."""
+
+    def __init__(self, session: Session, *, root: str | None = None) -> None:
+        self.session = session
+        self.root = root
+        """Where paths may lead: None for the workspace alone, "/" for the whole container."""
+        self.jobs = Jobs()
+        self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    @property
+    def where(self) -> dict[str, Any]:
+        """The confinement of file operations."""
+        return {} if self.root is None else {"root": self.root}
+
+    def lock(self, path: str) -> asyncio.Lock:
+        """Held while a file is read and written again, so that two calls at once cannot undo each other."""
+        return self._locks[path.removeprefix("./")]
+
+    async def close(self) -> None:
+        """Ends what still runs in the background."""
+        await self.jobs.close()
+
+
+class Tool(Protocol, Generic[P]):
+    """One tool."""
+
+    name: ClassVar[str]
+    description: ClassVar[str]
+    parameters: ClassVar[type[Parameters]]
+    read_only: ClassVar[bool]
+    """Whether a call changes nothing."""
+
+    async def call(self, asked: P, workspace: Workspace) -> ToolOutcome:
+        """Does it.
+
+        Raises:
+            ToolRefusedError, ToolError: it cannot be done; the text goes to the model.
+            SandboxError: the container died.
+        """
+        ...
+
+
+def tool_schema(tool: Tool[Any]) -> dict[str, Any]:
+    """The tool as the OpenAI API takes it: one JSON schema, without titles."""
+    schema = tool.parameters.model_json_schema()
+    schema.pop("title", None)
+    schema.pop("description", None)
+    for one in schema.get("properties", {}).values():
+        one.pop("title", None)
+    return {
+        "type": "function",
+        "function": {"name": tool.name, "description": tool.description, "parameters": schema},
+    }

@@ -1,0 +1,96 @@
+"""Commands that go on in the background: their output is kept, they can be typed to and ended."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from dataclasses import dataclass, field
+
+from stackbench.sandbox.process import Process
+from stackbench.sandbox.records import Completed
+
+__all__ = ["Job", "Jobs"]
+
+KEPT_BYTES = 1 << 20
+
+
+@dataclass(slots=True)
+class Job:
+    """One command of an agent's."""
+
+    session_id: str
+    command: str
+    process: Process
+    pty: bool
+    started: float = field(default_factory=time.monotonic)
+    output: bytearray = field(default_factory=bytearray)
+    lost: int = 0
+    """Bytes of the beginning that are no longer kept."""
+    polled: int = 0
+    """Bytes, of all that was written, that `poll` has told."""
+    ended: Completed | None = None
+    reader: asyncio.Task[None] | None = None
+
+    @property
+    def written(self) -> int:
+        """Bytes written so far."""
+        return self.lost + len(self.output)
+
+    def text(self, since: int = 0) -> str:
+        """What was written from that byte on, as far as it is kept."""
+        return bytes(self.output[max(0, since - self.lost) :]).decode(errors="replace")
+
+    @property
+    def status(self) -> str:
+        if self.ended is None:
+            return "running"
+        if self.ended.reason != "ended":
+            return self.ended.reason
+        if self.ended.signal is not None:
+            return f"killed by signal {self.ended.signal}"
+        return f"exited with code {self.ended.exit_code}"
+
+
+class Jobs:
+    """An agent's commands, by session id. Only its own are seen."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[str, Job] = {}
+        self._numbers = itertools.count(1)
+
+    def adopt(self, command: str, process: Process, *, pty: bool) -> Job:
+        """Reads a command's output from now on; it becomes visible with `show`."""
+        job = Job(f"s{next(self._numbers)}", command, process, pty)
+        job.reader = asyncio.create_task(self._read(job))
+        return job
+
+    def show(self, job: Job) -> None:
+        """Makes it one of the background commands."""
+        self._jobs[job.session_id] = job
+
+    def find(self, session_id: str) -> Job | None:
+        return self._jobs.get(session_id)
+
+    def all(self) -> list[Job]:
+        return list(self._jobs.values())
+
+    def forget(self, session_id: str) -> None:
+        self._jobs.pop(session_id, None)
+
+    async def close(self) -> None:
+        """Ends what still runs and waits for it."""
+        for job in self._jobs.values():
+            if job.ended is None:
+                job.process.kill()
+        readers = [job.reader for job in self._jobs.values() if job.reader is not None]
+        await asyncio.gather(*readers, return_exceptions=True)
+
+    async def _read(self, job: Job) -> None:
+        async for piece in job.process.output():
+            job.output += piece.data
+            if len(job.output) > KEPT_BYTES:
+                gone = len(job.output) - KEPT_BYTES
+                del job.output[:gone]
+                job.lost += gone
+        job.ended = await job.process.wait()
