@@ -72,7 +72,7 @@ async def test_a_file_of_50_mb_is_read_at_its_far_end(workspace: Workspace) -> N
         (b"\x89PNG\r\n\x1a\n" + b"\0" * 20, "is a PNG image of 28 bytes"),
         (b"RIFF1234WEBPVP8 ", "is a WebP image"),
         (b"abc\0def\n", "is a binary file"),
-        (b"caf\xe9\n", "is not UTF-8 text (byte 3)"),
+        (b"x\xe9\n", "is not UTF-8 text (byte 1)"),
     ],
 )
 async def test_what_is_no_text_is_refused(workspace: Workspace, data: bytes, said: str) -> None:
@@ -431,7 +431,7 @@ async def test_a_page_is_made_readable(workspace: Workspace, base: str) -> None:
 @pytest.mark.parametrize(
     ("name", "arguments", "said"),
     [
-        ("raed", "{}", 'there is no tool "raed". Did you mean "read"?'),
+        ("exec_", "{}", 'there is no tool "exec_". Did you mean "exec"?'),
         ("read", "{not json", "the arguments are not JSON"),
         ("read", "[]", "the arguments are no object"),
         ("read", "{}", "path: Field required. Its parameters: path, offset, limit"),
