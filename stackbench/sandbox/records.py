@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 __all__ = [
     "Changes",
     "Completed",
     "Entry",
     "FileContent",
+    "HttpAnswer",
+    "HttpPages",
+    "HttpRate",
     "HttpRequest",
     "HttpRoute",
     "Match",
@@ -109,14 +112,57 @@ class Changes:
 
 
 @dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """What the HTTP service says."""
+
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    body: bytes = b""
+    delay_s: float = 0.0
+    keep: int | None = None
+    """Only so many bytes of the body are sent, under the whole length; then the connection ends."""
+    times: int = 1
+    """Of a fault: how often it is given."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRate:
+    """So many requests in so many seconds; more get 429 with Retry-After."""
+
+    requests: int
+    per_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class HttpPages:
+    """A list given in pages of `size`: by number (?page=2&per_page=20, a Link header) or by cursor (?cursor=...)."""
+
+    items: Sequence[Any]
+    size: int
+    style: Literal["number", "cursor"] = "number"
+
+
+@dataclass(frozen=True, slots=True)
 class HttpRoute:
-    """What the HTTP service answers at a method and path."""
+    """What the HTTP service answers at a method and path; `{name}` in the path stands for one segment.
+
+    In this order: too many requests (429), no authorisation (401), faults, entity tags, pages, the usual answer.
+    """
 
     path: str
     method: str = "GET"
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     body: bytes = b""
+    delay_s: float = 0.0
+    faults: Sequence[HttpAnswer] = ()
+    """The first answers, in this order."""
+    auth: str = ""
+    """`Bearer TOKEN` or `Basic USER:PASSWORD`; empty: none is needed."""
+    rate: HttpRate | None = None
+    pages: HttpPages | None = None
+    etag: bool = False
+    """Entity tags: 304 for If-None-Match, 412 for an If-Match that does not fit."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from stackbench.errors import SandboxError, ToolError
@@ -15,6 +15,7 @@ from stackbench.sandbox.records import (
     Completed,
     Entry,
     FileContent,
+    HttpAnswer,
     HttpRequest,
     HttpRoute,
     Match,
@@ -171,16 +172,7 @@ class Session:
 
     async def start_http(self, routes: Sequence[HttpRoute], *, port: int = 0) -> int:
         """Starts the service of fixtures on the container's loopback; returns its port."""
-        listed = [
-            {
-                "path": route.path,
-                "method": route.method,
-                "status": route.status,
-                "headers": dict(route.headers),
-                "body": base64.b64encode(route.body).decode(),
-            }
-            for route in routes
-        ]
+        listed = [_route(route) for route in routes]
         return (await self._ask({"op": "http", "routes": listed, "port": port}))["port"]
 
     async def http_log(self) -> list[HttpRequest]:
@@ -227,6 +219,32 @@ def _entry(path: str, found: Mapping[str, Any]) -> Entry:
         target=found.get("target", ""),
         sha256=found.get("sha256"),
     )
+
+
+def _route(route: HttpRoute) -> dict[str, Any]:
+    return {
+        "path": route.path,
+        "method": route.method,
+        **_answer(HttpAnswer(route.status, route.headers, route.body, route.delay_s)),
+        "faults": [_answer(fault) for fault in route.faults],
+        "auth": route.auth,
+        "rate": None if route.rate is None else asdict(route.rate),
+        "pages": None
+        if route.pages is None
+        else {"items": list(route.pages.items), "size": route.pages.size, "style": route.pages.style},
+        "etag": route.etag,
+    }
+
+
+def _answer(answer: HttpAnswer) -> dict[str, Any]:
+    return {
+        "status": answer.status,
+        "headers": dict(answer.headers),
+        "body": base64.b64encode(answer.body).decode(),
+        "delay_s": answer.delay_s,
+        "keep": answer.keep,
+        "times": answer.times,
+    }
 
 
 def _process(found: Mapping[str, Any]) -> ProcessInfo:

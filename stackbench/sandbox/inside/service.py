@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import socket
+import time
 
 from . import users
 from .frames import framed, take_apart
@@ -91,9 +92,12 @@ def be_the_service(listener, log_fd, routes):
 
 
 def serve(listener, log_fd, routes):
+    import threading
     from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-    table = {(route.get("method", "GET"), route["path"]): route for route in routes}
+    from .fixtures import Fixtures
+
+    fixtures, logging = Fixtures(routes), threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -111,20 +115,24 @@ def serve(listener, log_fd, routes):
                 "headers": dict(self.headers.items()),
                 "body": base64.b64encode(body[:BODY_LOGGED]).decode(),
             }
-            route = table.get((self.command, path)) or {
-                "status": 404,
-                "body": base64.b64encode(b"not found\n").decode(),
-            }
-            entry["status"] = route.get("status", 200)
-            os.write(log_fd, framed(entry))
-            content = base64.b64decode(route.get("body", ""))
-            self.send_response(entry["status"])
-            for name, value in route.get("headers", {}).items():
+            lowered = {name.lower(): value for name, value in self.headers.items()}
+            answer = fixtures.answer(self.command, path, query, lowered, time.monotonic())
+            entry["status"] = answer.status
+            with logging:  # entries of requests at once must not mingle
+                os.write(log_fd, framed(entry))
+            if answer.delay_s:
+                time.sleep(answer.delay_s)
+            self.send_response(answer.status)
+            for name, value in answer.headers.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(content)))
+            if answer.status not in (204, 304):
+                self.send_header("Content-Length", str(len(answer.body)))
             self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(content)
+            if self.command == "HEAD" or answer.status in (204, 304):
+                return
+            self.wfile.write(answer.body if answer.keep is None else answer.body[: answer.keep])
+            if answer.keep is not None:
+                self.close_connection = True
 
         do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = answer  # noqa: N815
 
