@@ -80,7 +80,7 @@ async def test_authorisation_is_asked_for(serve: Any) -> None:
     )
     status, headers, _ = await client.ask("/token")
     assert (status, headers["www-authenticate"]) == (401, 'Bearer realm="fixture"')
-    assert await client.statuses("/token", 1, "-H", "Authorization: Bearer abd") == [401]
+    assert await client.statuses("/token", 1, "-H", "Authorization: Bearer xyz") == [401]
     assert await client.statuses("/token", 1, "-H", "Authorization: bearer abc") == [200]
     assert await client.statuses("/user", 1, "-u", "me:wrong") == [401]
     assert (await client.ask("/user", "-u", "me:pass word"))[2] == "in"
