@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["Placement", "choose_placement", "load_weights"]
 
 FITTED_TO = {"bitsandbytes": "bitsandbytes", "bitsandbytes-8bit": "bitsandbytes"}
-CHECKPOINTS = {"awq": "gptqmodel", "gptq": "gptqmodel"}
+CHECKPOINTS = {"awq": "gptqmodel", "gptq": "optimum gptqmodel"}
 
 
 @dataclass(frozen=True, slots=True)
