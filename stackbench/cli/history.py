@@ -143,7 +143,6 @@ def _print_run(
     console.print(results_table(results, categories=True))
     for result in results:
         if is_speed(result):
-            console.print(Text(f"\n{result.benchmark}, medians of the repeats", style="bold"))
             console.print(speeds_table(result))
     if failed:
         console.print(f"\nFailed attempts (the first {len(failed)}):")

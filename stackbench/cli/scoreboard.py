@@ -83,7 +83,8 @@ def results_table(results: Sequence[BenchmarkResult], *, categories: bool = Fals
         head = (result.benchmark, result.tasks, result.attempts, result.errors)
         shown = [m for m in result.metrics if not m.category or (categories and not is_speed(result))]
         for m in shown:
-            rows.append((*(head if m is shown[0] else ("",) * 4), metric_key(m), *_numbers(m)))
+            label = f"{metric_key(m)}, best load (least-most)" if is_speed(result) else metric_key(m)
+            rows.append((*(head if m is shown[0] else ("",) * 4), label, *_numbers(m)))
         if not shown:
             rows.append((*head, _nothing(result), "", "", ""))
     columns = ("benchmark", "tasks", "attempts", "errors", "metric", "value", "95% interval", "stderr")

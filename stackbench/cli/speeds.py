@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
+from rich.text import Text
 
 from stackbench.cli.console import make_table, out
 from stackbench.store import BenchmarkResult
@@ -40,7 +42,7 @@ def speeds_table(result: BenchmarkResult) -> RenderableType:
     columns += [title for _, title in shown]
     columns += ["peak GiB"] if wide else []
     rows: list[Sequence[str]] = []
-    for load, found in loads.items():
+    for load, found in sorted(loads.items(), key=lambda item: _natural(item[0])):
         speed = found[HEADLINE]
         row = [load, f"{speed.value:.1f}"]
         row += [f"{speed.ci_low:.1f}-{speed.ci_high:.1f}"] if wide else []
@@ -50,7 +52,13 @@ def speeds_table(result: BenchmarkResult) -> RenderableType:
         row += [f"{_value(found, f'{kind}_ms_p50')}/{_value(found, f'{kind}_ms_p99')}" for kind, _ in shown]
         row += [_memory(found)] if wide else []
         rows.append(row)
-    return make_table(columns, rows, right=columns[1:])
+    title = Text(f"\n{result.benchmark}, medians of the repeats; latencies p50/p99", style="bold")
+    return Group(title, make_table(columns, rows, right=columns[1:]))
+
+
+def _natural(load: str) -> list[tuple[int, str]]:
+    """Sorts b2 before b16."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", load)]
 
 
 def _value(found: dict[str, Metric], name: str, digits: int | None = None) -> str:
