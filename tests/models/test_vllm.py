@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -266,6 +267,18 @@ async def test_a_way_that_cannot_be_served_is_an_error_and_leaves_nobody_waiting
     await model.reload(Variant())
     assert (await model.generate([ASK]))[0].text == "fine"
     assert bench.flag(len(bench.starts) - 1, "--max-num-seqs") is None
+
+
+async def test_what_cannot_work_is_refused_before_anything_loads(bench: Bench, started: Callable[..., Any]) -> None:
+    with pytest.raises(ModelNotAvailableError, match="--chat-template none.jinja: no such file"):
+        await started(chat_template="none.jinja")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ModelNotAvailableError, match=f"port {port}: Address already in use; name another"):
+            await started(port=port)
+    assert bench.starts == []
+    with pytest.raises(ModelNotAvailableError, match="did not start: it wrote nothing"):
+        await started(bin="/bin/false")
 
 
 async def test_no_vllm_is_one_line_with_what_to_do(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

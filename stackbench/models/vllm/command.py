@@ -109,9 +109,12 @@ def serve_command(served_name: str, loading: Loading, options: ModelOptions, *, 
     """The command that serves a model's folder under a name, on a port that was free just now.
 
     Raises:
-        ModelNotAvailableError: vLLM is not there.
+        ModelNotAvailableError: vLLM is not there, the chat template is not, or the port is taken.
     """
-    port = options.vllm.port or _free_port()
+    template = options.vllm.chat_template
+    if template and "{" not in template and not Path(template).is_file():
+        raise ModelNotAvailableError(f"--chat-template {template}: no such file")
+    port = _free_port(options.vllm.port)
     url = f"http://{HOST}:{port}"
     if options.vllm.image:
         return _in_container(served_name, loading, options, url, port, gpus=gpus)
@@ -193,7 +196,11 @@ def _in_container(
     return Command(tuple(arguments), dict(os.environ), url, (docker, "rm", "-f", name))
 
 
-def _free_port() -> int:
+def _free_port(wanted: int | None) -> int:
     with socket.socket() as sock:
-        sock.bind((HOST, 0))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind((HOST, wanted or 0))
+        except OSError as error:
+            raise ModelNotAvailableError(f"port {wanted}: {error.strerror}; name another with --port") from error
         return int(sock.getsockname()[1])

@@ -88,7 +88,7 @@ class LogReader:
 def diagnose(log: str, code: int | None) -> Diagnosis:
     """Why a server ended, from its log and exit code (137: killed by the kernel, mostly for memory)."""
     lines = [PREFIX.sub("", line).strip() for line in re.split(r"[\r\n]+", log)]
-    lines = [line for line in lines if line]
+    lines = [line for line in lines if line and not line.startswith("# ")]  # the command stands above, so marked
     raised = [match.group(1) for line in lines if (match := USAGE.search(line) or RAISED.search(line))]
     # The first error that is about memory or the port is the cause; those after it tell that a process is gone.
     special = next((line for line in raised if MEMORY.search(line) or PORT.search(line)), None)
