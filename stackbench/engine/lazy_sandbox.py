@@ -10,7 +10,7 @@ from stackbench.errors import UsageError
 from stackbench.sandbox import CodeJob, CodeResult
 from stackbench.sandbox.docker import runtimes
 from stackbench.sandbox.hygiene import remove_leftovers
-from stackbench.sandbox.image import ensure_image, image_identity
+from stackbench.sandbox.image import ensure_image
 from stackbench.sandbox.launch import HeadStart, container_spec
 from stackbench.sandbox.pool import SandboxPool
 from stackbench.sandbox.scorer import Scorer
@@ -34,7 +34,6 @@ class LazySandbox:
         self._scorers: dict[str | None, asyncio.Task[Scorer]] = {}
         self._default: Scorer | None = None
         self._closing: asyncio.Task[None] | None = None
-        self._image: Mapping[str, str] = {}
 
     async def ready(self) -> None:
         """Waits until the containers run.
@@ -51,7 +50,10 @@ class LazySandbox:
 
     def describe(self) -> Mapping[str, str]:
         """The image that samples run in, by name and content; empty while none has been needed."""
-        return self._image
+        if self._default is None:
+            return {}
+        pool = self._default.pool
+        return {"image": pool.spec.image, "id": pool.image_id}
 
     async def close(self) -> None:
         """Removes every container; may be called early, and again to wait for the end of it."""
@@ -98,9 +100,7 @@ class LazySandbox:
         )
         scorer = Scorer(pool, scope=settings.sandbox_scope, say=self._say)
         try:
-            _, _, identity = await asyncio.gather(scorer.warm_up(), cleaning, asyncio.to_thread(image_identity, image))
-            if wanted is None:
-                self._image = identity
+            await asyncio.gather(scorer.warm_up(), cleaning)
         except BaseException:
             cleaning.cancel()
             await scorer.close()

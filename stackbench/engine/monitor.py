@@ -40,12 +40,14 @@ class Monitor:
         """Runs until cancelled. One row a second, or one for each GPU with the machine's figures on the first."""
         process = psutil.Process()
         gpus = await asyncio.to_thread(GpuReader)
-        before = self._tokens()
+        before = self._tokens(self._load())
         while True:
             await asyncio.sleep(EVERY_S)
-            load, tokens = self._load(), self._tokens()
+            load = self._load()
+            tokens = self._tokens(load)
             _, running = self._counts()
-            made = max(0, tokens - before)  # a server that was started again counts from nothing
+            # A server that was started again counts from nothing, and tells nothing while it loads.
+            made = 0 if tokens is None or before is None else max(0, tokens - before)
             before = tokens
             readings = await asyncio.to_thread(gpus.read)
             first = readings[0] if readings else None
@@ -88,7 +90,8 @@ class Monitor:
         """Memory of the processes that hold the model, where they are not this one."""
         return load.memory_bytes if load is not None and isinstance(self._model, Reloadable) else 0
 
-    def _tokens(self) -> int:
-        """Completion tokens so far: the server's own count where it tells, else those of attempts that have ended."""
-        load = self._load()
-        return load.completion_tokens if load else self._counts()[0]
+    def _tokens(self, load: ServerLoad | None) -> int | None:
+        """Completion tokens so far: of the server where it tells them, else of attempts that have ended."""
+        if isinstance(self._model, Watched):
+            return load.completion_tokens if load else None
+        return self._counts()[0]

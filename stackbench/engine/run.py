@@ -218,8 +218,8 @@ class Engine:
             status = RunStatus.FAILED
         else:
             status = RunStatus.COMPLETED
-        rooms.writer.set_environment(self.run_id, self._environment(rooms))  # with what befell the model meanwhile
-        rooms.writer.finish_run(self.run_id, status, self._now(), metrics)
+        environment = self._environment(rooms)  # with what befell the model meanwhile
+        rooms.writer.finish_run(self.run_id, status, self._now(), metrics, environment)
         return replace(outcome, status=status)
 
     def _metrics(self, reader: Reader, benchmark: Benchmark) -> list[Metric]:
@@ -239,8 +239,8 @@ class Engine:
             wanted = {one.key.task_id: one.task for one in left}
             if await self._unless_stopped(_done(item.benchmark.prepare(list(wanted.values()), preparation))) is None:
                 return
-        if isinstance(rooms.model, Reloadable):  # a benchmark of speed may have left it served in another way
-            await rooms.model.reload(Variant())
+        if await self._unless_stopped(_done(_serve_as_usual(rooms.model))) is None:
+            return
         self._listener(BenchmarkStarted(name, len(work), len(work) - len(left), len(before)))
         maker = AttemptMaker(
             self.run_id, self.plan, rooms, self._tally, self._listener, self._stopping, self._seq, self._now
@@ -278,6 +278,12 @@ def _without_speed(
     if not kept:
         raise UsageError(f"{', '.join(sorted(names))}: {why}")
     return kept, {**skipped, **dict.fromkeys(names, why)}
+
+
+async def _serve_as_usual(model: Model) -> None:
+    """A benchmark of speed may have left the model served in another way."""
+    if isinstance(model, Reloadable):
+        await model.reload(Variant())
 
 
 async def _done(work: Awaitable[None]) -> bool:

@@ -17,7 +17,7 @@ from stackbench.sandbox.docker import connect
 if TYPE_CHECKING:
     import docker
 
-__all__ = ["build_image", "ensure_image", "find_image", "image_identity", "image_tag"]
+__all__ = ["build_image", "ensure_image", "find_image", "image_tag"]
 
 REPOSITORY = "stackbench-sandbox"
 # The registry's image first; where no registry is reached, the same distribution from its package archive.
@@ -50,17 +50,6 @@ def find_image() -> str | None:
     tag = image_tag()
     with closing(connect()) as client:
         return tag if _exists(client, tag) else None
-
-
-def image_identity(name: str) -> dict[str, str]:
-    """An image's name and its id, a digest of its content. Raises DockerNotAvailableError, SandboxError."""
-    from docker.errors import DockerException
-
-    with closing(connect()) as client:
-        try:
-            return {"image": name, "id": str(client.images.get(name).id)}
-        except DockerException as error:
-            raise SandboxError(f"the image {name} cannot be looked at: {_short(error)}") from error
 
 
 def build_image(say: Say, base: str | None = None, *, again: bool = False) -> str:

@@ -45,6 +45,8 @@ class SandboxPool:
     ) -> None:
         self.spec = replace(spec, labels={"stackbench.pool": uuid.uuid4().hex[:12], **spec.labels})
         self.size = size or default_size(spec.memory_mib)
+        self.image_id = ""
+        """Of the image that containers are made from, a digest of its content; known with the first container."""
         self.outages = 0
         """How often the Docker engine was found gone."""
         self._spare = spare
@@ -165,6 +167,7 @@ class SandboxPool:
                 await _stop(container)
                 raise SandboxError("the sandbox pool is closed")
             self._served = True
+            self.image_id = container.container.attrs["Image"]
             return container
         raise SandboxError(f"no sandbox could be made in {BUILD_TRIES} tries; the last: {last}") from last
 

@@ -42,7 +42,9 @@ INSERT INTO resources (run_id, ts, gpu, gpu_util, vram_used, vram_total, cpu, rs
 """
 DELETE_METRICS = "DELETE FROM metrics WHERE run_id = ?"
 UPDATE_STATUS = "UPDATE runs SET status = ?, finished_at = ? WHERE run_id = ?"
-UPDATE_ENVIRONMENT = "UPDATE runs SET environment = ? WHERE run_id = ?"
+FINISH_RUN = """
+UPDATE runs SET status = ?, finished_at = ?, environment = coalesce(?, environment) WHERE run_id = ?
+"""
 STALE_RUNS = "UPDATE runs SET status = 'interrupted' WHERE status = 'running'"
 DELETE_ERROR_EVENTS = """
 DELETE FROM events USING attempts
@@ -149,18 +151,24 @@ class Writer:
         """Runs that say `running` while nobody held the database were killed."""
         self._call(lambda connection: connection.execute(STALE_RUNS))
 
-    def set_environment(self, run_id: str, environment: Mapping[str, Any]) -> None:
-        self._call(lambda connection: connection.execute(UPDATE_ENVIRONMENT, [json.dumps(environment), run_id]))
-
     def resources(self, run_id: str, row: ResourceRow) -> None:
         """Queues a reading of the machine's load."""
         values = (run_id, *astuple(row))
         self._put(lambda connection: connection.execute(INSERT_RESOURCES, values))
 
     def finish_run(
-        self, run_id: str, status: RunStatus, finished_at: datetime, metrics: Mapping[str, Sequence[Metric]]
+        self,
+        run_id: str,
+        status: RunStatus,
+        finished_at: datetime,
+        metrics: Mapping[str, Sequence[Metric]],
+        environment: Mapping[str, Any] | None = None,
     ) -> None:
-        """Records metrics by benchmark, in place of earlier ones, and the run's end, in one transaction."""
+        """Records metrics by benchmark, in place of earlier ones, and the run's end, in one transaction.
+
+        `environment`, where it is given, takes the place of what was recorded at the start.
+        """
+        told = None if environment is None else json.dumps(environment)
         rows = [
             (run_id, name, m.category, m.name, m.value, m.stderr, m.ci_low, m.ci_high, m.n)
             for name, found in metrics.items()
@@ -171,7 +179,7 @@ class Writer:
             if rows:
                 connection.execute(DELETE_METRICS, [run_id])
                 connection.executemany(INSERT_METRICS, rows)
-            connection.execute(UPDATE_STATUS, [status.value, finished_at, run_id])
+            connection.execute(FINISH_RUN, [status.value, finished_at, told, run_id])
 
         self._call(work)
 

@@ -52,10 +52,11 @@ def test_what_is_written_is_read_back(writer: Writer) -> None:
     writer.attempt("r1", record("t/1"), [event("t/1", 1), event("t/1", 2)])
     writer.resources("r1", ResourceRow(NOW, cpu=0.5, rss=1024, tokens_per_s=10.0, running=2, waiting=0))
     metric = Metric("pass@1", 1.0, 0.0, 0.2, 1.0, 1)
-    writer.finish_run("r1", RunStatus.COMPLETED, NOW, {"humaneval": [metric]})
+    writer.finish_run("r1", RunStatus.COMPLETED, NOW, {"humaneval": [metric]}, {"gpu": "none"})
     reader = Reader(LocalQueries(writer.cursor()))
     run = reader.run("r1")
     assert (run.status, run.model, run.seeds, run.config) == ("completed", "oracle", (0, 7), {"a": 1})
+    assert run.environment == {"gpu": "none"}
     (result,) = reader.results("r1")
     assert (result.tasks, result.attempts, result.errors, result.metrics) == (1, 1, 0, (metric,))
     (attempt,) = reader.sample("r1", "humaneval/t/1")
