@@ -21,7 +21,13 @@ __all__ = [
     "StoreLockedError",
     "ToolError",
     "UsageError",
+    "one_line",
 ]
+
+
+def one_line(error: object, most: int = 300) -> str:
+    """What an error of a library says, on one line of at most so many characters; its type where it says nothing."""
+    return " ".join(str(error).split())[:most] or type(error).__name__
 
 
 class StackbenchError(Exception):

@@ -80,6 +80,14 @@ async def sandbox(image: str) -> AsyncIterator[Scorer]:
     await scorer.close()
 
 
+@pytest.fixture(scope="module")
+async def pool(image: str) -> AsyncIterator[SandboxPool]:
+    """Containers for tools: one out at a time, the next one warm."""
+    pool = SandboxPool(ContainerSpec(image), size=1, spare=1)
+    yield pool
+    await pool.close()
+
+
 @pytest.fixture
 async def endpoint() -> AsyncIterator[FakeEndpoint]:
     server = FakeEndpoint()

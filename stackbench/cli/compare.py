@@ -10,6 +10,7 @@ from typing import Any
 
 from stackbench.cli.console import out, print_json, print_table
 from stackbench.cli.history import opened
+from stackbench.cli.speeds import is_speed
 from stackbench.config import Home
 from stackbench.errors import UsageError
 from stackbench.stats import PairedDifference, mean, paired_difference
@@ -139,7 +140,7 @@ def _print_tasks(comparison: BenchmarkComparison, most: int) -> None:
 
 def _print_speeds(first: BenchmarkResult, second: BenchmarkResult) -> None:
     """A benchmark of speed has no score to compare: its figures stand side by side."""
-    if first.benchmark != "throughput":
+    if not is_speed(first):
         return
     known = {(m.category, m.name): m for m in second.metrics}
     rows = [
@@ -148,7 +149,7 @@ def _print_speeds(first: BenchmarkResult, second: BenchmarkResult) -> None:
         if (other := known.get((m.category, m.name))) is not None and m.value
     ]
     if rows:
-        out().print("\nthroughput, medians of the repeats")
+        out().print(f"\n{first.benchmark}, medians of the repeats")
         print_table(["workload", "metric", "first", "second", "ratio"], rows, right=["first", "second", "ratio"])
 
 

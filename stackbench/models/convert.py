@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from stackbench.errors import ModelNotAvailableError
+from stackbench.errors import ModelNotAvailableError, one_line
 from stackbench.fetch import sha256_of
 from stackbench.models.sources import write_hashes
 
@@ -43,8 +43,7 @@ def convert_gguf(gguf: Path, ready: Path, digest: str) -> None:
         tokenizer.save_pretrained(fresh)
     except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
         shutil.rmtree(fresh, ignore_errors=True)
-        text = " ".join(str(error).split())[:200] or type(error).__name__
-        raise ModelNotAvailableError(f"{gguf} cannot be converted: {text}") from error
+        raise ModelNotAvailableError(f"{gguf} cannot be converted: {one_line(error, 200)}") from error
     weights = {path.name: sha256_of(path) for path in sorted(fresh.glob("*.safetensors"))}
     write_hashes(fresh, {gguf.name: digest, **weights})
     shutil.rmtree(ready, ignore_errors=True)

@@ -7,14 +7,13 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stackbench.errors import GenerationError, ModelNotAvailableError
+from stackbench.errors import GenerationError, ModelNotAvailableError, one_line
 from stackbench.models.gpus import GpuReader
 from stackbench.models.loading import choose_placement, load_weights
 from stackbench.models.options import ModelOptions
-from stackbench.models.pull import file_hashes, locate, origin, quantized_variant
+from stackbench.models.pull import file_hashes, origin, quantized_variant
 from stackbench.types import Generation, Request, ServerLoad
 
 if TYPE_CHECKING:
@@ -142,7 +141,7 @@ class HFModel:
             raise ModelNotAvailableError(
                 f"hf: models need the local extra ({error.name} is missing); run: pip install 'stackbench[local]'"
             ) from error
-        folder, quantization = self._find(options.home / "models", say)
+        folder, quantization = quantized_variant(self._target, options.quantization, options.home / "models", say)
         transformers.utils.logging.disable_progress_bar()
         register_attention()
         placement = choose_placement(options.dtype)
@@ -150,7 +149,7 @@ class HFModel:
         try:
             self._tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
         except (OSError, ValueError, RuntimeError, KeyError) as error:
-            raise ModelNotAvailableError(f"{folder} cannot be loaded: {' '.join(str(error).split())[:300]}") from error
+            raise ModelNotAvailableError(f"{folder} cannot be loaded: {one_line(error)}") from error
         self._model = load_weights(folder, placement, quantization, ATTENTION)
         self.chat = self._tokenizer.chat_template is not None
         self.gpus = placement.gpus
@@ -179,12 +178,6 @@ class HFModel:
             self._gpu_reader = GpuReader()
         self._decoder = BatchDecoder(self._model, self._tokenizer, self._eos_ids(), max_batch, lambda: self._closing)
         return self._decoder
-
-    def _find(self, models: Path, say: Callable[[str], None]) -> tuple[Path, str | None]:
-        """The folder to load, and the quantisation still to be made of it."""
-        if self._options.quantization is None:
-            return locate(self._target, models, say), None
-        return quantized_variant(self._target, self._options.quantization, models, say)
 
     def _eos_ids(self) -> set[int]:
         listed = self._model.generation_config.eos_token_id
@@ -256,7 +249,7 @@ class HFModel:
 
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        problem = GenerationError(f"decoding failed: {' '.join(str(error).split())[:300]}")
+        problem = GenerationError(f"decoding failed: {one_line(error)}")
         for row in rows:
             row.done(problem)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stackbench.errors import ModelNotAvailableError
+from stackbench.errors import ModelNotAvailableError, one_line
 from stackbench.models.hardware import cpu_has_bfloat16
 
 if TYPE_CHECKING:
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Placement", "choose_placement", "load_weights"]
 
-FITTED_TO = {"bitsandbytes": "bitsandbytes", "bitsandbytes-8bit": "bitsandbytes"}
 CHECKPOINTS = {"awq": "gptqmodel", "gptq": "optimum gptqmodel"}
 
 
@@ -60,12 +59,12 @@ def load_weights(folder: Path, placement: Placement, quantization: str | None, a
     try:
         return transformers.AutoModelForCausalLM.from_pretrained(folder, **options).eval()
     except ImportError as error:
-        missing = FITTED_TO.get(quantization or "") or _checkpoint_needs(str(error))
+        missing = "bitsandbytes" if quantization is not None else _checkpoint_needs(str(error))
         raise ModelNotAvailableError(
-            f"{folder.name} needs a package that is not installed ({_line(error)}); run: pip install {missing}"
+            f"{folder.name} needs a package that is not installed ({one_line(error)}); run: pip install {missing}"
         ) from error
     except (OSError, ValueError, RuntimeError, KeyError, AttributeError, TypeError) as error:
-        raise ModelNotAvailableError(f"{folder} cannot be loaded: {_line(error)}") from error
+        raise ModelNotAvailableError(f"{folder} cannot be loaded: {one_line(error)}") from error
 
 
 def _quantization(name: str, placement: Placement, torch: Any, transformers: Any) -> Any:
@@ -83,7 +82,3 @@ def _quantization(name: str, placement: Placement, torch: Any, transformers: Any
 def _checkpoint_needs(text: str) -> str:
     lowered = text.lower()
     return next((package for name, package in CHECKPOINTS.items() if name in lowered), "what it names")
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from importlib import resources
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["ModelEntry", "ModelSource", "Wheel", "load_manifest"]
+__all__ = ["IN_FLIGHT", "ModelEntry", "ModelSource", "Wheel", "load_manifest", "model_config"]
+
+IN_FLIGHT = {"bitsandbytes": 4, "bitsandbytes-8bit": 8, "fp8": 8}
+"""Quantisations that are made from the full weights while they load, with their bits."""
 
 
 class Wheel(BaseModel):
@@ -95,3 +100,11 @@ def load_manifest() -> dict[str, ModelEntry]:
                 }
             )
     return found
+
+
+def model_config(folder: Path) -> dict[str, Any]:
+    """The config.json of a model's folder; empty where there is none that can be read."""
+    try:
+        return dict(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return {}

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from stackbench.errors import UsageError
-from stackbench.models.manifest import ModelEntry, load_manifest
+from stackbench.models.manifest import IN_FLIGHT, ModelEntry, load_manifest, model_config
 
 __all__ = ["Fit", "entry_of", "kv_bytes_per_token", "plan_fits", "weight_bytes"]
 
@@ -15,7 +14,6 @@ GIB = 1 << 30
 FULL_BITS = 16
 GROUP = 128
 """Weights that share a scale and a zero point in AWQ and GPTQ checkpoints."""
-BITS = {"bitsandbytes": 4, "bitsandbytes-8bit": 8, "fp8": 8}
 USABLE = 0.9
 """Of the memory, as vLLM takes it by default."""
 OVERHEAD_BYTES = int(1.5 * GIB)
@@ -62,8 +60,7 @@ def plan_fits(entry: ModelEntry, memory_bytes: int) -> list[Fit]:
     choices = [(entry.quantization or f"{FULL_BITS} bits", entry.bits)]
     if not entry.quantization:
         choices += sorted(
-            {("fp8", 8), ("bitsandbytes-8bit", 8), ("bitsandbytes", 4)}
-            | {(v.quantization if v.bits == 4 else v.suffix, v.bits) for v in entry.variants},
+            set(IN_FLIGHT.items()) | {(v.quantization if v.bits == 4 else v.suffix, v.bits) for v in entry.variants},
             key=lambda choice: (-choice[1], choice[0]),
         )
     usable = int(memory_bytes * USABLE)
@@ -89,7 +86,7 @@ def entry_of(target: str) -> ModelEntry:
         return manifest[target]
     folder = Path(target).expanduser()
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = model_config(folder)
         config = config.get("text_config", config)
         heads = int(config["num_attention_heads"])
         quantization = config.get("quantization_config") or {}
@@ -108,7 +105,7 @@ def entry_of(target: str) -> ModelEntry:
             sources=(),
             quantization=str(quantization.get("quant_method", "")),
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise UsageError(
             f'nothing is known of the model "{target}": not in the manifest ("stackbench models list"), '
             f"and no folder with a config.json of a language model ({error!r})"

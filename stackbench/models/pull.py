@@ -6,12 +6,11 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from stackbench.errors import ModelNotAvailableError, UsageError
 from stackbench.fetch import FetchError, Progress, sha256_of
 from stackbench.models.convert import convert_gguf
-from stackbench.models.manifest import ModelEntry, load_manifest
+from stackbench.models.manifest import IN_FLIGHT, ModelEntry, load_manifest, model_config
 from stackbench.models.sources import (
     HASHES,
     ORIGIN,
@@ -24,8 +23,6 @@ __all__ = ["file_hashes", "is_pulled", "locate", "origin", "pull", "quantized_va
 
 LOCAL = "STACKBENCH_MODELS"
 """Names a folder with models of one's own: NAME/ with safetensors, or NAME.gguf."""
-IN_FLIGHT = ("bitsandbytes", "bitsandbytes-8bit", "fp8")
-"""Made from the full weights while they load."""
 
 Say = Callable[[str], None]
 
@@ -50,16 +47,16 @@ def locate(target: str, folder: Path, say: Say) -> Path:
     )
 
 
-def quantized_variant(target: str, quantization: str, folder: Path, say: Say) -> tuple[Path, str | None]:
+def quantized_variant(target: str, quantization: str | None, folder: Path, say: Say) -> tuple[Path, str | None]:
     """The folder to load for a model in a quantisation, and the quantisation still to be asked of the loader.
 
-    awq and gptq are checkpoints of their own, which loaders know by their configuration; the others are made from the
-    full weights.
+    Without a quantisation it is as for `locate`. awq and gptq are checkpoints of their own, which loaders know by their
+    configuration; the others are made from the full weights.
 
     Raises:
         UsageError, ModelNotAvailableError: as for `locate`, or there is no such checkpoint.
     """
-    if quantization in IN_FLIGHT:
+    if quantization is None or quantization in IN_FLIGHT:
         return locate(target, folder, say), quantization
     manifest = load_manifest()
     entry = manifest.get(target)
@@ -71,7 +68,7 @@ def quantized_variant(target: str, quantization: str, folder: Path, say: Say) ->
                 return pull(name, folder, say), None
         raise UsageError(f"the manifest has no {quantization} variant of {target}")
     found = locate(target, folder, say)
-    method = _config(found).get("quantization_config", {}).get("quant_method")
+    method = model_config(found).get("quantization_config", {}).get("quant_method")
     if method == quantization:
         return found, None
     raise ModelNotAvailableError(
@@ -195,13 +192,6 @@ def _hub_id(target: str, folder: Path, say: Say) -> Path:
             f'{error}; name a local folder, or a model that "stackbench models list" shows'
         ) from error
     return ready
-
-
-def _config(folder: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads((folder / "config.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError):
-        return {}
 
 
 def _size(entry: ModelEntry) -> str:

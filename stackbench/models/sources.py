@@ -13,6 +13,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from stackbench.errors import one_line
 from stackbench.fetch import FetchError, Progress, download_distribution, download_url, open_member, sha256_of
 from stackbench.models.manifest import ModelEntry, ModelSource
 
@@ -173,12 +174,8 @@ def _hub_errors(repo: str) -> Iterator[None]:
     except FetchError:
         raise
     except (HfHubHTTPError, OfflineModeIsEnabled, OSError, ValueError, RuntimeError) as error:
-        raise FetchError(f"the hub does not give {repo}: {_short(error)}") from error
+        raise FetchError(f"the hub does not give {repo}: {one_line(error, 200)}") from error
     except Exception as error:
         if type(error).__module__.startswith(("httpx", "httpcore", "requests", "urllib3")):
-            raise FetchError(f"the hub does not answer: {_short(error)}") from error
+            raise FetchError(f"the hub does not answer: {one_line(error, 200)}") from error
         raise
-
-
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

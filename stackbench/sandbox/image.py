@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from stackbench.errors import SandboxError
+from stackbench.errors import SandboxError, one_line
 from stackbench.sandbox.docker import connect
 
 if TYPE_CHECKING:
@@ -70,8 +70,8 @@ def build_image(say: Say, base: str | None = None, *, again: bool = False) -> st
                 client.images.pull(wanted)
             except DockerException as error:
                 if base is not None:
-                    raise SandboxError(f"the image {base} cannot be pulled: {_short(error)}") from error
-                say(f"no registry gives {wanted} ({_short(error)})")
+                    raise SandboxError(f"the image {base} cannot be pulled: {one_line(error, 160)}") from error
+                say(f"no registry gives {wanted} ({one_line(error, 160)})")
                 say("making the image with debootstrap instead (about a minute)")
                 _debootstrap(tag)
                 return tag
@@ -113,7 +113,3 @@ def _exists(client: docker.DockerClient, name: str) -> bool:
     except ImageNotFound:
         return False
     return True
-
-
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:160]

@@ -229,9 +229,7 @@ def _route(route: HttpRoute) -> dict[str, Any]:
         "faults": [_answer(fault) for fault in route.faults],
         "auth": route.auth,
         "rate": None if route.rate is None else asdict(route.rate),
-        "pages": None
-        if route.pages is None
-        else {"items": list(route.pages.items), "size": route.pages.size, "style": route.pages.style},
+        "pages": None if route.pages is None else asdict(route.pages),
         "etag": route.etag,
     }
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import duckdb
 
-from stackbench.errors import StoreError, UsageError
+from stackbench.errors import StoreError, UsageError, one_line
 
 __all__ = ["FORMATS", "LocalQueries", "Queries", "run_user_query"]
 
@@ -61,7 +61,7 @@ def run_user_query(connection: duckdb.DuckDBPyConnection, sql: str, format: str)
     try:
         statements = connection.extract_statements(sql)
     except duckdb.Error as error:
-        raise UsageError(f"the query is not SQL that DuckDB reads: {_flat(error)}") from error
+        raise UsageError(f"the query is not SQL that DuckDB reads: {one_line(error, 400)}") from error
     if len(statements) != 1:
         raise UsageError(f"a query is one statement; this has {len(statements)}")
     kind = statements[0].type.name
@@ -74,7 +74,7 @@ def run_user_query(connection: duckdb.DuckDBPyConnection, sql: str, format: str)
         finally:
             connection.execute("ROLLBACK")
     except duckdb.Error as error:
-        raise UsageError(f"the query failed: {_flat(error)}") from error
+        raise UsageError(f"the query failed: {one_line(error, 400)}") from error
 
 
 def _render(connection: duckdb.DuckDBPyConnection, statement: duckdb.Statement, format: str) -> bytes:
@@ -100,7 +100,3 @@ def _copy(connection: duckdb.DuckDBPyConnection, sql: str, options: str) -> byte
         return path.read_bytes()
     finally:
         path.unlink(missing_ok=True)
-
-
-def _flat(error: Exception) -> str:
-    return " ".join(str(error).split())[:400]

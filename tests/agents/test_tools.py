@@ -10,18 +10,10 @@ from typing import Any
 import pytest
 
 from stackbench.agents.tools import TOOLS, ToolOutcome, Workspace, call_tool, list_tools
-from stackbench.sandbox.launch import ContainerSpec
 from stackbench.sandbox.pool import SandboxPool
 from stackbench.sandbox.records import HttpRoute
 
 pytestmark = pytest.mark.docker
-
-
-@pytest.fixture(scope="module")
-async def pool(image: str) -> AsyncIterator[SandboxPool]:
-    pool = SandboxPool(ContainerSpec(image), size=1, spare=1)
-    yield pool
-    await pool.close()
 
 
 @pytest.fixture

@@ -8,19 +8,11 @@ from typing import Any
 
 import pytest
 
-from stackbench.sandbox.launch import ContainerSpec
 from stackbench.sandbox.pool import SandboxPool
 from stackbench.sandbox.records import HttpAnswer, HttpPages, HttpRate, HttpRoute
 from stackbench.sandbox.session import Session
 
 pytestmark = pytest.mark.docker
-
-
-@pytest.fixture(scope="module")
-async def pool(image: str) -> AsyncIterator[SandboxPool]:
-    pool = SandboxPool(ContainerSpec(image), size=1, spare=1)
-    yield pool
-    await pool.close()
 
 
 class Client:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import posixpath
 import signal
 import time
@@ -61,9 +60,8 @@ class Exec:
             timeout_s=asked.timeout,
         )
         job = workspace.jobs.adopt(asked.command, process, pty=asked.pty)
-        assert job.reader is not None
         if not asked.background:
-            await asyncio.wait({job.reader}, timeout=asked.yield_ms / 1000)
+            await job.wait(asked.yield_ms / 1000)
         if job.ended is None:
             workspace.jobs.show(job)
             job.polled = job.written
@@ -166,11 +164,10 @@ async def _kill(job: Job) -> ToolOutcome:
     if job.ended is not None:
         return ToolOutcome(f"{job.session_id} had {job.status} already", details=_details(job))
     job.process.send_signal(signal.SIGTERM)
-    assert job.reader is not None
-    await asyncio.wait({job.reader}, timeout=END_S)
+    await job.wait(END_S)
     if job.ended is None:
         job.process.kill()
-        await asyncio.wait({job.reader}, timeout=END_S)
+        await job.wait(END_S)
     return ToolOutcome(f"{job.session_id} {job.status}", details=_details(job))
 
 
@@ -193,8 +190,7 @@ async def _type(job: Job, asked: ProcessParameters) -> ToolOutcome:
         job.process.write(data.encode())
     else:
         job.process.write((asked.text or "").encode() + (b"\r" if job.pty else b"\n"))
-    assert job.reader is not None
-    await asyncio.wait({job.reader}, timeout=SETTLE_S)
+    await job.wait(SETTLE_S)
     return _poll(job)
 
 

@@ -32,6 +32,11 @@ class Job:
     ended: Completed | None = None
     reader: asyncio.Task[None] | None = None
 
+    async def wait(self, seconds: float) -> None:
+        """Waits until it has ended, so long at most."""
+        assert self.reader is not None
+        await asyncio.wait({self.reader}, timeout=seconds)
+
     @property
     def written(self) -> int:
         """Bytes written so far."""

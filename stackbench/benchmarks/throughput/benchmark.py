@@ -9,10 +9,10 @@ import re
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from statistics import median
 from typing import Any, ClassVar
 
-import numpy as np
 from pydantic import Field, field_validator
 
 from stackbench.benchmarks.base import Context, Options, PrepareContext
@@ -29,6 +29,7 @@ from stackbench.benchmarks.throughput.workload import (
 )
 from stackbench.datasets import DatasetStore
 from stackbench.errors import AttemptError
+from stackbench.stats import mean
 from stackbench.types import AttemptSummary, Metric, Scored, Task, Variant
 
 __all__ = ["Throughput", "ThroughputOptions", "ThroughputTask"]
@@ -100,11 +101,14 @@ class ThroughputTask(Task):
     """One load on one way to serve."""
 
     variant: Variant = field(default_factory=Variant)
-    mix: str = ""
     streams: int = 0
     """Of a closed loop."""
     rate: float = 0.0
     """Of an open loop."""
+
+    @property
+    def mix(self) -> str:
+        return self.category
 
 
 class Throughput:
@@ -121,7 +125,10 @@ class Throughput:
         self.options = options
         self._targets = parse_targets(options.goodput)
         self._rows: dict[str, tuple[DatasetAsk, ...]] = {}
-        self._ready: tuple[Variant, Sender, PromptMaker | None] | None = None
+        self._variant: Variant | None = None
+        """The way the model is served in now, and what was found out there:"""
+        self._ignore_eos = True
+        self._maker: PromptMaker | None = None
 
     def tasks(self, data: DatasetStore) -> list[ThroughputTask]:
         options = self.options
@@ -137,20 +144,20 @@ class Throughput:
             for mix in options.mixes:
                 for streams in options.concurrency:
                     name = "/".join([*parts, mix, f"c{streams}"])
-                    found.append(ThroughputTask(name, mix, variant, mix, streams=streams))
+                    found.append(ThroughputTask(name, mix, variant, streams=streams))
                 for rate in options.rates:
                     name = "/".join([*parts, mix, f"r{rate:g}"])
-                    found.append(ThroughputTask(name, mix, variant, mix, rate=rate))
+                    found.append(ThroughputTask(name, mix, variant, rate=rate))
         return found
 
     async def prepare(self, tasks: Sequence[Task], context: PrepareContext) -> None:
         """Nothing to make."""
 
     async def attempt(self, task: ThroughputTask, context: Context) -> Scored:
-        sender, maker = await self._served(task, context)
+        sender = await self._served(task, context)
         for _ in range(MEASURED_AT_MOST):
             before = _restarts(context)
-            load, peak = await self._measure(task, context, sender, maker)
+            load, peak = await self._measure(task, context, sender)
             if _restarts(context) == before:
                 return self._scored(task, load, context, sender, peak)
         raise AttemptError(f"the server was started again during each of {MEASURED_AT_MOST} measurements")
@@ -174,43 +181,40 @@ class Throughput:
         best = max((m for m in found if m.name == "output_tok_s"), key=lambda m: m.value, default=None)
         if best is None:
             return []
-        head = Metric(best.name, best.value, best.stderr, best.ci_low, best.ci_high, best.n)
-        return [head, *found]
+        return [replace(best, category=""), *found]
 
     # -- one measurement
 
-    async def _measure(
-        self, task: ThroughputTask, context: Context, sender: Sender, maker: PromptMaker | None
-    ) -> tuple[Load[Ask], list[int]]:
+    async def _measure(self, task: ThroughputTask, context: Context, sender: Sender) -> tuple[Load[Ask], list[int]]:
         count = self.options.requests or _requests(task)
         warmup = self.options.warmup if self.options.warmup is not None else (task.streams or 2)
         # The attempt's own seed names its prompts, so that no repeat finds another's in the prefix cache.
         seed = context.sampling(max_tokens=1).seed or 0
-        warm_up = self._asks(task, warmup, f"{seed} warm-up", maker)
+        warm_up = self._asks(task, warmup, f"{seed} warm-up")
         await closed_loop(warm_up, task.streams or max(1, warmup), sender)
-        asks = self._asks(task, count, str(seed), maker)
+        asks = self._asks(task, count, str(seed))
         async with _peak_memory(context) as peak:
             if task.streams:
                 return await closed_loop(asks, task.streams, sender), peak
             return await open_loop(asks, poisson_arrivals(count, task.rate, seed), sender), peak
 
-    async def _served(self, task: ThroughputTask, context: Context) -> tuple[Sender, PromptMaker | None]:
-        """Has the model served as the task wants, and finds out how to ask for lengths there."""
-        if self._ready is None or self._ready[0] != task.variant:
-            self._ready = None
+    async def _served(self, task: ThroughputTask, context: Context) -> Sender:
+        """Has the model served as the task wants, and finds out once how to ask for lengths there."""
+        if self._variant != task.variant:
+            self._variant = self._maker = None
             await context.serve_as(task.variant)
-            self._ready = task.variant, Sender(context, ignore_eos=True), None
-        _, before, maker = self._ready
-        sender = Sender(context, before.ignore_eos) if maker is not None else await Sender.connect(context)
-        if maker is None:
-            maker = await PromptMaker.calibrate(sender) if MIX.fullmatch(task.mix) else None
-        self._ready = task.variant, sender, maker
-        return sender, maker
+            self._ignore_eos = (await Sender.connect(context)).ignore_eos
+            self._variant = task.variant
+        sender = Sender(context, self._ignore_eos)
+        if self._maker is None and MIX.fullmatch(task.mix):
+            self._maker = await PromptMaker.calibrate(sender)
+        return sender
 
-    def _asks(self, task: ThroughputTask, count: int, name: str, maker: PromptMaker | None) -> list[Ask]:
+    def _asks(self, task: ThroughputTask, count: int, name: str) -> list[Ask]:
         match = MIX.fullmatch(task.mix)
         if match is None:
             return dataset_sample(self._rows[task.mix], count, name)
+        maker = self._maker
         assert maker is not None
         tokens, output = int(match[1]), int(match[2])
         return [Ask(maker.prompt(tokens, f"{name} {index}"), output) for index in range(count)]
@@ -280,10 +284,8 @@ def _requests(task: ThroughputTask) -> int:
 
 
 def _median(name: str, values: Sequence[float], category: str) -> Metric:
-    data = np.asarray(values)
-    stderr = float(data.std(ddof=1) / math.sqrt(data.size)) if data.size > 1 else 0.0
-    low, high = float(data.min()), float(data.max())
-    return Metric(name, float(np.median(data)), stderr, low, high, int(data.size), category)
+    estimate = mean(values)
+    return Metric(name, median(values), estimate.stderr, min(values), max(values), estimate.n, category)
 
 
 @asynccontextmanager

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import shutil
 import socket
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from stackbench.errors import ModelNotAvailableError
+from stackbench.models.manifest import model_config
 from stackbench.models.options import ModelOptions
 
 __all__ = ["Command", "Loading", "find_vllm", "serve_command", "tool_call_parser"]
@@ -62,14 +62,8 @@ class Loading:
     dtype: str | None = None
 
     def describe(self) -> dict[str, Any]:
-        return {
-            "weights": self.folder.name,
-            "quantization": self.quantization,
-            "max_model_len": self.max_model_len,
-            "gpu_memory_utilization": self.gpu_memory_utilization,
-            "max_num_seqs": self.max_num_seqs,
-            "dtype": self.dtype,
-        }
+        told = asdict(self)
+        return {"weights": told.pop("folder").name, **told}
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +125,7 @@ def tool_call_parser(folder: Path, name: str) -> str | None:
     for part, parser in PARSERS_BY_NAME:
         if part in lowered:
             return parser
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return PARSERS_BY_TYPE.get(str(config.get("model_type")))
+    return PARSERS_BY_TYPE.get(str(model_config(folder).get("model_type")))
 
 
 def _flags(model: str, served_name: str, port: int, loading: Loading, options: ModelOptions) -> list[str]:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from stackbench.errors import ModelNotAvailableError
 from stackbench.models.hardware import cpu_has_bfloat16
+from stackbench.models.manifest import model_config
 from stackbench.models.options import ModelOptions
-from stackbench.models.pull import locate, quantized_variant
+from stackbench.models.pull import quantized_variant
 from stackbench.models.vllm.command import Loading, serve_command
 from stackbench.models.vllm.fallback import next_loading
 from stackbench.models.vllm.server import LoadingFailed, VllmServer
@@ -102,11 +101,7 @@ class Loader:
         return server
 
     def _weights(self, quantization: str | None) -> tuple[Path, str | None]:
-        """The folder of the model in a quantisation, and the flag that vLLM still needs for it."""
-        models = self._options.home / "models"
-        if quantization is None:
-            return locate(self._target, models, self._say), None
-        return quantized_variant(self._target, quantization, models, self._say)
+        return quantized_variant(self._target, quantization, self._options.home / "models", self._say)
 
     def _allowed_quantized(self) -> tuple[Path, str] | None:
         allowed = self._options.vllm.allow_quantized
@@ -124,10 +119,8 @@ class Loader:
 
 def _window(folder: Path) -> int:
     """The context of a model in tokens, as its configuration has it."""
-    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        return int(config.get("text_config", config)["max_position_embeddings"])
-    return USUAL_WINDOW
+    config = model_config(folder)
+    return int(config.get("text_config", config).get("max_position_embeddings", USUAL_WINDOW))
 
 
 def _difference(before: Loading, after: Loading) -> str:
