@@ -41,7 +41,8 @@ def create_benchmark(name: str, options: Mapping[str, Any]) -> Benchmark:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         known = ", ".join(kind.options_type.model_fields) or "none"
-        raise ConfigError(f"{name}: option {where}: {first['msg']}; its options: {known}") from error
+        said = first["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"{name}: option {where}: {said}; its options: {known}") from error
 
 
 def _points() -> dict[str, EntryPoint]:

@@ -70,7 +70,7 @@ def doctor_model(name: str, *, as_json: bool) -> int:
     out().print(f"{entry.title}: {_count(entry.parameters)} parameters, {entry.context:,} tokens of context")
     out().print(f"{what}: {size / 2**30:.1f} GiB, estimates in GiB\n")
     print_table(
-        ["precision", "weights", "one full context", "together", "fits", "longest context"],
+        ["precision", "weights", "one full context", "together", "fits", "tokens that fit"],
         [
             (
                 fit.quantization, f"{fit.weight_bytes / 2**30:.1f}", f"{fit.kv_bytes / 2**30:.1f}",
@@ -79,7 +79,7 @@ def doctor_model(name: str, *, as_json: bool) -> int:
             )
             for fit in fits
         ],
-        right=["weights", "one full context", "together", "longest context"],
+        right=["weights", "one full context", "together", "tokens that fit"],
     )  # fmt: skip
     out().print(f"\n{_advice(name, fits)}")
     return 0 if any(fit.longest for fit in fits) else 1

@@ -84,6 +84,8 @@ def _plots(queries: Queries, run_id: str, to: Path, *, asked: bool) -> Iterator[
         return
     if picture is not None:
         yield _write(to / "throughput.png", picture)
+    elif asked:
+        raise UsageError(f"run {run_id} measured no throughput, so there is nothing to draw")
 
 
 def _write(path: Path, data: bytes) -> Path:
