@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -24,6 +24,9 @@ __all__ = [
     "Scored",
     "ServerLoad",
     "Task",
+    "ToolCall",
+    "ToolCallRecord",
+    "ToolSpec",
     "Variant",
 ]
 
@@ -33,6 +36,7 @@ class FinishReason(StrEnum):
 
     STOP = "stop"
     LENGTH = "length"
+    TOOL_CALLS = "tool_calls"
 
 
 class AttemptStatus(StrEnum):
@@ -52,11 +56,35 @@ class RunStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call of a tool, as a model wrote it: nothing in it has been checked."""
+
+    id: str
+    name: str
+    arguments: str
+    """JSON of an object, where the model kept to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """A tool that a model may call."""
+
+    name: str
+    description: str
+    parameters: str
+    """JSON schema of its arguments, as JSON."""
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One turn of a chat."""
 
     role: str
     content: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    """Of an assistant's turn."""
+    tool_call_id: str = ""
+    """Of a turn with the role `tool`: which call it answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +126,18 @@ class Request:
     """Ask for the log-probability of each of these as the next token, where the model can tell."""
     reference: str = ""
     """The reference answer; only the oracle may look."""
+    tools: tuple[ToolSpec, ...] = ()
+    """Tools that the answer may call."""
+    reference_calls: tuple[ToolCall, ...] = ()
+    """The calls of the reference answer; only the oracle may look."""
     key: AttemptKey | None = None
     """Which attempt asks; a replay looks its answer up by it."""
     stream: bool = False
     """Have the answer's tokens as they are made, so that `ttft_s` and `gaps_s` are known."""
+    once: bool = False
+    """A failed try is the answer: what is measured must not hold one."""
+    on_text: Callable[[str], None] | None = field(default=None, compare=False)
+    """Of a streamed answer, is told each piece of text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +154,8 @@ class Generation:
     """Time to first token, where known."""
     gaps_s: tuple[float, ...] = ()
     """Of a streamed answer, the times between its pieces after the first (inter-token latencies)."""
+    tool_calls: tuple[ToolCall, ...] = ()
+    """Calls that came as calls, in the model's own format; those written into the text are not among them."""
     choice_logprobs: tuple[float, ...] | None = None
     """Natural logarithms, in the order of `Request.choices`; -inf for a choice the server left out."""
 
@@ -222,6 +260,24 @@ class EventRecord:
     ts: datetime
     kind: str
     payload: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallRecord:
+    """A row of `tool_calls`."""
+
+    step: int
+    """The model's turn that made the call, counted from 1."""
+    tool: str
+    arguments: str
+    """As the model wrote them."""
+    valid: bool
+    """Whether it named a tool that was offered, with arguments that fit its parameters."""
+    result: str | None
+    """What the model was told, where the call did its work."""
+    error: str | None
+    """What the model was told, where it did not."""
+    duration_ms: float
 
 
 @dataclass(frozen=True, slots=True)

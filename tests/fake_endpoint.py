@@ -10,7 +10,9 @@ from typing import Any
 
 from aiohttp import web
 
-Reply = Callable[[dict[str, Any]], str]
+Calls = list[tuple[str, str]]
+"""Calls of tools: names and arguments as text."""
+Reply = Callable[[dict[str, Any]], str | Calls]
 
 
 class FakeEndpoint:
@@ -63,12 +65,12 @@ class FakeEndpoint:
         return web.json_response({"data": [{"id": self.model}]})
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
-        return await self._answer(request, lambda text: {"message": {"role": "assistant", "content": text}})
+        return await self._answer(request, _chat_message)
 
     async def _completions(self, request: web.Request) -> web.StreamResponse:
         return await self._answer(request, lambda text: {"text": text})
 
-    async def _answer(self, request: web.Request, shape: Callable[[str], dict[str, Any]]) -> web.StreamResponse:
+    async def _answer(self, request: web.Request, shape: Callable[[Any], dict[str, Any]]) -> web.StreamResponse:
         body = await request.json()
         lacking = self._lacking(request.path, body)
         if lacking:
@@ -114,13 +116,14 @@ class FakeEndpoint:
         return next((what for what, wanted in asked.items() if wanted and what in self.lacks), "")
 
     async def _reply(
-        self, request: web.Request, body: dict[str, Any], shape: Callable[[str], dict[str, Any]]
+        self, request: web.Request, body: dict[str, Any], shape: Callable[[Any], dict[str, Any]]
     ) -> web.StreamResponse:
         if body.get("stream"):
             return await self._stream(request, body)
         choices = []
         for index in range(body.get("n", 1)):
-            choice = {"index": index, "finish_reason": "stop", **shape(self.reply(body))}
+            said = self.reply(body)
+            choice = {"index": index, "finish_reason": _finish(said), **shape(said)}
             if body.get("logprobs"):
                 choice["logprobs"] = self._logprobs(chat="messages" in body)
             choices.append(choice)
@@ -131,11 +134,13 @@ class FakeEndpoint:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         chat = "messages" in body
-        pieces = self.pieces(self.reply(body))
+        said = self.reply(body)
+        pieces: list[Any] = self.pieces(said) if isinstance(said, str) else _call_pieces(said)
         for index, piece in enumerate(pieces):
             await asyncio.sleep(self.piece_delay_s)
-            choice: dict[str, Any] = {"delta": {"content": piece}} if chat else {"text": piece}
-            choice["finish_reason"] = "stop" if index == len(pieces) - 1 else None
+            delta = piece if isinstance(piece, dict) else {"content": piece}
+            choice: dict[str, Any] = {"delta": delta} if chat else {"text": piece}
+            choice["finish_reason"] = _finish(said) if index == len(pieces) - 1 else None
             await response.write(f"data: {json.dumps({'choices': [choice]})}\n\n".encode())
         if "usage" not in self.lacks:
             usage = {"prompt_tokens": self.prompt_tokens(body), "completion_tokens": len(pieces)}
@@ -148,3 +153,30 @@ class FakeEndpoint:
         if chat:
             return {"content": [{"top_logprobs": [{"token": t, "logprob": p} for t, p in top.items()]}]}
         return {"top_logprobs": [top]}
+
+
+def _finish(said: str | Calls) -> str:
+    return "tool_calls" if isinstance(said, list) else "stop"
+
+
+def _chat_message(said: str | Calls) -> dict[str, Any]:
+    if not isinstance(said, list):
+        return {"message": {"role": "assistant", "content": said}}
+    made = [
+        {"id": f"srv_{n}", "type": "function", "function": {"name": name, "arguments": arguments}}
+        for n, (name, arguments) in enumerate(said)
+    ]
+    return {"message": {"role": "assistant", "content": None, "tool_calls": made}}
+
+
+def _call_pieces(said: Calls) -> list[dict[str, Any]]:
+    """As servers stream calls: the name first, then the arguments in parts."""
+    pieces: list[dict[str, Any]] = [{"role": "assistant", "content": None}]
+    for n, (name, arguments) in enumerate(said):
+        half = len(arguments) // 2
+        pieces.append({"tool_calls": [{"index": n, "id": f"srv_{n}", "function": {"name": name, "arguments": ""}}]})
+        pieces += [
+            {"tool_calls": [{"index": n, "function": {"arguments": part}}]}
+            for part in (arguments[:half], arguments[half:])
+        ]
+    return pieces

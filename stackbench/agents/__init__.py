@@ -1,1 +1,19 @@
-"""A model and tools in a loop. So far the tools."""
+"""A model and tools in a loop."""
+
+from stackbench.agents.base import AgentLimits, AgentResult, Backend, CallMade, Ending, Script, ToolParser
+from stackbench.agents.loop import run_agent, tool_specs
+from stackbench.agents.operator import Decision, Operator
+
+__all__ = [
+    "AgentLimits",
+    "AgentResult",
+    "Backend",
+    "CallMade",
+    "Decision",
+    "Ending",
+    "Operator",
+    "Script",
+    "ToolParser",
+    "run_agent",
+    "tool_specs",
+]

@@ -1,6 +1,7 @@
 """Benchmarks: one file each behind one small protocol."""
 
 from stackbench.benchmarks.base import (
+    AgentBenchmark,
     Benchmark,
     CodeBenchmark,
     Context,
@@ -12,6 +13,7 @@ from stackbench.benchmarks.base import (
 from stackbench.benchmarks.registry import create_benchmark, list_benchmarks
 
 __all__ = [
+    "AgentBenchmark",
     "Benchmark",
     "CodeBenchmark",
     "Context",

@@ -2,18 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
 from stackbench.datasets import DatasetStore
 from stackbench.sandbox import CodeJob, CodeResult
-from stackbench.types import AttemptSummary, Generation, Message, Metric, Sampling, Scored, ServerLoad, Task, Variant
+from stackbench.types import (
+    AttemptSummary,
+    Generation,
+    Message,
+    Metric,
+    Sampling,
+    Scored,
+    ServerLoad,
+    Task,
+    ToolCall,
+    ToolCallRecord,
+    ToolSpec,
+    Variant,
+)
 
-__all__ = ["Benchmark", "CodeBenchmark", "Context", "Options", "PrepareContext", "Sample", "SpeedBenchmark"]
+if TYPE_CHECKING:
+    from stackbench.sandbox.session import Session
+
+__all__ = [
+    "AgentBenchmark",
+    "Benchmark",
+    "CodeBenchmark",
+    "Context",
+    "Options",
+    "PrepareContext",
+    "Sample",
+    "SpeedBenchmark",
+]
 
 
 class Options(BaseModel):
@@ -66,12 +92,40 @@ class Context(Protocol):
         prompt: str | None = None,
         choices: Sequence[str] = (),
         reference: str = "",
+        tools: Sequence[ToolSpec] = (),
+        reference_calls: Sequence[ToolCall] = (),
+        stream: bool = False,
+        on_text: Callable[[str], None] | None = None,
     ) -> Generation:
         """Asks the model; logged as an event. Raises GenerationError."""
         ...
 
     async def run_code(self, job: CodeJob) -> CodeResult:
         """Executes code in the sandbox; logged as an event. Raises SandboxError."""
+        ...
+
+    # -- for benchmarks of agents
+
+    @property
+    def native_tools(self) -> bool:
+        """Whether the model takes tools and answers with calls."""
+        ...
+
+    @property
+    def window(self) -> int | None:
+        """Tokens of prompt and answer together, where known."""
+        ...
+
+    def lease(self) -> AbstractAsyncContextManager[Session]:
+        """A clean container of one's own; waits for one. Raises SandboxError."""
+        ...
+
+    def log(self, kind: str, payload: Mapping[str, Any]) -> None:
+        """Logs an event."""
+        ...
+
+    def log_call(self, call: ToolCallRecord) -> None:
+        """Logs a call of a tool."""
         ...
 
     # -- for benchmarks of speed
@@ -139,6 +193,14 @@ class Benchmark(Protocol):
     def metrics(self, attempts: Sequence[AttemptSummary]) -> list[Metric]:
         """Sums up completed attempts (those that ended in errors are not among them); the headline comes first."""
         ...
+
+
+@runtime_checkable
+class AgentBenchmark(Protocol):
+    """A benchmark whose attempts lease a container each and work in it with tools."""
+
+    tools: ClassVar[tuple[str, ...]]
+    """Those that its tasks may offer."""
 
 
 @runtime_checkable

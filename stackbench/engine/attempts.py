@@ -136,7 +136,9 @@ class AttemptMaker:
             tally.last_error = text
         finally:
             tally.running -= 1
-        rooms.writer.attempt(self.run_id, _record(work, scored, status, error, started_at), context.events)
+        rooms.writer.attempt(
+            self.run_id, _record(work, scored, status, error, started_at), context.events, context.tool_calls
+        )
         tally.tokens += scored.completion_tokens
         passed = scored.passed if status is AttemptStatus.COMPLETED else None
         self.listener(

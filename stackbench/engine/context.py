@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from stackbench.engine.lazy_sandbox import LazySandbox
 from stackbench.engine.plan import BenchmarkPlan, RunPlan
 from stackbench.errors import AttemptError, ModelNotAvailableError
 from stackbench.models import Model, Reloadable, Watched
 from stackbench.sandbox import CodeJob, CodeResult, Sandbox
+from stackbench.sandbox.session import Session
 from stackbench.types import (
     AttemptKey,
     EventRecord,
@@ -23,6 +26,9 @@ from stackbench.types import (
     Sampling,
     Scored,
     ServerLoad,
+    ToolCall,
+    ToolCallRecord,
+    ToolSpec,
     Variant,
 )
 
@@ -40,16 +46,19 @@ class AttemptContext:
         plan: RunPlan,
         benchmark: BenchmarkPlan,
         model: Model,
-        sandbox: Sandbox,
+        sandbox: LazySandbox,
         slots: asyncio.Semaphore,
         next_seq: Callable[[], int],
         now: Callable[[], datetime],
     ) -> None:
         self.key = key
         self.events: list[EventRecord] = []
+        self.tool_calls: list[ToolCallRecord] = []
         self.chat = model.chat
         self.plain_prompts = model.plain_prompts
         self.scores_choices = model.scores_choices
+        self.native_tools = model.native_tools
+        self.window = model.window
         self.timeout_s = plan.settings.timeout_s
         self._plan = plan
         self._benchmark = benchmark
@@ -82,16 +91,33 @@ class AttemptContext:
         prompt: str | None = None,
         choices: Sequence[str] = (),
         reference: str = "",
+        tools: Sequence[ToolSpec] = (),
+        reference_calls: Sequence[ToolCall] = (),
+        stream: bool = False,
+        on_text: Callable[[str], None] | None = None,
     ) -> Generation:
         asked = prompt if prompt is not None else messages[-1].content
         self._asked = replace(self._asked, prompt=asked)
-        request = Request(sampling, tuple(messages), prompt, tuple(choices), reference, self.key)
+        request = Request(
+            sampling,
+            tuple(messages),
+            prompt,
+            tuple(choices),
+            reference,
+            tuple(tools),
+            tuple(reference_calls),
+            self.key,
+            stream,
+            on_text=on_text,
+        )
         async with self._slots:
             (generation,) = await self._model.generate([request])
         self._asked = self._asked.of(asked, generation)
-        self._log(
+        said = {"text": generation.text, "tool_calls": [asdict(call) for call in generation.tool_calls]}
+        self.log(
             "model_call",
             {
+                **(said if stream or tools else {}),
                 "temperature": sampling.temperature,
                 "top_p": sampling.top_p,
                 "max_tokens": sampling.max_tokens,
@@ -107,7 +133,7 @@ class AttemptContext:
 
     async def run_code(self, job: CodeJob) -> CodeResult:
         result = await self._sandbox.run(job)
-        self._log(
+        self.log(
             "sandbox",
             {
                 "code": next((section.code for section in job.sections if not section.trusted), ""),
@@ -122,6 +148,12 @@ class AttemptContext:
         )
         return result
 
+    def lease(self) -> AbstractAsyncContextManager[Session]:
+        return self._sandbox.lease()
+
+    def log_call(self, call: ToolCallRecord) -> None:
+        self.tool_calls.append(call)
+
     @property
     def gpus(self) -> int:
         return self._model.gpus
@@ -130,7 +162,7 @@ class AttemptContext:
         self, sampling: Sampling, *, messages: Sequence[Message] = (), prompt: str | None = None
     ) -> Generation:
         (generation,) = await self._model.generate(
-            [Request(sampling, tuple(messages), prompt, key=self.key, stream=True)]
+            [Request(sampling, tuple(messages), prompt, key=self.key, stream=True, once=True)]
         )
         return generation
 
@@ -146,11 +178,11 @@ class AttemptContext:
     def server_load(self) -> ServerLoad | None:
         return self._model.load() if isinstance(self._model, Watched) else None
 
-    def _log(self, kind: str, payload: dict[str, Any]) -> None:
+    def log(self, kind: str, payload: Mapping[str, Any]) -> None:
         key = self.key
-        payload["seed"] = key.seed
+        told = {**payload, "seed": key.seed}
         self.events.append(
-            EventRecord(key.benchmark, key.task_id, key.attempt, self._next_seq(), self._now(), kind, payload)
+            EventRecord(key.benchmark, key.task_id, key.attempt, self._next_seq(), self._now(), kind, told)
         )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
 
 from stackbench.config import Settings
 from stackbench.errors import UsageError
@@ -14,13 +15,19 @@ from stackbench.sandbox.image import ensure_image
 from stackbench.sandbox.launch import HeadStart, container_spec
 from stackbench.sandbox.pool import SandboxPool
 from stackbench.sandbox.scorer import Scorer
+from stackbench.sandbox.session import Session
+from stackbench.sandbox.sizing import default_size
 
 __all__ = ["LazySandbox"]
 
+AGENTS_PER_PROCESSOR = 4
+MOST_SPARE = 4
+
 
 class LazySandbox:
-    """Implements `Sandbox`; the first job waits for the image, for leftovers to be removed and for the containers.
+    """Implements `Sandbox`, and leases containers to agents.
 
+    The first job waits for the image, for leftovers to be removed and for the containers.
     A job that names an image of its own runs in containers of that image.
     """
 
@@ -33,6 +40,7 @@ class LazySandbox:
         self._head_start = head_start
         self._scorers: dict[str | None, asyncio.Task[Scorer]] = {}
         self._default: Scorer | None = None
+        self._leased: asyncio.Task[SandboxPool] | None = None
         self._closing: asyncio.Task[None] | None = None
 
     async def ready(self) -> None:
@@ -48,11 +56,30 @@ class LazySandbox:
             return await self._default.run(job)
         return await (await self._scorer(job.image)).run(job)
 
+    async def ready_to_lease(self) -> None:
+        """Waits until containers for agents run. Raises as `ready`."""
+        await self._lease_pool()
+
+    @asynccontextmanager
+    async def lease(self) -> AsyncGenerator[Session]:
+        """A clean container of one's own, removed afterwards; waits while all are out.
+
+        Raises:
+            DockerNotAvailableError, SandboxError: none can be had.
+        """
+        pool = await self._lease_pool()
+        async with pool.lease() as session:
+            yield session
+
     def describe(self) -> Mapping[str, str]:
         """The image that samples run in, by name and content; empty while none has been needed."""
-        if self._default is None:
+        leased = self._leased
+        if self._default is not None:
+            pool = self._default.pool
+        elif leased is not None and leased.done() and not leased.cancelled() and leased.exception() is None:
+            pool = leased.result()
+        else:
             return {}
-        pool = self._default.pool
         return {"image": pool.spec.image, "id": pool.image_id}
 
     async def close(self) -> None:
@@ -68,6 +95,11 @@ class LazySandbox:
         for scorer in await asyncio.gather(*self._scorers.values(), return_exceptions=True):
             if isinstance(scorer, Scorer):
                 await scorer.close()
+        if self._leased is not None:
+            self._leased.cancel()
+            for pool in await asyncio.gather(self._leased, return_exceptions=True):
+                if isinstance(pool, SandboxPool):
+                    await pool.close()
         if self._head_start is not None:
             self._head_start.close()
 
@@ -77,13 +109,39 @@ class LazySandbox:
             task = self._scorers[image] = asyncio.create_task(self._start(image))
         return await asyncio.shield(task)
 
-    async def _start(self, wanted: str | None) -> Scorer:
+    async def _lease_pool(self) -> SandboxPool:
+        if self._leased is None:
+            self._leased = asyncio.create_task(self._start_leasing())
+        return await asyncio.shield(self._leased)
+
+    async def _start_leasing(self) -> SandboxPool:
+        """Containers for agents: more than for samples, since an agent mostly waits for its model."""
         settings = self._settings
-        if settings.sandbox_runtime and settings.sandbox_runtime not in (have := await asyncio.to_thread(runtimes)):
+        await self._check_runtime()
+        image = settings.sandbox_image or await asyncio.to_thread(ensure_image, self._say)
+        cleaning = asyncio.create_task(self._remove_leftovers())
+        size = settings.sandboxes or AGENTS_PER_PROCESSOR * default_size(settings.sandbox_memory_mib)
+        spec = container_spec(settings, image, self._run_id)
+        pool = SandboxPool(spec, size=size, spare=min(size, MOST_SPARE), say=self._say)
+        try:
+            await asyncio.gather(pool.warm_up(), cleaning)
+        except BaseException:
+            cleaning.cancel()
+            await pool.close()
+            raise
+        return pool
+
+    async def _check_runtime(self) -> None:
+        wanted = self._settings.sandbox_runtime
+        if wanted and wanted not in (have := await asyncio.to_thread(runtimes)):
             raise UsageError(
-                f"the Docker engine has no runtime {settings.sandbox_runtime!r} (it has {', '.join(sorted(have))}); "
+                f"the Docker engine has no runtime {wanted!r} (it has {', '.join(sorted(have))}); "
                 "install it and name it in the engine's daemon.json, or leave --sandbox-runtime out"
             )
+
+    async def _start(self, wanted: str | None) -> Scorer:
+        settings = self._settings
+        await self._check_runtime()
         head_start = self._head_start if wanted is None else None
         image = wanted or settings.sandbox_image
         if image is None and head_start is not None and await asyncio.wrap_future(head_start.found):

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
-from stackbench.benchmarks import Benchmark, SpeedBenchmark
+from stackbench.benchmarks import AgentBenchmark, Benchmark, SpeedBenchmark
 from stackbench.config import Home
 from stackbench.datasets import DatasetStore
 from stackbench.engine.attempts import AttemptMaker, Rooms, Tally
@@ -148,7 +148,10 @@ class Engine:
     async def _make_ready(self, rooms: Rooms, loaded: Sequence[LoadedBenchmark]) -> bool:
         """Model and sandboxes, side by side; False when stopped meanwhile. What cannot be had ends the run here."""
         parts: list[Awaitable[None]] = [rooms.model.start(self._say)]
-        if any(item.benchmark.uses_sandbox for item in loaded):
+        agents = [item for item in loaded if isinstance(item.benchmark, AgentBenchmark)]
+        if agents:
+            parts.append(rooms.sandbox.ready_to_lease())
+        if any(item.benchmark.uses_sandbox for item in loaded if item not in agents):
             parts.append(rooms.sandbox.ready())
         return await self._unless_stopped(asyncio.gather(*parts)) is not None
 

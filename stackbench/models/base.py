@@ -21,6 +21,10 @@ class Model(Protocol):
     """Whether a bare prompt reaches it without a chat template."""
     scores_choices: bool
     """Whether it answers `Request.choices` with log-probabilities."""
+    native_tools: bool
+    """Whether it takes `Request.tools` and answers with calls; for any other they must stand in its prompt."""
+    window: int | None
+    """Tokens of prompt and answer together, where known."""
     concurrency: int
     """How many requests keep it busy."""
     gpus: int

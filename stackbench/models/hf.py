@@ -7,6 +7,7 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from stackbench.errors import GenerationError, ModelNotAvailableError, one_line
@@ -14,7 +15,8 @@ from stackbench.models.gpus import GpuReader
 from stackbench.models.loading import choose_placement, load_weights
 from stackbench.models.options import ModelOptions
 from stackbench.models.pull import file_hashes, origin, quantized_variant
-from stackbench.types import Generation, Request, ServerLoad
+from stackbench.models.tool_calls import chat_for_template, take_calls, tools_for_template
+from stackbench.types import FinishReason, Generation, Request, ServerLoad
 
 if TYPE_CHECKING:
     from stackbench.models.decoding import BatchDecoder, Row
@@ -37,6 +39,8 @@ class HFModel:
     def __init__(self, name: str, target: str, options: ModelOptions) -> None:
         self.name = name
         self.chat = True
+        self.native_tools = False
+        self.window: int | None = None
         self.concurrency = 64
         self.gpus = 0
         self._target = target
@@ -152,9 +156,12 @@ class HFModel:
             raise ModelNotAvailableError(f"{folder} cannot be loaded: {one_line(error)}") from error
         self._model = load_weights(folder, placement, quantization, ATTENTION)
         self.chat = self._tokenizer.chat_template is not None
+        self.native_tools = "tools" in str(self._tokenizer.chat_template) and "<tool_call>" in str(
+            self._tokenizer.chat_template
+        )
         self.gpus = placement.gpus
         window = int(self._model.config.get_text_config().max_position_embeddings)
-        self._window = min(window, options.max_model_len or window)
+        self._window = self.window = min(window, options.max_model_len or window)
         max_batch = options.max_batch or (256 if placement.gpus else 64)
         self.concurrency = 2 * max_batch
         method = getattr(self._model.config, "quantization_config", None)
@@ -221,8 +228,12 @@ class HFModel:
         from stackbench.models.decoding import Row
 
         if request.prompt is None:
-            chat = [{"role": message.role, "content": message.content} for message in request.messages]
-            text = self._tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+            text = self._tokenizer.apply_chat_template(
+                chat_for_template(request.messages),
+                tools=tools_for_template(request.tools),
+                tokenize=False,
+                add_generation_prompt=True,
+            )
             ids = self._tokenizer.encode(text, add_special_tokens=False)
         else:
             ids = self._tokenizer.encode(request.prompt)
@@ -235,7 +246,7 @@ class HFModel:
             prompt_ids=ids,
             max_tokens=min(request.sampling.max_tokens, self._window - len(ids)),
             choice_ids=[self._choice_id(choice) for choice in request.choices],
-            done=lambda outcome: self._resolve(future, outcome),
+            done=lambda outcome: self._resolve(future, _with_calls(outcome) if request.tools else outcome),
         )
 
     def _choice_id(self, choice: str) -> int:
@@ -265,6 +276,14 @@ class HFModel:
                 future.set_exception(outcome)
 
         self._loop.call_soon_threadsafe(settle)
+
+
+def _with_calls(outcome: Generation | GenerationError) -> Generation | GenerationError:
+    if not isinstance(outcome, Generation):
+        return outcome
+    text, calls = take_calls(outcome.text)
+    finish = FinishReason.TOOL_CALLS if calls and outcome.finish_reason is FinishReason.STOP else outcome.finish_reason
+    return replace(outcome, text=text, tool_calls=calls, finish_reason=finish)
 
 
 def _method(config: Any) -> str | None:

@@ -17,6 +17,8 @@ class NullModel:
     chat = True
     plain_prompts = True
     scores_choices = False
+    native_tools = True
+    window: int | None = None
     concurrency = 64
     gpus = 0
     has_speed = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from stackbench.types import Generation, Request
+from stackbench.types import FinishReason, Generation, Request
 
 __all__ = ["OracleModel"]
 
@@ -17,6 +17,8 @@ class OracleModel:
     chat = True
     plain_prompts = True
     scores_choices = False
+    native_tools = True
+    window: int | None = None
     concurrency = 64
     gpus = 0
     has_speed = False
@@ -25,7 +27,14 @@ class OracleModel:
         """Nothing to make ready."""
 
     async def generate(self, requests: Sequence[Request]) -> list[Generation]:
-        return [Generation(request.reference) for request in requests]
+        return [
+            Generation(
+                request.reference,
+                FinishReason.TOOL_CALLS if request.reference_calls else FinishReason.STOP,
+                tool_calls=request.reference_calls,
+            )
+            for request in requests
+        ]
 
     def describe(self) -> Mapping[str, Any]:
         return {"kind": "oracle"}

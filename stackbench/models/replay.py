@@ -22,6 +22,8 @@ class ReplayModel:
     chat = True
     plain_prompts = True
     scores_choices = False
+    native_tools = True
+    window: int | None = None
     concurrency = 64
     gpus = 0
     has_speed = False

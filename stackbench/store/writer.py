@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import queue
 import threading
 import time
@@ -17,7 +16,8 @@ import duckdb
 
 from stackbench.errors import StoreError
 from stackbench.store.database import open_database
-from stackbench.types import AttemptRecord, EventRecord, Metric, RunStatus
+from stackbench.store.documents import document, document_of_text, text
+from stackbench.types import AttemptKey, AttemptRecord, EventRecord, Metric, RunStatus, ToolCallRecord
 
 __all__ = ["ResourceRow", "RunRow", "Writer"]
 
@@ -35,6 +35,13 @@ INSERT_EVENTS = """
 INSERT INTO events SELECT unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::INTEGER[]),
     unnest(?::BIGINT[]), unnest(?::TIMESTAMP[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[])::JSON
 """
+INSERT_TOOL_CALLS = """
+INSERT INTO tool_calls
+    (run_id, benchmark, task_id, attempt, seed, step, tool, arguments, valid, result, error, duration_ms)
+SELECT unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::INTEGER[]), unnest(?::BIGINT[]),
+    unnest(?::INTEGER[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[])::JSON, unnest(?::BOOLEAN[]), unnest(?::VARCHAR[]),
+    unnest(?::VARCHAR[]), unnest(?::DOUBLE[])
+"""
 INSERT_METRICS = "INSERT INTO metrics VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 INSERT_RESOURCES = """
 INSERT INTO resources (run_id, ts, gpu, gpu_util, vram_used, vram_total, cpu, rss, kv_cache, tokens_per_s, running,
@@ -51,6 +58,12 @@ DELETE FROM events USING attempts
 WHERE events.run_id = ? AND attempts.run_id = events.run_id AND attempts.benchmark = events.benchmark
     AND attempts.task_id = events.task_id AND attempts.attempt = events.attempt AND attempts.status = 'error'
     AND events.payload ->> '$.seed' = attempts.seed::VARCHAR
+"""
+DELETE_ERROR_CALLS = """
+DELETE FROM tool_calls USING attempts
+WHERE tool_calls.run_id = ? AND attempts.run_id = tool_calls.run_id AND attempts.benchmark = tool_calls.benchmark
+    AND attempts.task_id = tool_calls.task_id AND attempts.attempt = tool_calls.attempt
+    AND attempts.seed = tool_calls.seed AND attempts.status = 'error'
 """
 DELETE_ERRORS = "DELETE FROM attempts WHERE run_id = ? AND status = 'error'"
 
@@ -95,6 +108,7 @@ class ResourceRow:
 class _Batch:
     attempts: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
     events: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
+    tool_calls: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
     calls: list[tuple[Callable[[duckdb.DuckDBPyConnection], Any], Future[Any]]] = field(
         default_factory=list[tuple[Callable[[duckdb.DuckDBPyConnection], Any], "Future[Any]"]]
     )
@@ -123,18 +137,34 @@ class Writer:
                 raise StoreError("the database is closed: the run that held it has ended")
             return self._connection.cursor()
 
-    def attempt(self, run_id: str, record: AttemptRecord, events: Iterable[EventRecord] = ()) -> None:
-        """Queues an attempt with its events; it is done when committed (`flush`). Raises StoreError after a failure."""
-        self._put((_attempt_row(run_id, record), [_event_row(run_id, event) for event in events]))
+    def attempt(
+        self,
+        run_id: str,
+        record: AttemptRecord,
+        events: Iterable[EventRecord] = (),
+        tool_calls: Iterable[ToolCallRecord] = (),
+    ) -> None:
+        """Queues an attempt with its events and tool calls; it is done when committed (`flush`).
+
+        Raises StoreError after a failure.
+        """
+        key = record.key
+        self._put(
+            (
+                _attempt_row(run_id, record),
+                [_event_row(run_id, event) for event in events],
+                [_tool_call_row(run_id, key, call) for call in tool_calls],
+            )
+        )
 
     def event(self, run_id: str, event: EventRecord) -> None:
         """Queues an event that belongs to no attempt."""
-        self._put((None, [_event_row(run_id, event)]))
+        self._put((None, [_event_row(run_id, event)], []))
 
     def start_run(self, run: RunRow) -> None:
         """Records a run and waits for the commit."""
-        row = (run.run_id, run.suite, RunStatus.RUNNING.value, run.created_at, None, run.model, json.dumps(run.config))
-        row = (*row, list(run.seeds), run.git_commit, json.dumps(run.environment))
+        row = (run.run_id, run.suite, RunStatus.RUNNING.value, run.created_at, None, run.model, document(run.config))
+        row = (*row, list(run.seeds), run.git_commit, document(run.environment))
         self._call(lambda connection: connection.execute(INSERT_RUN, row))
 
     def resume_run(self, run_id: str) -> None:
@@ -142,6 +172,7 @@ class Writer:
 
         def work(connection: duckdb.DuckDBPyConnection) -> None:
             connection.execute(DELETE_ERROR_EVENTS, [run_id])
+            connection.execute(DELETE_ERROR_CALLS, [run_id])
             connection.execute(DELETE_ERRORS, [run_id])
             connection.execute(UPDATE_STATUS, [RunStatus.RUNNING.value, None, run_id])
 
@@ -168,7 +199,7 @@ class Writer:
 
         `environment`, where it is given, takes the place of what was recorded at the start.
         """
-        told = None if environment is None else json.dumps(environment)
+        told = None if environment is None else document(environment)
         rows = [
             (run_id, name, m.category, m.name, m.value, m.stderr, m.ci_low, m.ci_high, m.n)
             for name, found in metrics.items()
@@ -245,6 +276,8 @@ class Writer:
                 connection.execute(INSERT_ATTEMPTS, [list(column) for column in zip(*batch.attempts, strict=True)])
             if batch.events:
                 connection.execute(INSERT_EVENTS, [list(column) for column in zip(*batch.events, strict=True)])
+            if batch.tool_calls:
+                connection.execute(INSERT_TOOL_CALLS, [list(column) for column in zip(*batch.tool_calls, strict=True)])
             for work, _ in batch.calls:
                 work(connection)
             connection.commit()
@@ -264,10 +297,11 @@ def _sort(items: list[Any]) -> _Batch:
         elif _waiter(item) is not None:
             batch.calls.append(item)
         else:
-            attempt, events = item
+            attempt, events, tool_calls = item
             if attempt is not None:
                 batch.attempts.append(attempt)
             batch.events.extend(events)
+            batch.tool_calls.extend(tool_calls)
     return batch
 
 
@@ -294,24 +328,23 @@ def _attempt_row(run_id: str, record: AttemptRecord) -> tuple[Any, ...]:
         record.status.value,
         record.score,
         record.passed,
-        _text(record.error),
-        _text(record.prompt),
-        _text(record.completion),
+        text(record.error),
+        text(record.prompt),
+        text(record.completion),
         record.prompt_tokens,
         record.completion_tokens,
         record.started_at,
         record.latency_s,
-        json.dumps(record.metrics),
+        document(record.metrics),
     )
 
 
 def _event_row(run_id: str, event: EventRecord) -> tuple[Any, ...]:
     where = (run_id, event.benchmark, event.task_id, event.attempt, event.seq)
-    return (*where, event.ts, event.kind, json.dumps(event.payload))
+    return (*where, event.ts, event.kind, document(event.payload))
 
 
-def _text(text: str | None) -> str | None:
-    """Text as the database can hold it: a lone surrogate is no UTF-8."""
-    if text is None or text.isascii():
-        return text
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+def _tool_call_row(run_id: str, key: AttemptKey, call: ToolCallRecord) -> tuple[Any, ...]:
+    where = (run_id, key.benchmark, key.task_id, key.attempt, key.seed, call.step, text(call.tool))
+    told = (text(call.result), text(call.error))
+    return (*where, document_of_text(call.arguments), call.valid, *told, call.duration_ms)

@@ -9,7 +9,7 @@ from stackbench.models import ModelOptions
 from stackbench.models.openai import OpenAIModel
 from stackbench.models.openai import connection as module
 from stackbench.models.openai.probe import Capabilities
-from stackbench.types import FinishReason, Message, Request, Sampling
+from stackbench.types import FinishReason, Message, Request, Sampling, ToolCall, ToolSpec
 from tests.fake_endpoint import FakeEndpoint
 
 
@@ -218,14 +218,58 @@ async def test_a_stream_without_usage_is_counted_by_its_pieces(connect, endpoint
     assert answer.completion_tokens == 3
 
 
+@pytest.mark.parametrize("stream", [True, False])
+async def test_tools_are_sent_and_calls_come_back(connect, endpoint: FakeEndpoint, stream: bool) -> None:
+    endpoint.reply = lambda body: [("read", '{"path": "a b"}'), ("exec", '{"command": "ls"}')]
+    model = await connect()
+    before = ToolCall("c1", "read", '{"path": ')
+    chat = (Message("user", "Q"), Message("assistant", "", (before,)), Message("tool", "broken", tool_call_id="c1"))
+    tools = (ToolSpec("read", "Reads.", '{"type": "object", "properties": {}}'),)
+    (answer,) = await model.generate([Request(Sampling(), chat, tools=tools, stream=stream)])
+    assert answer.tool_calls == (
+        ToolCall("srv_0", "read", '{"path": "a b"}'),
+        ToolCall("srv_1", "exec", '{"command": "ls"}'),
+    )
+    assert (answer.text, answer.finish_reason) == ("", FinishReason.TOOL_CALLS)
+    sent = endpoint.requests[0]
+    assert sent["tools"][0]["function"]["name"] == "read"
+    assert sent["messages"][2] == {"role": "tool", "content": "broken", "tool_call_id": "c1"}
+    assert sent["messages"][1]["tool_calls"][0]["function"]["arguments"] == '{"malformed": "{\\"path\\": "}'
+    assert model.native_tools
+
+
+async def test_a_server_without_tools_is_known(connect, endpoint: FakeEndpoint) -> None:
+    endpoint.lacks.add("tools")
+    assert not (await connect()).native_tools
+
+
+async def test_a_stream_that_says_nothing_and_ends_is_an_empty_answer(connect, endpoint: FakeEndpoint) -> None:
+    endpoint.reply = lambda body: ""
+    model = await connect()
+    (answer,) = await model.generate([Request(Sampling(), (Message("user", "Q"),), stream=True)])
+    assert (answer.text, answer.tool_calls) == ("", ())
+
+
+@pytest.mark.parametrize("fault", [500, 429, "drop", "garbage"])
+async def test_a_stream_that_fails_is_asked_for_again(
+    connect, endpoint: FakeEndpoint, fault: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FIRST_BACKOFF_S", 0.01)
+    model = await connect()
+    endpoint.faults.append(fault)
+    (answer,) = await model.generate([Request(Sampling(), (Message("user", "Q"),), stream=True)])
+    assert answer.text == "ananswer"
+    assert len(endpoint.requests) == 2
+
+
 @pytest.mark.parametrize("fault", [500, "drop", "garbage"])
-async def test_a_stream_that_fails_is_an_error_and_is_not_tried_again(
+async def test_a_measured_stream_that_fails_is_an_error_and_is_not_tried_again(
     connect, endpoint: FakeEndpoint, fault: object
 ) -> None:
     model = await connect()
     endpoint.faults.append(fault)
     with pytest.raises(GenerationError):
-        await model.generate([Request(Sampling(), prompt="Q", stream=True)])
+        await model.generate([Request(Sampling(), prompt="Q", stream=True, once=True)])
     assert len(endpoint.requests) == 1
 
 

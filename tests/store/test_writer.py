@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import json
 import threading
+from dataclasses import replace
 from datetime import datetime
+from importlib import resources
 from pathlib import Path
 
 import duckdb
@@ -10,7 +13,7 @@ import pytest
 from stackbench.errors import StoreError, StoreLockedError
 from stackbench.store import SCHEMA_VERSION, LocalQueries, Reader, RunRow, Writer, open_database
 from stackbench.store.writer import ResourceRow
-from stackbench.types import AttemptKey, AttemptRecord, AttemptStatus, EventRecord, Metric, RunStatus
+from stackbench.types import AttemptKey, AttemptRecord, AttemptStatus, EventRecord, Metric, RunStatus, ToolCallRecord
 
 NOW = datetime(2026, 1, 2, 3, 4, 5)
 RUN = RunRow("r1", "smoke", NOW, "oracle", {"a": 1}, (0, 7), "abc", {"cpu": "x"})
@@ -96,6 +99,40 @@ def test_resuming_takes_errors_back_and_keeps_the_rest(writer: Writer) -> None:
     writer.flush()
 
 
+def test_tool_calls_come_and_go_with_their_attempt(writer: Writer) -> None:
+    call = ToolCallRecord(1, "read", '{"path": "a"}', True, "text", None, 1.5)
+    writer.attempt("r1", record("good"), [], [call, replace(call, step=2)])
+    writer.attempt("r1", record("bad", status=AttemptStatus.ERROR), [], [call])
+    writer.flush()
+    writer.resume_run("r1")
+    found = writer.cursor().execute(
+        "SELECT benchmark, task_id, seed, step, tool, arguments ->> '$.path', valid, result, error FROM tool_calls"
+    )
+    assert found.fetchall() == [("humaneval", "good", 0, n, "read", "a", True, "text", None) for n in (1, 2)]
+
+
+@pytest.mark.parametrize(
+    "arguments", ['{"path": ', "", "NaN", '{"a": NaN}', "[" * 100_000, "lone \ud800 surrogate", "\0"]
+)
+def test_arguments_that_are_no_json_are_kept_as_text(writer: Writer, arguments: str) -> None:
+    call = ToolCallRecord(1, "read\0", arguments, False, None, "malformed \ud800", 0.0)
+    writer.attempt("r1", record("t/1"), [], [call])
+    writer.flush()
+    ((kept,),) = writer.cursor().execute("SELECT arguments FROM tool_calls").fetchall()
+    assert json.loads(kept) == arguments.encode("utf-8", "backslashreplace").decode()
+
+
+@pytest.mark.parametrize("text", ["lone \ud800 surrogate", "\\ud800 \udfff", "pair \U0001f389", "\\", "\0", "\\\\ud8"])
+def test_any_text_can_stand_in_an_event_and_in_metrics(writer: Writer, text: str) -> None:
+    told = replace(event("t/1", 1), payload={"code": text, "seed": 0, "odd": [float("nan")]})
+    writer.attempt("r1", record("t/1", metrics={"answer": text, "wall_s": float("inf")}), [told])
+    writer.flush()
+    ((payload, metrics),) = writer.cursor().execute("SELECT payload, metrics FROM events, attempts").fetchall()
+    assert json.loads(payload)["code"] == text.encode("utf-8", "backslashreplace").decode()
+    assert json.loads(payload)["odd"] == [None]
+    assert json.loads(metrics)["wall_s"] is None
+
+
 @pytest.mark.parametrize("text", ["nul \x00 byte", "lone \ud800 surrogate", "emoji 🎉", "", "x" * 10_000_000])
 def test_any_text_can_be_stored(writer: Writer, text: str) -> None:
     writer.attempt("r1", record("t/1", completion=text, error=text), [])
@@ -137,6 +174,7 @@ def test_schema_is_that_of_the_contract(writer: Writer) -> None:
     assert found["events"] == ["run_id", "benchmark", "task_id", "attempt", "seq", "ts", "kind", "payload"]
     assert found["tool_calls"] == [
         "run_id", "task_id", "attempt", "step", "tool", "arguments", "valid", "result", "error", "duration_ms",
+        "benchmark", "seed",
     ]  # fmt: skip
     assert found["metrics"] == [
         "run_id", "benchmark", "category", "name", "value", "stderr", "ci_low", "ci_high", "n",
@@ -196,11 +234,11 @@ def test_closing_waits_for_those_who_open_and_refuses_the_rest(tmp_path: Path) -
 
 def test_a_database_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> None:
     path = tmp_path / "db.duckdb"
-    open_database(path).close()
+    first = resources.files("stackbench.store").joinpath("schema", "0001_initial.sql").read_text(encoding="utf-8")
     with duckdb.connect(str(path)) as connection:
-        for column in ("prefix_queries", "prefix_hits", "preemptions"):
-            connection.execute(f"ALTER TABLE resources DROP COLUMN {column}")
-        connection.execute("DELETE FROM schema_version WHERE version > 1")
+        connection.execute(first)
+        connection.execute("CREATE TABLE schema_version (version INTEGER PRIMARY KEY, applied_at TIMESTAMP)")
+        connection.execute("INSERT INTO schema_version VALUES (1, now())")
         connection.execute("INSERT INTO resources (run_id, ts, cpu) VALUES ('old', now(), 0.5)")
     connection = open_database(path)
     assert connection.execute("SELECT run_id, cpu, prefix_hits FROM resources").fetchone() == ("old", 0.5, None)

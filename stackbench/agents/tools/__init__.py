@@ -1,10 +1,11 @@
 """The tools that an agent has in its sandbox, with the names, parameters and behaviour that OpenClaw documents."""
 
 from stackbench.agents.tools.base import Tool, ToolOutcome, ToolRefusedError, Workspace, tool_schema
-from stackbench.agents.tools.registry import TOOLS, call_tool, list_tools
+from stackbench.agents.tools.registry import TOOLS, CallResult, call_tool, list_tools
 
 __all__ = [
     "TOOLS",
+    "CallResult",
     "Tool",
     "ToolOutcome",
     "ToolRefusedError",

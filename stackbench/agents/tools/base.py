@@ -6,12 +6,14 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
 from stackbench.agents.tools.jobs import Jobs
-from stackbench.sandbox.session import Session
+
+if TYPE_CHECKING:
+    from stackbench.sandbox.session import Session
 
 __all__ = ["Parameters", "Tool", "ToolOutcome", "ToolRefusedError", "Workspace", "tool_schema"]
 

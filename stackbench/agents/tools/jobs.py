@@ -6,9 +6,12 @@ import asyncio
 import itertools
 import time
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from stackbench.sandbox.process import Process
 from stackbench.sandbox.records import Completed
+
+if TYPE_CHECKING:
+    from stackbench.sandbox.process import Process
 
 __all__ = ["Job", "Jobs"]
 

@@ -17,7 +17,7 @@ from stackbench.models.options import ModelOptions
 if TYPE_CHECKING:
     import aiohttp
 
-__all__ = ["Connection", "RefusedError"]
+__all__ = ["BusyError", "Connection", "RefusedError"]
 
 RETRIED_STATUS = {408, 409, 429, 500, 502, 503, 504, 529}
 FIRST_BACKOFF_S = 0.5
@@ -31,6 +31,15 @@ class RefusedError(GenerationError):
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
         self.status = status
+
+
+class BusyError(GenerationError):
+    """The server may answer another time."""
+
+    def __init__(self, message: str, wait_s: float | None) -> None:
+        super().__init__(message)
+        self.wait_s = wait_s
+        """How long it asks to wait (Retry-After), where it says so."""
 
 
 class Connection:
@@ -83,7 +92,7 @@ class Connection:
             except Exception as error:
                 problem = self._lost(error)
             if attempt < self._options.retries:
-                await self._back_off(attempt, wait_s)
+                await self.back_off(attempt, wait_s)
         raise GenerationError(f"{self.url}/{path} failed {self._options.retries + 1} times; last: {problem}")
 
     async def stream(
@@ -99,8 +108,8 @@ class Connection:
         try:
             async with self._opened.post(f"{self.url}/{path}", data=data, headers=headers) as response:
                 if response.status != 200:
-                    problem, _ = self._refusal(path, response, await response.read())
-                    raise GenerationError(f"{self.url}/{path}: {problem}")
+                    problem, wait_s = self._refusal(path, response, await response.read())
+                    raise BusyError(f"{self.url}/{path}: {problem}", wait_s)
                 left = b""
                 async for chunk in response.content.iter_any():
                     now = time.perf_counter()
@@ -168,7 +177,8 @@ class Connection:
             return self._without_secret(str(error)) or type(error).__name__
         raise error
 
-    async def _back_off(self, attempt: int, wait_s: float | None) -> None:
+    async def back_off(self, attempt: int, wait_s: float | None) -> None:
+        """Waits before another try: as long as the server asks, else 0.5 s doubling."""
         backoff = min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2**attempt) * (0.5 + self._jitter.random())
         await asyncio.sleep(backoff if wait_s is None else min(wait_s, 10 * LONGEST_BACKOFF_S))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from stackbench.errors import GenerationError, ModelNotAvailableError
-from stackbench.models.openai.connection import Connection
+from stackbench.models.openai.connection import BusyError, Connection, RefusedError
 from stackbench.models.openai.probe import Capabilities, probe
 from stackbench.models.openai.wire import generations, request_body, streamed_generation
 from stackbench.models.options import ModelOptions
@@ -37,6 +38,8 @@ class OpenAIModel:
         self.chat = options.api != "completions"
         self.plain_prompts = not self.chat
         self.scores_choices = True
+        self.native_tools = True
+        self.window: int | None = None
         self.capabilities = Capabilities()
         self._model = model
         self._options = options
@@ -86,6 +89,8 @@ class OpenAIModel:
         if not names:
             say(f"{url} does not list its models; taking {self._model} on trust")
         self._served = next((entry for entry in listed if entry["id"] == self._model), {})
+        length = self._served.get("max_model_len")  # vLLM and some others tell it
+        self.window = length if isinstance(length, int) else None
 
     async def _find_out(self, say: Callable[[str], None]) -> None:
         found = self.capabilities = await probe(self._connection, self._model)
@@ -96,6 +101,7 @@ class OpenAIModel:
             self.plain_prompts = found.completions is True
         logprobs = found.completion_logprobs if self.plain_prompts else found.chat_logprobs
         self.scores_choices = logprobs is not False
+        self.native_tools = self.chat and found.tools is not False
         cannot = [name.replace("_", " ") for name, can in found.describe().items() if can is False]
         if cannot:
             say(f"{self._connection.url} has no {', '.join(cannot)} for {self._model}")
@@ -140,8 +146,7 @@ class OpenAIModel:
         answer: Any = None
         try:
             if request.stream:
-                async with aclosing(self._connection.stream(path, body)) as events:
-                    return [await streamed_generation(events, started, chat=chat)]
+                return [await self._stream(request, path, body, started)]
             answer = await self._connection.post(path, body)
             return generations(answer, request, n, time.perf_counter() - started)
         except NO_COMPLETION as error:
@@ -149,6 +154,22 @@ class OpenAIModel:
             raise GenerationError(
                 f"{self._connection.url}/{path} answered what is no completion ({error!r}): {shown}"
             ) from error
+
+    async def _stream(self, request: Request, path: str, body: dict[str, Any], started: float) -> Generation:
+        """A streamed answer, asked for again where it failed on the way, unless the request is to be tried `once`."""
+        chat = request.prompt is None
+        for attempt in itertools.count():
+            try:
+                async with aclosing(self._connection.stream(path, body)) as events:
+                    return await streamed_generation(events, started, chat=chat, on_text=request.on_text)
+            except RefusedError:
+                raise
+            except GenerationError as error:
+                if request.once or attempt >= self._options.retries:
+                    raise
+                wait_s = error.wait_s if isinstance(error, BusyError) else None
+                await self._connection.back_off(attempt, wait_s)
+        raise AssertionError("unreachable")
 
 
 def _same_prompt(requests: Sequence[Request], most: int) -> list[list[int]]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any
 
-from stackbench.types import FinishReason, Generation, Request
+from stackbench.models.tool_calls import chat_for_template, tools_for_template
+from stackbench.types import FinishReason, Generation, Request, ToolCall
 
 __all__ = ["generations", "request_body", "streamed_generation"]
 
@@ -23,7 +24,10 @@ def request_body(model: str, request: Request, n: int, chat_limit: str = "max_to
     limit = chat_limit if chat else "max_tokens"
     body: dict[str, Any] = {"model": model, limit: sampling.max_tokens, "temperature": sampling.temperature}
     if chat:
-        body["messages"] = [{"role": message.role, "content": message.content} for message in request.messages]
+        body["messages"] = chat_for_template(request.messages, parsed=False)
+        tools = tools_for_template(request.tools)
+        if tools:
+            body["tools"] = tools
     else:
         body["prompt"] = request.prompt
     if sampling.top_p != 1.0:
@@ -65,6 +69,7 @@ def generations(answer: Any, request: Request, n: int, latency_s: float) -> list
             Generation(
                 text=text or "",
                 finish_reason=_finish(choice),
+                tool_calls=_calls(choice["message"].get("tool_calls") or ()) if chat else (),
                 prompt_tokens=prompt_tokens,
                 completion_tokens=completion_tokens // n,
                 latency_s=latency_s,
@@ -75,7 +80,11 @@ def generations(answer: Any, request: Request, n: int, latency_s: float) -> list
 
 
 async def streamed_generation(
-    events: AsyncIterator[tuple[float, dict[str, Any]]], started: float, *, chat: bool
+    events: AsyncIterator[tuple[float, dict[str, Any]]],
+    started: float,
+    *,
+    chat: bool,
+    on_text: Callable[[str], None] | None = None,
 ) -> Generation:
     """Adds up a stream whose request was sent at `started` (seconds of `time.perf_counter`).
 
@@ -87,7 +96,8 @@ async def streamed_generation(
     """
     texts: list[str] = []
     times: list[float] = []
-    finish = FinishReason.STOP
+    calls: dict[int, dict[str, str]] = {}
+    finish, ended = FinishReason.STOP, None
     usage: tuple[int, int] | None = None
     async for now, event in events:
         if event.get("usage"):
@@ -97,19 +107,27 @@ async def streamed_generation(
             continue
         choice = choices[0]
         text = choice["delta"].get("content") if chat else choice["text"]
-        if chat and not text and not times:
+        pieces = (choice["delta"].get("tool_calls") or ()) if chat else ()
+        for piece in pieces:
+            _add_to_call(calls.setdefault(int(piece.get("index", 0)), {"id": "", "name": "", "arguments": ""}), piece)
+        if choice.get("finish_reason"):
+            finish, ended = _finish(choice), now
+        if chat and not text and not pieces and not times:
             continue
         times.append(now)
         if text:
             texts.append(text)
-        if choice.get("finish_reason"):
-            finish = _finish(choice)
+            if on_text is not None:
+                on_text(text)
     if not times:
-        raise ValueError("a stream without a piece of text")
+        if ended is None:
+            raise ValueError("a stream that neither said anything nor ended")
+        times.append(ended)
     prompt_tokens, completion_tokens = usage or (0, len(times))
     return Generation(
         text="".join(texts),
         finish_reason=finish,
+        tool_calls=_calls([{"id": call["id"], "function": call} for _, call in sorted(calls.items())]),
         prompt_tokens=prompt_tokens,
         completion_tokens=completion_tokens,
         latency_s=times[-1] - started,
@@ -118,13 +136,33 @@ async def streamed_generation(
     )
 
 
+def _calls(listed: Iterable[Any]) -> tuple[ToolCall, ...]:
+    return tuple(
+        ToolCall(
+            str(call.get("id") or f"call_{number}"),
+            str(call["function"].get("name") or ""),
+            str(call["function"].get("arguments") or "{}"),
+        )
+        for number, call in enumerate(listed, 1)
+    )
+
+
+def _add_to_call(call: dict[str, str], piece: Any) -> None:
+    """Adds a streamed piece: the id and the name come once, the arguments in parts."""
+    function = piece.get("function") or {}
+    call["id"] = call["id"] or str(piece.get("id") or "")
+    call["name"] = call["name"] or str(function.get("name") or "")
+    call["arguments"] += str(function.get("arguments") or "")
+
+
 def _usage(answer: Any) -> tuple[int, int]:
     usage = answer.get("usage") or {}
     return int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
 
 
 def _finish(choice: Any) -> FinishReason:
-    return FinishReason.LENGTH if choice.get("finish_reason") == "length" else FinishReason.STOP
+    reason = choice.get("finish_reason")
+    return FinishReason(reason) if reason in ("length", "tool_calls") else FinishReason.STOP
 
 
 def _choice_logprobs(choice: Any, wanted: Sequence[str], *, chat: bool) -> tuple[float, ...] | None:

@@ -39,6 +39,8 @@ class VllmModel:
         self.chat = True
         self.plain_prompts = True
         self.scores_choices = True
+        self.native_tools = True
+        self.window: int | None = None
         self.concurrency = options.vllm.max_num_seqs or 64
         self.backlog = max(2, self.concurrency // 4)
         self.gpus = 0
@@ -177,6 +179,7 @@ class VllmModel:
         self._server, self._client, self._loading, self._last_load = server, client, loading, None
         self.chat, self.plain_prompts = client.chat, client.plain_prompts
         self.scores_choices = client.scores_choices
+        self.native_tools, self.window = client.native_tools, client.window
         self._about = {
             "vllm": await server.version(),
             "files": file_hashes(loading.folder),

@@ -1,0 +1,106 @@
+"""What an agent is given, and what it hands back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from stackbench.types import Generation, Message, Sampling, ToolCall, ToolCallRecord, ToolSpec
+
+__all__ = ["AgentLimits", "AgentResult", "Backend", "CallMade", "Ending", "Script", "ToolParser"]
+
+Ending = Literal["answered", "steps", "tokens", "seconds", "repeats", "stopped", "window"]
+"""Why an agent ended: it gave its answer, a limit was reached, it was told to stop, or its chat outgrew the window."""
+
+ToolParser = Literal["auto", "strict"]
+"""`auto` also recognises calls that a model wrote into its text; `strict` takes those alone that came as calls."""
+
+
+class Backend(Protocol):
+    """The model behind an agent, and the log before it."""
+
+    @property
+    def native_tools(self) -> bool:
+        """Whether the model takes tools and answers with calls."""
+        ...
+
+    @property
+    def window(self) -> int | None:
+        """Tokens of prompt and answer together, where known."""
+        ...
+
+    async def generate(
+        self,
+        sampling: Sampling,
+        *,
+        messages: Sequence[Message] = (),
+        reference: str = "",
+        tools: Sequence[ToolSpec] = (),
+        reference_calls: Sequence[ToolCall] = (),
+        stream: bool = False,
+        on_text: Callable[[str], None] | None = None,
+    ) -> Generation:
+        """Asks the model; logged as an event. Raises GenerationError."""
+        ...
+
+    def log(self, kind: str, payload: Mapping[str, Any]) -> None:
+        """Logs an event."""
+        ...
+
+    def log_call(self, call: ToolCallRecord) -> None:
+        """Logs a call of a tool."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AgentLimits:
+    """What an agent may use up."""
+
+    steps: int = 30
+    """Turns of the model."""
+    seconds: float = 600.0
+    tokens: int | None = None
+    """Of all prompts and answers together."""
+    repeats: int = 5
+    """The same call with the same arguments so many times in a row ends it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallMade:
+    """A call as the agent made it, and what came of it."""
+
+    step: int
+    tool: str
+    arguments: str
+    valid: bool
+    failed: bool
+    """Whether the model was told of an error: a malformed call, a failure, an exit code other than 0."""
+    text: str
+    """What the model was told."""
+    repaired: bool = False
+    """Whether it was found in the model's text."""
+    details: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Of the tool's: exit code, HTTP status."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentResult:
+    """What an agent did."""
+
+    answer: str
+    """Its last text without a call; empty where it came to none."""
+    ending: Ending
+    calls: tuple[CallMade, ...]
+    steps: int
+    prompt_tokens: int
+    """Of all turns; what a later turn repeats counts again."""
+    completion_tokens: int
+    model_s: float
+    """Time spent waiting for the model."""
+    rejected: int
+    """Calls in the model's text that `strict` did not take."""
+
+
+Script = Callable[[Sequence[CallMade]], tuple[str, Sequence[ToolCall]]]
+"""What the reference solution says and calls next, after the calls made so far; only the oracle is shown it."""

@@ -1,0 +1,101 @@
+"""The agent: a model that is asked, calls tools and is asked again, on LangChain's loop."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from stackbench.agents.base import AgentLimits, AgentResult, Backend, Ending, Script, ToolParser
+from stackbench.agents.operator import Operator
+from stackbench.agents.session import AgentEndedError, AgentSession
+from stackbench.agents.tools import TOOLS, Workspace, tool_schema
+from stackbench.types import Sampling, ToolSpec
+
+__all__ = ["run_agent", "tool_specs"]
+
+
+async def run_agent(
+    task: str,
+    *,
+    backend: Backend,
+    workspace: Workspace,
+    tools: Sequence[str],
+    system: str,
+    sampling: Sampling,
+    limits: AgentLimits,
+    parser: ToolParser = "auto",
+    operator: Operator | None = None,
+    script: Script | None = None,
+) -> AgentResult:
+    """Runs an agent at a task until it answers without a call, a limit is reached or the operator stops it.
+
+    Args:
+        task: the user's message.
+        workspace: the sandbox that the tools work in.
+        tools: names of the tools that it has.
+        system: the system message.
+        sampling: of each turn; `max_tokens` is a turn's limit.
+        script: what the oracle is to do.
+
+    Raises:
+        GenerationError: the model gave no answer (a chat over its window is cut first).
+        SandboxError: the container died.
+    """
+    from langchain.agents import create_agent
+    from langchain_core.messages import HumanMessage
+
+    from stackbench.agents.chat_model import BridgedChatModel
+    from stackbench.agents.middleware import CallsInOrder, ContextWindow, Limits, OperatorControls, ToolRunner
+
+    session = AgentSession(backend, workspace, tool_specs(tools), sampling, limits, parser, operator, script)
+    middleware: list[Any] = [Limits(session)]
+    middleware += [CallsInOrder(session)]
+    if operator is not None:
+        middleware += [OperatorControls(session, operator)]
+    middleware += [ContextWindow(session), ToolRunner(session)]
+    agent = create_agent(
+        BridgedChatModel(session=session), tools=_for_langchain(tools), system_prompt=system, middleware=middleware
+    )
+    backend.log("agent_start", {"system": system, "task": task, "tools": list(tools), "parser": parser})
+    ending: Ending = "answered"
+    time_left = asyncio.timeout(limits.seconds)
+    try:
+        async with time_left:
+            await agent.ainvoke({"messages": [HumanMessage(task)]}, config={"recursion_limit": 10 * limits.steps + 100})
+    except AgentEndedError as ended:
+        ending = ended.ending
+    except TimeoutError:
+        if not time_left.expired():
+            raise
+        ending = "seconds"
+    backend.log("agent_end", {"ending": ending, "answer": session.answer, "steps": session.step})
+    return session.result(ending)
+
+
+def tool_specs(tools: Sequence[str]) -> list[ToolSpec]:
+    """The named tools as models are told of them."""
+    found: list[ToolSpec] = []
+    for name in tools:
+        function = tool_schema(TOOLS[name])["function"]
+        found.append(ToolSpec(name, function["description"], json.dumps(function["parameters"])))
+    return found
+
+
+def _for_langchain(tools: Sequence[str]) -> list[Any]:
+    """The tools as LangChain lists them; the calls themselves are made by `ToolRunner`."""
+    from langchain_core.tools import StructuredTool
+
+    async def made_by_middleware(**arguments: Any) -> str:
+        raise NotImplementedError
+
+    return [
+        StructuredTool(
+            name=name,
+            description=TOOLS[name].description,
+            args_schema=tool_schema(TOOLS[name])["function"]["parameters"],
+            coroutine=made_by_middleware,
+        )
+        for name in tools
+    ]

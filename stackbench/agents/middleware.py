@@ -1,0 +1,194 @@
+"""What stands around an agent's turns and calls: limits, the model's window, the operator, the order of calls."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+from langchain.agents.middleware import AgentMiddleware, ModelRequest, ModelResponse
+from langchain.agents.middleware.types import ToolCallRequest
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+
+from stackbench.agents.chat_model import calls_of, to_messages
+from stackbench.agents.operator import Operator
+from stackbench.agents.session import AgentEndedError, AgentSession
+from stackbench.agents.tools import TOOLS
+from stackbench.agents.trimming import estimate_tokens, trim
+from stackbench.errors import GenerationError
+from stackbench.types import ToolCall
+
+__all__ = ["CallsInOrder", "ContextWindow", "Limits", "OperatorControls", "ToolRunner"]
+
+TOO_LONG = re.compile(r"window|context.length|maximum.*(length|tokens)|too (long|large)", re.IGNORECASE)
+TIGHTEN = 0.6
+TRIES = 3
+
+CallModel = Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]]
+CallTool = Callable[[ToolCallRequest], Awaitable[Any]]
+
+
+class Limits(AgentMiddleware[Any, Any, Any]):
+    """Ends the agent after so many turns or tokens, or the same call again and again. (Seconds end it outside.)"""
+
+    def __init__(self, session: AgentSession) -> None:
+        super().__init__()
+        self._session = session
+
+    async def awrap_model_call(self, request: ModelRequest[Any], handler: CallModel) -> ModelResponse[Any]:
+        session = self._session
+        if session.step >= session.limits.steps:
+            raise AgentEndedError("steps")
+        if session.limits.tokens is not None and sum(session.tokens) >= session.limits.tokens:
+            raise AgentEndedError("tokens")
+        latest = session.calls[-session.limits.repeats :]
+        if len(latest) == session.limits.repeats and len({(call.tool, call.arguments) for call in latest}) == 1:
+            raise AgentEndedError("repeats")
+        return await handler(request)
+
+
+class OperatorControls(AgentMiddleware[Any, Any, Any]):
+    """Pause, stop, messages between turns; calls shown for approval, edited or refused."""
+
+    def __init__(self, session: AgentSession, operator: Operator) -> None:
+        super().__init__()
+        self._session = session
+        self._operator = operator
+
+    async def awrap_model_call(self, request: ModelRequest[Any], handler: CallModel) -> ModelResponse[Any]:
+        await self._pass()
+        told = [HumanMessage(text) for text in self._operator.take_messages()]
+        for message in told:
+            self._session.backend.log("operator", {"action": "message", "text": message.text})
+        if not told:
+            return await handler(request)
+        response = await handler(request.override(messages=[*request.messages, *told]))
+        return ModelResponse(result=[*told, *response.result], structured_response=response.structured_response)
+
+    async def awrap_tool_call(self, request: ToolCallRequest, handler: CallTool) -> Any:
+        await self._pass()
+        approve = self._operator.approve
+        if approve is None:
+            return await handler(request)
+        call = _call_of(request)
+        decision = await approve(call)
+        self._session.backend.log(
+            "operator", {"action": decision.verdict, "tool": call.name, "arguments": call.arguments}
+        )
+        if decision.verdict == "reject":
+            reason = decision.reason or "no reason was given"
+            made = self._session.refuse(call, f"error: the operator refused this call: {reason}")
+            return ToolMessage(made.text, tool_call_id=call.id, status="error")
+        if decision.verdict == "edit":
+            made = await self._session.call(replace(call, arguments=decision.arguments))
+            text = f"[the operator changed the arguments to {decision.arguments}]\n{made.text}"
+            return ToolMessage(text, tool_call_id=call.id, status="error" if made.failed else "success")
+        return await handler(request)
+
+    async def _pass(self) -> None:
+        if not await self._operator.passage():
+            raise AgentEndedError("stopped")
+
+
+class ContextWindow(AgentMiddleware[Any, Any, Any]):
+    """Shortens old results when the chat would not fit the window, more when the model still finds it too long."""
+
+    def __init__(self, session: AgentSession) -> None:
+        super().__init__()
+        self._session = session
+        self._tools = sum(len(tool.parameters) + len(tool.description) for tool in session.tools) // 3
+        self._scale = 1.0
+        """Tokens per estimated token, as the model last counted."""
+
+    async def awrap_model_call(self, request: ModelRequest[Any], handler: CallModel) -> ModelResponse[Any]:
+        session = self._session
+        window = session.backend.window
+        most = None if window is None else max(1, window - session.sampling.max_tokens)
+        asked = request
+        for turn in range(TRIES):
+            asked, estimate = self._fitted(request, most)
+            try:
+                response = await handler(asked)
+            except GenerationError as error:
+                if not TOO_LONG.search(str(error)):
+                    raise
+                if turn == TRIES - 1:
+                    raise AgentEndedError("window") from error
+                most = int(TIGHTEN * min(most or estimate, estimate * self._scale))
+                continue
+            if estimate and session.last_prompt_tokens:
+                self._scale = min(max(session.last_prompt_tokens / estimate, 0.5), 3.0)
+            return response
+        raise AssertionError("unreachable")
+
+    def _fitted(self, request: ModelRequest[Any], most: int | None) -> tuple[ModelRequest[Any], int]:
+        """The request with its chat in `most` tokens, and the estimate of its length before scaling."""
+        messages = to_messages(request.messages)
+        estimate = estimate_tokens(messages) + self._tools
+        if most is None or estimate * self._scale <= most:
+            return request, estimate
+        trimmed, shortened = trim(messages, int(most / self._scale) - self._tools)
+        self._session.backend.log("context_trimmed", {"step": self._session.step + 1, "messages": shortened})
+        changed = [
+            old.model_copy(update={"content": new.content}) if old.text != new.content else old
+            for old, new in zip(request.messages, trimmed, strict=True)
+        ]
+        return request.override(messages=changed), estimate_tokens(trimmed) + self._tools
+
+
+class CallsInOrder(AgentMiddleware[Any, Any, Any]):
+    """Makes the calls. Those of one turn run in order, except that calls which only read do not wait for each other."""
+
+    def __init__(self, session: AgentSession) -> None:
+        super().__init__()
+        self._session = session
+        self._turn: list[ToolCall] = []
+        self._done: dict[str, asyncio.Event] = {}
+
+    async def awrap_model_call(self, request: ModelRequest[Any], handler: CallModel) -> ModelResponse[Any]:
+        response = await handler(request)
+        answers = [message for message in response.result if isinstance(message, AIMessage)]
+        self._turn = list(calls_of(answers[-1])) if answers else []
+        self._done = {call.id: asyncio.Event() for call in self._turn}
+        return response
+
+    async def awrap_tool_call(self, request: ToolCallRequest, handler: CallTool) -> Any:
+        call_id = request.tool_call["id"] or ""
+        before = self._turn[: next(i for i, call in enumerate(self._turn) if call.id == call_id)]
+        for earlier in before:
+            if not (_reads(earlier) and _reads(request.tool_call)):
+                await self._done[earlier.id].wait()
+        try:
+            return await handler(request)
+        finally:
+            self._done[call_id].set()
+
+
+def _reads(call: Any) -> bool:
+    name = call.name if isinstance(call, ToolCall) else call["name"]
+    return name in TOOLS and TOOLS[name].read_only
+
+
+def _call_of(request: ToolCallRequest) -> ToolCall:
+    """The call as the model wrote it."""
+    call_id = request.tool_call["id"]
+    answers = [message for message in request.state["messages"] if isinstance(message, AIMessage)]
+    for call in calls_of(answers[-1]):
+        if call.id == call_id:
+            return call
+    raise LookupError(f"no call {call_id}")
+
+
+class ToolRunner(AgentMiddleware[Any, Any, Any]):
+    """Makes a call in the sandbox; whatever is wrong with it comes back as text for the model."""
+
+    def __init__(self, session: AgentSession) -> None:
+        super().__init__()
+        self._session = session
+
+    async def awrap_tool_call(self, request: ToolCallRequest, handler: CallTool) -> ToolMessage:
+        call = _call_of(request)
+        made = await self._session.call(call)
+        return ToolMessage(made.text, tool_call_id=call.id, status="error" if made.failed else "success")

@@ -1,0 +1,47 @@
+"""Tools for a model that takes none: their schemas stand in its prompt, and the chat holds no calls."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+
+from stackbench.types import Message, ToolSpec
+
+__all__ = ["chat_without_tools"]
+
+TOLD = """
+
+You have these tools. Each line is the JSON description of one:
+{tools}
+
+To call a tool, write nothing but the call, in this form:
+<tool_call>
+{{"name": "the tool", "arguments": {{"its parameter": "a value"}}}}
+</tool_call>
+The result comes with the next message. When the work is done, answer in plain text without a call."""
+
+
+def chat_without_tools(messages: Sequence[Message], tools: Sequence[ToolSpec]) -> list[Message]:
+    """The chat with the tools in its system message, calls as text and results as a user's turns."""
+    listed = "\n".join(
+        json.dumps({"name": tool.name, "description": tool.description, "parameters": json.loads(tool.parameters)})
+        for tool in tools
+    )
+    told: list[Message] = []
+    for message in messages:
+        if message.role == "system":
+            told.append(replace(message, content=message.content + TOLD.format(tools=listed)))
+        elif message.role == "tool":
+            text = f"<tool_response>\n{message.content}\n</tool_response>"
+            if told and told[-1].role == "user" and told[-1].content.startswith("<tool_response>"):
+                told[-1] = replace(told[-1], content=f"{told[-1].content}\n{text}")
+            else:
+                told.append(Message("user", text))
+        else:
+            calls = "\n".join(
+                f'<tool_call>\n{{"name": {json.dumps(call.name)}, "arguments": {call.arguments}}}\n</tool_call>'
+                for call in message.tool_calls
+            )
+            told.append(Message(message.role, "\n".join(part for part in (message.content, calls) if part)))
+    return told

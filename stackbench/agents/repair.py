@@ -1,0 +1,99 @@
+"""Calls that a model wrote into its text instead of making them: fenced JSON, tags around JSON, bare JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from stackbench.types import ToolCall
+
+__all__ = ["Found", "find_calls"]
+
+TAGGED = re.compile(r"<(tool_call|tools|function_call)>\s*(?P<body>.*?)\s*(?:</\1>|\Z)", re.DOTALL)
+FENCED = re.compile(r"```[ \t]*(?:json|tool_call|tool|xml)?[ \t]*\n(?P<body>.*?)(?:\n[ \t]*```|\Z)", re.DOTALL)
+NAME = re.compile(r'"(?:name|tool|function)"\s*:\s*"([^"]+)"')
+ARGUMENTS = ("arguments", "parameters", "args", "input")
+NAMES = ("name", "tool", "function")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The text without the calls, and the calls."""
+
+    text: str
+    calls: tuple[ToolCall, ...]
+
+
+def find_calls(text: str, tools: Collection[str]) -> Found:
+    """Calls of the named tools in a text, in their order.
+
+    What plainly was to be such a call but is no JSON comes as a call whose arguments are the text that was written,
+    so that the model can be told.
+    """
+    for pattern in (TAGGED, FENCED):
+        calls: list[tuple[str, str]] = []
+        rest: list[str] = []
+        at = 0
+        for match in pattern.finditer(text):
+            found = list(_calls_in(match["body"], tools))
+            if found:
+                calls += found
+                rest.append(text[at : match.start()])
+                at = match.end()
+        if calls:
+            rest.append(text[at:])
+            return Found("".join(rest).strip(), _numbered(calls))
+    stripped = text.strip()
+    if stripped.startswith(("{", "[")):
+        return Found("", _numbered(found)) if (found := list(_calls_in(stripped, tools))) else Found(text, ())
+    return Found(text, ())
+
+
+def _numbered(calls: list[tuple[str, str]]) -> tuple[ToolCall, ...]:
+    return tuple(ToolCall(f"text_{number}", name, arguments) for number, (name, arguments) in enumerate(calls, 1))
+
+
+def _calls_in(body: str, tools: Collection[str]) -> Iterator[tuple[str, str]]:
+    values = list(_json_values(body))
+    for value in values:
+        for one in value if isinstance(value, list) else [value]:
+            found = _call(one, tools)
+            if found is not None:
+                yield found
+    if not values:
+        named = NAME.search(body)
+        if named and named.group(1) in tools and any(f'"{key}"' in body for key in ARGUMENTS):
+            yield named.group(1), body
+
+
+def _json_values(body: str) -> Iterator[Any]:
+    """The JSON values that a text is made of, one after the other; none where it is anything else."""
+    decoder = json.JSONDecoder(strict=False)
+    values: list[Any] = []
+    at = 0
+    while at < len(body):
+        try:
+            value, at = decoder.raw_decode(body, at)
+        except (ValueError, RecursionError):
+            return
+        values.append(value)
+        while at < len(body) and body[at] in " \t\r\n,":
+            at += 1
+    yield from values
+
+
+def _call(value: Any, tools: Collection[str]) -> tuple[str, str] | None:
+    if not isinstance(value, dict):
+        return None
+    if isinstance(value.get("function"), dict):
+        value = value["function"]
+    name = next((value[key] for key in NAMES if isinstance(value.get(key), str)), None)
+    if name is None or name not in tools:
+        return None
+    arguments = next((value[key] for key in ARGUMENTS if key in value), None)
+    if arguments is None:
+        return None
+    return name, arguments if isinstance(arguments, str) else json.dumps(arguments)

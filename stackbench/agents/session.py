@@ -1,0 +1,169 @@
+"""One agent's run: what it asks its model, what it calls, and the account of both."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from stackbench.agents.base import AgentLimits, AgentResult, Backend, CallMade, Ending, Script, ToolParser
+from stackbench.agents.operator import Operator
+from stackbench.agents.prompting import chat_without_tools
+from stackbench.agents.repair import find_calls
+from stackbench.agents.tools import CallResult, ToolOutcome, Workspace, call_tool
+from stackbench.types import Message, Sampling, ToolCall, ToolCallRecord, ToolSpec
+
+__all__ = ["AgentEndedError", "AgentSession", "Answer"]
+
+
+class AgentEndedError(Exception):
+    """Ends an agent from within its loop."""
+
+    def __init__(self, ending: Ending) -> None:
+        super().__init__(ending)
+        self.ending: Ending = ending
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A turn of the model."""
+
+    text: str
+    calls: tuple[ToolCall, ...]
+
+
+@dataclass(slots=True)
+class AgentSession:
+    """Asks and calls for one agent; the loop around it decides when."""
+
+    backend: Backend
+    workspace: Workspace
+    tools: Sequence[ToolSpec]
+    sampling: Sampling
+    limits: AgentLimits
+    parser: ToolParser
+    operator: Operator | None = None
+    script: Script | None = None
+    step: int = 0
+    tokens: tuple[int, int] = (0, 0)
+    """Of prompts and of answers, all turns together."""
+    last_prompt_tokens: int = 0
+    model_s: float = 0.0
+    rejected: int = 0
+    answer: str = ""
+    calls: list[CallMade] = field(default_factory=list[CallMade])
+    _repaired: set[str] = field(default_factory=set[str])
+    _ids: Any = field(default_factory=lambda: itertools.count(1))
+
+    async def ask(self, messages: Sequence[Message]) -> Answer:
+        """The model's next turn. Raises GenerationError."""
+        self.step += 1
+        backend = self.backend
+        native = backend.native_tools
+        reference, reference_calls = self.script(self.calls) if self.script is not None else ("", ())
+        started = time.perf_counter()
+        try:
+            generation = await backend.generate(
+                self.sampling,
+                messages=messages if native else chat_without_tools(messages, self.tools),
+                reference=reference,
+                tools=self.tools if native else (),
+                reference_calls=reference_calls,
+                stream=True,
+                on_text=self.operator.on_text if self.operator is not None else None,
+            )
+        finally:
+            self.model_s += time.perf_counter() - started
+        self.tokens = (self.tokens[0] + generation.prompt_tokens, self.tokens[1] + generation.completion_tokens)
+        self.last_prompt_tokens = generation.prompt_tokens
+        text, calls = generation.text, generation.tool_calls
+        if not calls:
+            found = find_calls(text, {tool.name for tool in self.tools})
+            if found.calls and (self.parser == "auto" or not native):
+                text = found.text
+                calls = tuple(replace(call, id=self._new_id()) for call in found.calls)
+                if native:
+                    self._repaired.update(call.id for call in calls)
+                    backend.log("repair", {"step": self.step, "calls": len(calls)})
+            else:
+                self.rejected += len(found.calls)
+        else:
+            calls = tuple(replace(call, id=self._new_id()) for call in calls)
+        if not calls:
+            self.answer = text
+        return Answer(text, calls)
+
+    async def call(self, call: ToolCall) -> CallMade:
+        """Makes a call and logs it. Raises SandboxError."""
+        started = time.perf_counter()
+        try:
+            if call.name in {tool.name for tool in self.tools}:
+                result = await call_tool(call.name, call.arguments, self.workspace)
+            else:
+                offered = ", ".join(tool.name for tool in self.tools)
+                text = f'error: there is no tool "{call.name}" here. The tools: {offered}'
+                result = CallResult(ToolOutcome(text, failed=True), valid=False)
+        except asyncio.CancelledError:
+            text = "cut off by the end of the attempt"
+            self.record(call, CallResult(ToolOutcome(text, failed=True), valid=True), started)
+            raise
+        return self.record(call, result, started)
+
+    def refuse(self, call: ToolCall, text: str) -> CallMade:
+        """Logs a call that the operator did not let pass."""
+        return self.record(call, CallResult(ToolOutcome(text, failed=True), valid=True), time.perf_counter())
+
+    def record(self, call: ToolCall, result: CallResult, started: float) -> CallMade:
+        """Logs a call with its result."""
+        outcome = result.outcome
+        made = CallMade(
+            step=self.step,
+            tool=call.name,
+            arguments=call.arguments,
+            valid=result.valid,
+            failed=outcome.failed,
+            text=outcome.text,
+            repaired=call.id in self._repaired,
+            details=outcome.details,
+        )
+        self.calls.append(made)
+        duration_ms = (time.perf_counter() - started) * 1000
+        told = (None, outcome.text) if outcome.failed else (outcome.text, None)
+        self.backend.log_call(
+            ToolCallRecord(self.step, call.name, call.arguments, result.valid, told[0], told[1], duration_ms)
+        )
+        self.backend.log(
+            "tool_result",
+            {
+                "step": self.step,
+                "call": call.id,
+                "tool": call.name,
+                "arguments": call.arguments,
+                "valid": result.valid,
+                "failed": outcome.failed,
+                "repaired": made.repaired,
+                "text": outcome.text,
+                "details": dict(outcome.details),
+                "duration_ms": round(duration_ms, 3),
+            },
+        )
+        return made
+
+    def result(self, ending: Ending) -> AgentResult:
+        """The account so far."""
+        return AgentResult(
+            answer=self.answer,
+            ending=ending,
+            calls=tuple(self.calls),
+            steps=self.step,
+            prompt_tokens=self.tokens[0],
+            completion_tokens=self.tokens[1],
+            model_s=self.model_s,
+            rejected=self.rejected,
+        )
+
+    def _new_id(self) -> str:
+        return f"call_{next(self._ids)}"

@@ -1,0 +1,91 @@
+"""Calls of tools in the format that a chat template teaches its model, and chats as templates take them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from stackbench.types import Message, ToolCall, ToolSpec
+
+__all__ = ["chat_for_template", "take_calls", "tools_for_template"]
+
+TAGGED = re.compile(r"<tool_call>\s*(.*?)\s*(?:</tool_call>|\Z)", re.DOTALL)
+"""Hermes and Qwen: one JSON object between tags. A last one that was cut off has no end."""
+
+
+def take_calls(text: str) -> tuple[str, tuple[ToolCall, ...]]:
+    """The text without its tagged calls, and the calls; one whose content is no call keeps its content as arguments."""
+    if "<tool_call>" not in text:
+        return text, ()
+    calls = tuple(_call(number, found) for number, found in enumerate(TAGGED.findall(text), 1))
+    return TAGGED.sub("", text).strip(), calls
+
+
+def _call(number: int, content: str) -> ToolCall:
+    try:
+        found = json.loads(content)
+        arguments = found.get("arguments", {})
+        return ToolCall(
+            f"call_{number}", str(found["name"]), arguments if isinstance(arguments, str) else json.dumps(arguments)
+        )
+    except (ValueError, KeyError, AttributeError):
+        named = re.search(r'"name"\s*:\s*"([^"]*)"', content)
+        return ToolCall(f"call_{number}", named.group(1) if named else "", content)
+
+
+def tools_for_template(tools: Sequence[ToolSpec]) -> list[dict[str, Any]] | None:
+    """Tools as a chat template and the OpenAI API take them."""
+    if not tools:
+        return None
+    return [
+        {
+            "type": "function",
+            "function": {
+                "name": tool.name,
+                "description": tool.description,
+                "parameters": json.loads(tool.parameters),
+            },
+        }
+        for tool in tools
+    ]
+
+
+def chat_for_template(messages: Sequence[Message], *, parsed: bool = True) -> list[dict[str, Any]]:
+    """A chat as a template takes it (`parsed`: with arguments as objects) or as the OpenAI API does (as text)."""
+    return [_turn(message, parsed) for message in messages]
+
+
+def _turn(message: Message, parsed: bool) -> dict[str, Any]:
+    turn: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.tool_calls:
+        turn["tool_calls"] = [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {
+                    "name": call.name,
+                    "arguments": _object(call.arguments) if parsed else _json_object(call.arguments),
+                },
+            }
+            for call in message.tool_calls
+        ]
+    if message.tool_call_id:
+        turn["tool_call_id"] = message.tool_call_id
+    return turn
+
+
+def _object(arguments: str) -> Any:
+    """The arguments' object; what is none is shown to the model as it wrote it."""
+    try:
+        found = json.loads(arguments)
+    except ValueError:
+        return {"malformed": arguments}
+    return found if isinstance(found, dict) else {"malformed": arguments}
+
+
+def _json_object(arguments: str) -> str:
+    """Servers refuse a chat in which a call's arguments are no JSON object."""
+    found = _object(arguments)
+    return json.dumps(found) if "malformed" in found else arguments

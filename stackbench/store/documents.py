@@ -1,0 +1,52 @@
+"""JSON and text as the database takes them: no lone surrogates, no NaN."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any
+
+__all__ = ["document", "document_of_text", "text"]
+
+ESCAPE = re.compile(r"\\(?:ud[89ab]..\\ud[c-f]..|u....|.)")
+SURROGATE = "\\ud"
+
+
+def document(value: Any) -> str:
+    """JSON of a value. A number that JSON has not becomes null, a lone surrogate the text of its escape."""
+    try:
+        dumped = json.dumps(value, allow_nan=False)
+    except ValueError:
+        dumped = json.dumps(_finite(value))
+    return ESCAPE.sub(_spelled_out, dumped) if SURROGATE in dumped else dumped
+
+
+def document_of_text(told: str) -> str:
+    """Text that is JSON as it is, any other as a JSON string."""
+    try:
+        return ESCAPE.sub(_spelled_out, json.dumps(json.loads(told), allow_nan=False))
+    except (ValueError, RecursionError):
+        return document(told)
+
+
+def text(told: str | None) -> str | None:
+    """Text with each lone surrogate as the text of its escape."""
+    if told is None or told.isascii():
+        return told
+    return told.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _spelled_out(match: re.Match[str]) -> str:
+    escape = match[0]
+    return "\\" + escape if escape.startswith(SURROGATE) and len(escape) == 6 else escape
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: _finite(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return value

@@ -1,0 +1,69 @@
+"""A model at the machine's edge that says what a test wrote down, turn by turn."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from stackbench.types import FinishReason, Generation, Message, Sampling, ToolCall, ToolCallRecord, ToolSpec
+
+Turn = Generation | Exception | Callable[[Sequence[Message]], Generation]
+
+
+def says(text: str, **fields: Any) -> Generation:
+    return Generation(text, prompt_tokens=10, completion_tokens=3, **fields)
+
+
+def calls(*made: tuple[str, Any], text: str = "") -> Generation:
+    """Calls by name and arguments: an object, or the text that a model would write."""
+    found = tuple(
+        ToolCall(f"c{number}", name, arguments if isinstance(arguments, str) else json.dumps(arguments))
+        for number, (name, arguments) in enumerate(made)
+    )
+    return says(text, tool_calls=found, finish_reason=FinishReason.TOOL_CALLS)
+
+
+class ScriptedBackend:
+    """Implements `Backend`; keeps what it was asked and what was logged."""
+
+    def __init__(self, *turns: Turn, native_tools: bool = True, window: int | None = None) -> None:
+        self.turns = list(turns)
+        self.native_tools = native_tools
+        self.window = window
+        self.asked: list[list[Message]] = []
+        self.tools: list[tuple[ToolSpec, ...]] = []
+        self.events: list[tuple[str, Mapping[str, Any]]] = []
+        self.records: list[ToolCallRecord] = []
+
+    async def generate(
+        self,
+        sampling: Sampling,
+        *,
+        messages: Sequence[Message] = (),
+        reference: str = "",
+        tools: Sequence[ToolSpec] = (),
+        reference_calls: Sequence[ToolCall] = (),
+        stream: bool = False,
+        on_text: Callable[[str], None] | None = None,
+    ) -> Generation:
+        self.asked.append(list(messages))
+        self.tools.append(tuple(tools))
+        await asyncio.sleep(0)
+        turn = self.turns.pop(0) if self.turns else says("done")
+        if isinstance(turn, Exception):
+            raise turn
+        generation = turn if isinstance(turn, Generation) else turn(messages)
+        if on_text is not None:
+            on_text(generation.text)
+        return generation
+
+    def log(self, kind: str, payload: Mapping[str, Any]) -> None:
+        self.events.append((kind, payload))
+
+    def log_call(self, call: ToolCallRecord) -> None:
+        self.records.append(call)
+
+    def kinds(self) -> list[str]:
+        return [kind for kind, _ in self.events]
