@@ -72,6 +72,8 @@ class Settings(BaseModel):
     """The vllm program; unset: the one of this environment, else of PATH."""
     vllm_image: str | None = None
     """A container image with vLLM, in place of a program."""
+    tool_parser: Literal["auto", "strict"] = "auto"
+    """Whether calls of tools that a model wrote into its text count as calls (auto), or those alone that it made."""
     allow_quantized: Literal["awq", "gptq", "bitsandbytes", "fp8"] | None = None
     """What a vllm: model that does not fit may fall back to."""
     load_timeout_s: float = Field(default=1800.0, gt=0)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
@@ -114,6 +114,11 @@ class Context(Protocol):
     @property
     def window(self) -> int | None:
         """Tokens of prompt and answer together, where known."""
+        ...
+
+    @property
+    def tool_parser(self) -> Literal["auto", "strict"]:
+        """Whether calls written as text count."""
         ...
 
     def lease(self) -> AbstractAsyncContextManager[Session]:

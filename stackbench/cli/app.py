@@ -50,6 +50,7 @@ def build_app() -> typer.Typer:
             {"build": sandbox_build, "status": sandbox_status, "clean": sandbox_clean, "shell": sandbox_shell},
         )
     )
+    app.add_typer(_group("scenarios", "Tool-use scenarios.", {"check": scenarios_check, "new": scenarios_new}))
     return app
 
 
@@ -194,13 +195,17 @@ def export(
 
 
 def catalogue(
-    what: Annotated[str, typer.Argument(metavar="WHAT", help="benchmarks, models, suites or tools.")],
+    what: Annotated[str, typer.Argument(metavar="WHAT", help="benchmarks, models, scenarios, suites or tools.")],
     as_json: JsonOption = False,
 ) -> None:
-    """What can be named: benchmarks, models, suites, tools."""
+    """What can be named: benchmarks, models, scenarios, suites, tools."""
+    if what == "scenarios":
+        from stackbench.cli import scenarios
+
+        return scenarios.list_scenarios(None, as_json=as_json)
     from stackbench.cli import catalogue as work
 
-    work.show_list(what, as_json=as_json)
+    return work.show_list(what, as_json=as_json)
 
 
 def config(as_json: JsonOption = False, home: HomeOption = None) -> None:
@@ -267,6 +272,36 @@ def data_verify(as_json: JsonOption = False, home: HomeOption = None) -> int:
     from stackbench.cli import machine
 
     return machine.data_list(home, verify=True, as_json=as_json)
+
+
+def scenarios_check(
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="[DIR]", help="A folder of scenario files, or one [the published].")
+    ] = None,
+    only: Annotated[str, typer.Option("--only", metavar="A,B", help="Play only these tasks or templates.")] = "",
+    sample: Annotated[
+        int | None, typer.Option("--sample", metavar="N", help="Play only N tasks, always the same.", min=1)
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", metavar="SEED", help="Draw the parameters from this seed.")] = 29,
+    sandboxes: Annotated[
+        int | None, typer.Option("--sandboxes", metavar="N", help="Containers at once [8].", min=1)
+    ] = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Prove scenarios sound: solved by their solution, not by nothing, not with an effect undone."""
+    from stackbench.cli import scenarios
+
+    return scenarios.check(folder, only=only, sample=sample, seed=seed, sandboxes=sandboxes, as_json=as_json)
+
+
+def scenarios_new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The id: small letters, digits, hyphens.")],
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder for the file.")] = Path("scenarios"),
+) -> None:
+    """Write a scenario to start from."""
+    from stackbench.cli import scenarios
+
+    scenarios.new(name, to)
 
 
 def sandbox_build(

@@ -51,8 +51,15 @@ def evaluate(benchmarks: Sequence[str], flags: Mapping[str, Any]) -> int:
         return _resume(home, flags, benchmarks=benchmarks)
     if not benchmarks:
         raise UsageError('name a benchmark to run; "stackbench list benchmarks" shows them')
+    options = _options(flags["benchmark_options"])
+    if flags["scenarios"] is not None:
+        if list(benchmarks) != ["tooluse"]:
+            raise UsageError(
+                "--scenarios goes with the benchmark tooluse alone: stackbench eval tooluse --scenarios DIR"
+            )
+        options["scenarios"] = str(flags["scenarios"].absolute())
     settings = load_settings(run_settings(flags)).settings
-    plan = plan_benchmarks(benchmarks, settings, _names(flags["sample_ids"]), _options(flags["benchmark_options"]))
+    plan = plan_benchmarks(benchmarks, settings, _names(flags["sample_ids"]), options)
     return _run(home, plan, flags)
 
 
@@ -61,6 +68,10 @@ def batch(suite: str, flags: Mapping[str, Any]) -> int:
     home = Home.find(flags["home"])
     if flags["resume"]:
         return _resume(home, flags, suite=suite)
+    if flags["scenarios"] is not None:
+        raise UsageError(
+            "--scenarios goes with eval tooluse; in a suite it stands in its file, as an option of tooluse"
+        )
     if flags["benchmark_options"]:
         raise UsageError("-T sets options of benchmarks named to eval; in a suite they stand in its file")
     settings = load_settings(run_settings(flags)).settings
@@ -180,8 +191,8 @@ def _resume(home: Home, flags: Mapping[str, Any], *, benchmarks: Sequence[str] =
     if benchmarks and set(benchmarks) != {part.name for part in plan.benchmarks}:
         names = ", ".join(part.name for part in plan.benchmarks)
         raise UsageError(f"run {run.run_id} is of {names}, not of {', '.join(benchmarks)}")
-    if flags["sample_ids"] or flags["benchmark_options"]:
-        raise UsageError("a resumed run keeps its tasks and options; leave --sample-ids and -T out")
+    if flags["sample_ids"] or flags["benchmark_options"] or flags["scenarios"]:
+        raise UsageError("a resumed run keeps its tasks and options; leave --sample-ids, --scenarios and -T out")
     for name, value in given.items():
         kept = getattr(plan.settings, name)
         if name not in PACE and value != kept:

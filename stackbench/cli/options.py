@@ -61,6 +61,10 @@ def _run_options(
         list[str] | None,
         _panel(TASKS, "-T", "--option", metavar="NAME=VALUE", help="An option of the benchmark; repeatable."),
     ] = None,
+    scenarios: Annotated[
+        Path | None,
+        _panel(TASKS, "--scenarios", metavar="DIR", help="Your own tool-use scenarios, in place of the published."),
+    ] = None,
     samples: Annotated[
         int | None, _panel(SAMPLING, "-n", "--samples", metavar="N", help="Attempts per task [1].")
     ] = None,
@@ -74,6 +78,12 @@ def _run_options(
     seeds: Annotated[
         list[int] | None,
         _panel(SAMPLING, "--seed", metavar="SEED", help="Repeatable: each is a replicate of every attempt [0]."),
+    ] = None,
+    tool_parser: Annotated[
+        str | None,
+        _panel(
+            SAMPLING, "--tool-parser", metavar="HOW", help="auto: calls written as text count too; or strict [auto]."
+        ),
     ] = None,
     concurrency: Annotated[
         int | None, _panel(MACHINE, "--concurrency", metavar="N", help="Attempts under way at once.")
@@ -191,7 +201,7 @@ def _run_options(
     """The options of a run, as the parameters of a function that is only looked at."""
 
 
-NOT_SETTINGS = {"sample_ids", "benchmark_options", "resume", "output", "as_json", "quiet", "home"}
+NOT_SETTINGS = {"sample_ids", "benchmark_options", "scenarios", "resume", "output", "as_json", "quiet", "home"}
 
 
 def with_run_options(command: Command) -> Command:

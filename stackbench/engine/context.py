@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from stackbench.engine.lazy_sandbox import LazySandbox
 from stackbench.engine.plan import BenchmarkPlan, RunPlan
@@ -59,6 +59,7 @@ class AttemptContext:
         self.scores_choices = model.scores_choices
         self.native_tools = model.native_tools
         self.window = model.window
+        self.tool_parser: Literal["auto", "strict"] = plan.settings.tool_parser
         self.timeout_s = plan.settings.timeout_s
         self._plan = plan
         self._benchmark = benchmark

@@ -2,7 +2,7 @@
 
 from stackbench.stats.estimates import Estimate, bootstrap_mean, clustered_mean, mean, proportion
 from stackbench.stats.paired import PairedDifference, paired_difference
-from stackbench.stats.passk import pass_at_k, pass_at_k_estimate
+from stackbench.stats.passk import pass_at_k, pass_at_k_estimate, pass_hat_k
 
 __all__ = [
     "Estimate",
@@ -13,5 +13,6 @@ __all__ = [
     "paired_difference",
     "pass_at_k",
     "pass_at_k_estimate",
+    "pass_hat_k",
     "proportion",
 ]

@@ -43,8 +43,12 @@ class ToolRefusedError(Exception):
 class Workspace:
     """What the tools of one agent share: its sandbox session, its background commands, a lock for each file."""
 
-    def __init__(self, session: Session, *, root: str | None = None) -> None:
+    def __init__(
+        self, session: Session, *, root: str | None = None, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.session = session
+        self.environment = dict(environment or {})
+        """Variables of every command."""
         self.root = root
         """Where paths may lead: None for the workspace alone, "/" for the whole container."""
         self.jobs = Jobs()

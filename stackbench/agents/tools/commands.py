@@ -53,7 +53,7 @@ class Exec:
         process = await workspace.session.start(
             asked.command,
             cwd=_folder(asked.workdir, workspace),
-            env=asked.env,
+            env={**workspace.environment, **(asked.env or {})},
             stdin=True,
             pty=asked.pty,
             merge=not asked.pty,

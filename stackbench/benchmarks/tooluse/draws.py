@@ -1,0 +1,176 @@
+"""Draws a template's parameters: numbers, names, dates and tables, the same ones for the same seed."""
+
+from __future__ import annotations
+
+import random
+import tomllib
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from importlib import resources
+from typing import Any
+
+__all__ = ["DRAWS", "DrawError", "Drawer"]
+
+WORDS: Mapping[str, Any] = tomllib.loads(
+    resources.files("stackbench.benchmarks.tooluse").joinpath("words.toml").read_text(encoding="utf-8")
+)
+Draw = Callable[["Drawer", Any], Any]
+
+
+class DrawError(ValueError):
+    """A parameter is not written as a draw can be."""
+
+
+class Drawer:
+    """Draws for one task. Single words and people do not come twice within it."""
+
+    def __init__(self, seed: str, number: int, render: Callable[[Any, Mapping[str, Any]], Any]) -> None:
+        self.random = random.Random(seed)
+        self.number = number
+        """Which task of its template, counted from 0."""
+        self._render = render
+        self._used: set[str] = set()
+        self.values: dict[str, Any] = {}
+
+    def parameter(self, name: str, how: Any) -> None:
+        """Draws one parameter; it may refer to those before it. Raises DrawError."""
+        self.values[name] = self.draw(how, self.values)
+
+    def draw(self, how: Any, values: Mapping[str, Any]) -> Any:
+        """A value drawn as `how` says: `{integer: [1, 9]}`, or something fixed with expressions in it."""
+        if isinstance(how, dict) and len(how) == 1:
+            ((kind, given),) = how.items()
+            if kind == "table":
+                return self._table(given, values)
+            if kind == "list":
+                return self._list(given, values)
+            if kind in DRAWS:
+                try:
+                    return DRAWS[kind](self, self._render(given, values))
+                except DrawError:
+                    raise
+                except (TypeError, ValueError, KeyError, IndexError) as error:
+                    raise DrawError(f"{kind} cannot be drawn from {str(given)[:80]}: {error}") from error
+        return self._render(how, values)
+
+    def word(self, kind: str) -> str:
+        """A word of a list that this task has not had yet."""
+        if kind not in WORDS["words"]:
+            raise DrawError(f"there are no words of the kind {kind}; there are: {', '.join(WORDS['words'])}")
+        left = [word for word in WORDS["words"][kind] if word not in self._used]
+        if not left:
+            raise DrawError(f"there are only {len(WORDS['words'][kind])} words of the kind {kind}")
+        chosen = self.random.choice(left)
+        self._used.add(chosen)
+        return chosen
+
+    def person(self) -> str:
+        """A name that this task has not had yet."""
+        while True:
+            first, last = self.random.choice(WORDS["first_names"]), self.random.choice(WORDS["last_names"])
+            name = f"{first} {last}"
+            if name not in self._used:
+                self._used.add(name)
+                return name
+
+    def _table(self, given: Any, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Rows whose columns may refer to `n` (from 1) and to `row`, the columns before."""
+        if not isinstance(given, dict) or set(given) != {"rows", "columns"}:
+            raise DrawError("a table has rows and columns")
+        count = self._render(given["rows"], values)
+        rows: list[dict[str, Any]] = []
+        for number in range(1, int(count) + 1):
+            row: dict[str, Any] = {}
+            for column, how in given["columns"].items():
+                row[column] = self.draw(how, {**values, "n": number, "row": row, "rows": rows})
+            rows.append(row)
+        return rows
+
+    def _list(self, given: Any, values: Mapping[str, Any]) -> list[Any]:
+        if not isinstance(given, dict) or set(given) != {"count", "of"}:
+            raise DrawError("a list has count and of")
+        count = int(self._render(given["count"], values))
+        return [self.draw(given["of"], {**values, "n": number}) for number in range(1, count + 1)]
+
+
+def _choice(drawer: Drawer, given: Any) -> Any:
+    return drawer.random.choice(list(given))
+
+
+def _weighted(drawer: Drawer, given: Any) -> Any:
+    """`{ok: 9, failed: 1}`: keys by weight."""
+    return drawer.random.choices(list(given), weights=list(given.values()))[0]
+
+
+def _cycle(drawer: Drawer, given: Any) -> Any:
+    return given[drawer.number % len(given)]
+
+
+def _sample(drawer: Drawer, given: Any) -> list[Any]:
+    return drawer.random.sample(list(given["from"]), int(given["count"]))
+
+
+def _shuffle(drawer: Drawer, given: Any) -> list[Any]:
+    return drawer.random.sample(list(given), len(given))
+
+
+def _integer(drawer: Drawer, given: Any) -> int:
+    low, high = given
+    return drawer.random.randint(int(low), int(high))
+
+
+def _decimal(drawer: Drawer, given: Any) -> float:
+    low, high, places = given
+    scale = 10 ** int(places)
+    return drawer.random.randint(int(low * scale), int(high * scale)) / scale
+
+
+def _hexadecimal(drawer: Drawer, given: Any) -> str:
+    return f"{drawer.random.getrandbits(4 * int(given)):0{int(given)}x}"
+
+
+def _date(drawer: Drawer, given: Any) -> str:
+    first, last = (datetime.fromisoformat(str(one)) for one in given)
+    return (first + timedelta(days=drawer.random.randint(0, (last - first).days))).date().isoformat()
+
+
+def _moment(drawer: Drawer, given: Any) -> str:
+    """ISO 8601 in UTC, to the second."""
+    first, last = (datetime.fromisoformat(str(one)).replace(tzinfo=UTC) for one in given)
+    chosen = first + timedelta(seconds=drawer.random.randint(0, int((last - first).total_seconds())))
+    return chosen.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _words(drawer: Drawer, given: Any) -> str | list[str]:
+    """`{word: service}`: one; `{word: [service, 3]}`: several."""
+    if isinstance(given, list):
+        kind, count = given
+        return [drawer.word(kind) for _ in range(int(count))]
+    return drawer.word(given)
+
+
+def _people(drawer: Drawer, given: Any) -> str | list[str]:
+    return [drawer.person() for _ in range(int(given))] if given else drawer.person()
+
+
+def _address(drawer: Drawer, given: Any) -> str:
+    """An address of a documentation network (RFC 5737)."""
+    net = drawer.random.choice(("192.0.2", "198.51.100", "203.0.113"))
+    return f"{net}.{drawer.random.randint(1, 254)}"
+
+
+DRAWS: Mapping[str, Draw] = {
+    "choice": _choice,
+    "weighted": _weighted,
+    "cycle": _cycle,
+    "sample": _sample,
+    "shuffle": _shuffle,
+    "integer": _integer,
+    "decimal": _decimal,
+    "hex": _hexadecimal,
+    "date": _date,
+    "moment": _moment,
+    "word": _words,
+    "person": _people,
+    "address": _address,
+}

@@ -1,0 +1,97 @@
+"""The figures of the tool-use benchmark, each with an interval that takes the tasks of one template as a cluster."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+
+from stackbench.stats import clustered_mean, pass_hat_k
+from stackbench.types import AttemptSummary, Metric
+
+__all__ = ["HEADLINES", "tool_use_metrics"]
+
+HEADLINES = ("completion", "tool_call_accuracy", "parameter_correctness", "workflow_success")
+Value = Callable[[AttemptSummary], float | None]
+
+
+def tool_use_metrics(attempts: Sequence[AttemptSummary]) -> list[Metric]:
+    """Completion first; then the other three headlines, pass^k, and what else there is to know of the calls.
+
+    Every figure is the mean over tasks of the mean over a task's attempts; attempts to which a figure does not apply
+    (recovery, where no call failed) are left out of it. The four headlines come for each category and each difficulty
+    as well.
+    """
+    found = [metric for name in HEADLINES for metric in _metric(name, attempts, _of(name))]
+    found += _pass_hat(attempts)
+    for name, value in OTHERS.items():
+        found += _metric(name, attempts, value)
+    groups: dict[str, list[AttemptSummary]] = defaultdict(list)
+    for attempt in attempts:
+        groups[attempt.category].append(attempt)
+    for attempt in sorted(attempts, key=lambda one: one.metrics["difficulty"]):
+        groups[f"difficulty {attempt.metrics['difficulty']}"].append(attempt)
+    for category, members in groups.items():
+        for name in HEADLINES:
+            found += _metric(name, members, _of(name), category)
+    return found
+
+
+def _of(name: str) -> Value:
+    if name == "completion":
+        return lambda attempt: float(bool(attempt.passed))
+    return lambda attempt: attempt.metrics.get(name)
+
+
+def _share(part: str) -> Value:
+    """Of all calls that an attempt made, those in `part`; does not apply where there was none."""
+    return lambda attempt: attempt.metrics[part] / attempt.metrics["calls"] if attempt.metrics["calls"] else None
+
+
+def _rejected(attempt: AttemptSummary) -> float | None:
+    written = attempt.metrics["calls"] + attempt.metrics["rejected"]
+    return attempt.metrics["rejected"] / written if written else None
+
+
+OTHERS: dict[str, Value] = {
+    "recovery_rate": _of("recovered"),
+    "efficiency": _of("efficiency"),
+    "refusal_rate": _of("refused"),
+    "malformed_call_rate": _share("malformed"),
+    "repaired_call_rate": _share("repaired"),
+    "rejected_call_rate": _rejected,
+    "calls": _of("calls"),
+    "steps": _of("steps"),
+    "tokens": lambda attempt: float(attempt.completion_tokens),
+    "seconds": _of("seconds"),
+}
+
+
+def _metric(name: str, attempts: Iterable[AttemptSummary], value: Value, category: str = "") -> list[Metric]:
+    by_task: dict[str, list[float]] = defaultdict(list)
+    templates: dict[str, str] = {}
+    for attempt in attempts:
+        figure = value(attempt)
+        if figure is not None:
+            by_task[attempt.key.task_id].append(float(figure))
+            templates[attempt.key.task_id] = attempt.metrics["template"]
+    if not by_task:
+        return []
+    values = [sum(figures) / len(figures) for figures in by_task.values()]
+    e = clustered_mean(values, [templates[task] for task in by_task])
+    return [Metric(name, e.value, e.stderr, e.ci_low, e.ci_high, e.n, category)]
+
+
+def _pass_hat(attempts: Sequence[AttemptSummary]) -> list[Metric]:
+    """pass^k for k = 1, 2, 4, 8 and the number of attempts: whether k attempts at a task all complete it."""
+    by_task: dict[str, list[bool]] = defaultdict(list)
+    templates: dict[str, str] = {}
+    for attempt in attempts:
+        by_task[attempt.key.task_id].append(bool(attempt.passed))
+        templates[attempt.key.task_id] = attempt.metrics["template"]
+    least = min((len(found) for found in by_task.values()), default=0)
+    found: list[Metric] = []
+    for k in sorted({k for k in (2, 4, 8, least) if 1 < k <= least}):
+        values = [pass_hat_k(len(results), sum(results), k) for results in by_task.values()]
+        e = clustered_mean(values, [templates[task] for task in by_task])
+        found.append(Metric(f"pass^{k}", e.value, e.stderr, e.ci_low, e.ci_high, e.n))
+    return found

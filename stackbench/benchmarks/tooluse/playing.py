@@ -1,0 +1,63 @@
+"""The scripted solution as an agent's script: each call with what earlier results gave put in."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from stackbench.benchmarks.tooluse.scenario import OracleCall
+from stackbench.types import ToolCall
+
+if TYPE_CHECKING:
+    from stackbench.agents import CallMade, Script
+
+__all__ = ["script_of"]
+
+TEXTS = ("content", "oldText", "newText", "command", "path", "url", "body", "data", "text")
+PLACE = re.compile(r"\$\{(\w+)\}")
+
+
+def script_of(calls: Sequence[OracleCall], answer: str) -> Script:
+    """What the oracle says and calls next, after the calls made so far."""
+
+    def turn(made: Sequence[CallMade]) -> tuple[str, Sequence[ToolCall]]:
+        saved: dict[str, str] = {}
+        for call, result in zip(calls, made, strict=False):
+            for name, pattern in call.save.items():
+                found = re.search(pattern, result.text, re.MULTILINE)
+                saved[name] = found.group(1) if found else ""
+        left = calls[len(made) :]
+        if not left:
+            return _filled(answer, saved), ()
+        together = [left[0]]
+        for call in left[1:]:
+            if not call.together:
+                break
+            together.append(call)
+        first = len(made)
+        return "", [
+            ToolCall(f"oracle_{first + index}", call.tool, json.dumps(_filled(_typed(call.arguments), saved)))
+            for index, call in enumerate(together)
+        ]
+
+    return turn
+
+
+def _typed(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Numbers that expressions gave, as text where the parameter takes text."""
+    return {
+        name: str(value) if name in TEXTS and isinstance(value, int | float) else value
+        for name, value in arguments.items()
+    }
+
+
+def _filled(value: Any, saved: dict[str, str]) -> Any:
+    if isinstance(value, str):
+        return PLACE.sub(lambda match: saved.get(match[1], match[0]), value)
+    if isinstance(value, dict):
+        return {name: _filled(one, saved) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_filled(one, saved) for one in value]
+    return value
