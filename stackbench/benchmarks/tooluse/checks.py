@@ -9,6 +9,7 @@ import io
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -117,7 +118,13 @@ async def evaluate(scenario: Scenario, seen: Observation) -> list[CheckResult]:
     Raises:
         SandboxError: the container died.
     """
-    results = [CheckResult(_name(check), not (why := await _problem(check, seen)), why) for check in scenario.checks]
+    results: list[CheckResult] = []
+    times: Counter[str] = Counter()
+    for check in scenario.checks:
+        name = _name(check)
+        times[name] += 1
+        why = await _problem(check, seen)
+        results.append(CheckResult(name if times[name] == 1 else f"{name} ({times[name]})", not why, why))
     others = _other_changes(scenario, seen)
     results.append(CheckResult("nothing else changed", not others, _listed(others)))
     if scenario.forbidden:

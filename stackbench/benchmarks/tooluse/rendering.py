@@ -14,12 +14,11 @@ from functools import lru_cache
 from typing import Any
 
 import yaml
-from jinja2 import StrictUndefined, TemplateError
+from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError
 from jinja2.sandbox import SandboxedEnvironment
 
 __all__ = ["RenderError", "render"]
 
-SINGLE = re.compile(r"\{\{((?:(?!\}\}).)*)\}\}", re.DOTALL)
 MOST_RANGE = 100_000
 
 
@@ -63,9 +62,11 @@ def _text(text: str, values: Mapping[str, Any], path: tuple[str | int, ...]) -> 
 
 @lru_cache(maxsize=20_000)
 def _compiled(text: str) -> tuple[str, Any]:
-    single = SINGLE.fullmatch(text)
-    if single is not None:
-        return "expression", ENVIRONMENT.compile_expression(single[1], undefined_to_none=False)
+    if text.startswith("{{") and text.endswith("}}"):
+        try:
+            return "expression", ENVIRONMENT.compile_expression(text[2:-2], undefined_to_none=False)
+        except TemplateSyntaxError:  # two expressions with a text between them
+            pass
     return "text", ENVIRONMENT.from_string(text)
 
 

@@ -220,9 +220,7 @@ def _unsolved(spec: Scenario, result: AgentResult, checks: Sequence[CheckResult]
     problems += [f"a call of the solution is malformed: {call.text}" for call in result.calls if not call.valid]
     if problems:
         failed = [call for call in result.calls if call.failed]
-        problems += [
-            f"a call of the solution failed: {call.tool}: {' '.join(call.text.split())[-160:]}" for call in failed
-        ]
+        problems += [f"a call of it failed: {call.tool}: {' '.join(call.text.split())[-160:]}" for call in failed]
     score = score_calls(spec, result.calls, completed=not problems)
     if score.accuracy < 1:
         missed = [spec.expected[e].id or str(e) for e in range(len(score.plan)) if e not in score.pairs]
