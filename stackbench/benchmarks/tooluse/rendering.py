@@ -151,6 +151,11 @@ def _seconds(moment: str, count: float) -> str:
     return shifted.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def _epoch(moment: str) -> int:
+    """Seconds since 1970."""
+    return int(datetime.fromisoformat(moment.replace("Z", "+00:00")).timestamp())
+
+
 def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -219,6 +224,7 @@ FILTERS: dict[str, Any] = {
     "days": _days,
     "seconds": _seconds,
     "sha256": _sha256,
+    "epoch": _epoch,
     "etag": _etag,
     "b64": _b64,
     "escape_regex": _escape,

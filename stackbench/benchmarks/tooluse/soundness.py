@@ -324,6 +324,8 @@ class _Trial:
                     mode = entry.mode if check.mode is None else entry.mode ^ 0o044
                     await session.write(check.file, b"", mode=mode, privileged=True)
                     await self._must_fail(f"{check.file} empty, with another mode", await self._look_again())
+                    await session.remove(check.file, privileged=True)
+                    await self._must_fail(f"{check.file} gone", await self._look_again())
                     await session.write(check.file, data, mode=entry.mode, privileged=True)
 
     # -- requests, processes, the answer
