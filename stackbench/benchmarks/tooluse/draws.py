@@ -25,11 +25,13 @@ class Drawer:
     """Draws for one task. Single words and people do not come twice within it."""
 
     def __init__(self, seed: str, number: int, render: Callable[[Any, Mapping[str, Any]], Any]) -> None:
-        self.random = random.Random(seed)
+        self.random = random.Random(f"{seed}\0{number}")
+        self._seed = seed
         self.number = number
         """Which task of its template, counted from 0."""
         self._render = render
         self._used: set[str] = set()
+        self._kinds: set[str] = set()
         self.values: dict[str, Any] = {}
 
     def parameter(self, name: str, how: Any) -> None:
@@ -54,14 +56,18 @@ class Drawer:
         return self._render(how, values)
 
     def word(self, kind: str) -> str:
-        """A word of a list that this task has not had yet."""
+        """A word of a list that this task has not had yet. The first of a kind differs from task to task."""
         if kind not in WORDS["words"]:
             raise DrawError(f"there are no words of the kind {kind}; there are: {', '.join(WORDS['words'])}")
-        left = [word for word in WORDS["words"][kind] if word not in self._used]
+        listed: list[str] = WORDS["words"][kind]
+        shuffled = random.Random(f"{self._seed}\0{kind}").sample(listed, len(listed))
+        start = self.number % len(listed)
+        left = [word for word in shuffled[start:] + shuffled[:start] if word not in self._used]
         if not left:
-            raise DrawError(f"there are only {len(WORDS['words'][kind])} words of the kind {kind}")
-        chosen = self.random.choice(left)
+            raise DrawError(f"there are only {len(listed)} words of the kind {kind}")
+        chosen = left[0] if kind not in self._kinds else self.random.choice(left)
         self._used.add(chosen)
+        self._kinds.add(kind)
         return chosen
 
     def person(self) -> str:

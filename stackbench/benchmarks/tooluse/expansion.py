@@ -106,7 +106,7 @@ def _drawn(source: Source, name: str, number: int, seed: int) -> dict[str, Any]:
     def rendered(value: Any, values: Any) -> Any:
         return render(value, values)
 
-    drawer = Drawer(f"{seed}\0{name}\0{number}", number, rendered)
+    drawer = Drawer(f"{seed}\0{name}", number, rendered)
     drawer.values["task_number"] = number + 1
     for parameter, how in parameters.items():
         try:
