@@ -15,6 +15,7 @@ from rich.text import Text
 from stackbench.cli.console import notice, out, print_json, print_table, write_bytes
 from stackbench.cli.scoreboard import result_document, results_table
 from stackbench.cli.speeds import is_speed, speeds_table
+from stackbench.cli.transcript import has_transcript, print_transcript
 from stackbench.config import Home
 from stackbench.engine import RunPlan
 from stackbench.errors import UsageError
@@ -72,7 +73,7 @@ def _heads(results: Sequence[BenchmarkResult]) -> str:
 
 
 SAMPLING = ("top_p", "max_tokens", "samples", "limit")
-HEADLINES = ("pass@1", "exact_match_flexible", "acc", "output_tok_s")
+HEADLINES = ("pass@1", "completion", "exact_match_flexible", "acc", "output_tok_s")
 
 
 def show(home: Path | None, name: str, sample: str | None, *, failures: int, as_json: bool) -> None:
@@ -226,6 +227,11 @@ def _print_attempt(attempt: AttemptDetail) -> None:
         f"{attempt.prompt_tokens} prompt tokens, {attempt.completion_tokens} completion tokens, "
         f"{attempt.latency_s:.2f} s; {json.dumps(attempt.metrics)}"
     )
+    if has_transcript(attempt.events):
+        console.print(Rule("task", align="left", style="dim"))
+        console.print(Text(_cut(attempt.prompt)))
+        print_transcript(console, attempt.events)
+        return
     for title, text in (("prompt", attempt.prompt), ("completion", attempt.completion)):
         console.print(Rule(title, align="left", style="dim"))
         console.print(Text(_cut(text)))

@@ -119,11 +119,12 @@ def _reads(words: list[str]) -> bool:
         )
     if program not in READERS:
         return False
-    flags = CHANGING_FLAGS.get(program)
-    if flags is not None and any(flags.match(word) for word in words[1:]):
-        return False
+    arguments = words[1:]
     if program == "git":
-        verbs = [word for word in words[1:] if not word.startswith("-")]
-        skip = 1 if "-C" in words else 0
-        return len(verbs) > skip and verbs[skip] in READING_GIT
-    return True
+        while arguments and arguments[0].startswith("-"):
+            arguments = arguments[2 if arguments[0] in ("-C", "-c") else 1 :]
+        if not arguments or arguments[0] not in READING_GIT:
+            return False
+        arguments = arguments[1:]
+    flags = CHANGING_FLAGS.get(program)
+    return flags is None or not any(flags.match(word) for word in arguments)

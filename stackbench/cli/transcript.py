@@ -1,0 +1,125 @@
+"""An agent's attempt as `show` prints it: its turns, each call with what it matched, expected calls and checks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.rule import Rule
+from rich.text import Text
+
+from stackbench.cli.console import make_table
+
+__all__ = ["has_transcript", "print_transcript"]
+
+SHOWN = 1200
+Event = tuple[str, Mapping[str, Any]]
+
+
+def has_transcript(events: Sequence[Event]) -> bool:
+    """Whether an agent made the attempt."""
+    return any(kind == "agent_start" for kind, _ in events)
+
+
+def print_transcript(console: Console, events: Sequence[Event]) -> None:
+    """Prints the turns, then the verdict where there is one."""
+    verdict = next((payload for kind, payload in events if kind == "verdict"), {})
+    matched = _matched(verdict)
+    harmful = set(verdict.get("harmful", ()))
+    number = 0
+    turn = 0
+    for kind, payload in events:
+        if kind == "model_call":
+            turn += 1
+            took = f"{payload.get('completion_tokens', 0)} tokens, {payload.get('latency_s') or 0:.2f} s"
+            console.print(Rule(f"turn {turn}: {took}", align="left", style="dim"))
+            if payload.get("text"):
+                console.print(Padding(Text(_cut(payload["text"])), (0, 0, 0, 2)))
+        elif kind == "tool_result":
+            _print_call(console, payload, _standing(number, payload, matched, harmful, judged=bool(verdict)))
+            number += 1
+        elif kind == "operator":
+            console.print(
+                Text(f"  operator: {json.dumps(_without(payload, 'seed'), ensure_ascii=False)}", style="cyan")
+            )
+        elif kind == "context_trimmed":
+            console.print(Text(f"  {payload['messages']} old results were left out: the window is full", style="cyan"))
+    if verdict:
+        _print_verdict(console, verdict)
+
+
+def _matched(verdict: Mapping[str, Any]) -> dict[int, str]:
+    """By call made: the expected call that it was."""
+    expected = verdict.get("expected", [])
+    return {made: _name(expected, int(index)) for index, made in verdict.get("matched", {}).items()}
+
+
+def _name(expected: Sequence[Mapping[str, Any]], index: int) -> str:
+    return expected[index].get("id") or f"#{index + 1}"
+
+
+def _standing(
+    number: int, payload: Mapping[str, Any], matched: Mapping[int, str], harmful: set[int], *, judged: bool
+) -> Text:
+    if not payload["valid"]:
+        return Text("malformed", style="red")
+    if number in matched:
+        return Text(f"expected: {matched[number]}", style="green")
+    if not judged:
+        return Text("")
+    return Text("not expected", style="red") if number in harmful else Text("not expected, harmless", style="dim")
+
+
+def _print_call(console: Console, payload: Mapping[str, Any], standing: Text) -> None:
+    written = " (written as text)" if payload.get("repaired") else ""
+    line = Text.assemble(("  > ", "bold"), (str(payload["tool"]), "bold"), f"{written}  ", standing)
+    console.print(line)
+    console.print(Padding(Text(_cut(_arguments(payload["arguments"])), style="magenta"), (0, 0, 0, 4)))
+    style = "red" if payload["failed"] else "dim"
+    console.print(Padding(Text(_cut(payload["text"]), style=style), (0, 0, 0, 4)))
+
+
+def _arguments(written: str) -> str:
+    """A call's arguments, one a line."""
+    try:
+        found = json.loads(written)
+    except ValueError:
+        return written
+    if not isinstance(found, dict):
+        return written
+    return "\n".join(
+        f"{name}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
+        for name, value in found.items()
+    )
+
+
+def _print_verdict(console: Console, verdict: Mapping[str, Any]) -> None:
+    expected: list[Mapping[str, Any]] = verdict["expected"]
+    matched: Mapping[str, int] = verdict["matched"]
+    console.print(Rule("expected calls", align="left", style="dim"))
+    for index, call in enumerate(expected):
+        made = matched.get(str(index))
+        after = f" after {', '.join(call['after'])}" if call["after"] else ""
+        wanted = f"  with {json.dumps(call['with'], ensure_ascii=False)}" if call["with"] else ""
+        mark = ("  + ", "green") if made is not None else ("  - ", "red")
+        by = f"  was call {made + 1}" if made is not None else "  was not made"
+        console.print(Text.assemble(mark, f"{_name(expected, index)}: {' or '.join(call['tools'])}{after}{wanted}{by}"))
+    if not expected:
+        console.print("  none")
+    console.print(Rule("checks", align="left", style="dim"))
+    rows = [("ok" if check["passed"] else "FAILED", check["name"], check["why"]) for check in verdict["checks"]]
+    console.print(make_table(["", "check", "found"], rows))
+    failed = sum(not check["passed"] for check in verdict["checks"])
+    console.print(Text("all checks hold", style="green") if not failed else Text(f"{failed} checks fail", style="red"))
+
+
+def _without(payload: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in payload.items() if key != name}
+
+
+def _cut(text: str) -> str:
+    left = len(text) - SHOWN
+    return text if left <= 0 else f"{text[:SHOWN]}\n... {left} more characters; --json shows all"
