@@ -60,7 +60,6 @@ class AgentSession:
 
     async def ask(self, messages: Sequence[Message]) -> Answer:
         """The model's next turn. Raises GenerationError."""
-        self.step += 1
         backend = self.backend
         native = backend.native_tools
         reference, reference_calls = self.script(self.calls) if self.script is not None else ("", ())
@@ -77,6 +76,7 @@ class AgentSession:
             )
         finally:
             self.model_s += time.perf_counter() - started
+        self.step += 1
         self.tokens = (self.tokens[0] + generation.prompt_tokens, self.tokens[1] + generation.completion_tokens)
         self.last_prompt_tokens = generation.prompt_tokens
         text, calls = generation.text, generation.tool_calls

@@ -113,7 +113,11 @@ def _print_verdict(console: Console, verdict: Mapping[str, Any]) -> None:
     rows = [("ok" if check["passed"] else "FAILED", check["name"], check["why"]) for check in verdict["checks"]]
     console.print(make_table(["", "check", "found"], rows))
     failed = sum(not check["passed"] for check in verdict["checks"])
-    console.print(Text("all checks hold", style="green") if not failed else Text(f"{failed} checks fail", style="red"))
+    console.print(
+        Text("all checks hold", style="green")
+        if not failed
+        else Text(f"{failed} of {len(rows)} checks failed", style="red")
+    )
 
 
 def _without(payload: Mapping[str, Any], name: str) -> dict[str, Any]:
