@@ -72,8 +72,8 @@ def test_the_hash_changes_with_anything_in_a_task(tmp_path: Path) -> None:
         ("category: files", "category: games", 2, "category", "'files'"),
         ("tasks: 3", "tasks: 9", 5, "tasks", "between 1 and 8"),
         ("tools: [read, write]", "tools: [read, rite]", 21, "tools.1", "'read'"),
-        ("{file: total.txt,", "{file: total.txt, sise: 3,", 23, "checks.0.sise", "Extra inputs are not permitted"),
-        ("{answer: {number", "{anser: {number", 24, "checks.1", "a check has one of file, folder"),
+        ("{file: total.txt,", "{file: total.txt, octets: 3,", 23, "checks.0.octets", "Extra inputs are not permitted"),
+        ("{answer: {number", "{reply: {number", 24, "checks.1", "a check has one of file, folder"),
         ('"{{ best.amount }}"', '"{{ worst.amount }}"', 24, "checks.1.answer.number", "'worst' is undefined"),
         ("{word: service}", "{word: planet}", 7, "parameters.name", "no words of the kind planet"),
         ("{choice: [a, b]}", "{choice: []}", 8, "parameters.rows", "choice cannot be drawn"),
@@ -82,7 +82,7 @@ def test_the_hash_changes_with_anything_in_a_task(tmp_path: Path) -> None:
         ("id: sums", "id: Sums up", 1, "id", "pattern"),
         ("oracle:", "surprise: 1\noracle:", 25, "surprise", "Extra inputs"),
         ("difficulty: 2", "difficulty: {", 6, "", "no YAML"),
-        ("checks:", "chacks:", 22, "chacks", "Extra inputs"),
+        ("checks:", "proofs:", 22, "proofs", "Extra inputs"),
     ],
 )
 def test_an_error_names_file_line_and_field(
