@@ -11,7 +11,7 @@ from stackbench.models import Model, ModelOptions, VllmOptions, create_model, pa
 from stackbench.models.null import NullModel
 from stackbench.models.replay import Recording, ReplayModel
 from stackbench.store import LocalQueries, Reader, Writer
-from stackbench.types import Generation
+from stackbench.types import FinishReason, Generation, ToolCall
 
 __all__ = ["create_run_model", "model_options"]
 
@@ -68,4 +68,17 @@ def _replay_of_run(name: str, target: str, writer: Writer) -> ReplayModel:
         for key, completion, prompt_tokens, completion_tokens in reader.completions(run.run_id):
             yield key, Generation(completion, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens)
 
-    return ReplayModel(name, recordings(), f"run {run.run_id}")
+    def turns() -> Iterator[Recording]:
+        for key, said in reader.turns(run.run_id):
+            yield (
+                key,
+                Generation(
+                    said["text"],
+                    FinishReason(said["finish_reason"]),
+                    said["prompt_tokens"],
+                    said["completion_tokens"],
+                    tool_calls=tuple(ToolCall(**call) for call in said["tool_calls"]),
+                ),
+            )
+
+    return ReplayModel(name, recordings(), f"run {run.run_id}", turns())

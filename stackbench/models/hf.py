@@ -21,7 +21,7 @@ from stackbench.types import FinishReason, Generation, Request, ServerLoad
 if TYPE_CHECKING:
     from stackbench.models.decoding import BatchDecoder, Row
 
-__all__ = ["HFModel"]
+__all__ = ["HFModel", "with_calls"]
 
 LONGEST_STEP_S = 10.0
 
@@ -246,7 +246,7 @@ class HFModel:
             prompt_ids=ids,
             max_tokens=min(request.sampling.max_tokens, self._window - len(ids)),
             choice_ids=[self._choice_id(choice) for choice in request.choices],
-            done=lambda outcome: self._resolve(future, _with_calls(outcome) if request.tools else outcome),
+            done=lambda outcome: self._resolve(future, with_calls(outcome) if request.tools else outcome),
         )
 
     def _choice_id(self, choice: str) -> int:
@@ -278,7 +278,8 @@ class HFModel:
         self._loop.call_soon_threadsafe(settle)
 
 
-def _with_calls(outcome: Generation | GenerationError) -> Generation | GenerationError:
+def with_calls(outcome: Generation | GenerationError) -> Generation | GenerationError:
+    """A generation with the calls in its text as calls."""
     if not isinstance(outcome, Generation):
         return outcome
     text, calls = take_calls(outcome.text)

@@ -14,6 +14,7 @@ from stackbench.types import AttemptKey, Generation, Request
 __all__ = ["Recording", "ReplayModel"]
 
 Recording = tuple[AttemptKey, Generation]
+"""What a model answered to an attempt, or said in one turn of it."""
 
 
 class ReplayModel:
@@ -28,7 +29,9 @@ class ReplayModel:
     gpus = 0
     has_speed = False
 
-    def __init__(self, name: str, recordings: Iterable[Recording], source: str) -> None:
+    def __init__(
+        self, name: str, recordings: Iterable[Recording], source: str, turns: Iterable[Recording] = ()
+    ) -> None:
         self.name = name
         self._source = source
         self._exact: dict[AttemptKey, Generation] = {}
@@ -36,6 +39,12 @@ class ReplayModel:
         for key, generation in recordings:
             self._exact[key] = generation
             self._by_attempt.setdefault((key.benchmark, key.task_id, key.attempt), generation)
+        self._turns: dict[AttemptKey, list[Generation]] = defaultdict(list)
+        for key, generation in turns:
+            self._turns[key].append(generation)
+        self._turns_by_attempt: dict[tuple[str, str, int], list[Generation]] = {}
+        for key, made in self._turns.items():
+            self._turns_by_attempt.setdefault((key.benchmark, key.task_id, key.attempt), made)
 
     @classmethod
     def from_file(cls, name: str, path: str) -> ReplayModel:
@@ -74,7 +83,7 @@ class ReplayModel:
         say(f"replaying {len(self._exact)} recorded generations from {self._source}")
 
     async def generate(self, requests: Sequence[Request]) -> list[Generation]:
-        return [self._answer(request.key) for request in requests]
+        return [self._turn(request) if request.tools else self._answer(request.key) for request in requests]
 
     def _answer(self, key: AttemptKey | None) -> Generation:
         if key is None:
@@ -83,6 +92,20 @@ class ReplayModel:
         if found is None:
             raise GenerationError(f"{self._source} has no attempt {key.attempt} at {key.benchmark} {key.task_id}")
         return found
+
+    def _turn(self, request: Request) -> Generation:
+        """The next turn of an agent's: as many came before as its chat has of the assistant's."""
+        key = request.key
+        if key is None:
+            raise GenerationError("a replay answers attempts only")
+        made = self._turns.get(key) or self._turns_by_attempt.get((key.benchmark, key.task_id, key.attempt), [])
+        number = sum(message.role == "assistant" for message in request.messages)
+        if number >= len(made):
+            raise GenerationError(
+                f"{self._source} has {len(made)} turns of attempt {key.attempt} at {key.benchmark} {key.task_id}, "
+                f"and turn {number + 1} was asked for; an agent's turns are replayed from its run, not from a file"
+            )
+        return made[number]
 
     def describe(self) -> Mapping[str, Any]:
         return {"kind": "replay", "source": self._source, "generations": len(self._exact)}

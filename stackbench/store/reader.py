@@ -44,6 +44,14 @@ COMPLETIONS = """
 SELECT benchmark, task_id, attempt, seed, completion, prompt_tokens, completion_tokens
 FROM attempts WHERE run_id = ? AND status = 'completed'
 """
+TURNS = """
+SELECT a.benchmark, a.task_id, a.attempt, a.seed, e.payload
+FROM events e JOIN attempts a ON a.run_id = e.run_id AND a.benchmark = e.benchmark AND a.task_id = e.task_id
+    AND a.attempt = e.attempt AND a.seed::VARCHAR = e.payload ->> '$.seed'
+WHERE e.run_id = ? AND e.kind = 'model_call' AND a.status = 'completed'
+    AND json_exists(e.payload, '$.tool_calls')
+ORDER BY e.seq
+"""
 VERDICTS = "SELECT benchmark, task_id, attempt, seed, passed, error FROM attempts WHERE run_id = ?"
 FAILURES = """
 SELECT task_id, attempt, seed, status, error FROM attempts
@@ -177,6 +185,11 @@ class Reader:
         """What the model answered, with prompt and completion tokens."""
         for row in self._queries.rows(COMPLETIONS, [run_id]):
             yield AttemptKey(*row[:4]), row[4] or "", row[5] or 0, row[6] or 0
+
+    def turns(self, run_id: str) -> Iterator[tuple[AttemptKey, Mapping[str, Any]]]:
+        """What a model said in each turn of its agents, in order: text, tool_calls, tokens."""
+        for row in self._queries.rows(TURNS, [run_id]):
+            yield AttemptKey(*row[:4]), json.loads(row[4])
 
     def sample(self, run_id: str, name: str) -> Iterator[AttemptDetail]:
         """The attempts at a task, by task id or `benchmark/task id`."""

@@ -140,6 +140,15 @@ async def test_a_models_calls_are_on_record(
         (3, "write", False),
     ]
     assert "not JSON" in rows[2]["error"]
+    asked = len(endpoint.requests)
+    done = await program.run_beside(
+        "eval", "tooluse", "--scenarios", str(folder), "-m", "replay:last", "-n", "2", "--json"
+    )
+    assert done.returncode == 0, done.stderr
+    again = metrics(json.loads(done.stdout))
+    same = ("completion", "tool_call_accuracy", "malformed_call_rate", "repaired_call_rate", "steps", "tokens")
+    assert {name: again[name] for name in same} == {name: found[name] for name in same}
+    assert len(endpoint.requests) == asked
     done = await program.run_beside(
         "eval", "tooluse", "--scenarios", str(folder), "-m", endpoint.name, "--tool-parser", "strict", "--json"
     )

@@ -10,8 +10,8 @@ import pytest
 
 from stackbench.errors import GenerationError, ModelNotAvailableError
 from stackbench.models import ModelOptions
-from stackbench.models.hf import HFModel
-from stackbench.types import FinishReason, Message, Request, Sampling
+from stackbench.models.hf import HFModel, with_calls
+from stackbench.types import FinishReason, Generation, Message, Request, Sampling, ToolCall, ToolSpec
 from tests.conftest import MODELS
 
 pytestmark = [pytest.mark.model, pytest.mark.xdist_group("model")]
@@ -228,3 +228,38 @@ async def test_a_checkpoint_whose_package_is_missing_names_it(small_model: str, 
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(ModelNotAvailableError, match="pip install gptqmodel"):
         await load(str(tmp_path))
+
+
+TEMPLATE = """{% if tools %}Call as <tool_call>: {% for tool in tools %}{{ tool.function.name }} {% endfor %}{% endif %}
+{% for m in messages %}{{ m.role }}: {{ m.content }}
+{% for c in m.tool_calls or [] %}{{ c.function.arguments.path }}{% endfor %}
+{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}"""
+
+
+async def test_tools_reach_a_template_that_has_them(small_model: str, tmp_path: Path) -> None:
+    for file in (MODELS / small_model).iterdir():
+        (tmp_path / file.name).symlink_to(file)
+    (tmp_path / "chat_template.jinja").unlink(missing_ok=True)
+    (tmp_path / "chat_template.jinja").write_text(TEMPLATE)
+    model, _ = await load(str(tmp_path))
+    try:
+        assert model.native_tools and model.window and model.window > 1000
+        call = ToolCall("c1", "read", '{"path": "a.txt"}')
+        chat = (Message("user", "Q"), Message("assistant", "", (call,)), Message("tool", "text", tool_call_id="c1"))
+        tools = (ToolSpec("read_something_from_a_file", "Reads.", '{"type": "object"}'),)
+        plain = Request(Sampling(max_tokens=4), chat)
+        told = replace(plain, tools=tools)
+        without, with_tools = [(await model.generate([one]))[0] for one in (plain, told)]
+        assert with_tools.prompt_tokens > without.prompt_tokens + 5
+        assert with_tools.tool_calls == ()
+    finally:
+        await model.close()
+
+
+def test_a_tagged_call_in_the_text_becomes_a_call() -> None:
+    said = Generation('I look.<tool_call>{"name": "read", "arguments": {"path": "a"}}</tool_call>')
+    found = with_calls(said)
+    assert isinstance(found, Generation)
+    assert (found.text, found.finish_reason) == ("I look.", FinishReason.TOOL_CALLS)
+    assert found.tool_calls == (ToolCall("call_1", "read", '{"path": "a"}'),)
+    assert with_calls(Generation("plain")) == Generation("plain")

@@ -1,19 +1,18 @@
-"""The scripted solution as an agent's script: each call with what earlier results gave put in."""
+"""The scripted solution played through the agent's loop: each call with what earlier results gave put in."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from stackbench.benchmarks.tooluse.scenario import OracleCall
-from stackbench.types import ToolCall
+from stackbench.agents import AgentLimits, AgentResult, CallMade, Script, run_agent
+from stackbench.agents.tools import Workspace
+from stackbench.benchmarks.tooluse.scenario import OracleCall, Scenario
+from stackbench.types import Generation, Message, Sampling, ToolCall, ToolCallRecord, ToolSpec
 
-if TYPE_CHECKING:
-    from stackbench.agents import CallMade, Script
-
-__all__ = ["script_of"]
+__all__ = ["play_script", "script_of"]
 
 TEXTS = ("content", "oldText", "newText", "command", "path", "url", "body", "data", "text")
 PLACE = re.compile(r"\$\{(\w+)\}")
@@ -61,3 +60,43 @@ def _filled(value: Any, saved: dict[str, str]) -> Any:
     if isinstance(value, list):
         return [_filled(one, saved) for one in value]
     return value
+
+
+class ReferenceModel:
+    """Implements `Backend`: plays the script, counts nothing, logs nothing."""
+
+    native_tools = True
+    window: int | None = None
+
+    async def generate(
+        self,
+        sampling: Sampling,
+        *,
+        messages: Sequence[Message] = (),
+        reference: str = "",
+        tools: Sequence[ToolSpec] = (),
+        reference_calls: Sequence[ToolCall] = (),
+        stream: bool = False,
+        on_text: Callable[[str], None] | None = None,
+    ) -> Generation:
+        return Generation(reference, tool_calls=tuple(reference_calls))
+
+    def log(self, kind: str, payload: Any) -> None:
+        """Nobody reads it."""
+
+    def log_call(self, call: ToolCallRecord) -> None:
+        """Nobody reads it."""
+
+
+async def play_script(spec: Scenario, workspace: Workspace, calls: Sequence[OracleCall], answer: str) -> AgentResult:
+    """Plays a script in a world that was set up, through the same loop as a model. Raises SandboxError."""
+    return await run_agent(
+        spec.prompt,
+        backend=ReferenceModel(),
+        workspace=workspace,
+        tools=spec.tools,
+        system="",
+        sampling=Sampling(),
+        limits=AgentLimits(steps=spec.limits.steps, seconds=spec.limits.seconds),
+        script=script_of(calls, answer),
+    )

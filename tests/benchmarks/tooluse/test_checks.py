@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from stackbench.benchmarks.tooluse.checks import CheckResult, evaluate, observe
+from stackbench.benchmarks.tooluse.checks import CheckResult, evaluate
+from stackbench.benchmarks.tooluse.observation import observe
 from stackbench.benchmarks.tooluse.scenario import Scenario
 from stackbench.benchmarks.tooluse.staging import stage
 from stackbench.errors import SandboxError
