@@ -12,6 +12,7 @@ from stackbench.errors import StoreError, StoreLockedError
 __all__ = ["SCHEMA_VERSION", "open_database"]
 
 CREATE_VERSIONS = "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER PRIMARY KEY, applied_at TIMESTAMP)"
+HAS_VERSIONS = "SELECT 1 FROM duckdb_tables() WHERE table_name = 'schema_version'"
 READ_VERSION = "SELECT coalesce(max(version), 0) FROM schema_version"
 ADD_VERSION = "INSERT INTO schema_version VALUES (?, current_localtimestamp())"
 
@@ -60,6 +61,8 @@ def open_database(path: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConn
 def _check_version(connection: duckdb.DuckDBPyConnection, path: Path, *, migrate: bool) -> None:
     if migrate:
         connection.execute(CREATE_VERSIONS)
+    elif not connection.execute(HAS_VERSIONS).fetchone():
+        raise StoreError(f"{path} is empty: the run that made it was killed as it started; run an evaluation first")
     row = connection.execute(READ_VERSION).fetchone()
     version = int(row[0]) if row else 0
     if version > SCHEMA_VERSION:

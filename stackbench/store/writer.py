@@ -16,8 +16,9 @@ import duckdb
 
 from stackbench.errors import StoreError
 from stackbench.store.database import open_database
-from stackbench.store.documents import document, document_of_text, text
-from stackbench.types import AttemptKey, AttemptRecord, EventRecord, Metric, RunStatus, ToolCallRecord
+from stackbench.store.documents import document
+from stackbench.store.rows import attempt_row, event_row, tool_call_row
+from stackbench.types import AttemptRecord, EventRecord, Metric, RunStatus, ToolCallRecord
 
 __all__ = ["ResourceRow", "RunRow", "Writer"]
 
@@ -151,15 +152,15 @@ class Writer:
         key = record.key
         self._put(
             (
-                _attempt_row(run_id, record),
-                [_event_row(run_id, event) for event in events],
-                [_tool_call_row(run_id, key, call) for call in tool_calls],
+                attempt_row(run_id, record),
+                [event_row(run_id, event) for event in events],
+                [tool_call_row(run_id, key, call) for call in tool_calls],
             )
         )
 
     def event(self, run_id: str, event: EventRecord) -> None:
         """Queues an event that belongs to no attempt."""
-        self._put((None, [_event_row(run_id, event)], []))
+        self._put((None, [event_row(run_id, event)], []))
 
     def start_run(self, run: RunRow) -> None:
         """Records a run and waits for the commit."""
@@ -314,37 +315,3 @@ def _refuse(items: list[Any], failure: StoreError) -> None:
         waiter = _waiter(item)
         if waiter is not None and not waiter.done():
             waiter.set_exception(failure)
-
-
-def _attempt_row(run_id: str, record: AttemptRecord) -> tuple[Any, ...]:
-    key = record.key
-    return (
-        run_id,
-        key.benchmark,
-        key.task_id,
-        key.attempt,
-        key.seed,
-        record.category,
-        record.status.value,
-        record.score,
-        record.passed,
-        text(record.error),
-        text(record.prompt),
-        text(record.completion),
-        record.prompt_tokens,
-        record.completion_tokens,
-        record.started_at,
-        record.latency_s,
-        document(record.metrics),
-    )
-
-
-def _event_row(run_id: str, event: EventRecord) -> tuple[Any, ...]:
-    where = (run_id, event.benchmark, event.task_id, event.attempt, event.seq)
-    return (*where, event.ts, event.kind, document(event.payload))
-
-
-def _tool_call_row(run_id: str, key: AttemptKey, call: ToolCallRecord) -> tuple[Any, ...]:
-    where = (run_id, key.benchmark, key.task_id, key.attempt, key.seed, call.step, text(call.tool))
-    told = (text(call.result), text(call.error))
-    return (*where, document_of_text(call.arguments), call.valid, *told, call.duration_ms)

@@ -185,6 +185,14 @@ def test_schema_is_that_of_the_contract(writer: Writer) -> None:
     ]  # fmt: skip
 
 
+def test_a_database_whose_maker_was_killed_at_once_says_so(tmp_path: Path) -> None:
+    duckdb.connect(str(tmp_path / "db.duckdb")).close()
+    with pytest.raises(StoreError, match="was killed as it started"):
+        open_database(tmp_path / "db.duckdb", read_only=True)
+    open_database(tmp_path / "db.duckdb").close()
+    open_database(tmp_path / "db.duckdb", read_only=True).close()
+
+
 def test_a_database_of_a_newer_schema_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "db.duckdb"
     open_database(path).close()

@@ -7,20 +7,19 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 
-from stackbench.benchmarks.tooluse.file_checks import file_problem, folder_problem
-from stackbench.benchmarks.tooluse.matchers import call_fits
-from stackbench.benchmarks.tooluse.observation import Observation, relative
-from stackbench.benchmarks.tooluse.scenario import (
+from stackbench.benchmarks.tooluse.check_fields import (
     AnswerCheck,
     Check,
     CommandCheck,
     FileCheck,
     FolderCheck,
-    ForbiddenCall,
     ProcessCheck,
     RequestCheck,
-    Scenario,
 )
+from stackbench.benchmarks.tooluse.file_checks import file_problem, folder_problem
+from stackbench.benchmarks.tooluse.matchers import call_fits
+from stackbench.benchmarks.tooluse.observation import Observation, relative
+from stackbench.benchmarks.tooluse.scenario import ForbiddenCall, Scenario
 from stackbench.benchmarks.tooluse.texts import listed
 from stackbench.benchmarks.tooluse.world_checks import answer_problem, command_problem, process_problem, request_problem
 from stackbench.errors import ToolError

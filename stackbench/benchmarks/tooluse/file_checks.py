@@ -10,8 +10,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from stackbench.benchmarks.tooluse.check_fields import FileCheck, FolderCheck
 from stackbench.benchmarks.tooluse.observation import Observation, relative
-from stackbench.benchmarks.tooluse.scenario import FileCheck, FolderCheck
 from stackbench.benchmarks.tooluse.texts import json_problem, lines_problem, listed, shown
 from stackbench.benchmarks.tooluse.values import cell_equal
 

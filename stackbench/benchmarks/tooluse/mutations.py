@@ -9,16 +9,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from stackbench.benchmarks.tooluse.check_fields import AnswerCheck, FileCheck, FolderCheck, ProcessCheck, RequestCheck
 from stackbench.benchmarks.tooluse.checks import allowed_paths, evaluate
 from stackbench.benchmarks.tooluse.observation import Observation
-from stackbench.benchmarks.tooluse.scenario import (
-    AnswerCheck,
-    FileCheck,
-    FolderCheck,
-    ProcessCheck,
-    RequestCheck,
-    Scenario,
-)
+from stackbench.benchmarks.tooluse.scenario import Scenario
 from stackbench.errors import ToolError
 from stackbench.sandbox.records import HttpRequest, ProcessInfo, Snapshot, compare
 

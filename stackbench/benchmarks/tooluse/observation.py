@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from stackbench.benchmarks.tooluse.scenario import ProcessCheck, Scenario
+from stackbench.benchmarks.tooluse.check_fields import ProcessCheck
+from stackbench.benchmarks.tooluse.scenario import Scenario
 from stackbench.benchmarks.tooluse.world_checks import process_problem
 from stackbench.errors import ToolError
 from stackbench.sandbox.records import Entry, HttpRequest, ProcessInfo, Snapshot

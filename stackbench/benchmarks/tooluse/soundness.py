@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 
 from stackbench.agents import AgentResult
 from stackbench.agents.tools import Workspace
+from stackbench.benchmarks.tooluse.check_fields import AnswerCheck
 from stackbench.benchmarks.tooluse.checks import CheckResult, evaluate
 from stackbench.benchmarks.tooluse.expansion import ToolTask, expand
 from stackbench.benchmarks.tooluse.matching import score_calls
 from stackbench.benchmarks.tooluse.mutations import Trial, read_contents
 from stackbench.benchmarks.tooluse.observation import observe
 from stackbench.benchmarks.tooluse.playing import play_script
-from stackbench.benchmarks.tooluse.scenario import AnswerCheck, Play, Scenario
+from stackbench.benchmarks.tooluse.scenario import Play, Scenario
 from stackbench.benchmarks.tooluse.staging import stage
 from stackbench.benchmarks.tooluse.values import mentions, numbers_in
 from stackbench.errors import SandboxError

@@ -9,7 +9,8 @@ import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from stackbench.benchmarks.tooluse.scenario import Route, Scenario, SetupFile, SetupProcess
+from stackbench.benchmarks.tooluse.scenario import Scenario
+from stackbench.benchmarks.tooluse.setup_fields import Route, SetupFile, SetupProcess
 from stackbench.errors import SandboxError, ToolError
 from stackbench.sandbox.records import HttpAnswer, HttpPages, HttpRate, HttpRoute
 

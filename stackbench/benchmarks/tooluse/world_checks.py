@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
-from stackbench.benchmarks.tooluse.scenario import AnswerCheck, CommandCheck, ProcessCheck, RequestCheck
+from stackbench.benchmarks.tooluse.check_fields import AnswerCheck, CommandCheck, ProcessCheck, RequestCheck
 from stackbench.benchmarks.tooluse.texts import json_problem, lines_problem, shown
 from stackbench.benchmarks.tooluse.values import at_path, json_equal, mentions, numbers_in, without_markup
 from stackbench.sandbox.records import HttpRequest
