@@ -45,7 +45,7 @@ class Settings(BaseModel):
     sandboxes: int | None = Field(default=None, ge=1)
     """Sandbox containers; unset: one per processor."""
     timeout_s: float | None = Field(default=None, gt=0)
-    """Seconds per code sample; unset: the benchmark's own."""
+    """Seconds per code sample, or per attempt of an agent; unset: the benchmark's own."""
     max_hours: float | None = Field(default=None, gt=0)
     """Stop, resumable, after this time."""
     max_error_rate: float = Field(default=0.05, ge=0, le=1)

@@ -92,7 +92,8 @@ def _run_options(
         int | None, _panel(MACHINE, "--sandboxes", metavar="N", help="Sandbox containers [one per processor].")
     ] = None,
     timeout_s: Annotated[
-        float | None, _panel(MACHINE, "--timeout", metavar="SECONDS", help="Per code sample [the benchmark's own].")
+        float | None,
+        _panel(MACHINE, "--timeout", metavar="SECONDS", help="Per code sample or agent's attempt [the benchmark's]."),
     ] = None,
     max_hours: Annotated[
         float | None, _panel(MACHINE, "--max-hours", metavar="H", help="Stop, resumable, after H hours.")
