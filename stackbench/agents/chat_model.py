@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 
+from stackbench import nesting
 from stackbench.agents.session import AgentSession
 from stackbench.types import Message, ToolCall
 
@@ -71,7 +71,7 @@ def calls_of(message: AIMessage) -> tuple[ToolCall, ...]:
 
 def _object(arguments: str) -> dict[str, Any]:
     try:
-        found = json.loads(arguments or "{}")
-    except (ValueError, RecursionError):
+        found = nesting.loads(arguments or "{}")
+    except ValueError:
         return {}
     return found if isinstance(found, dict) else {}

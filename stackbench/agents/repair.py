@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from stackbench import nesting
 from stackbench.types import ToolCall
 
 __all__ = ["Found", "find_calls"]
@@ -71,13 +72,15 @@ def _calls_in(body: str, tools: Collection[str]) -> Iterator[tuple[str, str]]:
 
 def _json_values(body: str) -> Iterator[Any]:
     """The JSON values that a text is made of, one after the other; none where it is anything else."""
+    if nesting.is_deep(body):
+        return
     decoder = json.JSONDecoder(strict=False)
     values: list[Any] = []
     at = 0
     while at < len(body):
         try:
             value, at = decoder.raw_decode(body, at)
-        except (ValueError, RecursionError):
+        except ValueError:
             return
         values.append(value)
         while at < len(body) and body[at] in " \t\r\n,":

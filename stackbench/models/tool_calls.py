@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from stackbench import nesting
 from stackbench.types import Message, ToolCall, ToolSpec
 
 __all__ = ["chat_for_template", "take_calls", "tools_for_template"]
@@ -25,7 +26,7 @@ def take_calls(text: str) -> tuple[str, tuple[ToolCall, ...]]:
 
 def _call(number: int, content: str) -> ToolCall:
     try:
-        found = json.loads(content)
+        found = nesting.loads(content)
         arguments = found.get("arguments", {})
         return ToolCall(
             f"call_{number}", str(found["name"]), arguments if isinstance(arguments, str) else json.dumps(arguments)
@@ -79,7 +80,7 @@ def _turn(message: Message, parsed: bool) -> dict[str, Any]:
 def _object(arguments: str) -> Any:
     """The arguments' object; what is none is shown to the model as it wrote it."""
     try:
-        found = json.loads(arguments)
+        found = nesting.loads(arguments)
     except ValueError:
         return {"malformed": arguments}
     return found if isinstance(found, dict) else {"malformed": arguments}

@@ -7,6 +7,8 @@ import math
 import re
 from typing import Any
 
+from stackbench import nesting
+
 __all__ = ["document", "document_of_text", "text"]
 
 ESCAPE = re.compile(r"\\(?:ud[89ab]..\\ud[c-f]..|u....|.)")
@@ -25,8 +27,8 @@ def document(value: Any) -> str:
 def document_of_text(told: str) -> str:
     """Text that is JSON as it is, any other as a JSON string."""
     try:
-        return ESCAPE.sub(_spelled_out, json.dumps(json.loads(told), allow_nan=False))
-    except (ValueError, RecursionError):
+        return ESCAPE.sub(_spelled_out, json.dumps(nesting.loads(told), allow_nan=False))
+    except ValueError:
         return document(told)
 
 

@@ -63,18 +63,20 @@ async def test_a_call_is_made_and_its_result_told(workspace: Workspace) -> None:
 async def test_a_call_that_does_not_fit_is_told_to_the_model_which_mends_it(workspace: Workspace) -> None:
     backend = ScriptedBackend(
         calls(("read", '{"path": ')),
+        calls(("read", '{"path": ' + "[" * 100_000)),
         calls(("read", {"file": "a"})),
         calls(("fetch", {})),
         calls(("web_fetch", {"url": "http://localhost"})),
         calls(("write", {"path": "a", "content": "x"})),
     )
     result = await run(workspace, backend)
-    assert [call.valid for call in result.calls] == [False, False, False, False, True]
+    assert [call.valid for call in result.calls] == [False, False, False, False, False, True]
     told = [message.content for message in backend.asked[-1] if message.role == "tool"]
     assert "the arguments are not JSON" in told[0]
-    assert "path: Field required" in told[1]
-    assert 'there is no tool "fetch" here' in told[2]
-    assert 'there is no tool "web_fetch" here. The tools: read, write' in told[3]
+    assert "nested more than 100 levels deep" in told[1]
+    assert "path: Field required" in told[2]
+    assert 'there is no tool "fetch" here' in told[3]
+    assert 'there is no tool "web_fetch" here. The tools: read, write' in told[4]
     assert backend.records[0].arguments == '{"path": '
     assert result.ending == "answered"
 

@@ -32,6 +32,7 @@ def test_text_without_tags_stays_whole(text: str) -> None:
         ("<tool_call>read a</tool_call>", "", "read a"),
         ('<tool_call>["read"]</tool_call>', "", '["read"]'),
         ('<tool_call>{"arguments": {}}</tool_call>', "", '{"arguments": {}}'),
+        ("<tool_call>" + "[" * 100_000, "", None),
         ('<tool_call>{"name": "list"}</tool_call>', "list", "{}"),
     ],
 )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
 
+from stackbench import nesting
 from stackbench.agents.tools.base import Parameters, Tool, ToolOutcome, ToolRefusedError, Workspace, tool_schema
 from stackbench.agents.tools.commands import Exec, ProcessTool
 from stackbench.agents.tools.files import Edit, Read, Write
@@ -68,7 +68,7 @@ def _parse(parameters: type[Parameters], arguments: str | Mapping[str, Any]) -> 
     """Raises ToolRefusedError; its text names each parameter that does not fit."""
     if isinstance(arguments, str):
         try:
-            arguments = json.loads(arguments or "{}")
+            arguments = nesting.loads(arguments or "{}")
         except ValueError as error:
             raise ToolRefusedError(f"the arguments are not JSON: {error}") from error
     if not isinstance(arguments, Mapping):

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
+from stackbench import nesting
 from stackbench.agents.tools import TOOLS
 from stackbench.benchmarks.tooluse.scenario import ExpectedCall, ForbiddenCall
 from stackbench.benchmarks.tooluse.values import json_equal
@@ -45,8 +46,8 @@ INCIDENTAL = {
 def arguments_of(call: CallMade) -> dict[str, Any]:
     """The arguments of a call; none where they are no JSON object."""
     try:
-        found = json.loads(call.arguments or "{}")
-    except (ValueError, RecursionError):
+        found = nesting.loads(call.arguments or "{}")
+    except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -109,7 +110,7 @@ def _number(wanted: Mapping[str, Any], given: Any, completed: bool) -> bool:
 def _json(wanted: Mapping[str, Any], given: Any, completed: bool) -> bool:
     if isinstance(given, str):
         try:
-            given = json.loads(given)
+            given = nesting.loads(given)
         except ValueError:
             return False
     return json_equal(wanted["json"], given)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from stackbench import nesting
 from stackbench.benchmarks.tooluse.values import at_path, json_equal
 
 __all__ = ["json_problem", "lines_problem", "listed", "shown"]
@@ -28,7 +29,7 @@ def lines_problem(wanted: Sequence[str], text: str, *, any_order: bool) -> str:
 def json_problem(wanted: Mapping[str, Any], text: str) -> str:
     """Which value by path is not as wanted; empty for none."""
     try:
-        document = json.loads(text)
+        document = nesting.loads(text)
     except ValueError as error:
         return f"it is no JSON: {error}"
     for path, value in wanted.items():

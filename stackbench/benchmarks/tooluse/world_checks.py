@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
+from stackbench import nesting
 from stackbench.benchmarks.tooluse.check_fields import AnswerCheck, CommandCheck, ProcessCheck, RequestCheck
 from stackbench.benchmarks.tooluse.texts import json_problem, lines_problem, shown
 from stackbench.benchmarks.tooluse.values import at_path, json_equal, mentions, numbers_in, without_markup
@@ -57,7 +57,7 @@ def _request_fits(check: RequestCheck, request: HttpRequest) -> bool:
     body = request.body.decode(errors="replace")
     if check.json_equals is not None or check.json_has:
         try:
-            document = json.loads(body)
+            document = nesting.loads(body)
         except ValueError:
             return False
         if check.json_equals is not None and not json_equal(document, check.json_equals):

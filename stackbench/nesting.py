@@ -1,0 +1,42 @@
+"""JSON that a model wrote: read without following it down any depth."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+__all__ = ["DEEPEST", "is_deep", "loads"]
+
+DEEPEST = 100
+TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|[\[{]|[\]}]', re.DOTALL)
+
+
+def loads(text: str) -> Any:
+    """As `json.loads`, but text nested deeper than `DEEPEST` is an error like any other.
+
+    Python's own parser goes down with the text until its stack is full, and whatever is cleaned up meanwhile fails too.
+
+    Raises:
+        ValueError: it is no JSON, or nested too deep.
+    """
+    if is_deep(text):
+        raise ValueError(f"nested more than {DEEPEST} levels deep")
+    return json.loads(text)
+
+
+def is_deep(text: str) -> bool:
+    """Whether a text has brackets nested deeper than `DEEPEST`, those in its strings aside."""
+    return text.count("[") + text.count("{") > DEEPEST and _depth(text) > DEEPEST
+
+
+def _depth(text: str) -> int:
+    deepest = depth = 0
+    for match in TOKEN.finditer(text):
+        token = match[0]
+        if token in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif token in "]}":
+            depth -= 1
+    return deepest
