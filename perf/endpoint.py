@@ -8,17 +8,13 @@ requests/s and of processor ms per request, and peak memory.
 from __future__ import annotations
 
 import json
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from perf.peers import Timed, data_dir, peer, stackbench, timed
+from perf.peers import Timed, data_dir, peer, served, stackbench, timed
 
 PROMPTS = 2000
 SHORT = 64
@@ -54,7 +50,7 @@ metric_list:
 
 def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 1
-    with tempfile.TemporaryDirectory() as name, Server() as url:
+    with tempfile.TemporaryDirectory() as name, served("perf.slow_server") as url:
         folder = Path(name)
         rows = (data_dir() / "gsm8k" / "test.jsonl").read_text().splitlines()
         (folder / "prompts.jsonl").write_text("\n".join((rows + rows)[:PROMPTS]) + "\n")
@@ -85,28 +81,6 @@ def main() -> None:
             )
         for name in list(harnesses)[1:]:
             print(f"stackbench / {name}: {rates['stackbench'] / rates[name]:.1f}")
-
-
-class Server:
-    """The slow server in a process of its own."""
-
-    def __enter__(self) -> str:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        self._process = subprocess.Popen([sys.executable, "-m", "perf.slow_server", str(port)])
-        url = f"http://127.0.0.1:{port}/v1"
-        for _ in range(200):
-            try:
-                urllib.request.urlopen(f"{url}/models").read()
-                return url
-            except OSError:
-                time.sleep(0.05)
-        raise SystemExit("the server did not start")
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.wait()
 
 
 def run_stackbench(folder: Path, url: str, prompts: int) -> Timed:

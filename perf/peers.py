@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from platformdirs import user_cache_path
 
-__all__ = ["Timed", "data_dir", "peer", "stackbench", "timed"]
+__all__ = ["Timed", "data_dir", "peer", "served", "stackbench", "timed"]
 
 PEERS = user_cache_path("stackbench", appauthor=False) / "peers"
 
@@ -70,3 +74,26 @@ def timed(command: list[str], *, environment: dict[str, str] | None = None, cwd:
         if process.returncode:
             raise SystemExit(f"{' '.join(command)} failed with {process.returncode}:\n{err.read()[-2000:]}")
         return Timed(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, out.read())
+
+
+@contextmanager
+def served(module: str, *arguments: str) -> Iterator[str]:
+    """The address of a server in a process of its own: `python -m module PORT arguments`, which lists its models."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen([sys.executable, "-m", module, str(port), *arguments])
+    url = f"http://127.0.0.1:{port}/v1"
+    try:
+        for _ in range(200):
+            try:
+                urllib.request.urlopen(f"{url}/models").read()
+                break
+            except OSError:
+                time.sleep(0.05)
+        else:
+            raise SystemExit("the server did not start")
+        yield url
+    finally:
+        process.kill()
+        process.wait()

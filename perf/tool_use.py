@@ -9,23 +9,19 @@ run, as processor time of the process per step (a model's turn and a tool's call
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import json
 import os
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from perf.peers import peer, stackbench, timed
+from perf.peers import peer, served, stackbench, timed
 from stackbench.agents import AgentLimits, run_agent
 from stackbench.agents.tools import Workspace, call_tool
 from stackbench.config import Settings
@@ -72,7 +68,7 @@ asyncio.run(main())
 
 
 def main() -> None:
-    with calling_server() as url:
+    with served("perf.calling_server", str(STEPS)) as url:
         python = peer("langchain-openai==1.7.4", more=("langchain==1.5.2",))
         theirs, ours = [], []
         for _ in range(3):
@@ -93,25 +89,6 @@ def main() -> None:
             f"oracle: {found['attempts']} tasks, completion {found['metrics']['completion']['value']:.3f}, "
             f"{done.wall_s:.0f} s (asked: under 150), {done.cpu_s:.0f} s of processor time in the program"
         )
-
-
-@contextlib.contextmanager
-def calling_server() -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = subprocess.Popen([sys.executable, "-m", "perf.calling_server", str(port), str(STEPS)])
-    url = f"http://127.0.0.1:{port}/v1"
-    try:
-        for _ in range(200):
-            with contextlib.suppress(OSError):
-                urllib.request.urlopen(f"{url}/models").close()
-                break
-            time.sleep(0.05)
-        yield url
-    finally:
-        server.terminate()
-        server.wait()
 
 
 class NoSession:

@@ -13,6 +13,7 @@ from platformdirs import user_config_path, user_data_path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stackbench.errors import ConfigError
+from stackbench.types import ToolParser
 
 __all__ = ["Home", "Settings", "Sourced", "load_settings"]
 
@@ -72,7 +73,7 @@ class Settings(BaseModel):
     """The vllm program; unset: the one of this environment, else of PATH."""
     vllm_image: str | None = None
     """A container image with vLLM, in place of a program."""
-    tool_parser: Literal["auto", "strict"] = "auto"
+    tool_parser: ToolParser = "auto"
     """Whether calls of tools that a model wrote into its text count as calls (auto), or those alone that it made."""
     allow_quantized: Literal["awq", "gptq", "bitsandbytes", "fp8"] | None = None
     """What a vllm: model that does not fit may fall back to."""

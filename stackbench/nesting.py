@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-__all__ = ["DEEPEST", "is_deep", "loads"]
+__all__ = ["DEEPEST", "is_deep", "loads", "object_of"]
 
 DEEPEST = 100
 TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|[\[{]|[\]}]', re.DOTALL)
@@ -23,6 +23,15 @@ def loads(text: str) -> Any:
     if is_deep(text):
         raise ValueError(f"nested more than {DEEPEST} levels deep")
     return json.loads(text)
+
+
+def object_of(text: str) -> dict[str, Any] | None:
+    """The JSON object that a text is; None for any other text. Arguments left out altogether are an empty object."""
+    try:
+        found = loads(text or "{}")
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def is_deep(text: str) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 __all__ = [
     "AttemptKey",
@@ -26,6 +26,7 @@ __all__ = [
     "Task",
     "ToolCall",
     "ToolCallRecord",
+    "ToolParser",
     "ToolSpec",
     "Variant",
 ]
@@ -53,6 +54,10 @@ class RunStatus(StrEnum):
     COMPLETED = "completed"
     FAILED = "failed"
     INTERRUPTED = "interrupted"
+
+
+ToolParser = Literal["auto", "strict"]
+"""`auto` also recognises calls that a model wrote into its text; `strict` takes those alone that came as calls."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """A model and tools in a loop."""
 
-from stackbench.agents.base import AgentLimits, AgentResult, Backend, CallMade, Ending, Script, ToolParser
+from stackbench.agents.base import AgentLimits, AgentResult, Backend, CallMade, Ending, Script
 from stackbench.agents.loop import run_agent, tool_specs
 from stackbench.agents.operator import Decision, Operator
 
@@ -13,7 +13,6 @@ __all__ = [
     "Ending",
     "Operator",
     "Script",
-    "ToolParser",
     "run_agent",
     "tool_specs",
 ]

@@ -8,13 +8,10 @@ from typing import Any, Literal, Protocol
 
 from stackbench.types import Generation, Message, Sampling, ToolCall, ToolCallRecord, ToolSpec
 
-__all__ = ["AgentLimits", "AgentResult", "Backend", "CallMade", "Ending", "Script", "ToolParser"]
+__all__ = ["AgentLimits", "AgentResult", "Backend", "CallMade", "Ending", "Script"]
 
 Ending = Literal["answered", "steps", "tokens", "seconds", "repeats", "stopped", "window"]
 """Why an agent ended: it gave its answer, a limit was reached, it was told to stop, or its chat outgrew the window."""
-
-ToolParser = Literal["auto", "strict"]
-"""`auto` also recognises calls that a model wrote into its text; `strict` takes those alone that came as calls."""
 
 
 class Backend(Protocol):

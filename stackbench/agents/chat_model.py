@@ -42,7 +42,7 @@ class BridgedChatModel(BaseChatModel):
         message = AIMessage(
             content=answer.text,
             tool_calls=[
-                {"name": call.name, "args": _object(call.arguments), "id": call.id, "type": "tool_call"}
+                {"name": call.name, "args": nesting.object_of(call.arguments) or {}, "id": call.id, "type": "tool_call"}
                 for call in answer.calls
             ],
             additional_kwargs={RAW: {call.id: call.arguments for call in answer.calls}},
@@ -67,11 +67,3 @@ def calls_of(message: AIMessage) -> tuple[ToolCall, ...]:
     """The calls of an answer, with their arguments as the model wrote them."""
     raw = message.additional_kwargs.get(RAW, {})
     return tuple(ToolCall(call["id"] or "", call["name"], raw.get(call["id"], "{}")) for call in message.tool_calls)
-
-
-def _object(arguments: str) -> dict[str, Any]:
-    try:
-        found = nesting.loads(arguments or "{}")
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -7,11 +7,11 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from stackbench.agents.base import AgentLimits, AgentResult, Backend, Ending, Script, ToolParser
+from stackbench.agents.base import AgentLimits, AgentResult, Backend, Ending, Script
 from stackbench.agents.operator import Operator
 from stackbench.agents.session import AgentEndedError, AgentSession
 from stackbench.agents.tools import TOOLS, Workspace, tool_schema
-from stackbench.types import Sampling, ToolSpec
+from stackbench.types import Sampling, ToolParser, ToolSpec
 
 __all__ = ["run_agent", "tool_specs"]
 
@@ -50,11 +50,10 @@ async def run_agent(
     from stackbench.agents.middleware import CallsInOrder, ContextWindow, Limits, OperatorControls, ToolRunner
 
     session = AgentSession(backend, workspace, tool_specs(tools), sampling, limits, parser, operator, script)
-    middleware: list[Any] = [Limits(session)]
-    middleware += [CallsInOrder(session)]
-    if operator is not None:
-        middleware += [OperatorControls(session, operator)]
-    middleware += [ContextWindow(session), ToolRunner(session)]
+    controls = [OperatorControls(session, operator)] if operator is not None else []
+    middleware: list[Any] = [
+        Limits(session), CallsInOrder(session), *controls, ContextWindow(session), ToolRunner(session),
+    ]  # fmt: skip
     agent = create_agent(
         BridgedChatModel(session=session), tools=_for_langchain(tools), system_prompt=system, middleware=middleware
     )

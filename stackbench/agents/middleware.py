@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
 from langchain.agents.middleware import AgentMiddleware, ModelRequest, ModelResponse
 from langchain.agents.middleware.types import ToolCallRequest
-from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langchain_core.messages import HumanMessage, ToolMessage
 
-from stackbench.agents.chat_model import calls_of, to_messages
+from stackbench.agents.chat_model import to_messages
 from stackbench.agents.operator import Operator
 from stackbench.agents.session import AgentEndedError, AgentSession
 from stackbench.agents.tools import TOOLS
@@ -72,7 +73,7 @@ class OperatorControls(AgentMiddleware[Any, Any, Any]):
         approve = self._operator.approve
         if approve is None:
             return await handler(request)
-        call = _call_of(request)
+        call = self._session.find(request.tool_call["id"])
         decision = await approve(call)
         self._session.backend.log(
             "operator", {"action": decision.verdict, "tool": call.name, "arguments": call.arguments}
@@ -80,11 +81,11 @@ class OperatorControls(AgentMiddleware[Any, Any, Any]):
         if decision.verdict == "reject":
             reason = decision.reason or "no reason was given"
             made = self._session.refuse(call, f"error: the operator refused this call: {reason}")
-            return ToolMessage(made.text, tool_call_id=call.id, status="error")
+            return _told(request, made.text, failed=True)
         if decision.verdict == "edit":
             made = await self._session.call(replace(call, arguments=decision.arguments))
             text = f"[the operator changed the arguments to {decision.arguments}]\n{made.text}"
-            return ToolMessage(text, tool_call_id=call.id, status="error" if made.failed else "success")
+            return _told(request, text, failed=made.failed)
         return await handler(request)
 
     async def _pass(self) -> None:
@@ -106,7 +107,6 @@ class ContextWindow(AgentMiddleware[Any, Any, Any]):
         session = self._session
         window = session.backend.window
         most = None if window is None else max(1, window - session.sampling.max_tokens)
-        asked = request
         for turn in range(TRIES):
             asked, estimate = self._fitted(request, most)
             try:
@@ -118,7 +118,7 @@ class ContextWindow(AgentMiddleware[Any, Any, Any]):
                     raise AgentEndedError("window") from error
                 most = int(TIGHTEN * min(most or estimate, estimate * self._scale))
                 continue
-            if estimate and session.last_prompt_tokens:
+            if session.last_prompt_tokens:
                 self._scale = min(max(session.last_prompt_tokens / estimate, 0.5), 3.0)
             return response
         raise AssertionError("unreachable")
@@ -139,46 +139,27 @@ class ContextWindow(AgentMiddleware[Any, Any, Any]):
 
 
 class CallsInOrder(AgentMiddleware[Any, Any, Any]):
-    """Makes the calls. Those of one turn run in order, except that calls which only read do not wait for each other."""
+    """Calls of one turn run in order, except that calls which only read do not wait for each other."""
 
     def __init__(self, session: AgentSession) -> None:
         super().__init__()
         self._session = session
-        self._turn: list[ToolCall] = []
-        self._done: dict[str, asyncio.Event] = {}
-
-    async def awrap_model_call(self, request: ModelRequest[Any], handler: CallModel) -> ModelResponse[Any]:
-        response = await handler(request)
-        answers = [message for message in response.result if isinstance(message, AIMessage)]
-        self._turn = list(calls_of(answers[-1])) if answers else []
-        self._done = {call.id: asyncio.Event() for call in self._turn}
-        return response
+        self._done: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
 
     async def awrap_tool_call(self, request: ToolCallRequest, handler: CallTool) -> Any:
-        call_id = request.tool_call["id"] or ""
-        before = self._turn[: next(i for i, call in enumerate(self._turn) if call.id == call_id)]
-        for earlier in before:
-            if not (_reads(earlier) and _reads(request.tool_call)):
+        session = self._session
+        call = session.find(request.tool_call["id"])
+        for earlier in session.turn[: session.turn.index(call)]:
+            if not (_reads(earlier) and _reads(call)):
                 await self._done[earlier.id].wait()
         try:
             return await handler(request)
         finally:
-            self._done[call_id].set()
+            self._done[call.id].set()
 
 
-def _reads(call: Any) -> bool:
-    name = call.name if isinstance(call, ToolCall) else call["name"]
-    return name in TOOLS and TOOLS[name].read_only
-
-
-def _call_of(request: ToolCallRequest) -> ToolCall:
-    """The call as the model wrote it."""
-    call_id = request.tool_call["id"]
-    answers = [message for message in request.state["messages"] if isinstance(message, AIMessage)]
-    for call in calls_of(answers[-1]):
-        if call.id == call_id:
-            return call
-    raise LookupError(f"no call {call_id}")
+def _reads(call: ToolCall) -> bool:
+    return call.name in TOOLS and TOOLS[call.name].read_only
 
 
 class ToolRunner(AgentMiddleware[Any, Any, Any]):
@@ -189,6 +170,9 @@ class ToolRunner(AgentMiddleware[Any, Any, Any]):
         self._session = session
 
     async def awrap_tool_call(self, request: ToolCallRequest, handler: CallTool) -> ToolMessage:
-        call = _call_of(request)
-        made = await self._session.call(call)
-        return ToolMessage(made.text, tool_call_id=call.id, status="error" if made.failed else "success")
+        made = await self._session.call(self._session.find(request.tool_call["id"]))
+        return _told(request, made.text, failed=made.failed)
+
+
+def _told(request: ToolCallRequest, text: str, *, failed: bool) -> ToolMessage:
+    return ToolMessage(text, tool_call_id=request.tool_call["id"] or "", status="error" if failed else "success")

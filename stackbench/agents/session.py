@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from stackbench.agents.base import AgentLimits, AgentResult, Backend, CallMade, Ending, Script, ToolParser
+from stackbench.agents.base import AgentLimits, AgentResult, Backend, CallMade, Ending, Script
 from stackbench.agents.operator import Operator
 from stackbench.agents.prompting import chat_without_tools
 from stackbench.agents.repair import find_calls
 from stackbench.agents.tools import CallResult, ToolOutcome, Workspace, call_tool
-from stackbench.types import Message, Sampling, ToolCall, ToolCallRecord, ToolSpec
+from stackbench.types import Message, Sampling, ToolCall, ToolCallRecord, ToolParser, ToolSpec
 
 __all__ = ["AgentEndedError", "AgentSession", "Answer"]
 
@@ -54,9 +54,20 @@ class AgentSession:
     model_s: float = 0.0
     rejected: int = 0
     answer: str = ""
+    turn: tuple[ToolCall, ...] = ()
+    """The calls of the last answer, in their order."""
     calls: list[CallMade] = field(default_factory=list[CallMade])
     _repaired: set[str] = field(default_factory=set[str])
     _ids: Any = field(default_factory=lambda: itertools.count(1))
+
+    @property
+    def names(self) -> list[str]:
+        """Of the tools that are offered."""
+        return [tool.name for tool in self.tools]
+
+    def find(self, call_id: str | None) -> ToolCall:
+        """A call of the last answer, as the model wrote it. Raises KeyError for one that is none."""
+        return {call.id: call for call in self.turn}[call_id or ""]
 
     async def ask(self, messages: Sequence[Message]) -> Answer:
         """The model's next turn. Raises GenerationError."""
@@ -80,31 +91,29 @@ class AgentSession:
         self.tokens = (self.tokens[0] + generation.prompt_tokens, self.tokens[1] + generation.completion_tokens)
         self.last_prompt_tokens = generation.prompt_tokens
         text, calls = generation.text, generation.tool_calls
+        repaired = False
         if not calls:
-            found = find_calls(text, {tool.name for tool in self.tools})
-            if found.calls and (self.parser == "auto" or not native):
-                text = found.text
-                calls = tuple(replace(call, id=self._new_id()) for call in found.calls)
-                if native:
-                    self._repaired.update(call.id for call in calls)
-                    backend.log("repair", {"step": self.step, "calls": len(calls)})
-            else:
+            found = find_calls(text, self.names)
+            if self.parser == "strict" and native:
                 self.rejected += len(found.calls)
-        else:
-            calls = tuple(replace(call, id=self._new_id()) for call in calls)
+            elif found.calls:
+                text, calls, repaired = found.text, found.calls, native
+        self.turn = tuple(replace(call, id=self._new_id()) for call in calls)
+        if repaired:
+            self._repaired.update(call.id for call in self.turn)
+            backend.log("repair", {"step": self.step, "calls": len(self.turn)})
         if not calls:
             self.answer = text
-        return Answer(text, calls)
+        return Answer(text, self.turn)
 
     async def call(self, call: ToolCall) -> CallMade:
         """Makes a call and logs it. Raises SandboxError."""
         started = time.perf_counter()
         try:
-            if call.name in {tool.name for tool in self.tools}:
+            if call.name in self.names:
                 result = await call_tool(call.name, call.arguments, self.workspace)
             else:
-                offered = ", ".join(tool.name for tool in self.tools)
-                text = f'error: there is no tool "{call.name}" here. The tools: {offered}'
+                text = f'error: there is no tool "{call.name}" here. The tools: {", ".join(self.names)}'
                 result = CallResult(ToolOutcome(text, failed=True), valid=False)
         except asyncio.CancelledError:
             text = "cut off by the end of the attempt"

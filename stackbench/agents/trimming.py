@@ -1,4 +1,4 @@
-"""Keeps a chat within the model's window: old results of tools are left out first, then old turns' texts are cut."""
+"""Keeps a chat within the model's window: results of tools are left out or cut, the oldest first."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
@@ -23,6 +23,7 @@ from stackbench.types import (
     Task,
     ToolCall,
     ToolCallRecord,
+    ToolParser,
     ToolSpec,
     Variant,
 )
@@ -117,7 +118,7 @@ class Context(Protocol):
         ...
 
     @property
-    def tool_parser(self) -> Literal["auto", "strict"]:
+    def tool_parser(self) -> ToolParser:
         """Whether calls written as text count."""
         ...
 

@@ -18,6 +18,7 @@ from stackbench.benchmarks.tooluse.published import published_problems
 from stackbench.benchmarks.tooluse.soundness import Finding, check_set, check_task
 from stackbench.cli.console import notice, out, print_json, print_table
 from stackbench.config import load_settings
+from stackbench.engine.lazy_sandbox import LazySandbox
 from stackbench.errors import UsageError
 
 __all__ = ["check", "list_scenarios", "new"]
@@ -104,14 +105,9 @@ def _chosen(tasks: Sequence[ToolTask], only: str, sample: int | None) -> list[To
 
 
 async def _play(tasks: Sequence[ToolTask], sandboxes: int) -> list[Finding]:
-    from stackbench.sandbox.image import ensure_image
-    from stackbench.sandbox.launch import container_spec
-    from stackbench.sandbox.pool import SandboxPool
-
-    settings = load_settings().settings
-    image = settings.sandbox_image or await asyncio.to_thread(ensure_image, notice)
     size = min(sandboxes, max(1, len(tasks)))
-    pool = SandboxPool(container_spec(settings, image, "scenarios"), size=size, spare=min(size, 4))
+    settings = load_settings({"sandboxes": size}).settings
+    sandbox = LazySandbox(settings, "scenarios", notice)
     findings: list[Finding] = []
     queue = iter(tasks)
     done = 0
@@ -119,7 +115,7 @@ async def _play(tasks: Sequence[ToolTask], sandboxes: int) -> list[Finding]:
     async def worker() -> None:
         nonlocal done
         for task in queue:
-            findings.extend(await check_task(task, pool.lease))
+            findings.extend(await check_task(task, sandbox.lease))
             done += 1
             if sys.stderr.isatty():
                 sys.stderr.write(f"\r{done}/{len(tasks)} played, {len(findings)} problems ")
@@ -136,7 +132,7 @@ async def _play(tasks: Sequence[ToolTask], sandboxes: int) -> list[Finding]:
     finally:
         if sys.stderr.isatty():
             sys.stderr.write("\r\x1b[K")
-        await pool.close()
+        await sandbox.close()
     return findings
 
 

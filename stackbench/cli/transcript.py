@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.rule import Rule
 from rich.text import Text
 
+from stackbench import nesting
 from stackbench.cli.console import make_table
 
 __all__ = ["has_transcript", "print_transcript"]
@@ -84,11 +85,8 @@ def _print_call(console: Console, payload: Mapping[str, Any], standing: Text) ->
 
 def _arguments(written: str) -> str:
     """A call's arguments, one a line."""
-    try:
-        found = json.loads(written)
-    except ValueError:
-        return written
-    if not isinstance(found, dict):
+    found = nesting.object_of(written)
+    if found is None:
         return written
     return "\n".join(
         f"{name}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"

@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from stackbench.engine.lazy_sandbox import LazySandbox
 from stackbench.engine.plan import BenchmarkPlan, RunPlan
@@ -28,6 +28,7 @@ from stackbench.types import (
     ServerLoad,
     ToolCall,
     ToolCallRecord,
+    ToolParser,
     ToolSpec,
     Variant,
 )
@@ -59,7 +60,7 @@ class AttemptContext:
         self.scores_choices = model.scores_choices
         self.native_tools = model.native_tools
         self.window = model.window
-        self.tool_parser: Literal["auto", "strict"] = plan.settings.tool_parser
+        self.tool_parser: ToolParser = plan.settings.tool_parser
         self.timeout_s = plan.settings.timeout_s
         self._plan = plan
         self._benchmark = benchmark
@@ -101,24 +102,26 @@ class AttemptContext:
         self._asked = replace(self._asked, prompt=asked)
         request = Request(
             sampling,
-            tuple(messages),
-            prompt,
-            tuple(choices),
-            reference,
-            tuple(tools),
-            tuple(reference_calls),
-            self.key,
-            stream,
+            messages=tuple(messages),
+            prompt=prompt,
+            choices=tuple(choices),
+            reference=reference,
+            tools=tuple(tools),
+            reference_calls=tuple(reference_calls),
+            key=self.key,
+            stream=stream,
             on_text=on_text,
         )
         async with self._slots:
             (generation,) = await self._model.generate([request])
         self._asked = self._asked.of(asked, generation)
-        said = {"text": generation.text, "tool_calls": [asdict(call) for call in generation.tool_calls]}
+        said: dict[str, Any] = {}
+        if stream or tools:  # a turn of an agent's; what else is asked stands in `attempts`
+            said = {"text": generation.text, "tool_calls": [asdict(call) for call in generation.tool_calls]}
         self.log(
             "model_call",
             {
-                **(said if stream or tools else {}),
+                **said,
                 "temperature": sampling.temperature,
                 "top_p": sampling.top_p,
                 "max_tokens": sampling.max_tokens,

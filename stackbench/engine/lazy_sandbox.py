@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 from stackbench.config import Settings
 from stackbench.errors import UsageError
@@ -40,7 +41,10 @@ class LazySandbox:
         self._head_start = head_start
         self._scorers: dict[str | None, asyncio.Task[Scorer]] = {}
         self._default: Scorer | None = None
+        self._for_agents: SandboxPool | None = None
         self._leased: asyncio.Task[SandboxPool] | None = None
+        self._image: asyncio.Task[str] | None = None
+        self._clearing: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
 
     async def ready(self) -> None:
@@ -58,7 +62,7 @@ class LazySandbox:
 
     async def ready_to_lease(self) -> None:
         """Waits until containers for agents run. Raises as `ready`."""
-        await self._lease_pool()
+        self._for_agents = await self._lease_pool()
 
     @asynccontextmanager
     async def lease(self) -> AsyncGenerator[Session]:
@@ -73,12 +77,8 @@ class LazySandbox:
 
     def describe(self) -> Mapping[str, str]:
         """The image that samples run in, by name and content; empty while none has been needed."""
-        leased = self._leased
-        if self._default is not None:
-            pool = self._default.pool
-        elif leased is not None and leased.done() and not leased.cancelled() and leased.exception() is None:
-            pool = leased.result()
-        else:
+        pool = self._for_agents if self._default is None else self._default.pool
+        if pool is None:
             return {}
         return {"image": pool.spec.image, "id": pool.image_id}
 
@@ -89,17 +89,14 @@ class LazySandbox:
         await asyncio.shield(self._closing)
 
     async def _close(self) -> None:
-        for task in self._scorers.values():
+        begun = [*self._scorers.values(), self._leased, self._image, self._clearing]
+        tasks: list[asyncio.Task[Any]] = [task for task in begun if task is not None]
+        for task in tasks:
             if not task.done():
                 task.cancel()
-        for scorer in await asyncio.gather(*self._scorers.values(), return_exceptions=True):
-            if isinstance(scorer, Scorer):
-                await scorer.close()
-        if self._leased is not None:
-            self._leased.cancel()
-            for pool in await asyncio.gather(self._leased, return_exceptions=True):
-                if isinstance(pool, SandboxPool):
-                    await pool.close()
+        for made in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(made, Scorer | SandboxPool):
+                await made.close()
         if self._head_start is not None:
             self._head_start.close()
 
@@ -118,18 +115,39 @@ class LazySandbox:
         """Containers for agents: more than for samples, since an agent mostly waits for its model."""
         settings = self._settings
         await self._check_runtime()
-        image = settings.sandbox_image or await asyncio.to_thread(ensure_image, self._say)
-        cleaning = asyncio.create_task(self._remove_leftovers())
+        image = settings.sandbox_image or await self._own_image()
         size = settings.sandboxes or AGENTS_PER_PROCESSOR * default_size(settings.sandbox_memory_mib)
         spec = container_spec(settings, image, self._run_id)
         pool = SandboxPool(spec, size=size, spare=min(size, MOST_SPARE), say=self._say)
-        try:
-            await asyncio.gather(pool.warm_up(), cleaning)
-        except BaseException:
-            cleaning.cancel()
-            await pool.close()
-            raise
+        await self._warm(pool)
         return pool
+
+    async def _start(self, wanted: str | None) -> Scorer:
+        settings = self._settings
+        await self._check_runtime()
+        head_start = self._head_start if wanted is None else None
+        image = wanted or settings.sandbox_image
+        if image is None and head_start is not None and await asyncio.wrap_future(head_start.found):
+            image = head_start.spec.image
+        pool = SandboxPool(
+            container_spec(settings, image or await self._own_image(), self._run_id),
+            size=settings.sandboxes,
+            spare=(settings.sandboxes or 2) if settings.sandbox_scope == "sample" else 0,
+            prepare=True,
+            head_start=head_start,
+            say=self._say,
+        )
+        scorer = Scorer(pool, scope=settings.sandbox_scope, say=self._say)
+        await self._warm(scorer)
+        return scorer
+
+    async def _warm(self, containers: SandboxPool | Scorer) -> None:
+        """Makes the containers, beside the clearing up; closes them when one fails."""
+        try:
+            await asyncio.gather(containers.warm_up(), self._without_leftovers())
+        except BaseException:
+            await containers.close()
+            raise
 
     async def _check_runtime(self) -> None:
         wanted = self._settings.sandbox_runtime
@@ -139,31 +157,18 @@ class LazySandbox:
                 "install it and name it in the engine's daemon.json, or leave --sandbox-runtime out"
             )
 
-    async def _start(self, wanted: str | None) -> Scorer:
-        settings = self._settings
-        await self._check_runtime()
-        head_start = self._head_start if wanted is None else None
-        image = wanted or settings.sandbox_image
-        if image is None and head_start is not None and await asyncio.wrap_future(head_start.found):
-            image = head_start.spec.image
-        image = image or await asyncio.to_thread(ensure_image, self._say)
-        cleaning = asyncio.create_task(self._remove_leftovers())
-        pool = SandboxPool(
-            container_spec(settings, image, self._run_id),
-            size=settings.sandboxes,
-            spare=(settings.sandboxes or 2) if settings.sandbox_scope == "sample" else 0,
-            prepare=True,
-            head_start=head_start,
-            say=self._say,
-        )
-        scorer = Scorer(pool, scope=settings.sandbox_scope, say=self._say)
-        try:
-            await asyncio.gather(scorer.warm_up(), cleaning)
-        except BaseException:
-            cleaning.cancel()
-            await scorer.close()
-            raise
-        return scorer
+    # -- once for samples and agents
+
+    async def _own_image(self) -> str:
+        """The sandbox image; whoever else asks while it is made waits for the same one."""
+        if self._image is None:
+            self._image = asyncio.create_task(asyncio.to_thread(ensure_image, self._say))
+        return await asyncio.shield(self._image)
+
+    async def _without_leftovers(self) -> None:
+        if self._clearing is None:
+            self._clearing = asyncio.create_task(self._remove_leftovers())
+        await asyncio.shield(self._clearing)
 
     async def _remove_leftovers(self) -> None:
         removed = await asyncio.to_thread(remove_leftovers)

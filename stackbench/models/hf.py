@@ -52,7 +52,6 @@ class HFModel:
         self._tokenizer: Any = None
         self._decoder: BatchDecoder | None = None
         self._gpu_reader: GpuReader | None = None
-        self._window = 0
         self._closing = False
         self._about: dict[str, Any] = {"kind": "hf"}
 
@@ -156,12 +155,11 @@ class HFModel:
             raise ModelNotAvailableError(f"{folder} cannot be loaded: {one_line(error)}") from error
         self._model = load_weights(folder, placement, quantization, ATTENTION)
         self.chat = self._tokenizer.chat_template is not None
-        self.native_tools = "tools" in str(self._tokenizer.chat_template) and "<tool_call>" in str(
-            self._tokenizer.chat_template
-        )
+        template = str(self._tokenizer.chat_template)
+        self.native_tools = "tools" in template and "<tool_call>" in template
         self.gpus = placement.gpus
         window = int(self._model.config.get_text_config().max_position_embeddings)
-        self._window = self.window = min(window, options.max_model_len or window)
+        self.window = min(window, options.max_model_len or window)
         max_batch = options.max_batch or (256 if placement.gpus else 64)
         self.concurrency = 2 * max_batch
         method = getattr(self._model.config, "quantization_config", None)
@@ -178,7 +176,7 @@ class HFModel:
             "torch": torch.__version__,
             "cuda": torch.version.cuda,
             "transformers": transformers.__version__,
-            "context_window": self._window,
+            "context_window": self.window,
             "max_batch": max_batch,
         }
         if placement.gpus:
@@ -237,14 +235,15 @@ class HFModel:
             ids = self._tokenizer.encode(text, add_special_tokens=False)
         else:
             ids = self._tokenizer.encode(request.prompt)
-        if len(ids) >= self._window:
-            raise GenerationError(f"the prompt has {len(ids)} tokens, the model's window holds {self._window}")
+        assert self.window is not None, "nothing is decoded before the model is loaded"
+        if len(ids) >= self.window:
+            raise GenerationError(f"the prompt has {len(ids)} tokens, the model's window holds {self.window}")
         if not ids:
             raise GenerationError("the prompt is empty")
         return Row(
             request=request,
             prompt_ids=ids,
-            max_tokens=min(request.sampling.max_tokens, self._window - len(ids)),
+            max_tokens=min(request.sampling.max_tokens, self.window - len(ids)),
             choice_ids=[self._choice_id(choice) for choice in request.choices],
             done=lambda outcome: self._resolve(future, with_calls(outcome) if request.tools else outcome),
         )

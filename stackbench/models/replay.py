@@ -5,16 +5,37 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from stackbench.errors import GenerationError, ModelNotAvailableError
 from stackbench.types import AttemptKey, Generation, Request
 
 __all__ = ["Recording", "ReplayModel"]
 
+T = TypeVar("T")
 Recording = tuple[AttemptKey, Generation]
 """What a model answered to an attempt, or said in one turn of it."""
+
+
+class _Recorded(Generic[T]):
+    """What was recorded of attempts; under a seed that was not, what another seed's attempt of that number has."""
+
+    def __init__(self) -> None:
+        self._exact: dict[AttemptKey, T] = {}
+        self._any_seed: dict[AttemptKey, T] = {}
+
+    def __len__(self) -> int:
+        return len(self._exact)
+
+    def add(self, key: AttemptKey, value: T) -> None:
+        self._exact[key] = value
+        self._any_seed.setdefault(replace(key, seed=0), value)
+
+    def find(self, key: AttemptKey) -> T | None:
+        found = self._exact.get(key)
+        return self._any_seed.get(replace(key, seed=0)) if found is None else found
 
 
 class ReplayModel:
@@ -34,17 +55,15 @@ class ReplayModel:
     ) -> None:
         self.name = name
         self._source = source
-        self._exact: dict[AttemptKey, Generation] = {}
-        self._by_attempt: dict[tuple[str, str, int], Generation] = {}
+        self._answers: _Recorded[Generation] = _Recorded()
         for key, generation in recordings:
-            self._exact[key] = generation
-            self._by_attempt.setdefault((key.benchmark, key.task_id, key.attempt), generation)
-        self._turns: dict[AttemptKey, list[Generation]] = defaultdict(list)
+            self._answers.add(key, generation)
+        by_attempt: dict[AttemptKey, list[Generation]] = defaultdict(list)
         for key, generation in turns:
-            self._turns[key].append(generation)
-        self._turns_by_attempt: dict[tuple[str, str, int], list[Generation]] = {}
-        for key, made in self._turns.items():
-            self._turns_by_attempt.setdefault((key.benchmark, key.task_id, key.attempt), made)
+            by_attempt[key].append(generation)
+        self._turns: _Recorded[list[Generation]] = _Recorded()
+        for key, made in by_attempt.items():
+            self._turns.add(key, made)
 
     @classmethod
     def from_file(cls, name: str, path: str) -> ReplayModel:
@@ -80,25 +99,25 @@ class ReplayModel:
         return cls(name, found, path)
 
     async def start(self, say: Callable[[str], None]) -> None:
-        say(f"replaying {len(self._exact)} recorded generations from {self._source}")
+        say(f"replaying {len(self._answers)} recorded generations from {self._source}")
 
     async def generate(self, requests: Sequence[Request]) -> list[Generation]:
-        return [self._turn(request) if request.tools else self._answer(request.key) for request in requests]
+        return [self._answer(request) for request in requests]
 
-    def _answer(self, key: AttemptKey | None) -> Generation:
+    def _answer(self, request: Request) -> Generation:
+        key = request.key
         if key is None:
             raise GenerationError("a replay answers attempts only")
-        found = self._exact.get(key) or self._by_attempt.get((key.benchmark, key.task_id, key.attempt))
+        if request.tools:
+            return self._turn(request, key)
+        found = self._answers.find(key)
         if found is None:
             raise GenerationError(f"{self._source} has no attempt {key.attempt} at {key.benchmark} {key.task_id}")
         return found
 
-    def _turn(self, request: Request) -> Generation:
+    def _turn(self, request: Request, key: AttemptKey) -> Generation:
         """The next turn of an agent's: as many came before as its chat has of the assistant's."""
-        key = request.key
-        if key is None:
-            raise GenerationError("a replay answers attempts only")
-        made = self._turns.get(key) or self._turns_by_attempt.get((key.benchmark, key.task_id, key.attempt), [])
+        made = self._turns.find(key) or []
         number = sum(message.role == "assistant" for message in request.messages)
         if number >= len(made):
             raise GenerationError(
@@ -108,7 +127,7 @@ class ReplayModel:
         return made[number]
 
     def describe(self) -> Mapping[str, Any]:
-        return {"kind": "replay", "source": self._source, "generations": len(self._exact)}
+        return {"kind": "replay", "source": self._source, "generations": len(self._answers)}
 
     async def close(self) -> None:
         """Nothing to free."""

@@ -67,7 +67,7 @@ def _turn(message: Message, parsed: bool) -> dict[str, Any]:
                 "type": "function",
                 "function": {
                     "name": call.name,
-                    "arguments": _object(call.arguments) if parsed else _json_object(call.arguments),
+                    "arguments": _object(call.arguments) if parsed else _object_text(call.arguments),
                 },
             }
             for call in message.tool_calls
@@ -77,16 +77,12 @@ def _turn(message: Message, parsed: bool) -> dict[str, Any]:
     return turn
 
 
-def _object(arguments: str) -> Any:
+def _object(arguments: str) -> dict[str, Any]:
     """The arguments' object; what is none is shown to the model as it wrote it."""
-    try:
-        found = nesting.loads(arguments)
-    except ValueError:
-        return {"malformed": arguments}
-    return found if isinstance(found, dict) else {"malformed": arguments}
+    found = nesting.object_of(arguments)
+    return {"malformed": arguments} if found is None else found
 
 
-def _json_object(arguments: str) -> str:
-    """Servers refuse a chat in which a call's arguments are no JSON object."""
-    found = _object(arguments)
-    return json.dumps(found) if "malformed" in found else arguments
+def _object_text(arguments: str) -> str:
+    """The arguments as they were written, where they are an object: servers refuse a chat in which they are none."""
+    return arguments or "{}" if nesting.object_of(arguments) is not None else json.dumps(_object(arguments))

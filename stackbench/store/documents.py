@@ -21,13 +21,13 @@ def document(value: Any) -> str:
         dumped = json.dumps(value, allow_nan=False)
     except ValueError:
         dumped = json.dumps(_finite(value))
-    return ESCAPE.sub(_spelled_out, dumped) if SURROGATE in dumped else dumped
+    return _legible(dumped)
 
 
 def document_of_text(told: str) -> str:
     """Text that is JSON as it is, any other as a JSON string."""
     try:
-        return ESCAPE.sub(_spelled_out, json.dumps(nesting.loads(told), allow_nan=False))
+        return _legible(json.dumps(nesting.loads(told), allow_nan=False))
     except ValueError:
         return document(told)
 
@@ -37,6 +37,11 @@ def text(told: str | None) -> str | None:
     if told is None or told.isascii():
         return told
     return told.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _legible(dumped: str) -> str:
+    """JSON without lone surrogates, which the database refuses."""
+    return ESCAPE.sub(_spelled_out, dumped) if SURROGATE in dumped else dumped
 
 
 def _spelled_out(match: re.Match[str]) -> str:

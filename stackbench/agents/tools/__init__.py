@@ -1,6 +1,6 @@
 """The tools that an agent has in its sandbox, with the names, parameters and behaviour that OpenClaw documents."""
 
-from stackbench.agents.tools.base import Tool, ToolOutcome, ToolRefusedError, Workspace, tool_schema
+from stackbench.agents.tools.base import Tool, ToolOutcome, ToolRefusedError, Workspace, parameters_schema, tool_schema
 from stackbench.agents.tools.registry import TOOLS, CallResult, call_tool, list_tools
 
 __all__ = [
@@ -12,5 +12,6 @@ __all__ = [
     "Workspace",
     "call_tool",
     "list_tools",
+    "parameters_schema",
     "tool_schema",
 ]

@@ -6,6 +6,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -15,7 +16,7 @@ from stackbench.agents.tools.jobs import Jobs
 if TYPE_CHECKING:
     from stackbench.sandbox.session import Session
 
-__all__ = ["Parameters", "Tool", "ToolOutcome", "ToolRefusedError", "Workspace", "tool_schema"]
+__all__ = ["Parameters", "Tool", "ToolOutcome", "ToolRefusedError", "Workspace", "parameters_schema", "tool_schema"]
 
 P = TypeVar("P", bound="Parameters", contravariant=True)
 
@@ -89,12 +90,16 @@ class Tool(Protocol, Generic[P]):
 
 def tool_schema(tool: Tool[Any]) -> dict[str, Any]:
     """The tool as the OpenAI API takes it: one JSON schema, without titles."""
-    schema = tool.parameters.model_json_schema()
+    function = {"name": tool.name, "description": tool.description, "parameters": parameters_schema(tool.parameters)}
+    return {"type": "function", "function": function}
+
+
+@cache
+def parameters_schema(parameters: type[Parameters]) -> dict[str, Any]:
+    """The JSON schema of a tool's parameters; made once, and not to be changed."""
+    schema = parameters.model_json_schema()
     schema.pop("title", None)
     schema.pop("description", None)
     for one in schema.get("properties", {}).values():
         one.pop("title", None)
-    return {
-        "type": "function",
-        "function": {"name": tool.name, "description": tool.description, "parameters": schema},
-    }
+    return schema

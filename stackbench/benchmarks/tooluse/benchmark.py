@@ -13,7 +13,7 @@ from pydantic import Field
 
 import stackbench
 from stackbench.agents import AgentLimits, AgentResult, run_agent
-from stackbench.agents.tools import TOOLS, Workspace
+from stackbench.agents.tools import TOOLS
 from stackbench.benchmarks.base import Context, Options, PrepareContext
 from stackbench.benchmarks.tooluse.checks import CheckResult, evaluate
 from stackbench.benchmarks.tooluse.expansion import PUBLISHED_SEED, ToolTask, load_tasks, set_hash
@@ -22,11 +22,11 @@ from stackbench.benchmarks.tooluse.matching import CallScore, score_calls
 from stackbench.benchmarks.tooluse.observation import observe
 from stackbench.benchmarks.tooluse.playing import script_of
 from stackbench.benchmarks.tooluse.scenario import Scenario
-from stackbench.benchmarks.tooluse.staging import stage
+from stackbench.benchmarks.tooluse.staging import staged
 from stackbench.datasets import DatasetStore
 from stackbench.types import AttemptSummary, Metric, Scored, Task
 
-__all__ = ["SYSTEM", "ToolUse", "ToolUseOptions", "judge", "published_scenarios"]
+__all__ = ["SYSTEM", "ToolUse", "ToolUseOptions", "published_scenarios"]
 
 MAX_TOKENS = 2048
 SYSTEM = (
@@ -84,28 +84,22 @@ class ToolUse:
 
     async def attempt(self, task: ToolTask, context: Context) -> Scored:
         spec = task.spec
-        async with context.lease() as session:
-            await stage(spec, session)
-            before = await session.snapshot()
-            workspace = Workspace(session, environment=spec.setup.environment)
+        async with context.lease() as session, staged(spec, session) as world:
             started = time.perf_counter()
-            try:
-                result = await run_agent(
-                    spec.prompt,
-                    backend=context,
-                    workspace=workspace,
-                    tools=spec.tools,
-                    system=SYSTEM,
-                    sampling=context.sampling(max_tokens=MAX_TOKENS),
-                    limits=AgentLimits(steps=spec.limits.steps, seconds=context.timeout_s or spec.limits.seconds),
-                    parser=context.tool_parser,
-                    script=script_of(spec.oracle, spec.answer),
-                )
-                seconds = time.perf_counter() - started
-                checks = await evaluate(spec, await observe(spec, session, before, result.answer, result.calls))
-            finally:
-                await workspace.close()
-        score = judge(spec, result, checks)
+            result = await run_agent(
+                spec.prompt,
+                backend=context,
+                workspace=world.workspace,
+                tools=spec.tools,
+                system=SYSTEM,
+                sampling=context.sampling(max_tokens=MAX_TOKENS),
+                limits=AgentLimits(steps=spec.limits.steps, seconds=context.timeout_s or spec.limits.seconds),
+                parser=context.tool_parser,
+                script=script_of(spec.oracle, spec.answer),
+            )
+            seconds = time.perf_counter() - started
+            checks = await evaluate(spec, await observe(spec, session, world.before, result.answer, result.calls))
+        score = score_calls(spec, result.calls, completed=all(check.passed for check in checks))
         context.log("verdict", _verdict(spec, result, checks, score))
         return _scored(task, result, checks, score, seconds)
 
@@ -118,11 +112,6 @@ def published_scenarios() -> Path:
     package = Path(stackbench.__file__).parent
     beside = package.parent / "scenarios"
     return beside if beside.is_dir() else package / "scenarios"
-
-
-def judge(spec: Scenario, result: AgentResult, checks: Sequence[CheckResult]) -> CallScore:
-    """How the agent's calls stand against the expected ones."""
-    return score_calls(spec, result.calls, completed=all(check.passed for check in checks))
 
 
 def _mixed(tasks: Iterable[ToolTask]) -> Iterable[ToolTask]:
@@ -145,7 +134,6 @@ def _scored(
     completed = not failed
     why = "; ".join(f"{check.name}: {check.why}" if check.why else check.name for check in failed)
     cut = "" if result.ending == "answered" else f" (ended by {result.ending})"
-    valid = [call for call in result.calls if call.valid]
     return Scored(
         score=float(completed),
         passed=completed,
@@ -166,7 +154,7 @@ def _scored(
             "efficiency": (len(spec.oracle) / len(result.calls) if result.calls else 1.0) if completed else None,
             "refused": float(completed) if spec.refuse or spec.idle else None,
             "calls": len(result.calls),
-            "malformed": len(result.calls) - len(valid),
+            "malformed": sum(not call.valid for call in result.calls),
             "repaired": sum(call.repaired for call in result.calls),
             "rejected": result.rejected,
             "steps": result.steps,

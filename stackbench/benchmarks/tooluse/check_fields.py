@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from stackbench.benchmarks.tooluse.fields import Part, Text
+from stackbench.benchmarks.tooluse.fields import Part, Text, kind_among
 
-__all__ = ["AnswerCheck", "Check", "CommandCheck", "FileCheck", "FolderCheck", "ProcessCheck", "RequestCheck"]
+__all__ = [
+    "AnswerCheck",
+    "Check",
+    "CommandCheck",
+    "FileCheck",
+    "FolderCheck",
+    "ProcessCheck",
+    "RequestCheck",
+    "check_kind",
+]
 
 
 class FileCheck(Part):
@@ -130,14 +138,7 @@ class CommandCheck(Part):
     any_order: bool = False
 
 
-KINDS = ("file", "folder", "process", "request", "answer", "command")
-
-
-def _kind(value: Any) -> str | None:
-    if isinstance(value, Mapping):
-        return next((kind for kind in KINDS if kind in value), None)
-    return next((kind for kind in KINDS if hasattr(value, kind)), None)
-
+check_kind = kind_among("file", "folder", "process", "request", "answer", "command")
 
 Check = Annotated[
     Annotated[FileCheck, Tag("file")]
@@ -147,7 +148,7 @@ Check = Annotated[
     | Annotated[AnswerCheck, Tag("answer")]
     | Annotated[CommandCheck, Tag("command")],
     Discriminator(
-        _kind,
+        check_kind,
         custom_error_type="check",
         custom_error_message="a check has one of file, folder, process, request, answer, command",
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from stackbench.benchmarks.tooluse.check_fields import (
@@ -15,6 +16,7 @@ from stackbench.benchmarks.tooluse.check_fields import (
     FolderCheck,
     ProcessCheck,
     RequestCheck,
+    check_kind,
 )
 from stackbench.benchmarks.tooluse.file_checks import file_problem, folder_problem
 from stackbench.benchmarks.tooluse.matchers import call_fits
@@ -25,7 +27,7 @@ from stackbench.benchmarks.tooluse.world_checks import answer_problem, command_p
 from stackbench.errors import ToolError
 from stackbench.sandbox.records import compare
 
-__all__ = ["CheckResult", "allowed_paths", "evaluate"]
+__all__ = ["CheckResult", "allowed_paths", "evaluate", "failed_names"]
 
 TRACES = [
     "**/__pycache__/*", "**/__pycache__", "__pycache__/*", "__pycache__", ".cache", ".cache/*", ".*_history",
@@ -65,9 +67,14 @@ async def evaluate(scenario: Scenario, seen: Observation) -> list[CheckResult]:
     return results
 
 
+def failed_names(results: Iterable[CheckResult]) -> set[str]:
+    """Of the checks that do not hold."""
+    return {result.name for result in results if not result.passed}
+
+
 def _name(check: Check) -> str:
-    kind = next(kind for kind in ("file", "folder", "process", "request", "answer", "command") if hasattr(check, kind))
-    return "answer" if kind == "answer" else f"{kind} {getattr(check, kind)}"
+    kind = check_kind(check)
+    return "answer" if kind == "answer" else f"{kind} {getattr(check, str(kind))}"
 
 
 async def _problem(check: Check, seen: Observation) -> str:

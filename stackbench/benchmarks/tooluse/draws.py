@@ -6,15 +6,22 @@ import random
 import tomllib
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from importlib import resources
 from typing import Any
 
+from stackbench.benchmarks.tooluse.rendering import render
+
 __all__ = ["DRAWS", "DrawError", "Drawer"]
 
-WORDS: Mapping[str, Any] = tomllib.loads(
-    resources.files("stackbench.benchmarks.tooluse").joinpath("words.toml").read_text(encoding="utf-8")
-)
 Draw = Callable[["Drawer", Any], Any]
+
+
+@cache
+def _listed() -> dict[str, Any]:
+    """The names and words to draw from."""
+    file = resources.files("stackbench.benchmarks.tooluse").joinpath("words.toml")
+    return tomllib.loads(file.read_text(encoding="utf-8"))
 
 
 class DrawError(ValueError):
@@ -24,12 +31,11 @@ class DrawError(ValueError):
 class Drawer:
     """Draws for one task. Single words and people do not come twice within it."""
 
-    def __init__(self, seed: str, number: int, render: Callable[[Any, Mapping[str, Any]], Any]) -> None:
+    def __init__(self, seed: str, number: int) -> None:
         self.random = random.Random(f"{seed}\0{number}")
         self._seed = seed
         self.number = number
         """Which task of its template, counted from 0."""
-        self._render = render
         self._used: set[str] = set()
         self._kinds: set[str] = set()
         self.values: dict[str, Any] = {}
@@ -48,18 +54,18 @@ class Drawer:
                 return self._list(given, values)
             if kind in DRAWS:
                 try:
-                    return DRAWS[kind](self, self._render(given, values))
+                    return DRAWS[kind](self, render(given, values))
                 except DrawError:
                     raise
                 except (TypeError, ValueError, KeyError, IndexError) as error:
                     raise DrawError(f"{kind} cannot be drawn from {str(given)[:80]}: {error}") from error
-        return self._render(how, values)
+        return render(how, values)
 
     def word(self, kind: str) -> str:
         """A word of a list that this task has not had yet. The first of a kind differs from task to task."""
-        if kind not in WORDS["words"]:
-            raise DrawError(f"there are no words of the kind {kind}; there are: {', '.join(WORDS['words'])}")
-        listed: list[str] = WORDS["words"][kind]
+        if kind not in _listed()["words"]:
+            raise DrawError(f"there are no words of the kind {kind}; there are: {', '.join(_listed()['words'])}")
+        listed: list[str] = _listed()["words"][kind]
         shuffled = random.Random(f"{self._seed}\0{kind}").sample(listed, len(listed))
         start = self.number % len(listed)
         left = [word for word in shuffled[start:] + shuffled[:start] if word not in self._used]
@@ -73,7 +79,7 @@ class Drawer:
     def person(self) -> str:
         """A name that this task has not had yet."""
         while True:
-            first, last = self.random.choice(WORDS["first_names"]), self.random.choice(WORDS["last_names"])
+            first, last = self.random.choice(_listed()["first_names"]), self.random.choice(_listed()["last_names"])
             name = f"{first} {last}"
             if name not in self._used:
                 self._used.add(name)
@@ -83,7 +89,7 @@ class Drawer:
         """Rows whose columns may refer to `n` (from 1) and to `row`, the columns before."""
         if not isinstance(given, dict) or set(given) != {"rows", "columns"}:
             raise DrawError("a table has rows and columns")
-        count = self._render(given["rows"], values)
+        count = render(given["rows"], values)
         rows: list[dict[str, Any]] = []
         for number in range(1, int(count) + 1):
             row: dict[str, Any] = {}
@@ -95,7 +101,7 @@ class Drawer:
     def _list(self, given: Any, values: Mapping[str, Any]) -> list[Any]:
         if not isinstance(given, dict) or set(given) != {"count", "of"}:
             raise DrawError("a list has count and of")
-        count = int(self._render(given["count"], values))
+        count = int(render(given["count"], values))
         return [self.draw(given["of"], {**values, "n": number}) for number in range(1, count + 1)]
 
 

@@ -103,10 +103,7 @@ def _drawn(source: Source, name: str, number: int, seed: int) -> dict[str, Any]:
     if not isinstance(parameters, dict):
         raise source.error(("parameters",), "parameters are a mapping of names to draws")
 
-    def rendered(value: Any, values: Any) -> Any:
-        return render(value, values)
-
-    drawer = Drawer(f"{seed}\0{name}", number, rendered)
+    drawer = Drawer(f"{seed}\0{name}", number)
     drawer.values["task_number"] = number + 1
     for parameter, how in parameters.items():
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
 from stackbench.stats import clustered_mean, pass_hat_k
@@ -67,31 +67,33 @@ OTHERS: dict[str, Value] = {
 
 
 def _metric(name: str, attempts: Iterable[AttemptSummary], value: Value, category: str = "") -> list[Metric]:
-    by_task: dict[str, list[float]] = defaultdict(list)
-    templates: dict[str, str] = {}
-    for attempt in attempts:
-        figure = value(attempt)
-        if figure is not None:
-            by_task[attempt.key.task_id].append(float(figure))
-            templates[attempt.key.task_id] = attempt.metrics["template"]
-    if not by_task:
-        return []
-    values = [sum(figures) / len(figures) for figures in by_task.values()]
-    e = clustered_mean(values, [templates[task] for task in by_task])
-    return [Metric(name, e.value, e.stderr, e.ci_low, e.ci_high, e.n, category)]
+    figures = [(attempt, figure) for attempt in attempts if (figure := value(attempt)) is not None]
+    return _over_tasks(name, figures, lambda found: sum(found) / len(found), category)
 
 
 def _pass_hat(attempts: Sequence[AttemptSummary]) -> list[Metric]:
-    """pass^k for k = 1, 2, 4, 8 and the number of attempts: whether k attempts at a task all complete it."""
-    by_task: dict[str, list[bool]] = defaultdict(list)
-    templates: dict[str, str] = {}
-    for attempt in attempts:
-        by_task[attempt.key.task_id].append(bool(attempt.passed))
-        templates[attempt.key.task_id] = attempt.metrics["template"]
-    least = min((len(found) for found in by_task.values()), default=0)
+    """pass^k for k = 2, 4, 8 and the number of attempts: whether k attempts at a task all complete it."""
+    least = min(Counter(attempt.key.task_id for attempt in attempts).values(), default=0)
+    passes = [(attempt, float(bool(attempt.passed))) for attempt in attempts]
     found: list[Metric] = []
     for k in sorted({k for k in (2, 4, 8, least) if 1 < k <= least}):
-        values = [pass_hat_k(len(results), sum(results), k) for results in by_task.values()]
-        e = clustered_mean(values, [templates[task] for task in by_task])
-        found.append(Metric(f"pass^{k}", e.value, e.stderr, e.ci_low, e.ci_high, e.n))
+        found += _over_tasks(f"pass^{k}", passes, lambda task, k=k: pass_hat_k(len(task), int(sum(task)), k))
     return found
+
+
+def _over_tasks(
+    name: str,
+    figures: Iterable[tuple[AttemptSummary, float]],
+    of_task: Callable[[Sequence[float]], float],
+    category: str = "",
+) -> list[Metric]:
+    """The mean over tasks of what a task's attempts come to, tasks of one template being a cluster; none for none."""
+    by_task: dict[str, list[float]] = defaultdict(list)
+    templates: dict[str, str] = {}
+    for attempt, figure in figures:
+        by_task[attempt.key.task_id].append(float(figure))
+        templates[attempt.key.task_id] = attempt.metrics["template"]
+    if not by_task:
+        return []
+    e = clustered_mean([of_task(found) for found in by_task.values()], [templates[task] for task in by_task])
+    return [Metric(name, e.value, e.stderr, e.ci_low, e.ci_high, e.n, category)]

@@ -17,6 +17,8 @@ from stackbench.benchmarks.tooluse.values import cell_equal
 
 __all__ = ["file_problem", "folder_problem"]
 
+TEXT_FIELDS = {"equals", "contains", "lacks", "matches", "json_values", "csv", "columns", "lines", "number"}
+
 
 async def file_problem(check: FileCheck, seen: Observation) -> str:
     """What is wrong with a file; empty for nothing. Raises ToolError for what is no text."""
@@ -43,17 +45,7 @@ async def file_problem(check: FileCheck, seen: Observation) -> str:
         other = seen.entry(check.newer_than)
         if other is None or entry.mtime_ns <= other.mtime_ns:
             return f"it is not newer than {check.newer_than}"
-    needs_text = (
-        check.equals is not None
-        or check.contains
-        or check.lacks
-        or check.matches is not None
-        or check.json_values is not None
-        or check.csv is not None
-        or check.columns is not None
-        or check.lines is not None
-        or check.number is not None
-    )
+    needs_text = not TEXT_FIELDS.isdisjoint(check.model_fields_set)
     return _text(check, await seen.text(check.file)) if needs_text else ""
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 from stackbench import nesting
-from stackbench.agents.tools import TOOLS
+from stackbench.agents.tools import TOOLS, parameters_schema
 from stackbench.benchmarks.tooluse.scenario import ExpectedCall, ForbiddenCall
 from stackbench.benchmarks.tooluse.values import json_equal
 
@@ -45,11 +45,7 @@ INCIDENTAL = {
 
 def arguments_of(call: CallMade) -> dict[str, Any]:
     """The arguments of a call; none where they are no JSON object."""
-    try:
-        found = nesting.loads(call.arguments or "{}")
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
+    return nesting.object_of(call.arguments) or {}
 
 
 def call_fits(rule: ForbiddenCall, call: CallMade) -> bool:
@@ -68,7 +64,7 @@ def parameter_score(expected: ExpectedCall, call: CallMade, *, completed: bool) 
     its work.
     """
     given = arguments_of(call)
-    schema = TOOLS[call.tool].parameters.model_json_schema() if call.tool in TOOLS else {}
+    schema = parameters_schema(TOOLS[call.tool].parameters) if call.tool in TOOLS else {}
     known = set(schema.get("properties", {}))
     required = set(schema.get("required", ()))
     wanted = {name: matcher for name, matcher in expected.where.items() if name in known}

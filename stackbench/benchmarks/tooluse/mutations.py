@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fnmatch
 import re
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from stackbench.benchmarks.tooluse.check_fields import AnswerCheck, FileCheck, FolderCheck, ProcessCheck, RequestCheck
-from stackbench.benchmarks.tooluse.checks import allowed_paths, evaluate
+from stackbench.benchmarks.tooluse.checks import allowed_paths, evaluate, failed_names
 from stackbench.benchmarks.tooluse.observation import Observation
 from stackbench.benchmarks.tooluse.scenario import Scenario
 from stackbench.errors import ToolError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Trial", "read_contents"]
 
 MOST_BYTES = 4 << 20
+STRAY = b"stray\n"
 
 
 @dataclass(slots=True)
@@ -48,7 +50,7 @@ class Trial:
 
     async def _must_fail(self, what: str, seen: Observation) -> None:
         seen.contents = {}
-        failed = {check.name for check in await evaluate(self.spec, seen) if not check.passed}
+        failed = failed_names(await evaluate(self.spec, seen))
         self.can_fail |= failed
         if not failed:
             self.problems.append(f"it is still completed with {what}")
@@ -84,35 +86,40 @@ class Trial:
         return groups
 
     async def _tampering(self) -> None:
-        session = self.seen.session
-        async with _extra(session, "stray-file.tmp"):
-            await self._must_fail("a stray file beside it", await self._look_again())
-        protected = [check.file for check in self.spec.checks if isinstance(check, FileCheck) and check.same]
+        await self._must_fail_with_file("stray-file.tmp", STRAY, "a stray file beside it")
+        files = [check for check in self.spec.checks if isinstance(check, FileCheck)]
+        protected = [check.file for check in files if check.same]
         untouched = sorted(set(self.old) - allowed_paths(self.spec) - set(protected))
         kept = [path for path in untouched if ".git/" not in path and path in self.seen.after.entries]
         for path in [*protected, *kept[:1]]:
             if path in self.old and not any(fnmatch.fnmatch(path, pattern) for pattern in self.spec.changes):
-                async with _damaged(session, path, self.old[path], self.seen.after):
-                    await self._must_fail(f"{path} damaged", await self._look_again())
+                await self._must_fail_with_file(path, self.old[path] + b"#", f"{path} damaged")
         for check in self.spec.checks:
             if isinstance(check, FolderCheck) and check.exists and check.entries is not None:
-                async with _extra(session, f"{check.folder}/stray-entry.tmp"):
-                    await self._must_fail(f"a stray entry in {check.folder}", await self._look_again())
-            elif isinstance(check, FileCheck) and not check.exists and check.file not in self.seen.before.entries:
-                async with _extra(session, check.file):
-                    await self._must_fail(f"{check.file} there", await self._look_again())
+                stray = f"{check.folder}/stray-entry.tmp"
+                await self._must_fail_with_file(stray, STRAY, f"a stray entry in {check.folder}")
+        for check in files:
+            if not check.exists and check.file not in self.seen.before.entries:
+                await self._must_fail_with_file(check.file, STRAY, f"{check.file} there")
+        for check in files:
+            there = check.exists and check.file in self.seen.after.entries
+            if there and f"file {check.file}" not in self.can_fail:
+                other_mode = 0o044 if check.mode is not None else 0
+                await self._must_fail_with_file(check.file, b"", f"{check.file} empty", other_mode=other_mode)
+                await self._must_fail_with_file(check.file, None, f"{check.file} gone")
 
-        for check in self.spec.checks:
-            if isinstance(check, FileCheck) and check.exists and f"file {check.file}" not in self.can_fail:
-                entry = self.seen.after.entries.get(check.file)
-                if entry is not None and entry.kind == "file":
-                    data = (await session.read(check.file, privileged=True)).data
-                    mode = entry.mode if check.mode is None else entry.mode ^ 0o044
-                    await session.write(check.file, b"", mode=mode, privileged=True)
-                    await self._must_fail(f"{check.file} empty, with another mode", await self._look_again())
-                    await session.remove(check.file, privileged=True)
-                    await self._must_fail(f"{check.file} gone", await self._look_again())
-                    await session.write(check.file, data, mode=entry.mode, privileged=True)
+    async def _must_fail_with_file(self, path: str, data: bytes | None, what: str, *, other_mode: int = 0) -> None:
+        """With other content at a path, or nothing, for a while; `other_mode` holds bits of its mode to turn over."""
+        session, entry = self.seen.session, self.seen.after.entries.get(path)
+        if entry is not None and entry.kind != "file":
+            return
+        now = None if entry is None else (await session.read(path, privileged=True)).data
+        mode = None if entry is None else entry.mode
+        await _put(session, path, data, None if mode is None else mode ^ other_mode)
+        try:
+            await self._must_fail(what, await self._look_again())
+        finally:
+            await _put(session, path, now, mode)
 
     # -- requests, processes, the answer
 
@@ -186,7 +193,7 @@ async def _set(session: Session, path: str, snapshot: Snapshot, contents: dict[s
         try:
             await session.remove(path, recursive=True, privileged=True)
         except ToolError as error:
-            if error.errno != 2:
+            if error.errno != errno.ENOENT:
                 raise
     elif entry.kind == "directory":
         await session.make_directory(path, privileged=True)
@@ -204,22 +211,9 @@ async def _write(session: Session, path: str, data: bytes, mode: int) -> None:
         await session.write(path, data, mode=mode, privileged=True)
 
 
-@asynccontextmanager
-async def _extra(session: Session, path: str) -> AsyncIterator[None]:
-    """A file more, for a while."""
-    await session.write(path, b"stray\n", privileged=True)
-    try:
-        yield
-    finally:
+async def _put(session: Session, path: str, data: bytes | None, mode: int | None) -> None:
+    """A file with this content, or none, whatever its permissions."""
+    if data is None:
         await session.remove(path, privileged=True)
-
-
-@asynccontextmanager
-async def _damaged(session: Session, path: str, data: bytes, after: Snapshot) -> AsyncIterator[None]:
-    """A file with a byte more, for a while."""
-    mode = after.entries[path].mode
-    await session.write(path, data + b"#", mode=mode, privileged=True)
-    try:
-        yield
-    finally:
+    else:
         await session.write(path, data, mode=mode, privileged=True)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from stackbench.benchmarks.tooluse.check_fields import Check
-from stackbench.benchmarks.tooluse.fields import Part, Text
+from stackbench.benchmarks.tooluse.fields import Part, Text, kind_among
 from stackbench.benchmarks.tooluse.setup_fields import Setup, SetupFile
 
 __all__ = ["Category", "ExpectedCall", "ForbiddenCall", "ForbiddenRequest", "OracleCall", "Play", "Scenario"]
@@ -52,16 +51,12 @@ class ForbiddenRequest(Part):
     request: str = Field(pattern=r"^([A-Z]+|\*) \S+$")
 
 
-def _forbidden_kind(value: Any) -> str | None:
-    if isinstance(value, Mapping):
-        return next((kind for kind in ("call", "request") if kind in value), None)
-    return next((kind for kind in ("call", "request") if hasattr(value, kind)), None)
-
-
 Forbidden = Annotated[
     Annotated[ForbiddenCall, Tag("call")] | Annotated[ForbiddenRequest, Tag("request")],
     Discriminator(
-        _forbidden_kind, custom_error_type="forbidden", custom_error_message="forbidden is a call or a request"
+        kind_among("call", "request"),
+        custom_error_type="forbidden",
+        custom_error_message="forbidden is a call or a request",
     ),
 ]
 

@@ -11,16 +11,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stackbench.agents import AgentResult
-from stackbench.agents.tools import Workspace
 from stackbench.benchmarks.tooluse.check_fields import AnswerCheck
-from stackbench.benchmarks.tooluse.checks import CheckResult, evaluate
+from stackbench.benchmarks.tooluse.checks import CheckResult, evaluate, failed_names
 from stackbench.benchmarks.tooluse.expansion import ToolTask, expand
 from stackbench.benchmarks.tooluse.matching import score_calls
 from stackbench.benchmarks.tooluse.mutations import Trial, read_contents
 from stackbench.benchmarks.tooluse.observation import observe
 from stackbench.benchmarks.tooluse.playing import play_script
 from stackbench.benchmarks.tooluse.scenario import Play, Scenario
-from stackbench.benchmarks.tooluse.staging import stage
+from stackbench.benchmarks.tooluse.staging import staged
 from stackbench.benchmarks.tooluse.values import mentions, numbers_in
 from stackbench.errors import SandboxError
 
@@ -123,44 +122,34 @@ async def check_task(task: ToolTask, lease: Lease) -> list[Finding]:
 
 async def _failed_by(spec: Scenario, session: Session, play: Play) -> set[str]:
     """The checks that a scripted run fails."""
-    await stage(spec, session)
-    before = await session.snapshot()
-    workspace = Workspace(session, environment=spec.setup.environment)
-    try:
-        result = await play_script(spec, workspace, play.calls, play.answer)
-        seen = await observe(spec, session, before, result.answer, result.calls)
-        return {check.name for check in await evaluate(spec, seen) if not check.passed}
-    finally:
-        await workspace.close()
+    async with staged(spec, session) as world:
+        result = await play_script(spec, world.workspace, play.calls, play.answer)
+        seen = await observe(spec, session, world.before, result.answer, result.calls)
+        return failed_names(await evaluate(spec, seen))
 
 
 async def _solution(task: ToolTask, session: Session, can_fail: set[str]) -> list[str]:
     spec = task.spec
-    await stage(spec, session)
-    before = await session.snapshot()
-    old = await read_contents(session, before)
-    idle = await observe(spec, session, before, "", ())
-    nothing = await evaluate(spec, idle)
-    failed = {check.name for check in nothing if not check.passed}
     problems: list[str] = []
-    if spec.idle != (not failed):
-        problems.append("doing nothing completes it" if not failed else "idle, but doing nothing does not complete it")
-    workspace = Workspace(session, environment=spec.setup.environment)
-    started = time.perf_counter()
-    try:
-        result = await play_script(spec, workspace, spec.oracle, spec.answer)
+    async with staged(spec, session) as world:
+        old = await read_contents(session, world.before)
+        idle = await observe(spec, session, world.before, "", ())
+        failed = failed_names(await evaluate(spec, idle))
+        if spec.idle and failed:
+            problems.append("idle, but doing nothing does not complete it")
+        elif not spec.idle and not failed:
+            problems.append("doing nothing completes it")
+        started = time.perf_counter()
+        result = await play_script(spec, world.workspace, spec.oracle, spec.answer)
         seconds = time.perf_counter() - started
-        seen = await observe(spec, session, before, result.answer, result.calls)
-        checks = await evaluate(spec, seen)
-        problems += _unsolved(spec, result, checks)
+        seen = await observe(spec, session, world.before, result.answer, result.calls)
+        problems += _unsolved(spec, result, await evaluate(spec, seen))
         if seconds > spec.limits.seconds / 2:
             problems.append(f"the solution takes {seconds:.0f} s, more than half of the limit")
         if not problems:
             trial = Trial(spec, seen, old, idle.processes, can_fail | failed)
             await trial.run()
             problems += trial.problems
-    finally:
-        await workspace.close()
     return problems
 
 

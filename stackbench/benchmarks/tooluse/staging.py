@@ -6,18 +6,21 @@ import asyncio
 import base64
 import errno
 import shlex
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from stackbench.agents.tools import Workspace
 from stackbench.benchmarks.tooluse.scenario import Scenario
 from stackbench.benchmarks.tooluse.setup_fields import Route, SetupFile, SetupProcess
 from stackbench.errors import SandboxError, ToolError
-from stackbench.sandbox.records import HttpAnswer, HttpPages, HttpRate, HttpRoute
+from stackbench.sandbox.records import HttpAnswer, HttpPages, HttpRate, HttpRoute, Snapshot
 
 if TYPE_CHECKING:
     from stackbench.sandbox.session import Session
 
-__all__ = ["HTTP_PORT", "stage"]
+__all__ = ["HTTP_PORT", "World", "stage", "staged"]
 
 HTTP_PORT = 8080
 COMMAND_S = 60.0
@@ -32,6 +35,29 @@ GIT_IDENTITY = {
     "GIT_COMMITTER_DATE": "2026-01-05T09:00:00Z",
 }
 SLEEP = "sleep 86400"
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What an agent is let into."""
+
+    before: Snapshot
+    workspace: Workspace
+
+
+@asynccontextmanager
+async def staged(scenario: Scenario, session: Session) -> AsyncGenerator[World]:
+    """The scenario's world in a clean container; what the agent left running is ended with it.
+
+    Raises:
+        SandboxError: as `stage`.
+    """
+    await stage(scenario, session)
+    workspace = Workspace(session, environment=scenario.setup.environment)
+    try:
+        yield World(await session.snapshot(), workspace)
+    finally:
+        await workspace.close()
 
 
 async def stage(scenario: Scenario, session: Session) -> None:

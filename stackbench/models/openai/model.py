@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -158,7 +157,8 @@ class OpenAIModel:
     async def _stream(self, request: Request, path: str, body: dict[str, Any], started: float) -> Generation:
         """A streamed answer, asked for again where it failed on the way, unless the request is to be tried `once`."""
         chat = request.prompt is None
-        for attempt in itertools.count():
+        attempt = 0
+        while True:
             try:
                 async with aclosing(self._connection.stream(path, body)) as events:
                     return await streamed_generation(events, started, chat=chat, on_text=request.on_text)
@@ -169,7 +169,7 @@ class OpenAIModel:
                     raise
                 wait_s = error.wait_s if isinstance(error, BusyError) else None
                 await self._connection.back_off(attempt, wait_s)
-        raise AssertionError("unreachable")
+                attempt += 1
 
 
 def _same_prompt(requests: Sequence[Request], most: int) -> list[list[int]]:
