@@ -100,6 +100,7 @@ class AttemptContext:
     ) -> Generation:
         asked = prompt if prompt is not None else messages[-1].content
         self._asked = replace(self._asked, prompt=asked)
+        agent = stream or bool(tools)
         request = Request(
             sampling,
             messages=tuple(messages),
@@ -110,13 +111,14 @@ class AttemptContext:
             reference_calls=tuple(reference_calls),
             key=self.key,
             stream=stream,
+            goes_on=agent,
             on_text=on_text,
         )
         async with self._slots:
             (generation,) = await self._model.generate([request])
         self._asked = self._asked.of(asked, generation)
         said: dict[str, Any] = {}
-        if stream or tools:  # a turn of an agent's; what else is asked stands in `attempts`
+        if agent:  # what else is asked stands in `attempts`
             said = {"text": generation.text, "tool_calls": [asdict(call) for call in generation.tool_calls]}
         self.log(
             "model_call",

@@ -18,14 +18,14 @@ from transformers import AttentionInterface, AttentionMaskInterface, DynamicCach
 from transformers.masking_utils import sdpa_mask
 
 from stackbench.errors import GenerationError
-from stackbench.models.kv_cache import empty_cache, lay_out, pull_right, seed_with_prefix
+from stackbench.models.kv_cache import begin_with, copy_row, empty_cache, lay_out, pull_right
+from stackbench.models.prefixes import SHORTEST, KnownPrefix, PrefixStore, common_prefix
 from stackbench.types import FinishReason, Generation, Request
 
 __all__ = ["ATTENTION", "BatchDecoder", "Row"]
 
 ATTENTION = "stackbench_grouped"
 PREFILL_TOKENS = {"cpu": 1024, "cuda": 16384}  # read together: enough to fill the device, few enough to stop soon
-SHORTEST_PREFIX = 24
 
 
 def _grouped_attention(
@@ -91,8 +91,15 @@ class BatchDecoder:
     """Holds the running batch; `add` rows, then `step` until it is empty. Not thread-safe: one thread owns it."""
 
     def __init__(
-        self, model: Any, tokenizer: Any, eos_ids: set[int], max_batch: int, stopping: Callable[[], bool]
+        self,
+        model: Any,
+        tokenizer: Any,
+        eos_ids: set[int],
+        max_batch: int,
+        kept_bytes: int,
+        stopping: Callable[[], bool],
     ) -> None:
+        """`kept_bytes`: what the keys and values of earlier prompts may take."""
         self._stopping = stopping
         self._prefill_tokens = PREFILL_TOKENS.get(model.device.type, 4096)
         self._model = model
@@ -103,8 +110,7 @@ class BatchDecoder:
         self._rows: list[Row] = []
         self._layers = int(model.config.get_text_config().num_hidden_layers)
         self._cache = empty_cache(self._layers)
-        self._prefix = empty_cache(self._layers)
-        self._prefix_ids: list[int] = []
+        self._prefixes = PrefixStore(kept_bytes)
         # Transformers renamed it; a model file of one's own may still have the old name.
         named = inspect.signature(model.forward).parameters
         self._cache_argument = "cache" if "cache" in named else "past_key_values"
@@ -120,14 +126,15 @@ class BatchDecoder:
         """Takes rows in: reads their prompts (in batches of like length) and draws their first tokens."""
         if not rows:
             return
-        prefix = self._shared_prefix(rows)
-        rows = sorted(rows, key=lambda row: len(row.prompt_ids))
+        self._read_shared_prefix(rows)
+        found = [(row, self._prefixes.find(row.prompt_ids, at_most=len(row.prompt_ids) - 1)) for row in rows]
+        found.sort(key=lambda one: len(one[0].prompt_ids) - one[1].length)
         start = 0
-        while start < len(rows) and not self._stopping():
+        while start < len(found) and not self._stopping():
             end = start + 1
-            while end < len(rows) and (end + 1 - start) * (len(rows[end].prompt_ids) - prefix) <= self._prefill_tokens:
+            while end < len(found) and (end + 1 - start) * _unread(*found[end]) <= self._prefill_tokens:
                 end += 1
-            self._prefill(rows[start:end], prefix)
+            self._prefill(found[start:end])
             start = end
 
     @torch.inference_mode()
@@ -144,49 +151,50 @@ class BatchDecoder:
         logits = self._forward(self._next[:, None], mask, total - 1, self._cache)
         for row in self._rows:
             row.length += 1
-        self._next = self._draw(self._rows, logits)
+        self._next = self._draw(self._rows, logits, self._cache)
 
     def abandon(self) -> list[Row]:
         """Lets go of every row; returns those that had not ended."""
         live = [row for row in self._rows if row.finish is None]
         self._rows, self._cache, self._next = [], empty_cache(self._layers), self._next[:0]
+        self._prefixes.clear()
         return live
 
-    def _shared_prefix(self, rows: list[Row]) -> int:
-        """How many first tokens all these rows share and the prefix cache holds (few-shot examples, say)."""
+    def _read_shared_prefix(self, rows: list[Row]) -> None:
+        """Reads once what all these rows begin with, unless it is known."""
         first = rows[0].prompt_ids
-        shared = min(_common_prefix(first, row.prompt_ids) for row in rows)
-        shared = min(shared, min(len(row.prompt_ids) for row in rows) - 1)
-        if shared < SHORTEST_PREFIX:
-            return 0
-        kept = min(shared, _common_prefix(first, self._prefix_ids))
-        if len(rows) == 1 or kept >= shared - SHORTEST_PREFIX:
-            return kept if kept >= SHORTEST_PREFIX else 0
-        cache = empty_cache(self._layers)
-        if kept >= SHORTEST_PREFIX:
-            seed_with_prefix(cache, self._prefix, kept, 1)
-        else:
-            kept = 0
-        self._forward(torch.tensor([first[kept:shared]]), torch.ones((1, shared), dtype=torch.long), kept, cache)
-        self._prefix, self._prefix_ids = cache, first[:shared]
-        return shared
+        shared = min(min(common_prefix(first, row.prompt_ids), len(row.prompt_ids) - 1) for row in rows)
+        known = self._prefixes.find(first, at_most=shared)
+        if len(rows) == 1 or shared - known.length < SHORTEST:
+            return
+        cache = self._begin([known])
+        ids = torch.tensor([first[known.length : shared]])
+        self._forward(ids, torch.ones((1, shared), dtype=torch.long), known.length, cache)
+        self._prefixes.keep(first[:shared], shared, cache)
 
-    def _prefill(self, rows: list[Row], prefix: int) -> None:
-        suffixes = [row.prompt_ids[prefix:] for row in rows]
-        width = max(map(len, suffixes))
-        ids = torch.zeros((len(rows), width), dtype=torch.long)
-        mask = torch.zeros((len(rows), prefix + width), dtype=torch.long)
-        mask[:, :prefix] = 1
-        for index, suffix in enumerate(suffixes):
-            ids[index, width - len(suffix) :] = torch.tensor(suffix)
-            mask[index, prefix + width - len(suffix) :] = 1
+    def _begin(self, known: Sequence[KnownPrefix]) -> DynamicCache:
+        """A cache with a row for each of these."""
         cache = empty_cache(self._layers)
-        if prefix:
-            seed_with_prefix(cache, self._prefix, prefix, len(rows))
-        logits = self._forward(ids, mask, prefix, cache)
-        if prefix:
-            pull_right(cache, prefix, [len(suffix) for suffix in suffixes])
-        self.prefix_hits += prefix * len(rows)
+        width = max(one.length for one in known)
+        if width:
+            begin_with(cache, [(one.cache, one.length) for one in known], width)
+        return cache
+
+    def _prefill(self, found: Sequence[tuple[Row, KnownPrefix]]) -> None:
+        rows = [row for row, _ in found]
+        known = [prefix for _, prefix in found]
+        suffixes = [row.prompt_ids[prefix.length :] for row, prefix in found]
+        past, width = max(one.length for one in known), max(map(len, suffixes))
+        ids = torch.zeros((len(rows), width), dtype=torch.long)
+        mask = torch.zeros((len(rows), past + width), dtype=torch.long)
+        for index, (prefix, suffix) in enumerate(zip(known, suffixes, strict=True)):
+            mask[index, past - prefix.length : past] = 1
+            ids[index, width - len(suffix) :] = torch.tensor(suffix)
+            mask[index, past + width - len(suffix) :] = 1
+        cache = self._begin(known)
+        logits = self._forward(ids, mask, past, cache)
+        pull_right(cache, past, [one.length for one in known], [len(suffix) for suffix in suffixes])
+        self.prefix_hits += sum(one.length for one in known)
         for row in rows:
             row.length = len(row.prompt_ids)
             self.prompt_tokens += row.length
@@ -195,7 +203,7 @@ class BatchDecoder:
                 row.generator = torch.Generator(device=self._model.device)
                 row.generator.manual_seed(sampling.seed if sampling.seed is not None else 0)
         self._score_choices(rows, logits)
-        drawn = self._draw(rows, logits)
+        drawn = self._draw(rows, logits, cache)
         self._merge(rows, cache, drawn)
 
     def _forward(self, ids: torch.Tensor, mask: torch.Tensor, past: int, cache: DynamicCache) -> torch.Tensor:
@@ -224,13 +232,14 @@ class BatchDecoder:
             row.finish = FinishReason.STOP
             row.done(self._generation(row, row.request.choices[best], tuple(logprobs)))
 
-    def _draw(self, rows: list[Row], logits: torch.Tensor) -> torch.Tensor:
+    def _draw(self, rows: list[Row], logits: torch.Tensor, cache: DynamicCache) -> torch.Tensor:
+        """Draws a token for each row of this cache; rows that end with it are done."""
         drawn = logits.argmax(dim=-1)
         for index, row in enumerate(rows):
             if row.finish is None and row.request.sampling.temperature > 0:
                 drawn[index] = _sample(logits[index], row)
         now = time.perf_counter()
-        for row, token in zip(rows, drawn.tolist(), strict=True):
+        for index, (row, token) in enumerate(zip(rows, drawn.tolist(), strict=True)):
             if row.finish is None:
                 row.first_token_at = row.first_token_at or now
                 row.ids.append(token)
@@ -238,6 +247,10 @@ class BatchDecoder:
                 if row.request.stream:
                     row.token_times.append(now)
                 self._check_end(row, token)
+                if row.finish is not None and row.request.goes_on:
+                    end = cache.get_seq_length()
+                    ids = [*row.prompt_ids, *row.ids[:-1]]  # the last one drawn has not been read
+                    self._prefixes.keep(ids, len(row.prompt_ids), copy_row(cache, index, end - row.length, end))
         return drawn
 
     def _check_end(self, row: Row, token: int) -> None:
@@ -303,11 +316,8 @@ class BatchDecoder:
         self._cache = lay_out(self._layers, width, parts) if rows else empty_cache(self._layers)
 
 
-def _common_prefix(first: Sequence[int], second: Sequence[int]) -> int:
-    for index, (a, b) in enumerate(zip(first, second, strict=False)):
-        if a != b:
-            return index
-    return min(len(first), len(second))
+def _unread(row: Row, known: KnownPrefix) -> int:
+    return len(row.prompt_ids) - known.length
 
 
 def _sample(logits: torch.Tensor, row: Row) -> torch.Tensor:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from stackbench.errors import GenerationError, ModelNotAvailableError, one_line
 from stackbench.models.gpus import GpuReader
-from stackbench.models.loading import choose_placement, load_weights
+from stackbench.models.loading import choose_placement, free_bytes, load_weights
 from stackbench.models.options import ModelOptions
 from stackbench.models.pull import file_hashes, origin, quantized_variant
 from stackbench.models.tool_calls import chat_for_template, take_calls, tools_for_template
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["HFModel", "with_calls"]
 
 LONGEST_STEP_S = 10.0
+KEPT_SHARE = 8
+"""One part in so many of the memory that the weights leave free holds what was read of chats that go on."""
 
 Waiting = tuple[Request, "asyncio.Future[Generation]"]
 
@@ -181,7 +183,14 @@ class HFModel:
         }
         if placement.gpus:
             self._gpu_reader = GpuReader()
-        self._decoder = BatchDecoder(self._model, self._tokenizer, self._eos_ids(), max_batch, lambda: self._closing)
+        self._decoder = BatchDecoder(
+            self._model,
+            self._tokenizer,
+            self._eos_ids(),
+            max_batch=max_batch,
+            kept_bytes=free_bytes(placement) // KEPT_SHARE,
+            stopping=lambda: self._closing,
+        )
         return self._decoder
 
     def _eos_ids(self) -> set[int]:

@@ -1,7 +1,8 @@
-"""The key/value cache of the decoding loop: room to grow, rows that come and go, one shared prefix. Imports torch."""
+"""The key/value cache of the decoding loop: room to grow, rows that come and go, read prefixes. Imports torch."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-__all__ = ["GrowingLayer", "empty_cache", "lay_out", "layers_of", "pull_right", "seed_with_prefix"]
+__all__ = ["GrowingLayer", "begin_with", "bytes_of", "copy_row", "empty_cache", "lay_out", "layers_of", "pull_right"]
 
 GROWTH = 128
 
@@ -64,32 +65,58 @@ def layers_of(cache: DynamicCache) -> list[GrowingLayer]:
     return [layer for layer in cache.layers if isinstance(layer, GrowingLayer)]
 
 
-def seed_with_prefix(cache: DynamicCache, prefix: DynamicCache, length: int, rows: int) -> None:
-    """Begins an empty cache with the first `length` positions of a one-row cache, for every row."""
-    for layer, shared in zip(layers_of(cache), layers_of(prefix), strict=True):
-        assert shared.room_k is not None and shared.room_v is not None
-        like_k, like_v = shared.room_k.expand(rows, -1, -1, -1), shared.room_v.expand(rows, -1, -1, -1)
-        layer.reserve(like_k, like_v, length + GROWTH)
+def begin_with(cache: DynamicCache, prefixes: Sequence[tuple[DynamicCache | None, int]], width: int) -> None:
+    """Begins an empty cache: a row for each prefix (a one-row cache, its first positions), right-aligned in `width`."""
+    given = next(prefix for prefix, length in prefixes if length and prefix is not None)
+    for number, (layer, like) in enumerate(zip(layers_of(cache), layers_of(given), strict=True)):
+        assert like.room_k is not None and like.room_v is not None
+        rows = len(prefixes)
+        layer.reserve(like.room_k.expand(rows, -1, -1, -1), like.room_v.expand(rows, -1, -1, -1), width + GROWTH)
         assert layer.room_k is not None and layer.room_v is not None
-        layer.room_k[:, :, :length] = like_k[:, :, :length]
-        layer.room_v[:, :, :length] = like_v[:, :, :length]
-        layer.length = length
+        at = 0
+        for (prefix, length), alike in itertools.groupby(prefixes, key=lambda one: one):
+            end = at + len(list(alike))
+            if prefix is not None and length:
+                source = layers_of(prefix)[number]
+                assert source.room_k is not None and source.room_v is not None
+                layer.room_k[at:end, :, width - length : width] = source.room_k[:, :, :length]
+                layer.room_v[at:end, :, width - length : width] = source.room_v[:, :, :length]
+            at = end
+        layer.length = width
 
 
-def pull_right(cache: DynamicCache, prefix: int, suffixes: Sequence[int]) -> None:
-    """Closes the gap that left-padded suffixes leave behind a shared prefix: rows end up contiguous, right-aligned."""
-    width = cache.get_seq_length()
-    room = width - prefix
-    source = torch.zeros((len(suffixes), width), dtype=torch.long)
-    for row, suffix in enumerate(suffixes):
-        start = width - prefix - suffix
-        source[row, start : start + prefix] = torch.arange(prefix)
-        source[row, start + prefix :] = torch.arange(prefix + room - suffix, width)
+def pull_right(cache: DynamicCache, width: int, prefixes: Sequence[int], suffixes: Sequence[int]) -> None:
+    """Closes the gaps between prefixes, right-aligned in `width`, and suffixes, right-aligned in the rest."""
+    total = cache.get_seq_length()
+    if all(suffix == total - width or not prefix for prefix, suffix in zip(prefixes, suffixes, strict=True)):
+        return
+    source = torch.arange(total).repeat(len(suffixes), 1)
+    for row, (prefix, suffix) in enumerate(zip(prefixes, suffixes, strict=True)):
+        end = total - suffix
+        source[row, end - prefix : end] = torch.arange(width - prefix, width)
     for layer in layers_of(cache):
         assert layer.room_k is not None and layer.room_v is not None
         index = source.to(layer.room_k.device)[:, None, :, None]
         layer.room_k = layer.room_k.take_along_dim(index, dim=2)
         layer.room_v = layer.room_v.take_along_dim(index, dim=2)
+
+
+def copy_row(cache: DynamicCache, row: int, start: int, end: int) -> DynamicCache:
+    """A one-row cache of its own with these positions of a row."""
+    made = empty_cache(len(cache.layers))
+    for layer, source in zip(layers_of(made), layers_of(cache), strict=True):
+        assert source.room_k is not None and source.room_v is not None
+        layer.room_k = source.room_k[row : row + 1, :, start:end].clone()
+        layer.room_v = source.room_v[row : row + 1, :, start:end].clone()
+        layer.length = end - start
+        layer.is_initialized = True
+    return made
+
+
+def bytes_of(cache: DynamicCache) -> int:
+    """Bytes of its keys and values, its free room with them."""
+    rooms = [room for layer in layers_of(cache) for room in (layer.room_k, layer.room_v) if room is not None]
+    return sum(room.nbytes for room in rooms)
 
 
 def lay_out(layers: int, width: int, parts: Sequence[tuple[DynamicCache, list[int]]]) -> DynamicCache:

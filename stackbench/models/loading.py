@@ -12,7 +12,7 @@ from stackbench.models.hardware import cpu_has_bfloat16
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Placement", "choose_placement", "load_weights"]
+__all__ = ["Placement", "choose_placement", "free_bytes", "load_weights"]
 
 CHECKPOINTS = {"awq": "gptqmodel", "gptq": "optimum gptqmodel"}
 
@@ -38,6 +38,17 @@ def choose_placement(dtype: str | None) -> Placement:
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     chosen = dtype or ("bfloat16" if gpus or cpu_has_bfloat16() else "float32")
     return Placement("cuda" if gpus else "cpu", gpus, getattr(torch, chosen))
+
+
+def free_bytes(placement: Placement) -> int:
+    """Bytes of memory that are free where the model runs; of several GPUs, on the fullest."""
+    if not placement.gpus:
+        import psutil
+
+        return int(psutil.virtual_memory().available)
+    import torch
+
+    return min(int(torch.cuda.mem_get_info(gpu)[0]) for gpu in range(placement.gpus))
 
 
 def load_weights(folder: Path, placement: Placement, quantization: str | None, attention: str) -> Any:

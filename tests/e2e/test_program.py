@@ -73,6 +73,7 @@ def test_help_is_quick_and_says_how_to_use_it(program: Program) -> None:
         (["eval", "humanevil"], 'unknown benchmark "humanevil"; did you mean "humaneval"'),
         (["eval"], "name a benchmark to run"),
         (["eval", "humaneval", "-m", "gpt-4"], 'unknown model "gpt-4"'),
+        (["eval", "humaneval", "-m", "qwen2.5-coder-7b-instruct"], "hf:qwen2.5-coder-7b-instruct or vllm:"),
         (["eval", "humaneval", "-m", "hf:no-such"], 'unknown model "no-such"'),
         (["eval", "humaneval", "-m", "openai:m@http://127.0.0.1:9/v1"], "nothing answers at http://127.0.0.1:9/v1"),
         (["eval", "humaneval", "--frobnicate"], "no such option: --frobnicate"),

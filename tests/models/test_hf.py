@@ -78,6 +78,29 @@ async def test_a_shared_prefix_is_read_once_and_changes_nothing(model: HFModel) 
     assert together == list(reversed(await one_by_one(model, list(reversed(requests)))))
 
 
+async def test_a_chat_that_goes_on_is_not_read_again_and_answers_the_same(model: HFModel) -> None:
+    chats = [[Message("user", f"{topic} " * 20 + "Go on.")] for topic in ("red", "green and some", "blue", "one two")]
+    read: list[int] = []
+    found: list[list[str]] = []
+    for goes_on in (True, False):
+        turns = [list(chat) for chat in chats]
+        answers: list[str] = []
+        for _ in range(3):
+            before = model.load()
+            asked = [Request(Sampling(max_tokens=12), messages=tuple(chat), goes_on=goes_on) for chat in turns]
+            said = [one.text for one in await model.generate(asked)]
+            after = model.load()
+            assert before is not None and after is not None
+            read.append(after.prompt_tokens - before.prompt_tokens - (after.prefix_hits - before.prefix_hits))
+            answers += said
+            for chat, text in zip(turns, said, strict=True):
+                chat += [Message("assistant", text), Message("user", "And then? " * (1 + len(chat)))]
+        found.append(answers)
+    assert found[0] == found[1]
+    assert read[1] < read[0] / 2
+    assert read[2] < read[0]
+
+
 async def test_seeds_are_honoured_per_request(model: HFModel) -> None:
     hot = [ask(PROMPTS[1], temperature=1.5, top_p=0.95, seed=seed) for seed in range(6)]
     first = [answer.text for answer in await model.generate(hot)]
