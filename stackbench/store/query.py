@@ -22,6 +22,9 @@ READ_ONLY_STATEMENTS = {"SELECT", "EXPLAIN", "PRAGMA", "CALL", "RELATION"}
 class Queries(Protocol):
     """Something that answers SQL: a connection of ours, or a running engine on its socket."""
 
+    at_rest: bool
+    """No engine has the database open: what is recorded as running was killed."""
+
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Our own typed reads; timestamps come as ISO text or datetime."""
         ...
@@ -36,7 +39,8 @@ class Queries(Protocol):
 class LocalQueries:
     """Answers from a connection in this process."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, *, at_rest: bool = False) -> None:
+        self.at_rest = at_rest
         self._connection = connection
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from stackbench.errors import UsageError
 from stackbench.store.query import Queries
-from stackbench.types import AttemptKey, AttemptStatus, AttemptSummary, Metric
+from stackbench.types import AttemptKey, AttemptStatus, AttemptSummary, Metric, RunStatus
 
 __all__ = ["AttemptDetail", "BenchmarkResult", "Reader", "RunInfo"]
 
@@ -113,7 +113,7 @@ class Reader:
 
     def runs(self, limit: int = 50) -> list[RunInfo]:
         """The newest runs first."""
-        return [_run(row) for row in self._queries.rows(RUNS, [limit])]
+        return [self._run(row) for row in self._queries.rows(RUNS, [limit])]
 
     def run(self, name: str) -> RunInfo:
         """A run by its id or the start of it; `last` is the newest.
@@ -121,7 +121,7 @@ class Reader:
         Raises:
             UsageError: no run, or several, are named so.
         """
-        found = self.runs(1) if name == "last" else [_run(row) for row in self._queries.rows(RUNS_NAMED, [name])]
+        found = self.runs(1) if name == "last" else [self._run(row) for row in self._queries.rows(RUNS_NAMED, [name])]
         exact = [run for run in found if run.run_id == name]
         if exact:
             return exact[0]
@@ -135,7 +135,7 @@ class Reader:
 
     def unfinished(self) -> list[RunInfo]:
         """Runs that can be resumed, the newest first."""
-        return [_run(row) for row in self._queries.rows(UNFINISHED)]
+        return [self._run(row) for row in self._queries.rows(UNFINISHED)]
 
     def done(self, run_id: str) -> set[AttemptKey]:
         """The attempts with a final status."""
@@ -204,18 +204,19 @@ class Reader:
                 events=tuple((kind, json.loads(payload or "{}")) for kind, payload in events),
             )
 
-
-def _run(row: tuple[Any, ...]) -> RunInfo:
-    run_id, suite, status, created, finished, model, config, seeds, commit, environment = row
-    return RunInfo(
-        run_id,
-        suite,
-        status,
-        str(created)[:19].replace("T", " "),
-        str(finished)[:19].replace("T", " ") if finished else None,
-        model,
-        json.loads(config),
-        tuple(seeds),
-        commit,
-        json.loads(environment),
-    )
+    def _run(self, row: tuple[Any, ...]) -> RunInfo:
+        run_id, suite, status, created, finished, model, config, seeds, commit, environment = row
+        if status == RunStatus.RUNNING and self._queries.at_rest:
+            status = RunStatus.INTERRUPTED.value
+        return RunInfo(
+            run_id,
+            suite,
+            status,
+            str(created)[:19].replace("T", " "),
+            str(finished)[:19].replace("T", " ") if finished else None,
+            model,
+            json.loads(config),
+            tuple(seeds),
+            commit,
+            json.loads(environment),
+        )

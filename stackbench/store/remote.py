@@ -34,7 +34,7 @@ def open_queries(database: Path, engine_socket: Path) -> Queries:
         except OSError:
             pass  # left behind by an engine that was killed
     try:
-        return LocalQueries(open_database(database, read_only=True))
+        return LocalQueries(open_database(database, read_only=True), at_rest=True)
     except StoreLockedError as error:
         raise StoreLockedError(
             refused or f"{database} is held by a process that answers no queries; try again when it has ended"
@@ -43,6 +43,8 @@ def open_queries(database: Path, engine_socket: Path) -> Queries:
 
 class RemoteQueries:
     """Speaks the engine's protocol: one JSON line out; back a JSON line with the size, then that many bytes."""
+
+    at_rest = False
 
     def __init__(self, path: Path) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -262,6 +262,8 @@ async def test_kill_9_loses_no_committed_attempt_and_resume_makes_the_rest(
     await asyncio.to_thread(process.communicate)
     kept = await asyncio.to_thread(program.query, "SELECT task_id FROM attempts WHERE status = 'completed'")
     assert {row["task_id"] for row in live} <= {row["task_id"] for row in kept}
+    (died,) = await asyncio.to_thread(program.json, "runs")
+    assert died["status"] == "interrupted"
     endpoint.requests.clear()
     finished = await asyncio.to_thread(program.json, "eval", "humaneval", "--resume")
     assert finished["results"][0]["attempts"] == 164
