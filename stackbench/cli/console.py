@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.table import Table
@@ -17,12 +18,17 @@ WIDE = 200
 
 def out() -> Console:
     """Standard output; a pipe gets wide lines rather than folded ones."""
-    return Console(width=None if sys.stdout.isatty() else WIDE, highlight=False, soft_wrap=not sys.stdout.isatty())
+    return Console(width=_width(sys.stdout), highlight=False, soft_wrap=not sys.stdout.isatty())
 
 
 def err() -> Console:
     """Standard error."""
-    return Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else WIDE)
+    return Console(stderr=True, highlight=False, width=_width(sys.stderr))
+
+
+def _width(stream: TextIO) -> int | None:
+    """Columns of what is no terminal; None where rich finds out by itself."""
+    return None if stream.isatty() or os.environ.get("COLUMNS", "").isdigit() else WIDE
 
 
 def notice(line: str) -> None:

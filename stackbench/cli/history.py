@@ -225,8 +225,11 @@ def _print_attempt(attempt: AttemptDetail) -> None:
         console.print(Text(attempt.error, style=style))
     console.print(
         f"{attempt.prompt_tokens} prompt tokens, {attempt.completion_tokens} completion tokens, "
-        f"{attempt.latency_s:.2f} s; {json.dumps(attempt.metrics)}"
+        f"{attempt.latency_s:.2f} s"
     )
+    told = [f"{name} {json.dumps(value)}" for name, value in attempt.metrics.items() if value not in (None, "", [], {})]
+    if told:
+        console.print(Text(", ".join(told), style="dim"))
     if has_transcript(attempt.events):
         console.print(Rule("task", align="left", style="dim"))
         console.print(Text(_cut(attempt.prompt)))

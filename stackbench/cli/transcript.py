@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from textwrap import indent
 from typing import Any
 
 from rich.console import Console
@@ -38,7 +39,7 @@ def print_transcript(console: Console, events: Sequence[Event]) -> None:
             took = f"{payload.get('completion_tokens', 0)} tokens, {payload.get('latency_s') or 0:.2f} s"
             console.print(Rule(f"turn {turn}: {took}", align="left", style="dim"))
             if payload.get("text"):
-                console.print(Padding(Text(_cut(payload["text"])), (0, 0, 0, 2)))
+                _print_indented(console, payload["text"], 2)
         elif kind == "tool_result":
             _print_call(console, payload, _standing(number, payload, matched, harmful, judged=bool(verdict)))
             number += 1
@@ -78,9 +79,8 @@ def _print_call(console: Console, payload: Mapping[str, Any], standing: Text) ->
     written = " (written as text)" if payload.get("repaired") else ""
     line = Text.assemble(("  > ", "bold"), (str(payload["tool"]), "bold"), f"{written}  ", standing)
     console.print(line)
-    console.print(Padding(Text(_cut(_arguments(payload["arguments"])), style="magenta"), (0, 0, 0, 4)))
-    style = "red" if payload["failed"] else "dim"
-    console.print(Padding(Text(_cut(payload["text"]), style=style), (0, 0, 0, 4)))
+    _print_indented(console, _arguments(payload["arguments"]), 4, style="magenta")
+    _print_indented(console, payload["text"], 4, style="red" if payload["failed"] else "dim")
 
 
 def _arguments(written: str) -> str:
@@ -116,6 +116,15 @@ def _print_verdict(console: Console, verdict: Mapping[str, Any]) -> None:
         if not failed
         else Text(f"{failed} of {len(rows)} checks failed", style="red")
     )
+
+
+def _print_indented(console: Console, text: str, by: int, style: str = "") -> None:
+    """Folded lines are indented too on a terminal; nothing is folded or cut in a pipe."""
+    shown = _cut(text)
+    if console.soft_wrap:
+        console.print(Text(indent(shown, " " * by), style=style))
+    else:
+        console.print(Padding(Text(shown, style=style), (0, 0, 0, by), expand=False))
 
 
 def _without(payload: Mapping[str, Any], name: str) -> dict[str, Any]:

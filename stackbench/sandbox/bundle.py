@@ -1,11 +1,14 @@
-"""The program for a container: our modules' sources in one text, sent down the attached stream and executed there."""
+"""What goes down a container's stream: its program, our modules' sources in one text; then frames."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from functools import cache
 from importlib import resources
+from typing import Any
 
-__all__ = ["BOOTSTRAP", "bundle"]
+__all__ = ["BOOTSTRAP", "bundle", "frame_bytes"]
 
 # Reads the program off a descriptor, so that any image with a Python will do and no file holds it.
 BOOTSTRAP = (
@@ -36,3 +39,9 @@ def bundle() -> bytes:
         "import inside.main\ninside.main.run()\n"
     ).encode()
     return len(program).to_bytes(4, "big") + program
+
+
+def frame_bytes(frame: Mapping[str, Any]) -> bytes:
+    """A frame as the program reads it: 4 bytes of length, big-endian, then JSON."""
+    data = json.dumps(frame).encode()
+    return len(data).to_bytes(4, "big") + data

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from stackbench.errors import SandboxError
-from stackbench.sandbox.bundle import bundle
+from stackbench.sandbox.bundle import bundle, frame_bytes
 from stackbench.sandbox.jobs import job_frame, job_result
 from stackbench.sandbox.launch import Launched, remove
 from stackbench.sandbox.types import CodeJob, CodeResult
@@ -53,7 +53,8 @@ class Container(asyncio.Protocol):
         """
         session = cls(launched.container)
         await asyncio.get_running_loop().create_connection(lambda: session, sock=launched.stream)
-        session._send(bundle())
+        if not launched.told:
+            session._send(bundle())
         try:
             await asyncio.wait_for(session._ready, READY_WITHIN_S)
         except (TimeoutError, SandboxError) as error:
@@ -210,10 +211,9 @@ class Container(asyncio.Protocol):
 
     def _queue(self, message: Frame) -> None:
         """What is queued in one turn of the event loop travels together: each write wakes Docker's relays."""
-        data = json.dumps(message).encode()
         if not self._outbox:
             asyncio.get_running_loop().call_soon(self._flush)
-        self._outbox += len(data).to_bytes(4, "big") + data
+        self._outbox += frame_bytes(message)
 
     def _flush(self) -> None:
         data, self._outbox = bytes(self._outbox), bytearray()

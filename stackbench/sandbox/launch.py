@@ -8,12 +8,13 @@ import socket
 import threading
 from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from stackbench.config import Settings
 from stackbench.errors import SandboxError
-from stackbench.sandbox.bundle import BOOTSTRAP
+from stackbench.sandbox.bundle import BOOTSTRAP, bundle, frame_bytes
 from stackbench.sandbox.docker import connect
 from stackbench.sandbox.labels import owner_labels
 
@@ -36,6 +37,9 @@ FIRST_UID = 1_000_000
 UIDS_PER_CONTAINER = 2_000
 # The kernel counts a user's processes over all containers, so each container draws users of its own.
 UID_BLOCKS = 500_000
+TOLD_WITHIN_S = 10.0
+NOBODYS = 0
+"""The number of a frame whose answer nobody waits for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +71,12 @@ def container_spec(settings: Settings, image: str, run_id: str = "") -> Containe
 
 @dataclass(frozen=True, slots=True)
 class Launched:
-    """A container that runs `BOOTSTRAP` and waits for its program on the attached stream."""
+    """A container that runs `BOOTSTRAP`, and its attached stream."""
 
     container: DockerContainer
     stream: socket.socket
+    told: bool = False
+    """Whether its program has been sent; otherwise it waits for that."""
 
 
 def launch(client: docker.DockerClient, spec: ContainerSpec) -> Launched:
@@ -107,9 +113,13 @@ def remove(container: DockerContainer) -> None:
 
 
 class HeadStart:
-    """Launches containers in a thread of its own while the program still loads; unclaimed ones are removed."""
+    """Launches containers for samples in a thread of its own while the program still loads, and has them get ready.
+
+    Unclaimed ones are removed.
+    """
 
     def __init__(self, spec: ContainerSpec, count: int) -> None:
+        import_module("docker")  # before the rest of the program loads: beside it, this takes three times as long
         self.spec = spec
         self._futures: list[Future[Launched]] = [Future() for _ in range(count)]
         self._left = list(self._futures)
@@ -147,9 +157,23 @@ class HeadStart:
 
     def _launch(self, client: docker.DockerClient, future: Future[Launched]) -> None:
         try:
-            future.set_result(launch(client, self.spec))
+            launched = launch(client, self.spec)
+            try:
+                future.set_result(_tell(launched))
+            except BaseException:
+                launched.stream.close()
+                raise
         except Exception as error:
             future.set_exception(error)
+
+
+def _tell(launched: Launched) -> Launched:
+    """Sends the program, and that samples will come; whoever takes the container waits for the answers."""
+    stream = launched.stream
+    stream.settimeout(TOLD_WITHIN_S)
+    stream.sendall(bundle() + frame_bytes({"op": "prepare", "id": NOBODYS}))
+    stream.setblocking(False)
+    return replace(launched, told=True)
 
 
 def _discard(future: Future[Launched]) -> None:
