@@ -31,7 +31,7 @@ def show_list(what: str, *, as_json: bool) -> None:
         print_json(rows)
         return
     columns = list(rows[0]) if rows else []
-    print_table(columns, [[_cell(row[column]) for column in columns] for row in rows])
+    print_table(columns, [[_cell(row[column]) for column in columns] for row in rows], whole=columns[:1])
 
 
 def _benchmarks() -> list[dict[str, Any]]:

@@ -37,11 +37,15 @@ def notice(line: str) -> None:
     sys.stderr.flush()
 
 
-def make_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], right: Sequence[str] = ()) -> Table:
-    """A table without a frame; columns named in `right` are aligned right."""
+def make_table(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], right: Sequence[str] = (), whole: Sequence[str] = ()
+) -> Table:
+    """A table without a frame; columns named in `right` are aligned right, those in `whole` never folded."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        table.add_column(
+            column, justify="right" if column in right else "left", overflow="fold", no_wrap=column in whole
+        )
     for row in rows:
         table.add_row(*("" if cell is None else escape(str(cell)) for cell in row))
     return table
@@ -54,8 +58,10 @@ def escape(text: str) -> str:
     return rich_escape(text)
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], right: Sequence[str] = ()) -> None:
-    out().print(make_table(columns, rows, right))
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], right: Sequence[str] = (), whole: Sequence[str] = ()
+) -> None:
+    out().print(make_table(columns, rows, right, whole))
 
 
 def print_json(document: Any) -> None:

@@ -59,6 +59,7 @@ def runs(home: Path | None, limit: int, *, as_json: bool) -> None:
             for run, results in rows
         ],
         right=["attempts"],
+        whole=["run", "status"],
     )
 
 
@@ -150,6 +151,7 @@ def _print_run(
         print_table(
             ["task", "attempt", "seed", "status", "reason"],
             [(task, n, seed, status, (reason or "")[:100]) for task, n, seed, status, reason in failed],
+            whole=["task"],
         )
 
 

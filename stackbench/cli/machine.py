@@ -132,6 +132,7 @@ def models_list(home: Path | None, *, as_json: bool) -> None:
             )
             for r in rows
         ],
+        whole=["model"],
         right=["parameters", "context", "size"],
     )  # fmt: skip
 

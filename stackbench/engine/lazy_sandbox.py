@@ -82,10 +82,15 @@ class LazySandbox:
             return {}
         return {"image": pool.spec.image, "id": pool.image_id}
 
-    async def close(self) -> None:
-        """Removes every container; may be called early, and again to wait for the end of it."""
+    def begin_closing(self) -> None:
+        """Has every container removed; `close` waits for the end of it."""
         if self._closing is None:
             self._closing = asyncio.create_task(self._close())
+
+    async def close(self) -> None:
+        """Removes every container."""
+        self.begin_closing()
+        assert self._closing is not None
         await asyncio.shield(self._closing)
 
     async def _close(self) -> None:

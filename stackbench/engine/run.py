@@ -72,6 +72,7 @@ class Engine:
         self._seq: Iterator[int] = itertools.count(1)
         self._writer: Writer | None = None
         self._machine: dict[str, Any] = {}
+        self._metrics: dict[str, tuple[Metric, ...]] = {}
 
     @property
     def stopping(self) -> bool:
@@ -130,7 +131,7 @@ class Engine:
             for item in loaded:
                 if self.stopping:
                     break
-                await self._run_benchmark(item, rooms)
+                await self._run_benchmark(item, rooms, last=item is loaded[-1])
         except StoreError:
             raise
         except StackbenchError as error:
@@ -139,11 +140,10 @@ class Engine:
             for watcher in watchers:
                 watcher.cancel()
             await asyncio.gather(*watchers, return_exceptions=True)
-        closing = asyncio.create_task(rooms.sandbox.close())  # beside the summing up; the stack waits for its end
-        await asyncio.sleep(0)
-        outcome = self._finish(rooms, [item.benchmark for item in loaded], skipped, started, problem)
-        await closing
-        return outcome
+        rooms.sandbox.begin_closing()  # the stack waits for its end
+        return await asyncio.to_thread(
+            self._finish, rooms, [item.benchmark for item in loaded], skipped, started, problem
+        )
 
     async def _make_ready(self, rooms: Rooms, loaded: Sequence[LoadedBenchmark]) -> bool:
         """Model and sandboxes, side by side; False when stopped meanwhile. What cannot be had ends the run here."""
@@ -198,10 +198,10 @@ class Engine:
     def _finish(
         self, rooms: Rooms, benchmarks: Sequence[Benchmark], skipped: Mapping[str, str], started: float, problem: str
     ) -> RunOutcome:
-        metrics = {benchmark.name: self._metrics(rooms.reader, benchmark) for benchmark in benchmarks}
+        metrics = {benchmark.name: self._metrics_of(rooms.reader, benchmark) for benchmark in benchmarks}
         # The benchmark's own order of metrics: its headline comes first.
         results = tuple(
-            BenchmarkResult(r.benchmark, r.tasks, r.attempts, r.errors, tuple(metrics.get(r.benchmark, ())))
+            BenchmarkResult(r.benchmark, r.tasks, r.attempts, r.errors, metrics.get(r.benchmark, ()))
             for r in rooms.reader.results(self.run_id)
         )
         outcome = RunOutcome(
@@ -225,13 +225,17 @@ class Engine:
         rooms.writer.finish_run(self.run_id, status, self._now(), metrics, environment)
         return replace(outcome, status=status)
 
-    def _metrics(self, reader: Reader, benchmark: Benchmark) -> list[Metric]:
-        summaries = reader.summaries(self.run_id, benchmark.name)
-        return benchmark.metrics([s for s in summaries if s.status is AttemptStatus.COMPLETED])
+    def _metrics_of(self, reader: Reader, benchmark: Benchmark) -> tuple[Metric, ...]:
+        """Computed once, when no more attempts at the benchmark come."""
+        if benchmark.name not in self._metrics:
+            summaries = reader.summaries(self.run_id, benchmark.name)
+            completed = [s for s in summaries if s.status is AttemptStatus.COMPLETED]
+            self._metrics[benchmark.name] = tuple(benchmark.metrics(completed))
+        return self._metrics[benchmark.name]
 
     # -- one benchmark
 
-    async def _run_benchmark(self, item: LoadedBenchmark, rooms: Rooms) -> None:
+    async def _run_benchmark(self, item: LoadedBenchmark, rooms: Rooms, *, last: bool) -> None:
         name = item.plan.name
         work = list_work(self.plan, item, self._samples)
         done = rooms.reader.done(self.run_id) if self._resume else set[AttemptKey]()
@@ -249,11 +253,13 @@ class Engine:
             self.run_id, self.plan, rooms, self._tally, self._listener, self._stopping, self._seq, self._now
         )
         await maker.work_off(left, item)
+        if last:
+            rooms.sandbox.begin_closing()  # beside the summing up
         await asyncio.to_thread(rooms.writer.flush)
         counts = {result.benchmark: result for result in rooms.reader.results(self.run_id)}
         if name in counts:
             r = counts[name]
-            metrics = tuple(self._metrics(rooms.reader, item.benchmark))
+            metrics = await asyncio.to_thread(self._metrics_of, rooms.reader, item.benchmark)
             self._listener(BenchmarkFinished(BenchmarkResult(r.benchmark, r.tasks, r.attempts, r.errors, metrics)))
 
     async def _stop_at_deadline(self) -> None:
