@@ -1,7 +1,7 @@
 """The decoding loop of the in-process model: continuous batches, exact sampling per request. Imports torch.
 
-Rows of different requests share one key/value cache, right-aligned and masked on the left. Rows that end leave, waiting
-requests join, so that a long answer does not hold a batch that has finished otherwise.
+Rows of different requests are decoded together. Rows that end leave, waiting requests join, so that a long answer does
+not hold a batch that has finished otherwise.
 """
 
 from __future__ import annotations
@@ -10,19 +10,18 @@ import inspect
 import itertools
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from transformers import AttentionInterface, AttentionMaskInterface, DynamicCache
 from transformers.masking_utils import sdpa_mask
 
-from stackbench.errors import GenerationError
-from stackbench.models.kv_cache import begin_with, copy_row, empty_cache, lay_out, pull_right
+from stackbench.models.cohorts import Cohort, Row, length_class, longest_of, regroup
+from stackbench.models.kv_cache import begin_with, copy_row, empty_cache, pull_right, token_bytes
 from stackbench.models.prefixes import SHORTEST, KnownPrefix, PrefixStore, common_prefix
-from stackbench.types import FinishReason, Generation, Request
+from stackbench.types import FinishReason, Generation
 
-__all__ = ["ATTENTION", "BatchDecoder", "Row"]
+__all__ = ["ATTENTION", "BatchDecoder"]
 
 ATTENTION = "stackbench_grouped"
 PREFILL_TOKENS = {"cpu": 1024, "cuda": 16384}  # read together: enough to fill the device, few enough to stop soon
@@ -67,26 +66,6 @@ def register_attention() -> None:
     AttentionMaskInterface.register(ATTENTION, sdpa_mask)
 
 
-@dataclass(slots=True)
-class Row:
-    """One request in the batch."""
-
-    request: Request
-    prompt_ids: list[int]
-    max_tokens: int
-    choice_ids: list[int]
-    done: Callable[[Generation | GenerationError], None]
-    arrived: float = field(default_factory=time.perf_counter)
-    first_token_at: float | None = None
-    token_times: list[float] = field(default_factory=list[float])
-    """Of a streamed request."""
-    ids: list[int] = field(default_factory=list[int])
-    length: int = 0
-    """Positions in the cache."""
-    finish: FinishReason | None = None
-    generator: torch.Generator | None = None
-
-
 class BatchDecoder:
     """Holds the running batch; `add` rows, then `step` until it is empty. Not thread-safe: one thread owns it."""
 
@@ -96,10 +75,11 @@ class BatchDecoder:
         tokenizer: Any,
         eos_ids: set[int],
         max_batch: int,
+        cache_bytes: int,
         kept_bytes: int,
         stopping: Callable[[], bool],
     ) -> None:
-        """`kept_bytes`: what the keys and values of earlier prompts may take."""
+        """`cache_bytes`: what keys and values may take; `kept_bytes`: those of earlier prompts, beside."""
         self._stopping = stopping
         self._prefill_tokens = PREFILL_TOKENS.get(model.device.type, 4096)
         self._model = model
@@ -107,19 +87,23 @@ class BatchDecoder:
         self._eos = eos_ids
         self.max_batch = max_batch
         self.prompt_tokens = self.prefix_hits = self.completion_tokens = 0
-        self._rows: list[Row] = []
+        self._cohorts: list[Cohort] = []
         self._layers = int(model.config.get_text_config().num_hidden_layers)
-        self._cache = empty_cache(self._layers)
+        self._tokens = cache_bytes // token_bytes(model.config.get_text_config(), model.dtype)
         self._prefixes = PrefixStore(kept_bytes)
         # Transformers renamed it; a model file of one's own may still have the old name.
         named = inspect.signature(model.forward).parameters
         self._cache_argument = "cache" if "cache" in named else "past_key_values"
-        self._next: torch.Tensor = torch.empty(0, dtype=torch.long, device=model.device)
 
     @property
     def live(self) -> int:
         """Rows that have not ended."""
-        return sum(row.finish is None for row in self._rows)
+        return sum(len(cohort.live) for cohort in self._cohorts)
+
+    def has_room(self, row: Row, beside: Sequence[Row]) -> bool:
+        """Whether it can join, with these, and all be decoded to their ends; by itself a row always can."""
+        others = [*beside, *(cohort.rows[index] for cohort in self._cohorts for index in cohort.live)]
+        return not others or sum(map(_most_positions, [row, *others])) <= self._tokens
 
     @torch.inference_mode()
     def add(self, rows: list[Row]) -> None:
@@ -128,11 +112,16 @@ class BatchDecoder:
             return
         self._read_shared_prefix(rows)
         found = [(row, self._prefixes.find(row.prompt_ids, at_most=len(row.prompt_ids) - 1)) for row in rows]
-        found.sort(key=lambda one: len(one[0].prompt_ids) - one[1].length)
+        found.sort(key=lambda one: (length_class(len(one[0].prompt_ids)), _unread(*one)))
         start = 0
         while start < len(found) and not self._stopping():
             end = start + 1
-            while end < len(found) and (end + 1 - start) * _unread(*found[end]) <= self._prefill_tokens:
+            alike = length_class(len(found[start][0].prompt_ids))
+            while (
+                end < len(found)
+                and length_class(len(found[end][0].prompt_ids)) == alike
+                and (end + 1 - start) * _unread(*found[end]) <= self._prefill_tokens
+            ):
                 end += 1
             self._prefill(found[start:end])
             start = end
@@ -140,23 +129,18 @@ class BatchDecoder:
     @torch.inference_mode()
     def step(self) -> None:
         """Draws one more token for every row."""
-        if self.live == 0:
-            self._drop_ended()
-            return
-        if len(self._rows) - self.live > len(self._rows) // 8:
-            self._drop_ended()
-        total = self._cache.get_seq_length() + 1
-        lengths = torch.tensor([row.length for row in self._rows])
-        mask = (torch.arange(total)[None, :] >= (total - 1 - lengths)[:, None]).long()
-        logits = self._forward(self._next[:, None], mask, total - 1, self._cache)
-        for row in self._rows:
-            row.length += 1
-        self._next = self._draw(self._rows, logits, self._cache)
+        self._cohorts = regroup(self._layers, self._cohorts)
+        for cohort in self._cohorts:
+            past = cohort.cache.get_seq_length()
+            logits = self._forward(cohort.next[:, None], cohort.mask(), past, cohort.cache)
+            for row in cohort.rows:
+                row.length += 1
+            cohort.next = self._draw(cohort.rows, logits, cohort.cache)
 
     def abandon(self) -> list[Row]:
         """Lets go of every row; returns those that had not ended."""
-        live = [row for row in self._rows if row.finish is None]
-        self._rows, self._cache, self._next = [], empty_cache(self._layers), self._next[:0]
+        live = [cohort.rows[index] for cohort in self._cohorts for index in cohort.live]
+        self._cohorts = []
         self._prefixes.clear()
         return live
 
@@ -204,7 +188,7 @@ class BatchDecoder:
                 row.generator.manual_seed(sampling.seed if sampling.seed is not None else 0)
         self._score_choices(rows, logits)
         drawn = self._draw(rows, logits, cache)
-        self._merge(rows, cache, drawn)
+        self._cohorts = regroup(self._layers, [*self._cohorts, Cohort(rows, cache, drawn)])
 
     def _forward(self, ids: torch.Tensor, mask: torch.Tensor, past: int, cache: DynamicCache) -> torch.Tensor:
         """The last position's logits, (B, V); `mask` covers the `past` positions in the cache and the new ones."""
@@ -294,26 +278,10 @@ class BatchDecoder:
             choice_logprobs=logprobs,
         )
 
-    # -- the cache
 
-    def _merge(self, rows: list[Row], cache: DynamicCache, drawn: torch.Tensor) -> None:
-        fresh = [index for index, row in enumerate(rows) if row.finish is None]
-        kept = [index for index, row in enumerate(self._rows) if row.finish is None]
-        merged = [self._rows[index] for index in kept] + [rows[index] for index in fresh]
-        self._lay_out(merged, [(self._cache, kept), (cache, fresh)])
-        self._next = torch.cat([self._next[kept], drawn[fresh]])
-        self._rows = merged
-
-    def _drop_ended(self) -> None:
-        kept = [index for index, row in enumerate(self._rows) if row.finish is None]
-        merged = [self._rows[index] for index in kept]
-        self._lay_out(merged, [(self._cache, kept)])
-        self._next = self._next[kept]
-        self._rows = merged
-
-    def _lay_out(self, rows: list[Row], parts: list[tuple[DynamicCache, list[int]]]) -> None:
-        width = max((row.length for row in rows), default=0)
-        self._cache = lay_out(self._layers, width, parts) if rows else empty_cache(self._layers)
+def _most_positions(row: Row) -> int:
+    """In the cache, when it has grown to its end, among rows of its class."""
+    return longest_of(len(row.prompt_ids) + row.max_tokens)
 
 
 def _unread(row: Row, known: KnownPrefix) -> int:

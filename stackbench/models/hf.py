@@ -19,13 +19,16 @@ from stackbench.models.tool_calls import chat_for_template, take_calls, tools_fo
 from stackbench.types import FinishReason, Generation, Request, ServerLoad
 
 if TYPE_CHECKING:
-    from stackbench.models.decoding import BatchDecoder, Row
+    from stackbench.models.cohorts import Row
+    from stackbench.models.decoding import BatchDecoder
 
 __all__ = ["HFModel", "with_calls"]
 
 LONGEST_STEP_S = 10.0
+CACHE_SHARE = 2
+"""One part in so many of the memory that the weights leave free is for the keys and values of what is decoded."""
 KEPT_SHARE = 8
-"""One part in so many of the memory that the weights leave free holds what was read of chats that go on."""
+"""One part in so many holds what was read of chats that go on."""
 
 Waiting = tuple[Request, "asyncio.Future[Generation]"]
 
@@ -48,6 +51,8 @@ class HFModel:
         self._target = target
         self._options = options
         self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
+        self._held: Row | None = None
+        """The next to join, once there is room for its keys and values."""
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._model: Any = None
@@ -82,7 +87,7 @@ class HFModel:
         gpus = self._gpu_reader.read() if self._gpu_reader else []
         return ServerLoad(
             running=decoder.live,
-            waiting=self._queue.qsize(),
+            waiting=self._queue.qsize() + (self._held is not None),
             kv_cache=None,
             prompt_tokens=decoder.prompt_tokens,
             completion_tokens=decoder.completion_tokens,
@@ -183,12 +188,14 @@ class HFModel:
         }
         if placement.gpus:
             self._gpu_reader = GpuReader()
+        free = free_bytes(placement)
         self._decoder = BatchDecoder(
             self._model,
             self._tokenizer,
             self._eos_ids(),
             max_batch=max_batch,
-            kept_bytes=free_bytes(placement) // KEPT_SHARE,
+            cache_bytes=free // CACHE_SHARE,
+            kept_bytes=free // KEPT_SHARE,
             stopping=lambda: self._closing,
         )
         return self._decoder
@@ -206,8 +213,8 @@ class HFModel:
         """Joins waiting requests into the batch when an eighth of it is free, else draws the next tokens."""
         while not self._closing:
             room = decoder.max_batch - decoder.live
-            if decoder.live == 0 or (room >= decoder.max_batch // 8 and not self._queue.empty()):
-                joining = self._take(room, block=decoder.live == 0)
+            if decoder.live == 0 or (room >= decoder.max_batch // 8 and (self._held or not self._queue.empty())):
+                joining = self._take(decoder, room)
             else:
                 joining = []
             try:
@@ -216,23 +223,36 @@ class HFModel:
             except (RuntimeError, MemoryError) as error:
                 self._fail([*joining, *decoder.abandon()], error)
 
-    def _take(self, room: int, *, block: bool) -> list[Row]:
+    def _take(self, decoder: BatchDecoder, room: int) -> list[Row]:
+        """The next requests, as many as there is room for; waits for one where nothing is under way."""
         rows: list[Row] = []
         while len(rows) < room:
-            try:
-                waiting = self._queue.get(block=block and not rows)
-            except queue.Empty:
+            row = self._held or self._next_row(wait=decoder.live == 0 and not rows)
+            self._held = None
+            if row is None:
                 break
-            if waiting is None:
+            if not decoder.has_room(row, rows):
+                self._held = row
                 break
-            try:
-                rows.append(self._row(*waiting))
-            except GenerationError as error:
-                self._resolve(waiting[1], error)
+            rows.append(row)
         return rows
 
+    def _next_row(self, *, wait: bool) -> Row | None:
+        """The next request that can be answered; None when there is none now, or no more will come."""
+        while True:
+            try:
+                waiting = self._queue.get(block=wait)
+            except queue.Empty:
+                return None
+            if waiting is None:
+                return None
+            try:
+                return self._row(*waiting)
+            except GenerationError as error:
+                self._resolve(waiting[1], error)
+
     def _row(self, request: Request, future: asyncio.Future[Generation]) -> Row:
-        from stackbench.models.decoding import Row
+        from stackbench.models.cohorts import Row
 
         if request.prompt is None:
             text = self._tokenizer.apply_chat_template(

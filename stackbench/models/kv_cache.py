@@ -10,7 +10,17 @@ import torch
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-__all__ = ["GrowingLayer", "begin_with", "bytes_of", "copy_row", "empty_cache", "lay_out", "layers_of", "pull_right"]
+__all__ = [
+    "GrowingLayer",
+    "begin_with",
+    "bytes_of",
+    "copy_row",
+    "empty_cache",
+    "lay_out",
+    "layers_of",
+    "pull_right",
+    "token_bytes",
+]
 
 GROWTH = 128
 
@@ -119,26 +129,45 @@ def bytes_of(cache: DynamicCache) -> int:
     return sum(room.nbytes for room in rooms)
 
 
-def lay_out(layers: int, width: int, parts: Sequence[tuple[DynamicCache, list[int]]]) -> DynamicCache:
-    """Copies the wanted rows of right-aligned caches into a fresh one of `width` positions; empties the sources."""
-    made = empty_cache(layers)
-    parts = [(cache, indices) for cache, indices in parts if indices]
-    rows = sum(len(indices) for _, indices in parts)
-    for number, layer in enumerate(layers_of(made)):
-        sources = [(layers_of(cache)[number], indices) for cache, indices in parts]
-        model_k, model_v = sources[0][0].room_k, sources[0][0].room_v
-        assert model_k is not None and model_v is not None
-        layer.reserve(model_k[:1].expand(rows, -1, -1, -1), model_v[:1].expand(rows, -1, -1, -1), width + GROWTH)
-        at = 0
-        for old, indices in sources:
-            assert layer.room_k is not None and layer.room_v is not None
-            assert old.room_k is not None and old.room_v is not None
-            take = min(width, old.length)
-            here, there = slice(width - take, width), slice(old.length - take, old.length)
-            layer.room_k[at : at + len(indices), :, here] = old.room_k[indices, :, there]
-            layer.room_v[at : at + len(indices), :, here] = old.room_v[indices, :, there]
-            at += len(indices)
-            old.room_k = old.room_v = None
-        layer.length = width
-        layer.is_initialized = True
+def token_bytes(config: Any, dtype: torch.dtype) -> int:
+    """Bytes of one position's keys and values in all layers: 2 x layers x key/value heads x width of a head."""
+    heads = int(config.num_attention_heads)
+    kv_heads = int(getattr(config, "num_key_value_heads", None) or heads)
+    width = int(getattr(config, "head_dim", None) or config.hidden_size // heads)
+    return 2 * int(config.num_hidden_layers) * kv_heads * width * max(2, dtype.itemsize)  # also of 8-bit weights
+
+
+Parts = Sequence[tuple[DynamicCache, list[int]]]
+
+
+def lay_out(layers: int, wanted: Sequence[tuple[int, Parts]]) -> list[DynamicCache]:
+    """Fresh caches of so many positions with the wanted rows of right-aligned ones; empties those, layer by layer."""
+    made = [empty_cache(layers) for _ in wanted]
+    for number in range(layers):
+        spent: list[GrowingLayer] = []
+        for cache, (width, parts) in zip(made, wanted, strict=True):
+            sources = [(layers_of(source)[number], indices) for source, indices in parts]
+            _fill(layers_of(cache)[number], width, sources)
+            spent += [layer for layer, _ in sources]
+        for layer in spent:
+            layer.room_k = layer.room_v = None
+            layer.keys = layer.values = None
     return made
+
+
+def _fill(layer: GrowingLayer, width: int, sources: Sequence[tuple[GrowingLayer, list[int]]]) -> None:
+    like_k, like_v = sources[0][0].room_k, sources[0][0].room_v
+    assert like_k is not None and like_v is not None
+    rows = sum(len(indices) for _, indices in sources)
+    layer.reserve(like_k[:1].expand(rows, -1, -1, -1), like_v[:1].expand(rows, -1, -1, -1), width + GROWTH)
+    at = 0
+    for old, indices in sources:
+        assert layer.room_k is not None and layer.room_v is not None
+        assert old.room_k is not None and old.room_v is not None
+        take = min(width, old.length)
+        here, there = slice(width - take, width), slice(old.length - take, old.length)
+        layer.room_k[at : at + len(indices), :, here] = old.room_k[indices, :, there]
+        layer.room_v[at : at + len(indices), :, here] = old.room_v[indices, :, there]
+        at += len(indices)
+    layer.length = width
+    layer.is_initialized = True

@@ -77,7 +77,9 @@ def clustered_mean(values: Sequence[float], clusters: Sequence[str], *, weight_c
     Micro average (default): the ratio estimator's linearised variance, G/(G-1) * sum_g (sum_i (x_gi - mean))^2 / N^2
     (Liang and Zeger 1986, Biometrika 73:13). Macro average (`weight_clusters`): the mean of cluster means, its error
     from their spread. Interval: Student's t with G-1 degrees of freedom, kept within 0..1 for values within 0..1.
-    A single cluster says nothing of the spread between clusters: its units are then taken as independent.
+    A single cluster says nothing of the spread between clusters: its units are then taken as independent. Values that
+    are all 0 or all 1 have no spread at all: the interval is then Wilson's for as many units as there are clusters,
+    the least that they can stand for.
     Raises ValueError for no values or unequal lengths.
     """
     data = np.asarray(values, dtype=float)
@@ -96,6 +98,9 @@ def clustered_mean(values: Sequence[float], clusters: Sequence[str], *, weight_c
         residuals = sums - counts * value
         variance = groups / (groups - 1) * float((residuals**2).sum()) / data.size**2
     stderr = math.sqrt(variance)
+    if data.min() == data.max() and value in (0.0, 1.0):
+        bounds = proportion(int(value) * groups, groups)
+        return Estimate(value, 0.0, bounds.ci_low, bounds.ci_high, int(data.size))
     half = student_t_975(groups - 1) * stderr
     low, high = value - half, value + half
     if data.min() >= 0.0 and data.max() <= 1.0:

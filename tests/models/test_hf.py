@@ -71,6 +71,42 @@ async def test_requests_that_join_later_change_nothing(model: HFModel) -> None:
     assert [(await first)[0].text] == await one_by_one(model, [ask(PROMPTS[2], max_tokens=40)])
 
 
+async def test_rows_of_unlike_lengths_answer_as_they_do_alone(model: HFModel) -> None:
+    words = "one two three four five six seven eight nine ten "
+    long = [ask(f"{start}: {words * times}", max_tokens=40) for start, times in (("A", 50), ("B", 101), ("C", 102))]
+    requests = [long[0], ask(PROMPTS[0], max_tokens=60), long[1], ask(PROMPTS[1]), long[2]]
+    together = [answer.text for answer in await model.generate(requests)]
+    assert together == await one_by_one(model, requests)
+    (counted,) = await model.generate([long[1]])
+    assert counted.prompt_tokens < 1024 < counted.prompt_tokens + 40  # on its way it comes to be a long one
+
+
+async def test_requests_wait_for_room_in_memory(
+    model: HFModel, small_model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = 2 * 30 * 3 * 64 * (2 if model.describe()["dtype"] == "bfloat16" else 4)
+    monkeypatch.setattr("stackbench.models.hf.free_bytes", lambda placement: 5 * 1024 * token)
+    tight = HFModel(f"hf:{small_model}", small_model, ModelOptions(home=MODELS.parent, max_batch=8))
+    await tight.start(lambda line: None)
+    try:
+        requests = [ask(PROMPTS[number % 4], max_tokens=20 + number) for number in range(7)]
+        answers = asyncio.create_task(
+            tight.generate([*requests, ask(PROMPTS[0], max_tokens=4000, stop=("a", "e", "\n"))])
+        )
+        seen: list[tuple[int, int]] = []
+        while not answers.done():
+            load = tight.load()
+            assert load is not None
+            seen.append((load.running, load.waiting))
+            await asyncio.sleep(0.01)
+        said = [answer.text for answer in await answers]
+    finally:
+        await tight.close()
+    assert max(running for running, _ in seen) == 2
+    assert max(waiting for _, waiting in seen) >= 5
+    assert said[:7] == await one_by_one(model, requests)
+
+
 async def test_a_shared_prefix_is_read_once_and_changes_nothing(model: HFModel) -> None:
     prefix = "".join(f"Question: what is {i} + {i}?\nAnswer: {i + i}\n\n" for i in range(12))
     requests = [ask(f"{prefix}Question: what is {i} + 1?\nAnswer:", max_tokens=6) for i in range(6)]

@@ -55,6 +55,15 @@ def test_a_single_cluster_has_no_interval_of_width_zero() -> None:
     assert clustered_mean([0.5, 0.7], ["a", "a"], weight_clusters=True) == mean([0.5, 0.7])
 
 
+@pytest.mark.parametrize("weight_clusters", [False, True])
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_values_without_spread_have_no_interval_of_width_zero(value: float, weight_clusters: bool) -> None:
+    estimate = clustered_mean([value] * 60, [f"c{i // 3}" for i in range(60)], weight_clusters=weight_clusters)
+    bounds = proportion(20 * int(value), 20)
+    assert (estimate.value, estimate.stderr, estimate.n) == (value, 0.0, 60)
+    assert (estimate.ci_low, estimate.ci_high) == (bounds.ci_low, bounds.ci_high)
+
+
 def test_macro_average_weighs_clusters_alike() -> None:
     estimate = clustered_mean([1.0, 1.0, 1.0, 0.0], ["a", "a", "a", "b"], weight_clusters=True)
     assert estimate.value == 0.5

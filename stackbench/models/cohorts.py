@@ -1,0 +1,98 @@
+"""Rows that are decoded together, those of like length: a short one never pays for a long one. Imports torch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from transformers import DynamicCache
+
+from stackbench.errors import GenerationError
+from stackbench.models.kv_cache import lay_out
+from stackbench.types import FinishReason, Generation, Request
+
+__all__ = ["Cohort", "Row", "length_class", "longest_of", "regroup"]
+
+SHORT_BITS = 10
+"""Rows of up to 2^10 positions are of like length; from there on each doubling is a class of its own."""
+MOST_ENDED = 8
+"""One part in so many may have ended before the others are moved together."""
+
+
+@dataclass(slots=True)
+class Row:
+    """One request in the batch."""
+
+    request: Request
+    prompt_ids: list[int]
+    max_tokens: int
+    choice_ids: list[int]
+    done: Callable[[Generation | GenerationError], None]
+    arrived: float = field(default_factory=time.perf_counter)
+    first_token_at: float | None = None
+    token_times: list[float] = field(default_factory=list[float])
+    """Of a streamed request."""
+    ids: list[int] = field(default_factory=list[int])
+    length: int = 0
+    """Positions in the cache."""
+    finish: FinishReason | None = None
+    generator: torch.Generator | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Cohort:
+    """Rows that share one cache, right-aligned and masked on the left."""
+
+    rows: list[Row]
+    cache: DynamicCache
+    next: torch.Tensor
+    """The token that was drawn last for each row and has not been read, (B,)."""
+
+    @property
+    def live(self) -> list[int]:
+        """The indices of rows that have not ended."""
+        return [index for index, row in enumerate(self.rows) if row.finish is None]
+
+    def mask(self) -> torch.Tensor:
+        """What each row sees when one more token is read, (B, L + 1)."""
+        total = self.cache.get_seq_length() + 1
+        lengths = torch.tensor([row.length for row in self.rows])
+        return (torch.arange(total)[None, :] >= (total - 1 - lengths)[:, None]).long()
+
+
+def length_class(length: int) -> int:
+    """Which rows a row of so many positions is decoded with."""
+    return max(0, (length - 1).bit_length() - SHORT_BITS)
+
+
+def longest_of(length: int) -> int:
+    """The most positions that a row of the same class has."""
+    return 1 << (SHORT_BITS + length_class(length))
+
+
+def regroup(layers: int, cohorts: Sequence[Cohort]) -> list[Cohort]:
+    """The rows that have not ended, each among those of like length. What need not be copied stays as it is."""
+    wanted: dict[int, list[tuple[Cohort, list[int]]]] = {}
+    for cohort in cohorts:
+        classes: dict[int, list[int]] = {}
+        for index in cohort.live:
+            classes.setdefault(length_class(cohort.rows[index].length + 1), []).append(index)
+        for number, indices in classes.items():
+            wanted.setdefault(number, []).append((cohort, indices))
+    kept: list[Cohort] = []
+    moved: list[list[tuple[Cohort, list[int]]]] = []
+    for parts in wanted.values():
+        cohort, indices = parts[0]
+        ended = sum(row.finish is not None for row in cohort.rows)
+        if len(parts) == 1 and len(indices) + ended == len(cohort.rows) and ended <= len(cohort.rows) // MOST_ENDED:
+            kept.append(cohort)
+        else:
+            moved.append(parts)
+    widths = [max(cohort.rows[i].length for cohort, indices in parts for i in indices) for parts in moved]
+    caches = lay_out(layers, [(w, [(c.cache, i) for c, i in parts]) for w, parts in zip(widths, moved, strict=True)])
+    for parts, cache in zip(moved, caches, strict=True):
+        rows = [cohort.rows[index] for cohort, indices in parts for index in indices]
+        kept.append(Cohort(rows, cache, torch.cat([cohort.next[indices] for cohort, indices in parts])))
+    return kept
