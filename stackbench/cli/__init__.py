@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 def program() -> NoReturn:
     """`main` for a process of its own, which ends with it: no tenth of a second for taking loaded modules apart."""
     code: object = 0
-    # Modules and rows are many and stay: looking for cycles every 700 objects is a twentieth of a short run.
+    # Modules and rows are many and stay: looking for cycles every 700 objects is a twentieth of loading the program.
     gc.set_threshold(20_000, 20, 20)
     try:
         main()

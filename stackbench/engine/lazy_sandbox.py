@@ -82,16 +82,15 @@ class LazySandbox:
             return {}
         return {"image": pool.spec.image, "id": pool.image_id}
 
-    def begin_closing(self) -> None:
+    def begin_closing(self) -> asyncio.Task[None]:
         """Has every container removed; `close` waits for the end of it."""
         if self._closing is None:
             self._closing = asyncio.create_task(self._close())
+        return self._closing
 
     async def close(self) -> None:
         """Removes every container."""
-        self.begin_closing()
-        assert self._closing is not None
-        await asyncio.shield(self._closing)
+        await asyncio.shield(self.begin_closing())
 
     async def _close(self) -> None:
         begun = [*self._scorers.values(), self._leased, self._image, self._clearing]

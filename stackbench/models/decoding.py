@@ -17,7 +17,7 @@ from transformers import AttentionInterface, AttentionMaskInterface, DynamicCach
 from transformers.masking_utils import sdpa_mask
 
 from stackbench.models.cohorts import Cohort, Row, length_class, longest_of, regroup
-from stackbench.models.kv_cache import begin_with, copy_row, empty_cache, pull_right, token_bytes
+from stackbench.models.kv_cache import begin_with, copy_row, empty_cache, pull_right
 from stackbench.models.prefixes import SHORTEST, KnownPrefix, PrefixStore, common_prefix
 from stackbench.types import FinishReason, Generation
 
@@ -75,11 +75,11 @@ class BatchDecoder:
         tokenizer: Any,
         eos_ids: set[int],
         max_batch: int,
-        cache_bytes: int,
+        cache_tokens: int,
         kept_bytes: int,
         stopping: Callable[[], bool],
     ) -> None:
-        """`cache_bytes`: what keys and values may take; `kept_bytes`: those of earlier prompts, beside."""
+        """`cache_tokens`: how many may have keys and values at once; `kept_bytes`: for earlier prompts, beside."""
         self._stopping = stopping
         self._prefill_tokens = PREFILL_TOKENS.get(model.device.type, 4096)
         self._model = model
@@ -89,7 +89,7 @@ class BatchDecoder:
         self.prompt_tokens = self.prefix_hits = self.completion_tokens = 0
         self._cohorts: list[Cohort] = []
         self._layers = int(model.config.get_text_config().num_hidden_layers)
-        self._tokens = cache_bytes // token_bytes(model.config.get_text_config(), model.dtype)
+        self._cache_tokens = cache_tokens
         self._prefixes = PrefixStore(kept_bytes)
         # Transformers renamed it; a model file of one's own may still have the old name.
         named = inspect.signature(model.forward).parameters
@@ -103,7 +103,7 @@ class BatchDecoder:
     def has_room(self, row: Row, beside: Sequence[Row]) -> bool:
         """Whether it can join, with these, and all be decoded to their ends; by itself a row always can."""
         others = [*beside, *(cohort.rows[index] for cohort in self._cohorts for index in cohort.live)]
-        return not others or sum(map(_most_positions, [row, *others])) <= self._tokens
+        return not others or sum(map(_most_positions, [row, *others])) <= self._cache_tokens
 
     @torch.inference_mode()
     def add(self, rows: list[Row]) -> None:
@@ -146,10 +146,12 @@ class BatchDecoder:
 
     def _read_shared_prefix(self, rows: list[Row]) -> None:
         """Reads once what all these rows begin with, unless it is known."""
+        if len(rows) == 1:
+            return
         first = rows[0].prompt_ids
         shared = min(min(common_prefix(first, row.prompt_ids), len(row.prompt_ids) - 1) for row in rows)
         known = self._prefixes.find(first, at_most=shared)
-        if len(rows) == 1 or shared - known.length < SHORTEST:
+        if shared - known.length < SHORTEST:
             return
         cache = self._begin([known])
         ids = torch.tensor([first[known.length : shared]])

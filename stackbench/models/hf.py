@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from stackbench.errors import GenerationError, ModelNotAvailableError, one_line
 from stackbench.models.gpus import GpuReader
 from stackbench.models.loading import choose_placement, free_bytes, load_weights
+from stackbench.models.memory import entry_of, kv_bytes_per_token
 from stackbench.models.options import ModelOptions
 from stackbench.models.pull import file_hashes, origin, quantized_variant
 from stackbench.models.tool_calls import chat_for_template, take_calls, tools_for_template
@@ -194,7 +195,7 @@ class HFModel:
             self._tokenizer,
             self._eos_ids(),
             max_batch=max_batch,
-            cache_bytes=free // CACHE_SHARE,
+            cache_tokens=free // CACHE_SHARE // kv_bytes_per_token(entry_of(str(folder)), placement.dtype.itemsize * 8),
             kept_bytes=free // KEPT_SHARE,
             stopping=lambda: self._closing,
         )

@@ -10,17 +10,7 @@ import torch
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-__all__ = [
-    "GrowingLayer",
-    "begin_with",
-    "bytes_of",
-    "copy_row",
-    "empty_cache",
-    "lay_out",
-    "layers_of",
-    "pull_right",
-    "token_bytes",
-]
+__all__ = ["GrowingLayer", "begin_with", "bytes_of", "copy_row", "empty_cache", "lay_out", "layers_of", "pull_right"]
 
 GROWTH = 128
 
@@ -127,14 +117,6 @@ def bytes_of(cache: DynamicCache) -> int:
     """Bytes of its keys and values, its free room with them."""
     rooms = [room for layer in layers_of(cache) for room in (layer.room_k, layer.room_v) if room is not None]
     return sum(room.nbytes for room in rooms)
-
-
-def token_bytes(config: Any, dtype: torch.dtype) -> int:
-    """Bytes of one position's keys and values in all layers: 2 x layers x key/value heads x width of a head."""
-    heads = int(config.num_attention_heads)
-    kv_heads = int(getattr(config, "num_key_value_heads", None) or heads)
-    width = int(getattr(config, "head_dim", None) or config.hidden_size // heads)
-    return 2 * int(config.num_hidden_layers) * kv_heads * width * max(2, dtype.itemsize)  # also of 8-bit weights
 
 
 Parts = Sequence[tuple[DynamicCache, list[int]]]

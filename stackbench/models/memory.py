@@ -50,9 +50,9 @@ def weight_bytes(entry: ModelEntry, bits: int | None = None) -> int:
     return int(embeddings * FULL_BITS / 8 + (entry.parameters - embeddings) * per_weight / 8)
 
 
-def kv_bytes_per_token(entry: ModelEntry) -> int:
-    """Bytes of keys and values of one token: 2 * layers * key/value heads * width of a head, in 16 bits."""
-    return 2 * entry.layers * entry.kv_heads * entry.head_dim * FULL_BITS // 8
+def kv_bytes_per_token(entry: ModelEntry, bits: int = FULL_BITS) -> int:
+    """Bytes of keys and values of one token: 2 * layers * key/value heads * width of a head, in so many bits."""
+    return 2 * entry.layers * entry.kv_heads * entry.head_dim * bits // 8
 
 
 def plan_fits(entry: ModelEntry, memory_bytes: int) -> list[Fit]:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from stackbench.errors import UsageError
 from stackbench.models.base import Model
-from stackbench.models.manifest import load_manifest
 from stackbench.models.options import ModelOptions
 
 __all__ = ["KINDS", "ModelName", "create_model", "parse_model_name"]
@@ -47,6 +46,8 @@ def parse_model_name(name: str) -> ModelName:
         if at and model and url.startswith(("http://", "https://")):
             return ModelName(kind, model, url.rstrip("/"))
         raise UsageError(f'model "{name}" names no endpoint; write openai:MODEL@http://host:port/v1')
+    from stackbench.models.manifest import load_manifest
+
     if name in load_manifest():
         raise UsageError(f'model "{name}" needs to be told where it runs: hf:{name} or vllm:{name}')
     raise UsageError(f'unknown model "{name}"; a model is one of: {"; ".join(KINDS.values())}')

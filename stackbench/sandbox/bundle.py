@@ -38,10 +38,13 @@ def bundle() -> bytes:
         f"SOURCES = {sources!r}\nBOOTSTRAP = {BOOTSTRAP!r}\nLOADER = {loader!r}\nexec(LOADER)\n"
         "import inside.main\ninside.main.run()\n"
     ).encode()
-    return len(program).to_bytes(4, "big") + program
+    return _with_length(program)
 
 
 def frame_bytes(frame: Mapping[str, Any]) -> bytes:
     """A frame as the program reads it: 4 bytes of length, big-endian, then JSON."""
-    data = json.dumps(frame).encode()
+    return _with_length(json.dumps(frame).encode())
+
+
+def _with_length(data: bytes) -> bytes:
     return len(data).to_bytes(4, "big") + data

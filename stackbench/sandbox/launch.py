@@ -157,12 +157,7 @@ class HeadStart:
 
     def _launch(self, client: docker.DockerClient, future: Future[Launched]) -> None:
         try:
-            launched = launch(client, self.spec)
-            try:
-                future.set_result(_tell(launched))
-            except BaseException:
-                launched.stream.close()
-                raise
+            future.set_result(_tell(launch(client, self.spec)))
         except Exception as error:
             future.set_exception(error)
 
@@ -171,14 +166,18 @@ def _tell(launched: Launched) -> Launched:
     """Sends the program, and that samples will come; whoever takes the container waits for the answers."""
     stream = launched.stream
     stream.settimeout(TOLD_WITHIN_S)
-    stream.sendall(bundle() + frame_bytes({"op": "prepare", "id": NOBODYS}))
+    try:
+        stream.sendall(bundle() + frame_bytes({"op": "prepare", "id": NOBODYS}))
+    except OSError:
+        stream.close()
+        raise
     stream.setblocking(False)
     return replace(launched, told=True)
 
 
 def _discard(future: Future[Launched]) -> None:
     if future.exception() is None:
-        future.result().stream.close()  # its program never comes, so it ends; the engine removes it then
+        future.result().stream.close()  # at which it ends; the engine removes it then
 
 
 def _create(client: docker.DockerClient, spec: ContainerSpec) -> DockerContainer:

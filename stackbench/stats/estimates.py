@@ -90,6 +90,9 @@ def clustered_mean(values: Sequence[float], clusters: Sequence[str], *, weight_c
     groups = len(counts)
     if groups == 1:
         return proportion(int(data.sum()), data.size) if np.isin(data, (0.0, 1.0)).all() else mean(list(data))
+    if data.min() == data.max() and data[0] in (0.0, 1.0):
+        bounds = proportion(int(data[0]) * groups, groups)
+        return Estimate(bounds.value, 0.0, bounds.ci_low, bounds.ci_high, int(data.size))
     if weight_clusters:
         value = float((sums / counts).mean())
         variance = float((sums / counts).var(ddof=1)) / groups
@@ -98,9 +101,6 @@ def clustered_mean(values: Sequence[float], clusters: Sequence[str], *, weight_c
         residuals = sums - counts * value
         variance = groups / (groups - 1) * float((residuals**2).sum()) / data.size**2
     stderr = math.sqrt(variance)
-    if data.min() == data.max() and value in (0.0, 1.0):
-        bounds = proportion(int(value) * groups, groups)
-        return Estimate(value, 0.0, bounds.ci_low, bounds.ci_high, int(data.size))
     half = student_t_975(groups - 1) * stderr
     low, high = value - half, value + half
     if data.min() >= 0.0 and data.max() <= 1.0:
