@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -29,6 +30,7 @@ from stackbench.stats import proportion
 __all__ = ["LiveProgress", "PlainProgress", "Progress", "SilentProgress", "make_progress"]
 
 PLAIN_EVERY_S = 10.0
+QUIET_AT_MOST_S = 60.0
 WIDE_ENOUGH_FOR_BARS = 100
 
 
@@ -121,16 +123,34 @@ class SilentProgress:
 
 
 class PlainProgress(SilentProgress):
-    """A line when something begins or ends, and every ten seconds between."""
+    """A line when something begins or ends, every ten seconds between, and every minute in which nothing ends."""
 
     def __init__(self) -> None:
         super().__init__()
         self._tally: Tally | None = None
         self._last = time.monotonic()
         self._said = -1
+        self._lock = threading.Lock()
+        """The pulse speaks from a thread of its own."""
+        self._over = threading.Event()
+        self._pulse = threading.Thread(target=self._beat, name="progress", daemon=True)
+
+    def __enter__(self) -> PlainProgress:
+        self._pulse.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._pulse.join()
 
     def __call__(self, event: EngineEvent) -> None:
         super().__call__(event)
+        with self._lock:
+            self._take(event)
+
+    def _take(self, event: EngineEvent) -> None:
         if isinstance(event, AttemptFinished):
             assert self._tally is not None
             self._tally.take(event)
@@ -152,17 +172,29 @@ class PlainProgress(SilentProgress):
         elif isinstance(event, Notice):
             self._say(event.text)
 
+    def _beat(self) -> None:
+        """Says where things are when nothing has been said for long."""
+        while not self._over.wait(self._last + QUIET_AT_MOST_S - time.monotonic()):
+            with self._lock:
+                tally = self._tally
+                if time.monotonic() - self._last < QUIET_AT_MOST_S:
+                    continue
+                if tally is None or tally.ended is not None:
+                    self._last = time.monotonic()
+                else:
+                    self._report(tally)
+
     def _report(self, tally: Tally) -> None:
         self._say(
             f"{tally.benchmark}: {tally.finished}/{tally.total} passed {tally.rate()} "
             f"errors {tally.errors} {tally.speed()} {tally.eta()}"
         )
-        self._last = time.monotonic()
         self._said = tally.finished
 
     def _say(self, line: str) -> None:
         sys.stderr.write(f"{time.strftime('%H:%M:%S')} {line}\n")
         sys.stderr.flush()
+        self._last = time.monotonic()
 
 
 class LiveProgress(SilentProgress):

@@ -171,7 +171,7 @@ class HFModel:
         max_batch = options.max_batch or (256 if placement.gpus else 64)
         self.concurrency = 2 * max_batch
         method = getattr(self._model.config, "quantization_config", None)
-        if not placement.gpus and placement.dtype == torch.float32 and method is None:
+        if not placement.gpus and method is None:
             pack_linear_layers(self._model, max_batch)
         self._about |= {
             "target": self._target,

@@ -40,14 +40,24 @@ class GrowingLayer(DynamicLayer):
         return self.keys, self.values
 
     def reserve(self, like_k: torch.Tensor, like_v: torch.Tensor, room: int) -> None:
-        """Makes room for `room` positions of rows shaped like these, (B, G, _, D), and keeps what is there."""
+        """Makes room for `room` positions of rows shaped like these, (B, G, _, D), and keeps what is there.
+
+        The rest holds anything: whoever leaves a position before the length unwritten clears it, since a masked key
+        or value counts for nothing only if it is a number.
+        """
         batch, heads, _, width = like_k.shape
-        fresh_k = like_k.new_zeros((batch, heads, room, width))
-        fresh_v = like_v.new_zeros((batch, heads, room, like_v.shape[-1]))
+        fresh_k = like_k.new_empty((batch, heads, room, width))
+        fresh_v = like_v.new_empty((batch, heads, room, like_v.shape[-1]))
         if self.length and self.room_k is not None and self.room_v is not None:
             fresh_k[:, :, : self.length] = self.room_k[:, :, : self.length]
             fresh_v[:, :, : self.length] = self.room_v[:, :, : self.length]
         self.room_k, self.room_v = fresh_k, fresh_v
+
+    def clear(self, first: int, end: int, positions: int) -> None:
+        """Sets the first positions of these rows to zero."""
+        assert self.room_k is not None and self.room_v is not None
+        self.room_k[first:end, :, :positions] = 0
+        self.room_v[first:end, :, :positions] = 0
 
     def get_seq_length(self) -> int:
         return self.length
@@ -76,6 +86,7 @@ def begin_with(cache: DynamicCache, prefixes: Sequence[tuple[DynamicCache | None
         at = 0
         for (prefix, length), alike in itertools.groupby(prefixes, key=lambda one: one):
             end = at + len(list(alike))
+            layer.clear(at, end, width - length)
             if prefix is not None and length:
                 source = layers_of(prefix)[number]
                 assert source.room_k is not None and source.room_v is not None
@@ -147,6 +158,7 @@ def _fill(layer: GrowingLayer, width: int, sources: Sequence[tuple[GrowingLayer,
         assert layer.room_k is not None and layer.room_v is not None
         assert old.room_k is not None and old.room_v is not None
         take = min(width, old.length)
+        layer.clear(at, at + len(indices), width - take)
         here, there = slice(width - take, width), slice(old.length - take, old.length)
         layer.room_k[at : at + len(indices), :, here] = old.room_k[indices, :, there]
         layer.room_v[at : at + len(indices), :, here] = old.room_v[indices, :, there]

@@ -1,4 +1,4 @@
-"""Linear layers whose weights oneDNN has laid out for products of many rows: for float32 on a CPU. Imports torch."""
+"""Linear layers whose weights oneDNN has laid out for products of many rows, on a CPU. Imports torch."""
 
 from __future__ import annotations
 
@@ -24,11 +24,17 @@ class PackedLinear(torch.nn.Module):
 
 
 def pack_linear_layers(model: torch.nn.Module, rows: int) -> int:
-    """Replaces every linear layer in place and returns how many; 0 where this torch has no oneDNN."""
-    if not torch.backends.mkldnn.is_available():
+    """Replaces every linear layer in place and returns how many; 0 where oneDNN does not multiply these."""
+    if not torch.backends.mkldnn.is_available() or not _multiplies(next(model.parameters()).dtype):
         return 0
     found = [(name, module) for name, module in model.named_modules() if type(module) is torch.nn.Linear]
     for name, module in found:
         parent = model.get_submodule(name.rpartition(".")[0])
         setattr(parent, name.rpartition(".")[2], PackedLinear(module, rows))
     return len(found)
+
+
+def _multiplies(dtype: torch.dtype) -> bool:
+    if dtype == torch.bfloat16:
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return dtype == torch.float32

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import re
+import time
 
 import pytest
 from rich.console import Console
@@ -17,6 +18,7 @@ from stackbench.engine import (
     RunStarted,
 )
 from stackbench.store import BenchmarkResult
+from tests.waiting import wait_for
 
 EVENTS: list[EngineEvent] = [
     Notice("loading [bold]x"),
@@ -46,6 +48,20 @@ def test_plain_lines_say_what_begins_and_ends(capsys: pytest.CaptureFixture[str]
         "humaneval: 10 attempts, 2 of them done before",
     ]
     assert re.match(r"humaneval: 5/10 passed 0\.500 \[0\.150, 0\.850\] errors 1 \d+ tok/s 0:00", lines[4])
+
+
+def test_plain_lines_go_on_while_nothing_ends(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stackbench.cli.progress.QUIET_AT_MOST_S", 0.05)
+    with PlainProgress() as progress:
+        progress(BenchmarkStarted("tooluse", 5, 0, 0))
+        for _ in range(2):
+            wait_for(lambda: "0/5 passed - errors 0" in capsys.readouterr().err, within_s=20, every_s=0.01)
+        progress(BenchmarkFinished(BenchmarkResult("tooluse", 5, 0, 0, ())))
+        capsys.readouterr()
+        time.sleep(0.2)
+        assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("width", [60, 80, 140])

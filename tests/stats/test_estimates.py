@@ -64,6 +64,22 @@ def test_values_without_spread_have_no_interval_of_width_zero(value: float, weig
     assert (estimate.ci_low, estimate.ci_high) == (bounds.ci_low, bounds.ci_high)
 
 
+def test_an_interval_holds_nothing_that_a_value_cannot_be() -> None:
+    amounts, clusters = [0.2, 0.2, 0.9, 0.9], ["a", "a", "b", "b"]
+    for estimate in (clustered_mean(amounts, clusters), clustered_mean(amounts, clusters, shares=False)):
+        assert estimate.ci_low == 0.0
+    assert clustered_mean(amounts, clusters).ci_high == 1.0
+    assert clustered_mean(amounts, clusters, shares=False).ci_high > 4
+    assert mean([0.1, 5.0]).ci_low == 0.0
+    assert mean([-1.0, 5.0]).ci_low < -1.0
+    assert clustered_mean([1.0] * 8, list("aabbccdd"), shares=False).ci_low == 1.0
+
+
+def test_a_bootstrap_without_spread_has_no_interval_of_width_zero() -> None:
+    assert bootstrap_mean([0.0] * 12) == proportion(0, 12)
+    assert bootstrap_mean([1.0] * 12) == proportion(12, 12)
+
+
 def test_macro_average_weighs_clusters_alike() -> None:
     estimate = clustered_mean([1.0, 1.0, 1.0, 0.0], ["a", "a", "a", "b"], weight_clusters=True)
     assert estimate.value == 0.5

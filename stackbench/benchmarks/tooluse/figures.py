@@ -64,6 +64,8 @@ OTHERS: dict[str, Value] = {
     "tokens": lambda attempt: float(attempt.completion_tokens),
     "seconds": _of("seconds"),
 }
+AMOUNTS = {"efficiency", "calls", "steps", "tokens", "seconds"}
+"""What can be more than 1."""
 
 
 def _metric(name: str, attempts: Iterable[AttemptSummary], value: Value, category: str = "") -> list[Metric]:
@@ -95,5 +97,6 @@ def _over_tasks(
         templates[attempt.key.task_id] = attempt.metrics["template"]
     if not by_task:
         return []
-    e = clustered_mean([of_task(found) for found in by_task.values()], [templates[task] for task in by_task])
+    values, clusters = [of_task(found) for found in by_task.values()], [templates[task] for task in by_task]
+    e = clustered_mean(values, clusters, shares=name not in AMOUNTS)
     return [Metric(name, e.value, e.stderr, e.ci_low, e.ci_high, e.n, category)]
