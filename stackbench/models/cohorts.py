@@ -40,6 +40,11 @@ class Row:
     finish: FinishReason | None = None
     generator: torch.Generator | None = None
 
+    def begin_again(self) -> None:
+        """Forgets what was drawn; the same will be drawn again."""
+        self.ids, self.token_times, self.length = [], [], 0
+        self.first_token_at = self.finish = self.generator = None
+
 
 @dataclass(slots=True, eq=False)
 class Cohort:

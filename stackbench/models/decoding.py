@@ -38,7 +38,8 @@ def _grouped_attention(
 ) -> tuple[torch.Tensor, None]:
     """Scaled dot-product attention, (B, H, Q, D) by (B, G, L, D), without repeating keys for grouped heads.
 
-    When one token is decoded, the H/G query heads that share a key head stand in as its query positions.
+    When one token is decoded, the H/G query heads that share a key head stand in as its query positions. A masked
+    prompt on a GPU is the exception: only with repeated keys is there a kernel that holds no (Q, L) matrix per head.
     """
     batch, heads, length, width = query.shape
     groups = key.shape[1]
@@ -48,6 +49,8 @@ def _grouped_attention(
             folded, key, value, attn_mask=attention_mask, scale=scaling
         )
         return out.reshape(batch, 1, heads, width), None
+    if attention_mask is not None and query.is_cuda and heads != groups:
+        key, value = (one.repeat_interleave(heads // groups, dim=1) for one in (key, value))
     out = torch.nn.functional.scaled_dot_product_attention(
         query,
         key,
@@ -55,13 +58,17 @@ def _grouped_attention(
         attn_mask=attention_mask,
         scale=scaling,
         is_causal=attention_mask is None and length > 1,
-        enable_gqa=heads != groups,
+        enable_gqa=heads != key.shape[1],
     )
     return out.transpose(1, 2).contiguous(), None
 
 
 def register_attention() -> None:
-    """Makes `ATTENTION` known to Transformers."""
+    """Makes `ATTENTION` known to Transformers, and has PyTorch leave cuDNN's attention aside.
+
+    cuDNN prepares each shape anew, which takes longer than a step, and every step has a longer cache than the last.
+    """
+    torch.backends.cuda.enable_cudnn_sdp(False)
     AttentionInterface.register(ATTENTION, _grouped_attention)
     AttentionMaskInterface.register(ATTENTION, sdpa_mask)
 
@@ -143,6 +150,13 @@ class BatchDecoder:
         self._cohorts = []
         self._prefixes.clear()
         return live
+
+    def make_do_with(self, rows: int) -> None:
+        """From now on at most so many rows at once, and half as much of everything else that takes memory."""
+        self.max_batch = max(1, rows)
+        self._cache_tokens //= 2
+        self._prefill_tokens = max(1, self._prefill_tokens // 2)
+        self._prefixes = PrefixStore(self._prefixes.budget_bytes // 2)
 
     def _read_shared_prefix(self, rows: list[Row]) -> None:
         """Reads once what all these rows begin with, unless it is known."""

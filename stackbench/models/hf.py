@@ -6,6 +6,7 @@ import asyncio
 import os
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -52,8 +53,8 @@ class HFModel:
         self._target = target
         self._options = options
         self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
-        self._held: Row | None = None
-        """The next to join, once there is room for its keys and values."""
+        self._held: deque[Row] = deque()
+        """The next to join, once there is room for their keys and values."""
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._model: Any = None
@@ -88,7 +89,7 @@ class HFModel:
         gpus = self._gpu_reader.read() if self._gpu_reader else []
         return ServerLoad(
             running=decoder.live,
-            waiting=self._queue.qsize() + (self._held is not None),
+            waiting=self._queue.qsize() + len(self._held),
             kv_cache=None,
             prompt_tokens=decoder.prompt_tokens,
             completion_tokens=decoder.completion_tokens,
@@ -136,7 +137,7 @@ class HFModel:
         if self._closing:
             return
         loop.call_soon_threadsafe(settle, None)
-        self._decode(decoder)
+        self._decode(decoder, tell)
 
     def _load(self, say: Callable[[str], None]) -> BatchDecoder:
         options = self._options
@@ -210,7 +211,7 @@ class HFModel:
                 ids.add(token_id)
         return {int(token_id) for token_id in ids if token_id is not None}
 
-    def _decode(self, decoder: BatchDecoder) -> None:
+    def _decode(self, decoder: BatchDecoder, say: Callable[[str], None]) -> None:
         """Joins waiting requests into the batch when an eighth of it is free, else draws the next tokens."""
         while not self._closing:
             room = decoder.max_batch - decoder.live
@@ -218,22 +219,32 @@ class HFModel:
                 joining = self._take(decoder, room)
             else:
                 joining = []
-            try:
-                decoder.add(joining)
-                decoder.step()
-            except (RuntimeError, MemoryError) as error:
-                self._fail([*joining, *decoder.abandon()], error)
+            problem, short_of_memory = _advance(decoder, joining)
+            if not problem:
+                continue
+            # Out of the handler, so that no traceback holds on to tensors.
+            under_way = {id(row): row for row in [*joining, *decoder.abandon()] if row.finish is None}
+            rows = list(under_way.values())
+            _release_memory()
+            if short_of_memory and len(rows) > 1:
+                decoder.make_do_with(len(rows) // 2)
+                say(f"out of memory with {len(rows)} requests under way: begun again, {decoder.max_batch} at a time")
+                for row in rows:
+                    row.begin_again()
+                self._held.extendleft(reversed(rows))
+                continue
+            for row in rows:
+                row.done(GenerationError(f"decoding failed: {problem}"))
 
     def _take(self, decoder: BatchDecoder, room: int) -> list[Row]:
         """The next requests, as many as there is room for; waits for one where nothing is under way."""
         rows: list[Row] = []
         while len(rows) < room:
-            row = self._held or self._next_row(wait=decoder.live == 0 and not rows)
-            self._held = None
+            row = self._held.popleft() if self._held else self._next_row(wait=decoder.live == 0 and not rows)
             if row is None:
                 break
             if not decoder.has_room(row, rows):
-                self._held = row
+                self._held.appendleft(row)
                 break
             rows.append(row)
         return rows
@@ -284,15 +295,6 @@ class HFModel:
             raise GenerationError(f'the choice "{choice}" is {len(ids)} tokens for this model, not one')
         return ids[0]
 
-    def _fail(self, rows: list[Row], error: Exception) -> None:
-        import torch
-
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-        problem = GenerationError(f"decoding failed: {one_line(error)}")
-        for row in rows:
-            row.done(problem)
-
     def _resolve(self, future: asyncio.Future[Generation], outcome: Generation | GenerationError) -> None:
         assert self._loop is not None
 
@@ -305,6 +307,26 @@ class HFModel:
                 future.set_exception(outcome)
 
         self._loop.call_soon_threadsafe(settle)
+
+
+def _advance(decoder: BatchDecoder, joining: list[Row]) -> tuple[str, bool]:
+    """One round of decoding: what went wrong (empty when nothing did), and whether memory was short."""
+    import torch
+
+    try:
+        decoder.add(joining)
+        decoder.step()
+    except (RuntimeError, MemoryError) as error:
+        short = isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)
+        return one_line(error), short
+    return "", False
+
+
+def _release_memory() -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def with_calls(outcome: Generation | GenerationError) -> Generation | GenerationError:

@@ -38,7 +38,7 @@ class PrefixStore:
     """One-row caches by the tokens they hold; over `budget_bytes`, those go that were not used for longest."""
 
     def __init__(self, budget_bytes: int) -> None:
-        self._budget = budget_bytes
+        self.budget_bytes = budget_bytes
         self._kept: list[_Kept] = []
         """The last used is last."""
 
@@ -64,7 +64,7 @@ class PrefixStore:
         self._kept = [kept for kept in self._kept if common_prefix(ids, kept.ids) < kept.prompt]
         self._kept.append(_Kept(ids, prompt, cache))
         held = sum(bytes_of(kept.cache) for kept in self._kept)
-        while held > self._budget:
+        while held > self.budget_bytes:
             held -= bytes_of(self._kept.pop(0).cache)
 
     def clear(self) -> None:

@@ -133,6 +133,42 @@ async def test_requests_wait_for_room_in_memory(
     assert said[:7] == await one_by_one(model, requests)
 
 
+async def test_where_memory_runs_out_requests_begin_again_in_smaller_batches(
+    model: HFModel, small_model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    from stackbench.models.decoding import BatchDecoder
+
+    forward = BatchDecoder._forward
+
+    def short(self: BatchDecoder, ids: torch.Tensor, mask: torch.Tensor, past: int, cache: object) -> torch.Tensor:
+        """Memory for two rows of up to 60 positions."""
+        if ids.shape[0] > 2 or mask.shape[1] > 60:
+            raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 20.00 MiB")
+        return forward(self, ids, mask, past, cache)  # type: ignore[arg-type]
+
+    hot = [ask(PROMPTS[1], temperature=1.5, seed=seed, stop=("\n",)) for seed in range(4)]
+    streamed = replace(ask(PROMPTS[3], max_tokens=2, ignore_eos=True), stream=True)
+    requests = [*(ask(prompt) for prompt in PROMPTS), *hot, streamed]
+    said: list[str] = []
+    tight = HFModel(f"hf:{small_model}", small_model, ModelOptions(home=MODELS.parent, max_batch=8, dtype=EXACT))
+    await tight.start(said.append)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(BatchDecoder, "_forward", short)
+            whole = tight.generate(requests)
+            too_long = tight.generate([ask("word " * 80)])
+            answers, problem = await asyncio.gather(whole, too_long, return_exceptions=True)
+    finally:
+        await tight.close()
+    assert isinstance(answers, list), answers
+    assert [answer.text for answer in answers] == await one_by_one(model, requests)
+    assert answers[-1].completion_tokens == 2 and len(answers[-1].gaps_s) == 1
+    assert str(problem) == "decoding failed: CUDA out of memory. Tried to allocate 20.00 MiB"
+    assert any("out of memory with 8 requests under way: begun again, 4 at a time" in line for line in said)
+
+
 async def test_a_shared_prefix_is_read_once_and_changes_nothing(model: HFModel) -> None:
     prefix = "".join(f"Question: what is {i} + {i}?\nAnswer: {i + i}\n\n" for i in range(12))
     requests = [ask(f"{prefix}Question: what is {i} + 1?\nAnswer:", max_tokens=6) for i in range(6)]
