@@ -21,7 +21,7 @@ MOST_ENDED = 8
 """One part in so many may have ended before the others are moved together."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Row:
     """One request in the batch."""
 

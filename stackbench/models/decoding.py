@@ -66,7 +66,7 @@ def _grouped_attention(
 def register_attention() -> None:
     """Makes `ATTENTION` known to Transformers, and has PyTorch leave cuDNN's attention aside.
 
-    cuDNN prepares each shape anew, which takes longer than a step, and every step has a longer cache than the last.
+    It seems to prepare each new shape anew, and every step has a longer cache than the last: docs/performance.md.
     """
     torch.backends.cuda.enable_cudnn_sdp(False)
     AttentionInterface.register(ATTENTION, _grouped_attention)
@@ -145,17 +145,18 @@ class BatchDecoder:
             cohort.next = self._draw(cohort.rows, logits, cohort.cache)
 
     def abandon(self) -> list[Row]:
-        """Lets go of every row; returns those that had not ended."""
+        """Lets go of every row and of the memory they took; returns those that had not ended."""
         live = [cohort.rows[index] for cohort in self._cohorts for index in cohort.live]
         self._cohorts = []
         self._prefixes.clear()
+        torch.cuda.empty_cache()
         return live
 
     def make_do_with(self, rows: int) -> None:
         """From now on at most so many rows at once, and half as much of everything else that takes memory."""
-        self.max_batch = max(1, rows)
+        self.max_batch = rows
         self._cache_tokens //= 2
-        self._prefill_tokens = max(1, self._prefill_tokens // 2)
+        self._prefill_tokens //= 2
         self._prefixes = PrefixStore(self._prefixes.budget_bytes // 2)
 
     def _read_shared_prefix(self, rows: list[Row]) -> None:

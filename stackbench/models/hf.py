@@ -223,18 +223,16 @@ class HFModel:
             if not problem:
                 continue
             # Out of the handler, so that no traceback holds on to tensors.
-            under_way = {id(row): row for row in [*joining, *decoder.abandon()] if row.finish is None}
-            rows = list(under_way.values())
-            _release_memory()
+            rows = [row for row in dict.fromkeys([*joining, *decoder.abandon()]) if row.finish is None]
             if short_of_memory and len(rows) > 1:
                 decoder.make_do_with(len(rows) // 2)
                 say(f"out of memory with {len(rows)} requests under way: begun again, {decoder.max_batch} at a time")
                 for row in rows:
                     row.begin_again()
                 self._held.extendleft(reversed(rows))
-                continue
-            for row in rows:
-                row.done(GenerationError(f"decoding failed: {problem}"))
+            else:
+                for row in rows:
+                    row.done(GenerationError(f"decoding failed: {problem}"))
 
     def _take(self, decoder: BatchDecoder, room: int) -> list[Row]:
         """The next requests, as many as there is room for; waits for one where nothing is under way."""
@@ -311,22 +309,15 @@ class HFModel:
 
 def _advance(decoder: BatchDecoder, joining: list[Row]) -> tuple[str, bool]:
     """One round of decoding: what went wrong (empty when nothing did), and whether memory was short."""
-    import torch
-
     try:
         decoder.add(joining)
         decoder.step()
     except (RuntimeError, MemoryError) as error:
+        import torch
+
         short = isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)
         return one_line(error), short
     return "", False
-
-
-def _release_memory() -> None:
-    import torch
-
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
 
 
 def with_calls(outcome: Generation | GenerationError) -> Generation | GenerationError:
