@@ -105,6 +105,14 @@ class Sampling:
     seed: int | None = None
     ignore_eos: bool = False
     """Go on to `max_tokens` where the model would end, so that every answer has the same length (throughput)."""
+    top_k: int = 0
+    """Draw from this many of the likeliest tokens; 0 for all."""
+    min_p: float = 0.0
+    """Leave out tokens less likely than this share of the likeliest one's probability; 0 for none."""
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    repetition_penalty: float = 1.0
+    """1 for none, as Transformers and vLLM define it."""
 
     def with_stop(self, *stop: str) -> Sampling:
         return replace(self, stop=(*self.stop, *stop))
@@ -141,6 +149,8 @@ class Request:
     """Have the answer's tokens as they are made, so that `ttft_s` and `gaps_s` are known."""
     goes_on: bool = False
     """More will be asked in this chat after the answer: what was read for it is worth keeping."""
+    prefill: str = ""
+    """How a chat's answer begins; the model continues it, and the generation's text holds what follows."""
     once: bool = False
     """A failed try is the answer: what is measured must not hold one."""
     on_text: Callable[[str], None] | None = field(default=None, compare=False)
@@ -152,6 +162,7 @@ class Generation:
     """What a model answered."""
 
     text: str
+    """The answer, without thoughts."""
     finish_reason: FinishReason = FinishReason.STOP
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -165,6 +176,12 @@ class Generation:
     """Calls that came as calls, in the model's own format; those written into the text are not among them."""
     choice_logprobs: tuple[float, ...] | None = None
     """Natural logarithms, in the order of `Request.choices`; -inf for a choice the server left out."""
+    thought: str = ""
+    """What the model wrote as its reasoning, apart from the answer."""
+    first_answer_s: float | None = None
+    """Time to the first token of the answer itself, after any thought, where known; `ttft_s` counts thoughts."""
+    sent: Mapping[str, Any] = field(default_factory=dict[str, Any], compare=False)
+    """The sampling parameters as they were sent, by their names in the request, without the texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +241,11 @@ class Scored:
     completion_tokens: int = 0
     latency_s: float = 0.0
     metrics: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    thought: str = ""
+    """The model's reasoning, apart from its answer."""
+    program: str | None = None
+    """The program that was taken out of the answer and executed, where the benchmark executes one."""
+    finish_reason: FinishReason | None = None
 
     def of(self, prompt: str, generation: Generation) -> Scored:
         """The same score, with the prompt and the generation it belongs to."""
@@ -234,6 +256,8 @@ class Scored:
             prompt_tokens=generation.prompt_tokens,
             completion_tokens=generation.completion_tokens,
             latency_s=generation.latency_s,
+            thought=generation.thought,
+            finish_reason=generation.finish_reason,
         )
 
 
@@ -254,6 +278,10 @@ class AttemptRecord:
     started_at: datetime
     latency_s: float
     metrics: Mapping[str, Any]
+    thought: str = ""
+    program: str | None = None
+    """The program that was taken out of the completion and executed."""
+    finish_reason: FinishReason | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +327,7 @@ class AttemptSummary:
     latency_s: float
     completion_tokens: int
     metrics: Mapping[str, Any]
+    finish_reason: FinishReason | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,4 +164,7 @@ def _record(
         started_at=started_at,
         latency_s=scored.latency_s,
         metrics=scored.metrics,
+        thought=scored.thought,
+        program=scored.program,
+        finish_reason=scored.finish_reason,
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 from stackbench.errors import UsageError
 from stackbench.store.query import Queries
-from stackbench.types import AttemptKey, AttemptStatus, AttemptSummary, Metric, RunStatus
+from stackbench.types import AttemptKey, AttemptStatus, AttemptSummary, FinishReason, Metric, RunStatus
 
 __all__ = ["AttemptDetail", "BenchmarkResult", "Reader", "RunInfo"]
 
@@ -19,7 +19,8 @@ RUNS_NAMED = f"SELECT {RUN_COLUMNS} FROM runs WHERE starts_with(run_id, ?) ORDER
 UNFINISHED = f"SELECT {RUN_COLUMNS} FROM runs WHERE status <> 'completed' ORDER BY created_at DESC"
 DONE = "SELECT benchmark, task_id, attempt, seed FROM attempts WHERE run_id = ? AND status = 'completed'"
 SUMMARIES = """
-SELECT benchmark, task_id, attempt, seed, category, status, score, passed, latency_s, completion_tokens, metrics
+SELECT benchmark, task_id, attempt, seed, category, status, score, passed, latency_s, completion_tokens, metrics,
+    finish_reason
 FROM attempts WHERE run_id = ? AND benchmark = ? ORDER BY task_id, seed, attempt
 """
 COUNTS = """
@@ -32,7 +33,7 @@ SELECT benchmark, category, name, value, stderr, ci_low, ci_high, n FROM metrics
 LAST_SEQ = "SELECT coalesce(max(seq), 0) FROM events WHERE run_id = ?"
 SAMPLE = """
 SELECT benchmark, task_id, attempt, seed, category, status, score, passed, error, prompt, completion, prompt_tokens,
-    completion_tokens, latency_s, metrics
+    completion_tokens, latency_s, metrics, thought, program, finish_reason
 FROM attempts WHERE run_id = ? AND (task_id = ? OR benchmark || '/' || task_id = ?) ORDER BY benchmark, seed, attempt
 """
 EVENTS = """
@@ -102,6 +103,9 @@ class AttemptDetail:
     completion_tokens: int
     latency_s: float
     metrics: Mapping[str, Any]
+    thought: str
+    program: str | None
+    finish_reason: str | None
     events: tuple[tuple[str, Mapping[str, Any]], ...]
 
 
@@ -153,6 +157,7 @@ class Reader:
                 latency_s=row[8],
                 completion_tokens=row[9],
                 metrics=json.loads(row[10] or "{}"),
+                finish_reason=FinishReason(row[11]) if row[11] else None,
             )
             for row in self._queries.rows(SUMMARIES, [run_id, benchmark])
         ]
@@ -201,6 +206,9 @@ class Reader:
                 key,
                 *row[4:14],
                 metrics=json.loads(row[14] or "{}"),
+                thought=row[15] or "",
+                program=row[16],
+                finish_reason=row[17],
                 events=tuple((kind, json.loads(payload or "{}")) for kind, payload in events),
             )
 

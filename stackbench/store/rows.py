@@ -31,6 +31,9 @@ def attempt_row(run_id: str, record: AttemptRecord) -> tuple[Any, ...]:
         record.started_at,
         record.latency_s,
         document(record.metrics),
+        text(record.thought),
+        text(record.program),
+        None if record.finish_reason is None else record.finish_reason.value,
     )
 
 

@@ -27,10 +27,14 @@ BATCH_ROWS = 2000
 
 INSERT_RUN = "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 INSERT_ATTEMPTS = """
-INSERT INTO attempts SELECT unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::INTEGER[]),
+INSERT INTO attempts
+    (run_id, benchmark, task_id, attempt, seed, category, status, score, passed, error, prompt, completion,
+    prompt_tokens, completion_tokens, started_at, latency_s, metrics, thought, program, finish_reason)
+SELECT unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::INTEGER[]),
     unnest(?::BIGINT[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::DOUBLE[]), unnest(?::BOOLEAN[]),
     unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::INTEGER[]), unnest(?::INTEGER[]),
-    unnest(?::TIMESTAMP[]), unnest(?::DOUBLE[]), unnest(?::VARCHAR[])::JSON
+    unnest(?::TIMESTAMP[]), unnest(?::DOUBLE[]), unnest(?::VARCHAR[])::JSON, unnest(?::VARCHAR[]),
+    unnest(?::VARCHAR[]), unnest(?::VARCHAR[])
 """
 INSERT_EVENTS = """
 INSERT INTO events SELECT unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::INTEGER[]),

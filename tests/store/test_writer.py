@@ -170,6 +170,7 @@ def test_schema_is_that_of_the_contract(writer: Writer) -> None:
     assert found["attempts"] == [
         "run_id", "benchmark", "task_id", "attempt", "seed", "category", "status", "score", "passed", "error", "prompt",
         "completion", "prompt_tokens", "completion_tokens", "started_at", "latency_s", "metrics",
+        "thought", "program", "finish_reason",
     ]  # fmt: skip
     assert found["events"] == ["run_id", "benchmark", "task_id", "attempt", "seq", "ts", "kind", "payload"]
     assert found["tool_calls"] == [
