@@ -49,6 +49,8 @@ class Settings(BaseModel):
     """Seconds per code sample, or per attempt of an agent; unset: the benchmark's own."""
     max_hours: float | None = Field(default=None, gt=0)
     """Stop, resumable, after this time."""
+    one_by_one: bool = False
+    """Benchmarks run one after the other, in place of side by side on the one model."""
     max_error_rate: float = Field(default=0.05, ge=0, le=1)
     """Above this share of attempts in error the run counts as failed (exit 3)."""
     quantization: Literal["awq", "gptq", "bitsandbytes", "bitsandbytes-8bit", "fp8"] | None = None
@@ -75,6 +77,8 @@ class Settings(BaseModel):
     """A container image with vLLM, in place of a program."""
     tool_parser: ToolParser = "auto"
     """Whether calls of tools that a model wrote into its text count as calls (auto), or those alone that it made."""
+    approve_calls: bool = False
+    """Tool calls of agents wait for the operator (stackbench ctl approve, reject, edit)."""
     allow_quantized: Literal["awq", "gptq", "bitsandbytes", "fp8"] | None = None
     """What a vllm: model that does not fit may fall back to."""
     load_timeout_s: float = Field(default=1800.0, gt=0)
@@ -152,6 +156,15 @@ class Home:
     @property
     def socket(self) -> Path:
         return self.path / "engine.sock"
+
+    @property
+    def lock(self) -> Path:
+        return self.path / "engine.lock"
+
+    @property
+    def trace(self) -> Path:
+        """What a live engine is doing, for when it no longer answers."""
+        return self.path / "engine.trace"
 
     @property
     def data(self) -> Path:

@@ -9,7 +9,9 @@ __all__ = [
     "DataError",
     "DataNotAvailableError",
     "DockerNotAvailableError",
+    "EngineUnreachableError",
     "GenerationError",
+    "HomeLockedError",
     "InterruptedRunError",
     "ModelError",
     "ModelLostError",
@@ -107,6 +109,27 @@ class StoreError(StackbenchError):
 
 class StoreLockedError(StoreError):
     """Another process holds the database and does not answer queries."""
+
+
+class HomeLockedError(StackbenchError):
+    """Another live process is the home's engine; `pid` names it where the lock tells."""
+
+    exit_code = 2
+
+    def __init__(self, home: object, pid: int | None, *, stopped: bool = False) -> None:
+        who = "another process" if pid is None else f"process {pid}"
+        state = ", which is stopped (SIGSTOP): continue it with kill -CONT" if stopped else ""
+        super().__init__(
+            f'{who} is the engine of {home}{state}; wait for it, follow it with "stackbench attach", '
+            "or give this run a folder of its own with --home"
+        )
+        self.pid = pid
+
+
+class EngineUnreachableError(StackbenchError):
+    """No engine answers at a home's socket, or it ended while it was asked."""
+
+    exit_code = 2
 
 
 class RunFailedError(StackbenchError):

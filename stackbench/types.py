@@ -50,6 +50,7 @@ class AttemptStatus(StrEnum):
 class RunStatus(StrEnum):
     """Where a run stands."""
 
+    QUEUED = "queued"
     RUNNING = "running"
     COMPLETED = "completed"
     FAILED = "failed"
@@ -313,6 +314,8 @@ class ToolCallRecord:
     error: str | None
     """What the model was told, where it did not."""
     duration_ms: float
+    call_id: str = ""
+    """The call's id in its chat; not stored."""
 
 
 @dataclass(frozen=True, slots=True)

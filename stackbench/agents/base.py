@@ -45,8 +45,12 @@ class Backend(Protocol):
         """Logs an event."""
         ...
 
+    def call_started(self, step: int, call: ToolCall) -> None:
+        """Tells whoever watches that a call is made now."""
+        ...
+
     def log_call(self, call: ToolCallRecord) -> None:
-        """Logs a call of a tool."""
+        """Logs a call of a tool that has ended."""
         ...
 
 

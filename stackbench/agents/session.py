@@ -109,6 +109,7 @@ class AgentSession:
     async def call(self, call: ToolCall) -> CallMade:
         """Makes a call and logs it. Raises SandboxError."""
         started = time.perf_counter()
+        self.backend.call_started(self.step, call)
         try:
             if call.name in self.names:
                 result = await call_tool(call.name, call.arguments, self.workspace)
@@ -142,7 +143,9 @@ class AgentSession:
         duration_ms = (time.perf_counter() - started) * 1000
         told = (None, outcome.text) if outcome.failed else (outcome.text, None)
         self.backend.log_call(
-            ToolCallRecord(self.step, call.name, call.arguments, result.valid, told[0], told[1], duration_ms)
+            ToolCallRecord(
+                self.step, call.name, call.arguments, result.valid, told[0], told[1], duration_ms, call_id=call.id
+            )
         )
         self.backend.log(
             "tool_result",

@@ -29,6 +29,7 @@ from stackbench.types import (
 )
 
 if TYPE_CHECKING:
+    from stackbench.agents import Operator
     from stackbench.sandbox.session import Session
 
 __all__ = [
@@ -130,8 +131,17 @@ class Context(Protocol):
         """Logs an event."""
         ...
 
+    def call_started(self, step: int, call: ToolCall) -> None:
+        """Tells whoever watches that a call is made now."""
+        ...
+
     def log_call(self, call: ToolCallRecord) -> None:
-        """Logs a call of a tool."""
+        """Logs a call of a tool that has ended."""
+        ...
+
+    @property
+    def operator(self) -> Operator:
+        """The operator's seat at this attempt's agent."""
         ...
 
     # -- for benchmarks of speed

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from stackbench.cli.options import HomeOption, JsonOption, TableFormat, with_loading_options, with_run_options
+from stackbench.control.verbs import VERBS
 
 __all__ = ["build_app"]
 
@@ -37,6 +38,9 @@ def build_app() -> typer.Typer:
     app.command("serve", help="A managed vLLM server, OpenAI-compatible, in the foreground.")(
         with_loading_options(serve)
     )
+    app.command("attach", help="Follow a live or queued run from this terminal; Ctrl-C leaves it alone.")(attach)
+    app.command("ctl", help="Operate a live engine: " + ", ".join(VERBS) + ".", epilog=_verbs_help())(ctl)
+    app.command("engine", hidden=True, help="Carry out the orders of a file.")(engine)
     for command in (runs, show, compare, query, export, catalogue, config, doctor):
         app.command(command.__name__ if command is not catalogue else "list")(command)
     app.add_typer(_group("models", "Models that are fetched by name.", {"list": models_list, "pull": models_pull}))
@@ -122,6 +126,56 @@ def serve(
     from stackbench.cli import serve as work
 
     return work.serve(model, port, flags)
+
+
+def attach(
+    run: Annotated[
+        str | None, typer.Argument(metavar="[RUN]", help="A run's id or the start of it [the live run].")
+    ] = None,
+    as_json: JsonOption = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
+    home: HomeOption = None,
+) -> int:
+    from stackbench.cli import evaluate as work
+    from stackbench.config import Home
+
+    return work.attach(Home.find(home), run, as_json=as_json, quiet=quiet)
+
+
+def ctl(
+    verb: Annotated[str, typer.Argument(metavar="VERB", help="What to do; listed below.")],
+    words: Annotated[list[str] | None, typer.Argument(metavar="[ARGUMENT]...", help="As the verb takes them.")] = None,
+    now: Annotated[bool, typer.Option("--now", help="pause: hold attempts under way too.")] = False,
+    errors: Annotated[bool, typer.Option("--errors", help="requeue: all that ended in errors.")] = False,
+    content: Annotated[bool, typer.Option("--content", help="Also what models and tools wrote.")] = False,
+    run: Annotated[str | None, typer.Option("--run", metavar="RUN", help="A queued run, for stop.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+) -> int:
+    from stackbench.cli import operate
+
+    flags = {"now": now, "errors": errors, "content": content, "run": run, "dry_run": dry_run}
+    return operate.ctl(verb, words or [], flags, home=home, as_json=as_json)
+
+
+def engine(orders: Annotated[Path, typer.Argument(metavar="FILE")], home: HomeOption = None) -> int:
+    from stackbench.cli import detach
+    from stackbench.config import Home
+
+    return detach.run_engine(Home.find(home), orders)
+
+
+def _verbs_help() -> str:
+    """What each verb does, for `ctl --help`."""
+    rows: list[str] = []
+    for verb in VERBS.values():
+        words = " ".join(
+            f"[--{p.name}]" if p.flag else p.name.upper() if p.required else f"[{p.name.upper()}]"
+            for p in verb.parameters
+        )
+        rows.append(f"{verb.name} {words}".strip() + f": {verb.help}")
+    return "\n\n".join(rows)
 
 
 # -- history

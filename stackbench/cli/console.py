@@ -11,7 +11,7 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["err", "make_table", "notice", "out", "print_json", "print_table", "write_bytes"]
+__all__ = ["err", "make_table", "notice", "out", "print_json", "print_line", "print_table", "write_bytes"]
 
 WIDE = 200
 
@@ -67,6 +67,12 @@ def print_table(
 def print_json(document: Any) -> None:
     """Exactly one JSON document on standard output."""
     sys.stdout.write(json.dumps(document, indent=2, default=str) + "\n")
+    sys.stdout.flush()
+
+
+def print_line(document: Any) -> None:
+    """A JSON document on one line of standard output."""
+    sys.stdout.write(json.dumps(document, default=str) + "\n")
     sys.stdout.flush()
 
 

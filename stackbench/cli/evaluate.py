@@ -12,23 +12,24 @@ from pathlib import Path
 from typing import Any
 
 from stackbench.cli.arguments import LATEST
-from stackbench.cli.console import notice, out, print_json
+from stackbench.cli.console import notice, out, print_json, print_line
 from stackbench.cli.options import run_settings
 from stackbench.cli.progress import Progress, make_progress
 from stackbench.cli.scoreboard import outcome_document, scoreboard
 from stackbench.config import Home, Settings, load_settings
 from stackbench.engine import (
-    Engine,
+    EngineService,
     RunOutcome,
     RunPlan,
     SampleFile,
+    SubmittedRun,
     plan_benchmarks,
     plan_suite,
     read_plan_samples,
     read_samples,
     write_results,
 )
-from stackbench.errors import StackbenchError, StoreError, UsageError
+from stackbench.errors import HomeLockedError, StackbenchError, StoreError, UsageError
 from stackbench.models import parse_model_name
 from stackbench.sandbox.launch import HeadStart
 from stackbench.store import Reader, RunInfo, open_queries
@@ -40,7 +41,7 @@ __all__ = ["batch", "evaluate", "score"]
 PACE = {
     "concurrency", "sandboxes", "max_hours", "max_error_rate", "max_batch", "api_key_env", "request_timeout_s",
     "retries", "n_per_request", "gpus", "executor", "vllm_bin", "load_timeout_s", "stall_timeout_s",
-    "gpu_memory_utilization", "max_num_seqs", "tensor_parallel_size",
+    "gpu_memory_utilization", "max_num_seqs", "tensor_parallel_size", "one_by_one", "approve_calls",
 }  # fmt: skip
 
 
@@ -105,13 +106,33 @@ def _run(
 ) -> int:
     if samples is None:
         parse_model_name(plan.settings.model)
+    if flags["detach"]:
+        return _detach(home, plan, flags, resume)
+    if flags["wait"]:
+        raise UsageError("--wait goes with --detach; without it the command waits anyway")
     progress = make_progress(quiet=bool(flags["quiet"]))
+    left: list[dict[str, Any]] = []
     try:
-        return asyncio.run(_drive(home, plan, flags, progress, samples, resume, head_start))
+        code = asyncio.run(_drive(home, plan, flags, progress, samples, resume, head_start, left))
+    except HomeLockedError:
+        if flags["no_queue"]:
+            raise
+        return _follow_queued(home, plan, flags, samples, resume)
     except StackbenchError:
         if progress.run_id is not None:
             notice(_resume_hint(progress.run_id, flags))
         raise
+    finally:
+        if left:
+            from stackbench.cli.detach import go_on_with
+
+            go_on_with(home, left)
+    if code == 130:
+        # Threads of libraries may be deep in work that nobody waits for any more.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
 
 
 async def _drive(
@@ -122,30 +143,89 @@ async def _drive(
     samples: SampleFile | None,
     resume: str | None,
     head_start: HeadStart | None,
+    left: list[dict[str, Any]],
 ) -> int:
-    engine = Engine(home, plan, progress, samples=samples, resume=resume, head_start=head_start)
+    """Runs the plan in this process; `left` takes the runs that others put into its queue."""
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, _on_signal, engine)
-    try:
-        with progress:
-            outcome = await engine.run()
-    finally:
+    async with EngineService(home, listener=progress) as service:
+        run = service.submit(plan, resume=resume, samples=samples, head_start=head_start, last=True)
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
-    code = _report(home, outcome, flags, samples)
-    if code == 130:
-        # Threads of libraries may be deep in work that nobody waits for any more.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    return code
+            loop.add_signal_handler(number, _on_signal, run)
+        try:
+            with progress:
+                outcome = await run.outcome()
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+            left += service.hand_over()
+    return _report(home, outcome, flags, samples)
 
 
-def _on_signal(engine: Engine) -> None:
-    if engine.stopping:
+def _on_signal(run: SubmittedRun) -> None:
+    if run.stopping:
         os._exit(130)  # asked twice: what is committed is safe, containers end as their streams close
-    engine.stop()
+    run.stop()
+
+
+def _follow_queued(
+    home: Home, plan: RunPlan, flags: Mapping[str, Any], samples: SampleFile | None, resume: str | None
+) -> int:
+    """Another process is the home's engine: the run waits in its queue and is followed here.
+
+    Should that engine die, this process goes on with the run.
+    """
+    from stackbench.cli.follow import EngineLostError, submit_and_follow
+
+    progress = make_progress(quiet=bool(flags["quiet"]))
+    try:
+        outcome = asyncio.run(submit_and_follow(home, plan.model_dump(mode="json"), resume, progress))
+    except EngineLostError as lost:
+        notice(f"the engine has ended; this process goes on with run {lost.run_id}")
+        return _run(home, plan, flags, samples=samples, resume=lost.run_id)
+    return _report(home, outcome, flags, samples)
+
+
+def _detach(home: Home, plan: RunPlan, flags: Mapping[str, Any], resume: str | None) -> int:
+    """Prints one line of JSON once the engine can be reached; with --wait another when the run is done."""
+    from stackbench.cli.detach import detach
+
+    if flags["output"] is not None and not flags["wait"]:
+        raise UsageError("--output with --detach needs --wait; or export the run later: stackbench export RUN --to DIR")
+    started = detach(home, plan, resume)
+    print_line(started)
+    if not flags["wait"]:
+        return 0
+    from stackbench.cli.follow import follow_run
+
+    progress = make_progress(quiet=True)
+    try:
+        outcome = asyncio.run(follow_run(home, started["run_id"], progress))
+    except asyncio.CancelledError:
+        return 130
+    if flags["output"] is not None and outcome.attempts:
+        from stackbench.cli.history import export_run
+
+        export_run(home, outcome.run_id, flags["output"])
+    print_line(outcome_document(outcome))
+    return _exit_code(outcome, flags)
+
+
+def attach(home: Home, name: str | None, *, as_json: bool, quiet: bool) -> int:
+    """Follows a live or queued run from this terminal; Ctrl-C leaves it alone."""
+    from stackbench.cli.follow import choose_run, follow_run
+
+    flags: dict[str, Any] = {"as_json": as_json, "output": None, "home": None}
+
+    async def follow() -> RunOutcome:
+        run_id = await choose_run(home, name)
+        return await follow_run(home, run_id, make_progress(quiet=quiet))
+
+    try:
+        outcome = asyncio.run(follow())
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        notice("stackbench: detached; the run goes on")
+        return 130
+    return _report(home, outcome, flags, None)
 
 
 def _report(home: Home, outcome: RunOutcome, flags: Mapping[str, Any], samples: SampleFile | None) -> int:
@@ -159,6 +239,11 @@ def _report(home: Home, outcome: RunOutcome, flags: Mapping[str, Any], samples: 
         print_json(outcome_document(outcome))
     elif outcome.status is not RunStatus.INTERRUPTED or outcome.results:
         out().print(scoreboard(outcome))
+    return _exit_code(outcome, flags)
+
+
+def _exit_code(outcome: RunOutcome, flags: Mapping[str, Any]) -> int:
+    """The code of the contract, with the line that belongs to it."""
     if outcome.status is RunStatus.INTERRUPTED:
         notice("stackbench: interrupted" if not outcome.recorded else _resume_hint(outcome.run_id, flags))
         return 130

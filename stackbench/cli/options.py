@@ -98,6 +98,16 @@ def _run_options(
     max_hours: Annotated[
         float | None, _panel(MACHINE, "--max-hours", metavar="H", help="Stop, resumable, after H hours.")
     ] = None,
+    one_by_one: Annotated[
+        bool | None,
+        _panel(MACHINE, "--one-by-one", help="Benchmarks one after the other, in place of side by side."),
+    ] = None,
+    approve_calls: Annotated[
+        bool | None,
+        _panel(
+            MACHINE, "--approve-calls", help="Tool calls of agents wait for the operator: ctl approve, reject, edit."
+        ),
+    ] = None,
     max_error_rate: Annotated[
         float | None,
         _panel(
@@ -193,6 +203,15 @@ def _run_options(
         Path | None, _panel(OUTPUT, "-o", "--output", metavar="DIR", help="Also write the run's exports there.")
     ] = None,
     as_json: Annotated[bool, _panel(OUTPUT, "--json", help="One JSON document on standard output.")] = False,
+    detach: Annotated[
+        bool, _panel(OUTPUT, "--detach", help="In a process of its own; prints its run, pid and socket as JSON.")
+    ] = False,
+    wait: Annotated[
+        bool, _panel(OUTPUT, "--wait", help="With --detach: wait, and print the results as a second line.")
+    ] = False,
+    no_queue: Annotated[
+        bool, _panel(OUTPUT, "--no-queue", help="Fail where another run is live, in place of waiting in its queue.")
+    ] = False,
     quiet: Annotated[bool, _panel(OUTPUT, "-q", "--quiet", help="No progress.")] = False,
     home: Annotated[
         Path | None,
@@ -202,7 +221,19 @@ def _run_options(
     """The options of a run, as the parameters of a function that is only looked at."""
 
 
-NOT_SETTINGS = {"sample_ids", "benchmark_options", "scenarios", "resume", "output", "as_json", "quiet", "home"}
+NOT_SETTINGS = {
+    "sample_ids",
+    "benchmark_options",
+    "scenarios",
+    "resume",
+    "output",
+    "as_json",
+    "quiet",
+    "home",
+    "detach",
+    "wait",
+    "no_queue",
+}
 
 
 def with_run_options(command: Command) -> Command:

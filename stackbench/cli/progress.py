@@ -16,13 +16,15 @@ from rich.table import Table
 from rich.text import Text
 
 from stackbench.cli.console import err
-from stackbench.engine import (
+from stackbench.control.messages import (
     AttemptFinished,
     BenchmarkFinished,
     BenchmarkSkipped,
     BenchmarkStarted,
-    EngineEvent,
+    EventKind,
     Notice,
+    OperatorAction,
+    RunQueued,
     RunStarted,
 )
 from stackbench.stats import proportion
@@ -39,7 +41,7 @@ class Progress(Protocol):
 
     run_id: str | None
 
-    def __call__(self, event: EngineEvent) -> None: ...
+    def __call__(self, run_id: str, event: EventKind) -> None: ...
     def __enter__(self) -> Progress: ...
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -55,7 +57,7 @@ def make_progress(*, quiet: bool) -> Progress:
 
 
 @dataclass(slots=True)
-class Tally:
+class BenchmarkProgress:
     """One benchmark's progress."""
 
     benchmark: str
@@ -117,9 +119,9 @@ class SilentProgress:
     ) -> None:
         """Nothing to take down."""
 
-    def __call__(self, event: EngineEvent) -> None:
+    def __call__(self, run_id: str, event: EventKind) -> None:
         if isinstance(event, RunStarted):
-            self.run_id = event.run_id
+            self.run_id = run_id
 
 
 class PlainProgress(SilentProgress):
@@ -127,9 +129,9 @@ class PlainProgress(SilentProgress):
 
     def __init__(self) -> None:
         super().__init__()
-        self._tally: Tally | None = None
+        self._tallies: dict[str, BenchmarkProgress] = {}
         self._last = time.monotonic()
-        self._said = -1
+        self._said: dict[str, int] = {}
         self._lock = threading.Lock()
         """The pulse speaks from a thread of its own."""
         self._over = threading.Event()
@@ -145,51 +147,57 @@ class PlainProgress(SilentProgress):
         self._over.set()
         self._pulse.join()
 
-    def __call__(self, event: EngineEvent) -> None:
-        super().__call__(event)
+    def __call__(self, run_id: str, event: EventKind) -> None:
+        super().__call__(run_id, event)
         with self._lock:
-            self._take(event)
+            self._take(run_id, event)
 
-    def _take(self, event: EngineEvent) -> None:
+    def _take(self, run_id: str, event: EventKind) -> None:
         if isinstance(event, AttemptFinished):
-            assert self._tally is not None
-            self._tally.take(event)
+            tally = self._tallies.get(event.attempt.benchmark)
+            if tally is None:
+                return
+            tally.take(event)
             if time.monotonic() - self._last >= PLAIN_EVERY_S:
-                self._report(self._tally)
+                self._report_all()
         elif isinstance(event, BenchmarkStarted):
-            self._tally = Tally(event.benchmark, event.total, event.done, event.passed)
-            self._said = -1
+            self._tallies[event.benchmark] = BenchmarkProgress(event.benchmark, event.total, event.done, event.passed)
             resumed = f", {event.done} of them done before" if event.done else ""
             self._say(f"{event.benchmark}: {event.total} attempts{resumed}")
-        elif isinstance(event, BenchmarkFinished) and self._tally is not None:
-            self._tally.ended = time.monotonic()
-            if self._tally.finished != self._said:
-                self._report(self._tally)
+        elif isinstance(event, BenchmarkFinished) and event.benchmark in self._tallies:
+            tally = self._tallies[event.benchmark]
+            tally.ended = time.monotonic()
+            if tally.finished != self._said.get(event.benchmark):
+                self._report(tally)
         elif isinstance(event, BenchmarkSkipped):
             self._say(f"{event.benchmark}: skipped: {event.reason}")
         elif isinstance(event, RunStarted):
-            self._say(f"run {event.run_id} of {event.model}")
-        elif isinstance(event, Notice):
-            self._say(event.text)
+            self._say(f"run {run_id} of {event.model}")
+        else:
+            line = told(run_id, event)
+            if line:
+                self._say(line)
 
     def _beat(self) -> None:
         """Says where things are when nothing has been said for long."""
         while not self._over.wait(self._last + QUIET_AT_MOST_S - time.monotonic()):
             with self._lock:
-                tally = self._tally
                 if time.monotonic() - self._last < QUIET_AT_MOST_S:
                     continue
-                if tally is None or tally.ended is not None:
-                    self._last = time.monotonic()
-                else:
-                    self._report(tally)
+                self._report_all()
+                self._last = time.monotonic()
 
-    def _report(self, tally: Tally) -> None:
+    def _report_all(self) -> None:
+        for tally in self._tallies.values():
+            if tally.ended is None:
+                self._report(tally)
+
+    def _report(self, tally: BenchmarkProgress) -> None:
         self._say(
             f"{tally.benchmark}: {tally.finished}/{tally.total} passed {tally.rate()} "
             f"errors {tally.errors} {tally.speed()} {tally.eta()}"
         )
-        self._said = tally.finished
+        self._said[tally.benchmark] = tally.finished
 
     def _say(self, line: str) -> None:
         sys.stderr.write(f"{time.strftime('%H:%M:%S')} {line}\n")
@@ -202,7 +210,7 @@ class LiveProgress(SilentProgress):
 
     def __init__(self, console: Console) -> None:
         super().__init__()
-        self._tallies: list[Tally] = []
+        self._tallies: dict[str, BenchmarkProgress] = {}
         self._model = ""
         self._live = Live(console=console, get_renderable=self.render, refresh_per_second=4, transient=False)
 
@@ -215,20 +223,24 @@ class LiveProgress(SilentProgress):
     ) -> None:
         self._live.stop()
 
-    def __call__(self, event: EngineEvent) -> None:
-        super().__call__(event)
+    def __call__(self, run_id: str, event: EventKind) -> None:
+        super().__call__(run_id, event)
         if isinstance(event, AttemptFinished):
-            self._tallies[-1].take(event)
+            if event.attempt.benchmark in self._tallies:
+                self._tallies[event.attempt.benchmark].take(event)
         elif isinstance(event, BenchmarkStarted):
-            self._tallies.append(Tally(event.benchmark, event.total, event.done, event.passed))
+            self._tallies[event.benchmark] = BenchmarkProgress(event.benchmark, event.total, event.done, event.passed)
         elif isinstance(event, BenchmarkFinished):
-            self._tallies[-1].ended = time.monotonic()
+            if event.benchmark in self._tallies:
+                self._tallies[event.benchmark].ended = time.monotonic()
         elif isinstance(event, RunStarted):
             self._model = event.model
         elif isinstance(event, BenchmarkSkipped):
             self._live.console.print(Text(f"{event.benchmark}: skipped: {event.reason}", style="yellow"))
         else:
-            self._live.console.print(Text(event.text, style="dim"))
+            line = told(run_id, event)
+            if line:
+                self._live.console.print(Text(line, style="dim"))
 
     def render(self) -> RenderableType:
         if self.run_id is None:
@@ -240,7 +252,7 @@ class LiveProgress(SilentProgress):
             table.add_column(name, justify="left" if name == "benchmark" else "right", no_wrap=True)
         if not narrow:
             table.add_column("", no_wrap=True)
-        for tally in self._tallies:
+        for tally in self._tallies.values():
             cells: list[RenderableType] = [
                 tally.benchmark,
                 f"{tally.finished}/{tally.total}",
@@ -253,6 +265,19 @@ class LiveProgress(SilentProgress):
                 cells.append(ProgressBar(total=max(tally.total, 1), completed=tally.finished, width=20))
             table.add_row(*cells)
         return Group(title, table)
+
+
+def told(run_id: str, event: EventKind) -> str:
+    """The line that an event is worth; empty for none."""
+    if isinstance(event, Notice):
+        return event.text
+    if isinstance(event, RunQueued):
+        before = f"{event.position} queued runs and the live one are" if event.position else "one run is"
+        return f"run {run_id} is queued: {before} before it"
+    if isinstance(event, OperatorAction):
+        changed = "" if event.old is None else f": {event.old} -> {event.new}"
+        return f"operator ({event.who or 'unnamed'}): {event.verb}{changed}"
+    return ""
 
 
 def _clock(seconds: float) -> str:

@@ -1,45 +1,33 @@
 """Turns a suite into work and runs it: the only writer of the store, and the one who owns models and sandboxes."""
 
-from stackbench.engine.events import (
-    AttemptFinished,
-    BenchmarkFinished,
-    BenchmarkSkipped,
-    BenchmarkStarted,
-    EngineEvent,
-    Listener,
-    Notice,
-    RunStarted,
-)
 from stackbench.engine.outcome import GateResult, RunOutcome
 from stackbench.engine.plan import BenchmarkPlan, Gate, RunPlan
-from stackbench.engine.run import Engine
+from stackbench.engine.run import new_run_id
 from stackbench.engine.run_model import model_options
 from stackbench.engine.samples import SampleFile, read_plan_samples, read_samples, write_results
+from stackbench.engine.service import EngineService, Listener, SubmittedRun, outcome_adapter, run_plan
 from stackbench.engine.suite import Suite, list_suites, load_suite, plan_benchmarks, plan_suite
 
 __all__ = [
-    "AttemptFinished",
-    "BenchmarkFinished",
     "BenchmarkPlan",
-    "BenchmarkSkipped",
-    "BenchmarkStarted",
-    "Engine",
-    "EngineEvent",
+    "EngineService",
     "Gate",
     "GateResult",
     "Listener",
-    "Notice",
     "RunOutcome",
     "RunPlan",
-    "RunStarted",
     "SampleFile",
+    "SubmittedRun",
     "Suite",
     "list_suites",
     "load_suite",
     "model_options",
+    "new_run_id",
+    "outcome_adapter",
     "plan_benchmarks",
     "plan_suite",
     "read_plan_samples",
     "read_samples",
+    "run_plan",
     "write_results",
 ]

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from stackbench.engine.lazy_sandbox import LazySandbox
+from stackbench.control.messages import AttemptText, ToolCallEnded, ToolCallStarted
+from stackbench.engine.attempt_tracker import attempt_ref
 from stackbench.engine.plan import BenchmarkPlan, RunPlan
+from stackbench.engine.slots import Slots
 from stackbench.errors import AttemptError, ModelNotAvailableError
-from stackbench.models import Model, Reloadable, Watched
+from stackbench.models import Reloadable, Watched
 from stackbench.sandbox import CodeJob, CodeResult, Sandbox
 from stackbench.sandbox.session import Session
 from stackbench.types import (
@@ -33,6 +34,10 @@ from stackbench.types import (
     Variant,
 )
 
+if TYPE_CHECKING:
+    from stackbench.agents import Decision, Operator
+    from stackbench.engine.attempts import RunResources
+
 __all__ = ["AttemptContext", "Preparation", "request_seed", "utc_now"]
 
 OUTPUT_LOGGED = 2000
@@ -46,12 +51,14 @@ class AttemptContext:
         key: AttemptKey,
         plan: RunPlan,
         benchmark: BenchmarkPlan,
-        model: Model,
-        sandbox: LazySandbox,
-        slots: asyncio.Semaphore,
+        resources: RunResources,
+        slots: Slots,
         next_seq: Callable[[], int],
         now: Callable[[], datetime],
+        *,
+        agent: bool = False,
     ) -> None:
+        model = resources.model
         self.key = key
         self.events: list[EventRecord] = []
         self.tool_calls: list[ToolCallRecord] = []
@@ -61,15 +68,55 @@ class AttemptContext:
         self.native_tools = model.native_tools
         self.window = model.window
         self.tool_parser: ToolParser = plan.settings.tool_parser
-        self.timeout_s = plan.settings.timeout_s
         self._plan = plan
         self._benchmark = benchmark
         self._model = model
-        self._sandbox = sandbox
+        self._sandbox = resources.sandbox
+        self._controls = resources.controls
+        self._tracker = resources.tracker
+        self._publish = resources.publish
         self._slots = slots
+        self._agent = agent
+        self._operator: Operator | None = None
+        self._turn = 0
         self._next_seq = next_seq
         self._now = now
         self._asked = Scored(0.0, False)
+
+    @property
+    def timeout_s(self) -> float | None:
+        return self._controls.timeout_s
+
+    @property
+    def operator(self) -> Operator:
+        """The operator's seat at this attempt's agent."""
+        if self._operator is None:
+            from stackbench.agents import Operator
+
+            self._operator = Operator(self._approval if self._plan.settings.approve_calls else None)
+            self._controls.seats.take(self.key, self._operator)
+        return self._operator
+
+    def end(self) -> None:
+        """The attempt has ended, however it did."""
+        if self._operator is not None:
+            self._controls.seats.leave(self.key)
+
+    async def _approval(self, call: ToolCall) -> Decision:
+        """Waits for the operator's decision on a call."""
+        seats = self._controls.seats
+        waiting = seats.ask(self.key, call)
+        try:
+            with self._tracker.waiting(self.key, "operator", f"approval of call {waiting.number} ({call.name})"):
+                return await waiting.decided
+        finally:
+            seats.close(waiting)
+
+    def call_started(self, step: int, call: ToolCall) -> None:
+        ref = attempt_ref(self.key)
+        self._publish(
+            ToolCallStarted(attempt=ref, step=step, call_id=call.id, tool=call.name, arguments=call.arguments)
+        )
 
     def failed(self) -> Scored:
         """What is recorded of an attempt that ended in an error: the last prompt and answer, if it came so far."""
@@ -112,10 +159,9 @@ class AttemptContext:
             key=self.key,
             stream=stream,
             goes_on=agent,
-            on_text=on_text,
+            on_text=self._told_text(on_text) if stream else None,
         )
-        async with self._slots:
-            (generation,) = await self._model.generate([request])
+        generation = await self._ask(request)
         self._asked = self._asked.of(asked, generation)
         said: dict[str, Any] = {}
         if agent:  # what else is asked stands in `attempts`
@@ -137,8 +183,39 @@ class AttemptContext:
         )
         return generation
 
+    async def _ask(self, request: Request) -> Generation:
+        """Waits for a place at the model, then for its answer."""
+        controls, tracker = self._controls, self._tracker
+        if controls.held:
+            with tracker.waiting(self.key, "operator", "the run is held"):
+                await controls.pass_hold()
+        self._turn += 1
+        rank = 0 if self._turn > 1 else 1 if self._agent else 2
+        if not self._slots.full:
+            async with self._slots.place(rank):
+                with tracker.waiting(self.key, "model"):
+                    (generation,) = await self._model.generate([request])
+            return generation
+        with tracker.waiting(self.key, "slot"):
+            async with self._slots.place(rank):
+                with tracker.waiting(self.key, "model"):
+                    (generation,) = await self._model.generate([request])
+        return generation
+
+    def _told_text(self, on_text: Callable[[str], None] | None) -> Callable[[str], None]:
+        """Tells watchers each piece of text, and the benchmark where it asks to be told."""
+        ref, step = attempt_ref(self.key), self._turn + 1
+
+        def tell(text: str) -> None:
+            self._publish(AttemptText(attempt=ref, step=step, text=text))
+            if on_text is not None:
+                on_text(text)
+
+        return tell
+
     async def run_code(self, job: CodeJob) -> CodeResult:
-        result = await self._sandbox.run(job)
+        with self._tracker.waiting(self.key, "tests"):
+            result = await self._sandbox.run(job)
         self.log(
             "sandbox",
             {
@@ -154,11 +231,32 @@ class AttemptContext:
         )
         return result
 
-    def lease(self) -> AbstractAsyncContextManager[Session]:
-        return self._sandbox.lease()
+    @asynccontextmanager
+    async def lease(self) -> AsyncGenerator[Session]:
+        leased = self._sandbox.lease()
+        with self._tracker.waiting(self.key, "container"):
+            session = await leased.__aenter__()
+        try:
+            yield session
+        except BaseException as problem:
+            if not await leased.__aexit__(type(problem), problem, problem.__traceback__):
+                raise
+        else:
+            await leased.__aexit__(None, None, None)
 
     def log_call(self, call: ToolCallRecord) -> None:
         self.tool_calls.append(call)
+        self._publish(
+            ToolCallEnded(
+                attempt=attempt_ref(self.key),
+                step=call.step,
+                call_id=call.call_id,
+                tool=call.tool,
+                output=(call.error if call.result is None else call.result) or "",
+                failed=call.error is not None,
+                duration_ms=call.duration_ms,
+            )
+        )
 
     @property
     def gpus(self) -> int:

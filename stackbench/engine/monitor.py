@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import datetime
 
 import psutil
 
+from stackbench.control.messages import EventKind, Gauges
 from stackbench.models import Model, Reloadable, Watched
 from stackbench.models.gpus import GpuReader
 from stackbench.store import Writer
@@ -29,12 +31,14 @@ class Monitor:
         model: Model,
         counts: Callable[[], tuple[int, int]],
         now: Callable[[], datetime],
+        publish: Callable[[EventKind], None] = lambda what: None,
     ) -> None:
         self._writer = writer
         self._run_id = run_id
         self._model = model
         self._counts = counts
         self._now = now
+        self._publish = publish
 
     async def watch(self) -> None:
         """Runs until cancelled. One row a second, or one for each GPU with the machine's figures on the first."""
@@ -52,8 +56,7 @@ class Monitor:
             readings = await asyncio.to_thread(gpus.read)
             first = readings[0] if readings else None
             ts = self._now()
-            self._writer.resources(
-                self._run_id,
+            self._record(
                 ResourceRow(
                     ts=ts,
                     cpu=psutil.cpu_percent() / 100,
@@ -69,7 +72,7 @@ class Monitor:
                     gpu_util=first.util if first else None,
                     vram_used=first.vram_used if first else None,
                     vram_total=first.vram_total if first else None,
-                ),
+                )
             )
             for reading in readings[1:]:
                 self._writer.resources(
@@ -82,6 +85,11 @@ class Monitor:
                         vram_total=reading.vram_total,
                     ),
                 )
+
+    def _record(self, row: ResourceRow) -> None:
+        self._writer.resources(self._run_id, row)
+        values = {name: value for name, value in asdict(row).items() if name != "ts"}
+        self._publish(Gauges(values=values))
 
     def _load(self) -> ServerLoad | None:
         return self._model.load() if isinstance(self._model, Watched) else None

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from stackbench.engine.plan import Gate
-from stackbench.store import BenchmarkResult
+from stackbench.engine.plan import Gate, RunPlan
+from stackbench.store import BenchmarkResult, Reader, RunInfo
 from stackbench.types import RunStatus
 
-__all__ = ["GateResult", "RunOutcome", "check_gates"]
+__all__ = ["GateResult", "RunOutcome", "check_gates", "recorded_outcome"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,21 @@ class RunOutcome:
     def error_rate(self) -> float:
         """The share of attempts that ended in errors."""
         return sum(result.errors for result in self.results) / self.attempts if self.attempts else 0.0
+
+
+def recorded_outcome(reader: Reader, run: RunInfo) -> RunOutcome:
+    """The outcome of a run that has ended, from the database; `seconds` are those from its start to its end."""
+    plan = RunPlan.model_validate(run.config)
+    order = {part.name: number for number, part in enumerate(plan.benchmarks)}
+    results = tuple(sorted(reader.results(run.run_id), key=lambda r: order.get(r.benchmark, len(order))))
+    return RunOutcome(
+        run_id=run.run_id,
+        status=RunStatus(run.status),
+        model=run.model,
+        seconds=run.seconds,
+        results=results,
+        gates=check_gates(plan.gates, results),
+    )
 
 
 def check_gates(gates: Sequence[Gate], results: Sequence[BenchmarkResult]) -> tuple[GateResult, ...]:

@@ -1,4 +1,4 @@
-"""Runs a plan: work out, done under limits, recorded, summed up."""
+"""Carries out one run: work out, done under limits, recorded, summed up."""
 
 from __future__ import annotations
 
@@ -8,130 +8,135 @@ import itertools
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
 from stackbench.benchmarks import AgentBenchmark, Benchmark, SpeedBenchmark
 from stackbench.config import Home
-from stackbench.datasets import DatasetStore
-from stackbench.engine.attempts import AttemptMaker, Rooms, Tally
-from stackbench.engine.context import Preparation, utc_now
-from stackbench.engine.environment import git_commit, machine_environment
-from stackbench.engine.events import (
+from stackbench.control.messages import (
     BenchmarkFinished,
     BenchmarkSkipped,
     BenchmarkStarted,
-    Listener,
+    EventKind,
+    MetricValue,
     Notice,
     RunStarted,
 )
+from stackbench.datasets import DatasetStore
+from stackbench.engine.attempt_tracker import AttemptTracker
+from stackbench.engine.attempts import AttemptRunner, BenchmarkProgress, RunCounts, RunResources, model_slots
+from stackbench.engine.context import Preparation, utc_now
+from stackbench.engine.controls import RunControls
+from stackbench.engine.environment import git_commit, machine_environment
 from stackbench.engine.lazy_sandbox import LazySandbox
 from stackbench.engine.monitor import Monitor
 from stackbench.engine.outcome import RunOutcome, check_gates
 from stackbench.engine.plan import RunPlan
 from stackbench.engine.run_model import create_run_model
 from stackbench.engine.samples import SampleFile
-from stackbench.engine.server import EngineServer
-from stackbench.engine.work import LoadedBenchmark, list_work, load_benchmarks
+from stackbench.engine.work import LoadedBenchmark, Work, list_work, load_benchmarks
 from stackbench.errors import StackbenchError, StoreError, UsageError
 from stackbench.models import Model, Reloadable
 from stackbench.sandbox.launch import HeadStart
 from stackbench.store import BenchmarkResult, LocalQueries, Reader, RunRow, Writer
 from stackbench.types import AttemptKey, AttemptStatus, EventRecord, Metric, RunStatus, Variant
 
-__all__ = ["Engine"]
+__all__ = ["RunExecution", "RunOrder", "new_run_id"]
 
 T = TypeVar("T")
 
 
-class Engine:
-    """Runs one plan in this process. `stop` may be called from a signal handler."""
+@dataclass(frozen=True, slots=True)
+class RunOrder:
+    """What an engine is asked to run."""
+
+    plan: RunPlan
+    run_id: str
+    resume: bool = False
+    """Whether the run is recorded already and is to be finished."""
+    samples: SampleFile | None = None
+    head_start: HeadStart | None = None
+
+
+def new_run_id(now: Callable[[], datetime] = utc_now) -> str:
+    """A name for a run: when it was asked for, and six random letters."""
+    return f"{now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+
+
+class RunExecution:
+    """One run in this process. `controls` may be used by an operator from the moment it is made."""
 
     def __init__(
         self,
         home: Home,
-        plan: RunPlan,
-        listener: Listener = lambda event: None,
+        order: RunOrder,
+        writer: Writer,
+        publish: Callable[[EventKind], None],
         *,
-        resume: str | None = None,
-        samples: SampleFile | None = None,
-        head_start: HeadStart | None = None,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
-        self.run_id = resume or f"{now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+        settings = order.plan.settings
         self.home = home
-        self.plan = plan
-        self._tally = Tally()
-        self._listener = listener
-        self._resume = resume is not None
-        self._samples = samples
-        self._head_start = head_start
+        self.order = order
+        self.run_id = order.run_id
+        self.plan = order.plan
+        self.controls = RunControls(timeout_s=settings.timeout_s, max_hours=settings.max_hours)
+        self.tracker = AttemptTracker(publish)
+        self.runners: dict[str, AttemptRunner] = {}
+        """By benchmark, those whose attempts are being made."""
+        self.counts = RunCounts()
+        self._writer = writer
+        self._publish = publish
         self._now = now
-        self._stopping = asyncio.Event()
         self._seq: Iterator[int] = itertools.count(1)
-        self._writer: Writer | None = None
+        self._recorded = False
         self._machine: dict[str, Any] = {}
         self._metrics: dict[str, tuple[Metric, ...]] = {}
 
-    @property
-    def stopping(self) -> bool:
-        """Whether `stop` was called."""
-        return self._stopping.is_set()
-
-    def stop(self) -> None:
-        """Asks for no more attempts; those under way get a few seconds."""
-        self._stopping.set()
-
     async def run(self) -> RunOutcome:
-        """Runs to the end, to `stop`, or to an error that leaves the run resumable.
+        """Runs to the end, to `controls.stop`, or to an error that leaves the run resumable.
 
         Raises:
             StackbenchError: the run could not start, or the database failed under it.
         """
         started = time.monotonic()
-        writer = await asyncio.to_thread(Writer, self.home.database)
-        server = EngineServer(self.home.socket, writer)
-        try:
-            async with contextlib.AsyncExitStack() as stack:
-                model = create_run_model(self.plan, self.home, writer, self.home.run(self.run_id))
-                sandbox = LazySandbox(self.plan.settings, self.run_id, self._say, self._head_start)
-                stack.push_async_callback(sandbox.close)
-                stack.push_async_callback(model.close)
-                problem = await server.start()
-                if problem:
-                    self._say(problem)
-                rooms = Rooms(writer, Reader(LocalQueries(writer.cursor())), model, sandbox)
-                return await self._run(rooms, started)
-        finally:
-            await server.close()
-            await asyncio.to_thread(writer.close)
+        async with contextlib.AsyncExitStack() as stack:
+            model = create_run_model(self.plan, self.home, self._writer, self.home.run(self.run_id))
+            sandbox = LazySandbox(self.plan.settings, self.run_id, self.say, self.order.head_start)
+            stack.push_async_callback(sandbox.close)
+            stack.push_async_callback(model.close)
+            reader = Reader(LocalQueries(self._writer.cursor()))
+            resources = RunResources(self._writer, reader, model, sandbox, self.controls, self.tracker, self._publish)
+            return await self._run(resources, started)
 
-    async def _run(self, rooms: Rooms, started: float) -> RunOutcome:
-        rooms.writer.mark_stale_runs()
+    async def _run(self, resources: RunResources, started: float) -> RunOutcome:
         data = DatasetStore(self.home.data, self.home.data_extra)
-        loading = asyncio.to_thread(load_benchmarks, self.plan, data, self._samples)
+        loading = asyncio.to_thread(load_benchmarks, self.plan, data, self.order.samples)
         found = await self._unless_stopped(loading)
         if found is None:
-            return self._not_begun(rooms, started)
-        loaded, skipped = _without_speed(*found, rooms.model)
+            return self._not_begun(resources, started)
+        loaded, skipped = _without_speed(*found, resources.model)
         for name, reason in skipped.items():
-            self._listener(BenchmarkSkipped(name, reason))
-        if not await self._make_ready(rooms, loaded):
-            return self._not_begun(rooms, started)
-        self._record_start(rooms)
-        self._writer = rooms.writer
-        self._listener(RunStarted(self.run_id, rooms.model.name))
+            self._publish(BenchmarkSkipped(benchmark=name, reason=reason))
+        if not await self._make_ready(resources, loaded):
+            return self._not_begun(resources, started)
+        self.controls.slots.resize(model_slots(self.plan, resources.model))
+        self._record_start(resources)
+        self._publish(RunStarted(suite=self.plan.suite, model=resources.model.name))
         monitor = Monitor(
-            rooms.writer, self.run_id, rooms.model, lambda: (self._tally.tokens, self._tally.running), self._now
-        )
+            self._writer, self.run_id, resources.model, lambda: (self.counts.tokens, len(self.tracker)), self._now,
+            self._publish,
+        )  # fmt: skip
         watchers = [asyncio.create_task(monitor.watch()), asyncio.create_task(self._stop_at_deadline())]
         problem = ""
         try:
-            for item in loaded:
-                if self.stopping:
+            for together in _side_by_side(loaded, one_by_one=self.plan.settings.one_by_one):
+                if self.controls.ending:
                     break
-                await self._run_benchmark(item, rooms, last=item is loaded[-1])
+                await _all_of([self._run_benchmark(item, resources, loaded) for item in together])
+            while not self.controls.ending and (again := [r for r in self.runners.values() if r.queued]):
+                await _all_of([self._run_again(runner, resources) for runner in again])
         except StoreError:
             raise
         except StackbenchError as error:
@@ -140,25 +145,25 @@ class Engine:
             for watcher in watchers:
                 watcher.cancel()
             await asyncio.gather(*watchers, return_exceptions=True)
-        rooms.sandbox.begin_closing()  # the stack waits for its end
+        resources.sandbox.begin_closing()  # the stack waits for its end
         return await asyncio.to_thread(
-            self._finish, rooms, [item.benchmark for item in loaded], skipped, started, problem
+            self._finish, resources, [item.benchmark for item in loaded], skipped, started, problem
         )
 
-    async def _make_ready(self, rooms: Rooms, loaded: Sequence[LoadedBenchmark]) -> bool:
+    async def _make_ready(self, resources: RunResources, loaded: Sequence[LoadedBenchmark]) -> bool:
         """Model and sandboxes, side by side; False when stopped meanwhile. What cannot be had ends the run here."""
-        parts: list[Awaitable[None]] = [rooms.model.start(self._say)]
+        parts: list[Awaitable[None]] = [resources.model.start(self.say)]
         agents = [item for item in loaded if isinstance(item.benchmark, AgentBenchmark)]
         if agents:
-            parts.append(rooms.sandbox.ready_to_lease())
+            parts.append(resources.sandbox.ready_to_lease())
         if any(item.benchmark.uses_sandbox for item in loaded if item not in agents):
-            parts.append(rooms.sandbox.ready())
+            parts.append(resources.sandbox.ready())
         return await self._unless_stopped(asyncio.gather(*parts)) is not None
 
     async def _unless_stopped(self, work: Awaitable[T]) -> T | None:
         """The work's result; None when the operator stops the run first, in which case the work is let go."""
         task = asyncio.ensure_future(work)
-        stopped = asyncio.create_task(self._stopping.wait())
+        stopped = asyncio.create_task(self.controls.stopping.wait())
         try:
             await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
             return task.result() if task.done() else None
@@ -169,61 +174,78 @@ class Engine:
 
     # -- start and end
 
-    def _record_start(self, rooms: Rooms) -> None:
-        if self._resume:
-            self._seq = itertools.count(rooms.reader.last_seq(self.run_id) + 1)
-            rooms.writer.resume_run(self.run_id)
-            return
-        rooms.writer.start_run(
-            RunRow(
-                run_id=self.run_id,
-                suite=self.plan.suite,
-                created_at=self._now(),
-                model=rooms.model.name,
-                config=self.plan.model_dump(mode="json"),
-                seeds=self.plan.settings.seeds,
-                git_commit=git_commit(),
-                environment=self._environment(rooms),
+    def _record_start(self, resources: RunResources) -> None:
+        if self.order.resume:
+            self._seq = itertools.count(resources.reader.last_seq(self.run_id) + 1)
+            self._writer.resume_run(self.run_id, self._environment(resources), git_commit())
+        else:
+            self._writer.start_run(
+                RunRow(
+                    run_id=self.run_id,
+                    suite=self.plan.suite,
+                    created_at=self._now(),
+                    model=resources.model.name,
+                    config=self.plan.model_dump(mode="json"),
+                    seeds=self.plan.settings.seeds,
+                    git_commit=git_commit(),
+                    environment=self._environment(resources),
+                )
             )
-        )
+        self._recorded = True
 
-    def _environment(self, rooms: Rooms) -> dict[str, Any]:
+    def _environment(self, resources: RunResources) -> dict[str, Any]:
         self._machine = self._machine or machine_environment()
-        return self._machine | {"model": dict(rooms.model.describe()), "sandbox": dict(rooms.sandbox.describe())}
+        return self._machine | {
+            "model": dict(resources.model.describe()),
+            "sandbox": dict(resources.sandbox.describe()),
+        }
 
-    def _not_begun(self, rooms: Rooms, started: float) -> RunOutcome:
+    def _not_begun(self, resources: RunResources, started: float) -> RunOutcome:
         seconds = time.monotonic() - started
-        return RunOutcome(self.run_id, RunStatus.INTERRUPTED, rooms.model.name, seconds, recorded=self._resume)
+        return RunOutcome(self.run_id, RunStatus.INTERRUPTED, resources.model.name, seconds, recorded=self.order.resume)
 
     def _finish(
-        self, rooms: Rooms, benchmarks: Sequence[Benchmark], skipped: Mapping[str, str], started: float, problem: str
+        self,
+        resources: RunResources,
+        benchmarks: Sequence[Benchmark],
+        skipped: Mapping[str, str],
+        started: float,
+        problem: str,
     ) -> RunOutcome:
-        metrics = {benchmark.name: self._metrics_of(rooms.reader, benchmark) for benchmark in benchmarks}
+        metrics = {benchmark.name: self._metrics_of(resources.reader, benchmark) for benchmark in benchmarks}
+        order = {part.name: number for number, part in enumerate(self.plan.benchmarks)}
         # The benchmark's own order of metrics: its headline comes first.
         results = tuple(
             BenchmarkResult(r.benchmark, r.tasks, r.attempts, r.errors, metrics.get(r.benchmark, ()))
-            for r in rooms.reader.results(self.run_id)
+            for r in sorted(resources.reader.results(self.run_id), key=lambda r: order.get(r.benchmark, len(order)))
         )
         outcome = RunOutcome(
             run_id=self.run_id,
             status=RunStatus.COMPLETED,
-            model=rooms.model.name,
+            model=resources.model.name,
             seconds=time.monotonic() - started,
             results=results,
             gates=check_gates(self.plan.gates, results),
             skipped=skipped,
             problem=problem,
-            last_error=self._tally.last_error,
+            last_error=self.counts.last_error,
         )
-        if self.stopping and not problem:
+        if self._left_unmade(len(benchmarks)) and not problem:
             status = RunStatus.INTERRUPTED
         elif problem or outcome.error_rate > self.plan.settings.max_error_rate:
             status = RunStatus.FAILED
         else:
             status = RunStatus.COMPLETED
-        environment = self._environment(rooms)  # with what befell the model meanwhile
-        rooms.writer.finish_run(self.run_id, status, self._now(), metrics, environment)
+        environment = self._environment(resources)  # with the model's restarts and reloads
+        self._writer.finish_run(self.run_id, status, self._now(), metrics, environment)
         return replace(outcome, status=status)
+
+    def _left_unmade(self, benchmarks: int) -> bool:
+        """Whether the operator ended the run before its work was done."""
+        if self.controls.stopping.is_set():
+            return True
+        begun = len(self.runners)
+        return self.controls.ending and (begun < benchmarks or any(r.queued for r in self.runners.values()))
 
     def _metrics_of(self, reader: Reader, benchmark: Benchmark) -> tuple[Metric, ...]:
         """Computed once, when no more attempts at the benchmark come."""
@@ -235,46 +257,100 @@ class Engine:
 
     # -- one benchmark
 
-    async def _run_benchmark(self, item: LoadedBenchmark, rooms: Rooms, *, last: bool) -> None:
+    async def _run_benchmark(
+        self, item: LoadedBenchmark, resources: RunResources, loaded: Sequence[LoadedBenchmark]
+    ) -> None:
         name = item.plan.name
-        work = list_work(self.plan, item, self._samples)
-        done = rooms.reader.done(self.run_id) if self._resume else set[AttemptKey]()
+        work = list_work(self.plan, item, self.order.samples)
+        done = resources.reader.done(self.run_id) if self.order.resume else set[AttemptKey]()
         left = [one for one in work if one.key not in done]
-        before = [s for s in rooms.reader.summaries(self.run_id, name) if s.passed] if self._resume else []
+        before = [s for s in resources.reader.summaries(self.run_id, name) if s.passed] if self.order.resume else []
         if left:
-            preparation = Preparation(self.home.path / "cache", rooms.sandbox, self._say)
+            preparation = Preparation(self.home.path / "cache", resources.sandbox, self.say)
             wanted = {one.key.task_id: one.task for one in left}
             if await self._unless_stopped(_done(item.benchmark.prepare(list(wanted.values()), preparation))) is None:
                 return
-        if await self._unless_stopped(_done(_serve_as_usual(rooms.model))) is None:
+        if await self._unless_stopped(_done(_serve_as_usual(resources.model))) is None:
             return
-        self._listener(BenchmarkStarted(name, len(work), len(work) - len(left), len(before)))
-        maker = AttemptMaker(
-            self.run_id, self.plan, rooms, self._tally, self._listener, self._stopping, self._seq, self._now
+        progress = BenchmarkProgress(total=len(work), before=len(work) - len(left), passed=len(before))
+        self._publish(
+            BenchmarkStarted(benchmark=name, total=progress.total, done=progress.before, passed=progress.passed)
         )
-        await maker.work_off(left, item)
-        if last:
-            rooms.sandbox.begin_closing()  # beside the summing up
-        await asyncio.to_thread(rooms.writer.flush)
-        counts = {result.benchmark: result for result in rooms.reader.results(self.run_id)}
-        if name in counts:
-            r = counts[name]
-            metrics = await asyncio.to_thread(self._metrics_of, rooms.reader, item.benchmark)
-            self._listener(BenchmarkFinished(BenchmarkResult(r.benchmark, r.tasks, r.attempts, r.errors, metrics)))
+        runner = AttemptRunner(self.run_id, self.plan, item, resources, self.counts, progress, self._seq, self._now)
+        self.runners[name] = runner
+        await runner.run_all(left)
+        if len(loaded) == 1:
+            resources.sandbox.begin_closing()  # beside the summing up
+        await self._sum_up(item.benchmark, resources)
+
+    async def _run_again(self, runner: AttemptRunner, resources: RunResources) -> None:
+        """Makes attempts that the operator put back after their benchmark had ended."""
+        await runner.run_all([])
+        await self._sum_up(runner.item.benchmark, resources)
+
+    async def _sum_up(self, benchmark: Benchmark, resources: RunResources) -> None:
+        await asyncio.to_thread(self._writer.flush)
+        counts = {result.benchmark: result for result in resources.reader.results(self.run_id)}
+        if benchmark.name in counts:
+            r = counts[benchmark.name]
+            self._metrics.pop(benchmark.name, None)
+            metrics = await asyncio.to_thread(self._metrics_of, resources.reader, benchmark)
+            self._publish(
+                BenchmarkFinished(
+                    benchmark=r.benchmark, tasks=r.tasks, attempts=r.attempts, errors=r.errors,
+                    metrics=tuple(_value(metric) for metric in metrics),
+                )
+            )  # fmt: skip
+
+    async def requeue(self, works: Mapping[str, Sequence[Work]]) -> None:
+        """Makes recorded attempts again: their rows are taken back first, so that none is recorded twice."""
+        for name, chosen in works.items():
+            runner = self.runners[name]
+            for work in chosen:
+                self.controls.uncancel(name, work.key.task_id)
+                if runner.failed.pop(work.key, None) is not None:
+                    runner.progress.done -= 1
+                    runner.progress.errors -= 1
+            runner.cancelled = [work for work in runner.cancelled if work not in chosen]
+            await asyncio.to_thread(self._writer.take_back, self.run_id, [work.key for work in chosen])
+            runner.requeue(chosen)
 
     async def _stop_at_deadline(self) -> None:
-        if self.plan.settings.max_hours is not None:
-            await asyncio.sleep(self.plan.settings.max_hours * 3600)
-            self._say(f"stopping after {self.plan.settings.max_hours:g} hours, as asked")
-            self.stop()
+        hours = await self.controls.past_deadline()
+        self.say(f"stopping after {hours:g} hours, as asked")
+        self.controls.stop()
 
-    def _say(self, line: str) -> None:
+    def say(self, line: str) -> None:
         """Tells the operator, and once the run is recorded, whoever reads it later."""
-        self._listener(Notice(line))
-        if self._writer is not None and self._writer.failure is None:
-            self._writer.event(
-                self.run_id, EventRecord("", "", 0, next(self._seq), self._now(), "notice", {"text": line})
-            )
+        self._publish(Notice(text=line))
+        self.record("notice", {"text": line})
+
+    def record(self, kind: str, payload: Mapping[str, Any]) -> None:
+        """Records an event of the run itself, once the run is recorded."""
+        if self._recorded and self._writer.failure is None:
+            self._writer.event(self.run_id, EventRecord("", "", 0, next(self._seq), self._now(), kind, payload))
+
+
+def _side_by_side(loaded: Sequence[LoadedBenchmark], *, one_by_one: bool) -> list[list[LoadedBenchmark]]:
+    """Benchmarks in groups that share the model; agents, whose attempts take longest, begin first. Benchmarks of speed
+    have it to themselves, each, at the end."""
+    if one_by_one:
+        return [[item] for item in loaded]
+    alone = [item for item in loaded if isinstance(item.benchmark, SpeedBenchmark)]
+    shared = [item for item in loaded if item not in alone]
+    shared.sort(key=lambda item: not isinstance(item.benchmark, AgentBenchmark))
+    return [*([shared] if shared else []), *([item] for item in alone)]
+
+
+async def _all_of(works: Sequence[Awaitable[None]]) -> None:
+    """Waits for all; when one fails, the others are given up and its error is raised."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _without_speed(
@@ -287,6 +363,18 @@ def _without_speed(
     if not kept:
         raise UsageError(f"{', '.join(sorted(names))}: {why}")
     return kept, {**skipped, **dict.fromkeys(names, why)}
+
+
+def _value(metric: Metric) -> MetricValue:
+    return MetricValue(
+        name=metric.name,
+        value=metric.value,
+        stderr=metric.stderr,
+        ci_low=metric.ci_low,
+        ci_high=metric.ci_high,
+        n=metric.n,
+        category=metric.category,
+    )
 
 
 async def _serve_as_usual(model: Model) -> None:

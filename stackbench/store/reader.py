@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from stackbench.errors import UsageError
@@ -74,6 +75,8 @@ class RunInfo:
     seeds: tuple[int, ...]
     git_commit: str | None
     environment: Mapping[str, Any]
+    seconds: float = 0.0
+    """From its start to its end; 0 while it goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +217,7 @@ class Reader:
 
     def _run(self, row: tuple[Any, ...]) -> RunInfo:
         run_id, suite, status, created, finished, model, config, seeds, commit, environment = row
-        if status == RunStatus.RUNNING and self._queries.at_rest:
+        if status in (RunStatus.RUNNING, RunStatus.QUEUED) and self._queries.at_rest:
             status = RunStatus.INTERRUPTED.value
         return RunInfo(
             run_id,
@@ -227,4 +230,13 @@ class Reader:
             tuple(seeds),
             commit,
             json.loads(environment),
+            _seconds(created, finished),
         )
+
+
+def _seconds(created: Any, finished: Any) -> float:
+    """Between two timestamps, which come as datetime or as ISO text."""
+    if finished is None:
+        return 0.0
+    began, ended = (datetime.fromisoformat(str(at)) for at in (created, finished))
+    return (ended - began).total_seconds()

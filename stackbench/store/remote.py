@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
+from stackbench.control.messages import Answer, Hello, Query, Refusal, Rows, Welcome, reply_adapter
 from stackbench.errors import StackbenchError, StoreError, StoreLockedError, UsageError
 from stackbench.store.database import open_database
 from stackbench.store.query import LocalQueries, Queries
@@ -15,6 +18,7 @@ from stackbench.store.query import LocalQueries, Queries
 __all__ = ["RemoteQueries", "open_queries"]
 
 TIMEOUT_S = 300.0
+HELLO_WITHIN_S = 10.0
 
 
 def open_queries(database: Path, engine_socket: Path) -> Queries:
@@ -31,6 +35,11 @@ def open_queries(database: Path, engine_socket: Path) -> Queries:
             refused = f"no permission to talk to the running engine at {engine_socket}; run as the user who started it"
             if not database.exists():
                 raise StoreError(refused) from error
+        except TimeoutError:
+            refused = (
+                f"the running engine at {engine_socket} does not answer; is it stopped or hung? "
+                'see "stackbench ctl why"'
+            )
         except OSError:
             pass  # left behind by an engine that was killed
     try:
@@ -42,39 +51,67 @@ def open_queries(database: Path, engine_socket: Path) -> Queries:
 
 
 class RemoteQueries:
-    """Speaks the engine's protocol: one JSON line out; back a JSON line with the size, then that many bytes."""
+    """Asks one question at a time; raises OSError where no engine answers the first words."""
 
     at_rest = False
 
     def __init__(self, path: Path) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.settimeout(TIMEOUT_S)
+        self._socket.settimeout(HELLO_WITHIN_S)
         try:
             self._socket.connect(str(path))
-        except OSError:
+            self._file = self._socket.makefile("rwb")
+            try:
+                self._greet()
+            except BaseException:
+                self._file.close()
+                raise
+        except BaseException:
             self._socket.close()
             raise
-        self._file = self._socket.makefile("rwb")
+        self._socket.settimeout(TIMEOUT_S)
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        return [tuple(row) for row in json.loads(self._ask({"op": "rows", "sql": sql, "parameters": list(parameters)}))]
+        return [tuple(row) for row in json.loads(self._ask(Rows(id=1, sql=sql, parameters=tuple(parameters))))]
 
     def user_query(self, sql: str, format: str) -> bytes:
-        return self._ask({"op": "query", "sql": sql, "format": format})
+        return self._ask(Query(id=1, sql=sql, format=format))
 
     def close(self) -> None:
         self._file.close()
         self._socket.close()
 
-    def _ask(self, request: dict[str, Any]) -> bytes:
+    def _greet(self) -> None:
+        self._file.write(Hello(client="query").model_dump_json().encode() + b"\n")
+        self._file.flush()
+        reply = self._read()
+        if isinstance(reply, Refusal):
+            raise StoreError(reply.error)
+        if not isinstance(reply, Welcome):
+            raise StoreError("the running engine did not introduce itself; is it of another version of stackbench?")
+
+    def _ask(self, request: Query | Rows) -> bytes:
         try:
-            self._file.write(json.dumps(request).encode() + b"\n")
+            self._file.write(request.model_dump_json().encode() + b"\n")
             self._file.flush()
-            head = json.loads(self._file.readline() or b'{"error": "the engine ended", "kind": "store"}')
-            body = self._file.read(head.get("bytes", 0))
+            reply = self._read()
+            body = self._file.read(reply.size) if isinstance(reply, Answer) else b""
         except (OSError, ValueError) as error:
             raise StoreError(f"the running engine did not answer the query: {error}") from error
-        if "error" in head:
-            kind: type[StackbenchError] = UsageError if head.get("kind") == "usage" else StoreError
-            raise kind(head["error"])
+        if isinstance(reply, Refusal):
+            kind: type[StackbenchError] = UsageError if reply.fault == "usage" else StoreError
+            raise kind(reply.error)
+        if not isinstance(reply, Answer) or len(body) < reply.size:
+            raise StoreError("the running engine ended before it answered the query")
         return body
+
+    def _read(self) -> Any:
+        line = self._file.readline()
+        if not line:
+            raise ConnectionResetError("the engine ended")
+        try:
+            return reply_adapter.validate_json(line)
+        except ValidationError as error:
+            raise StoreError(
+                "the running engine speaks another protocol: is it of another version of stackbench?"
+            ) from error

@@ -18,7 +18,7 @@ from stackbench.errors import StoreError
 from stackbench.store.database import open_database
 from stackbench.store.documents import document
 from stackbench.store.rows import attempt_row, event_row, tool_call_row
-from stackbench.types import AttemptRecord, EventRecord, Metric, RunStatus, ToolCallRecord
+from stackbench.types import AttemptKey, AttemptRecord, EventRecord, Metric, RunStatus, ToolCallRecord
 
 __all__ = ["ResourceRow", "RunRow", "Writer"]
 
@@ -57,7 +57,8 @@ UPDATE_STATUS = "UPDATE runs SET status = ?, finished_at = ? WHERE run_id = ?"
 FINISH_RUN = """
 UPDATE runs SET status = ?, finished_at = ?, environment = coalesce(?, environment) WHERE run_id = ?
 """
-STALE_RUNS = "UPDATE runs SET status = 'interrupted' WHERE status = 'running'"
+FIRST_ENVIRONMENT = "UPDATE runs SET environment = ?, git_commit = ? WHERE run_id = ? AND environment = '{}'"
+STALE_RUNS = "UPDATE runs SET status = 'interrupted' WHERE status IN ('running', 'queued')"
 DELETE_ERROR_EVENTS = """
 DELETE FROM events USING attempts
 WHERE events.run_id = ? AND attempts.run_id = events.run_id AND attempts.benchmark = events.benchmark
@@ -69,6 +70,16 @@ DELETE FROM tool_calls USING attempts
 WHERE tool_calls.run_id = ? AND attempts.run_id = tool_calls.run_id AND attempts.benchmark = tool_calls.benchmark
     AND attempts.task_id = tool_calls.task_id AND attempts.attempt = tool_calls.attempt
     AND attempts.seed = tool_calls.seed AND attempts.status = 'error'
+"""
+DELETE_ATTEMPT = """
+DELETE FROM attempts WHERE run_id = ? AND benchmark = ? AND task_id = ? AND attempt = ? AND seed = ?
+"""
+DELETE_ATTEMPT_CALLS = """
+DELETE FROM tool_calls WHERE run_id = ? AND benchmark = ? AND task_id = ? AND attempt = ? AND seed = ?
+"""
+DELETE_ATTEMPT_EVENTS = """
+DELETE FROM events
+WHERE run_id = ? AND benchmark = ? AND task_id = ? AND attempt = ? AND payload ->> '$.seed' = ?
 """
 DELETE_ERRORS = "DELETE FROM attempts WHERE run_id = ? AND status = 'error'"
 
@@ -166,20 +177,37 @@ class Writer:
         """Queues an event that belongs to no attempt."""
         self._put((None, [event_row(run_id, event)], []))
 
-    def start_run(self, run: RunRow) -> None:
+    def start_run(self, run: RunRow, status: RunStatus = RunStatus.RUNNING) -> None:
         """Records a run and waits for the commit."""
-        row = (run.run_id, run.suite, RunStatus.RUNNING.value, run.created_at, None, run.model, document(run.config))
+        row = (run.run_id, run.suite, status.value, run.created_at, None, run.model, document(run.config))
         row = (*row, list(run.seeds), run.git_commit, document(run.environment))
         self._call(lambda connection: connection.execute(INSERT_RUN, row))
 
-    def resume_run(self, run_id: str) -> None:
-        """Marks a run as running again and takes back its errors, so that they are attempted anew."""
+    def resume_run(self, run_id: str, environment: Mapping[str, Any], git_commit: str | None) -> None:
+        """Marks a run as running again and takes back its errors, so that they are attempted anew.
+
+        A run that was recorded while it waited in a queue gets the environment of the process that begins it.
+        """
+        told = document(environment)
 
         def work(connection: duckdb.DuckDBPyConnection) -> None:
             connection.execute(DELETE_ERROR_EVENTS, [run_id])
             connection.execute(DELETE_ERROR_CALLS, [run_id])
             connection.execute(DELETE_ERRORS, [run_id])
             connection.execute(UPDATE_STATUS, [RunStatus.RUNNING.value, None, run_id])
+            connection.execute(FIRST_ENVIRONMENT, [told, git_commit, run_id])
+
+        self._call(work)
+
+    def take_back(self, run_id: str, keys: Sequence[AttemptKey]) -> None:
+        """Removes recorded attempts with their events and tool calls, so that they can be made again."""
+
+        def work(connection: duckdb.DuckDBPyConnection) -> None:
+            for key in keys:
+                row = [run_id, key.benchmark, key.task_id, key.attempt, key.seed]
+                connection.execute(DELETE_ATTEMPT_EVENTS, [*row[:4], str(key.seed)])
+                connection.execute(DELETE_ATTEMPT_CALLS, row)
+                connection.execute(DELETE_ATTEMPT, row)
 
         self._call(work)
 

@@ -35,6 +35,7 @@ class ScriptedBackend:
         self.asked: list[list[Message]] = []
         self.tools: list[tuple[ToolSpec, ...]] = []
         self.events: list[tuple[str, Mapping[str, Any]]] = []
+        self.started: list[ToolCall] = []
         self.records: list[ToolCallRecord] = []
 
     async def generate(
@@ -62,7 +63,11 @@ class ScriptedBackend:
     def log(self, kind: str, payload: Mapping[str, Any]) -> None:
         self.events.append((kind, payload))
 
+    def call_started(self, step: int, call: ToolCall) -> None:
+        self.started.append(call)
+
     def log_call(self, call: ToolCallRecord) -> None:
+        self.started: list[ToolCall] = []
         self.records.append(call)
 
     def kinds(self) -> list[str]:

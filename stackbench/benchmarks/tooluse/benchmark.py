@@ -95,6 +95,7 @@ class ToolUse:
                 sampling=context.sampling(max_tokens=MAX_TOKENS),
                 limits=AgentLimits(steps=spec.limits.steps, seconds=context.timeout_s or spec.limits.seconds),
                 parser=context.tool_parser,
+                operator=context.operator,
                 script=script_of(spec.oracle, spec.answer),
             )
             seconds = time.perf_counter() - started

@@ -84,6 +84,9 @@ class ReferenceModel:
     def log(self, kind: str, payload: Any) -> None:
         """Nobody reads it."""
 
+    def call_started(self, step: int, call: ToolCall) -> None:
+        """Nobody watches."""
+
     def log_call(self, call: ToolCallRecord) -> None:
         """Nobody reads it."""
 

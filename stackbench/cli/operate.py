@@ -1,0 +1,184 @@
+"""`ctl`: the operator's verbs on a live engine, and `why` of one that no longer answers."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from stackbench.cli.console import out, print_json, print_table
+from stackbench.config import Home
+from stackbench.control.client import connect
+from stackbench.control.verbs import VERBS
+from stackbench.errors import EngineUnreachableError, UsageError
+
+__all__ = ["ctl"]
+
+WHY_SHOWN = 50
+
+
+def ctl(verb: str, words: Sequence[str], flags: Mapping[str, Any], *, home: Path | None, as_json: bool) -> int:
+    """Carries a verb out on the home's engine and prints its answer.
+
+    Raises:
+        UsageError: there is no such verb, or its arguments do not fit.
+        EngineUnreachableError: no engine is live.
+    """
+    arguments = _arguments(verb, words, flags)
+    found = Home.find(home)
+    try:
+        answer = asyncio.run(_ask(found, verb, arguments, dry_run=bool(flags.get("dry_run"))))
+    except EngineUnreachableError:
+        trace = _last_trace(found) if verb in ("why", "status") else None
+        if trace is None:
+            raise
+        answer = trace
+    if as_json:
+        print_json(answer)
+    else:
+        _print(verb, answer)
+    return 0
+
+
+async def _ask(home: Home, verb: str, arguments: Mapping[str, Any], *, dry_run: bool) -> Any:
+    client = await connect(home.socket, "ctl")
+    try:
+        async with asyncio.timeout(30):
+            return await client.command(verb, who=f"ctl ({getpass.getuser()})", dry_run=dry_run, **arguments)
+    except TimeoutError as error:
+        raise EngineUnreachableError(
+            f"the engine (process {client.welcome.pid}) does not answer; is it hung?"
+        ) from error
+    finally:
+        await client.close()
+
+
+def _arguments(verb: str, words: Sequence[str], flags: Mapping[str, Any]) -> dict[str, Any]:
+    """The verb's arguments from the words after it and the flags."""
+    if verb not in VERBS:
+        raise UsageError(f'there is no verb "{verb}"; the verbs: {", ".join(VERBS)}')
+    parameters = VERBS[verb].parameters
+    places = [parameter.name for parameter in parameters if not parameter.flag]
+    if len(words) > len(places):
+        takes = " ".join(name.upper() for name in places) or "no arguments"
+        raise UsageError(f"ctl {verb} takes {takes}, not {' '.join(words)}")
+    arguments: dict[str, Any] = dict(zip(places, words, strict=False))
+    known = {parameter.name for parameter in parameters if parameter.flag}
+    for name in ("now", "errors", "content"):
+        if flags.get(name):
+            if name not in known and name != "content":
+                raise UsageError(f"ctl {verb} takes no --{name}")
+            if name in known:
+                arguments[name] = True
+    if flags.get("run"):
+        arguments["run"] = flags["run"]
+    return arguments
+
+
+def _last_trace(home: Home) -> dict[str, Any] | None:
+    """What an engine that does not answer last wrote about itself."""
+    from stackbench.engine.home_lock import holder_of
+    from stackbench.engine.trace_file import read_trace
+
+    trace = read_trace(home.trace)
+    if trace is None:
+        return None
+    holder = holder_of(home.lock)
+    if holder is None:
+        state = "killed"
+    elif holder.stopped:
+        state = "stopped"
+    elif trace.age_s > 10 or trace.loop_stalled_s > 5:
+        state = "hung"
+    else:
+        state = "busy"
+    return {
+        **trace.content,
+        "engine": state,
+        "last_written_s_ago": round(trace.age_s, 1),
+    }
+
+
+def _print(verb: str, answer: Any) -> None:
+    if verb == "runs":
+        print_table(
+            ("run", "state", "suite", "model", "benchmarks"),
+            [(r["run_id"], r["phase"], r["suite"], r["model"], ", ".join(r["benchmarks"])) for r in answer],
+            whole=("run",),
+        )
+    elif "attempts" in answer:
+        _print_why(answer)
+    elif verb == "status":
+        _print_status(answer)
+    else:
+        if not answer["changed"]:
+            text = f"{verb}: nothing to change, it is {answer['new']} already"
+        else:
+            old = "" if answer["old"] is None else f"{answer['old']} -> "
+            text = f"{verb}: {'would be ' if answer['dry_run'] else ''}{old}{answer['new']} (run {answer['run_id']})"
+        out().print(text, markup=False, emoji=False)
+
+
+def _print_why(answer: Mapping[str, Any]) -> None:
+    if "engine" in answer:
+        words = {
+            "killed": "the engine was killed",
+            "stopped": "the engine is stopped (SIGSTOP)",
+            "hung": f"the engine's event loop has stood still for {answer['loop_stalled_s']} s",
+            "busy": "the engine does not answer",
+        }
+        line = (
+            f"process {answer['pid']}: {words[answer['engine']]}; what it wrote {answer['last_written_s_ago']} s ago:"
+        )
+        out().print(line, markup=False, emoji=False)
+    attempts = answer["attempts"]
+    out().print(
+        f"run {answer['run_id']}: {answer['phase']}, {len(attempts)} attempts under way", markup=False, emoji=False
+    )
+    print_table(
+        ("benchmark", "task", "attempt", "waits for", "for", "runs since"),
+        [
+            (
+                row["benchmark"],
+                row["task_id"],
+                row["attempt"],
+                " ".join(filter(None, (row["waits_for"] or "nothing", row["detail"] and f"({row['detail']})"))),
+                f"{row['for_s']} s",
+                f"{row['running_s']} s",
+            )
+            for row in attempts[:WHY_SHOWN]
+        ],
+        right=("attempt", "for", "runs since"),
+    )
+    if len(attempts) > WHY_SHOWN:
+        out().print(f"and {len(attempts) - WHY_SHOWN} more (--json lists all)")
+
+
+def _print_status(answer: Mapping[str, Any]) -> None:
+    slots = answer["slots"]
+    settings = ", ".join(f"{name} {value}" for name, value in answer["settings"].items() if value is not None)
+    head = (
+        f"run {answer['run_id']} of {answer['model']}: {answer['phase']}; {slots['taken']} of {slots['size']} requests"
+    )
+    out().print(f"{head}; {settings}", markup=False, emoji=False)
+    print_table(
+        ("benchmark", "done", "passed", "errors", "running", "queued", "cancelled"),
+        [
+            (
+                row["benchmark"],
+                f"{row['before'] + row['done']}/{row['total']}",
+                *(row[name] for name in ("passed", "errors", "running", "queued", "cancelled")),
+            )
+            for row in answer["benchmarks"]
+        ],
+        right=("done", "passed", "errors", "running", "queued", "cancelled"),
+    )
+    for call in answer["calls_to_approve"]:
+        arguments = f" {call['arguments']}" if "arguments" in call else ""
+        out().print(
+            f"call {call['call']} waits: {call['tool']} of {call['benchmark']}/{call['task_id']}{arguments}",
+            markup=False,
+            emoji=False,
+        )

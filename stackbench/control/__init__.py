@@ -1,0 +1,1 @@
+"""How to talk to an engine: typed messages, a client, and the operator's verbs."""

@@ -1,0 +1,171 @@
+"""The client's end of the engine's socket: ask, command, watch."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from stackbench.control.messages import (
+    PROTOCOL,
+    Answer,
+    Command,
+    Event,
+    Hello,
+    Missed,
+    Query,
+    Refusal,
+    Subscribe,
+    Welcome,
+    reply_adapter,
+)
+from stackbench.errors import EngineUnreachableError, StackbenchError, StoreError, UsageError
+
+__all__ = ["EngineClient", "connect"]
+
+LONGEST_LINE = 64 << 20
+ANSWER_WITHIN_S = 10.0
+EVENTS_HELD = 10_000
+
+FAULTS: dict[str, type[StackbenchError]] = {
+    "usage": UsageError,
+    "store": StoreError,
+    "protocol": EngineUnreachableError,
+}
+
+
+async def connect(path: Path, client: str = "") -> EngineClient:
+    """A connection to the engine at this socket.
+
+    Raises:
+        EngineUnreachableError: no engine answers there, or it speaks another protocol.
+    """
+    try:
+        async with asyncio.timeout(ANSWER_WITHIN_S):
+            reader, writer = await asyncio.open_unix_connection(str(path), limit=LONGEST_LINE)
+            made = EngineClient(reader, writer)
+            await made.greet(client)
+    except TimeoutError as error:
+        raise EngineUnreachableError(
+            f'the engine at {path} does not answer; is it stopped or hung? "stackbench ctl why" tells what it last did'
+        ) from error
+    except OSError as error:
+        raise EngineUnreachableError(f"no engine answers at {path} ({error.strerror or error})") from error
+    return made
+
+
+class EngineClient:
+    """One connection. Requests may be under way side by side; events come to one reader."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.welcome = Welcome(version="", pid=0, home="", started_at="", seq=0)
+        """How the engine introduced itself."""
+        self._reader = reader
+        self._writer = writer
+        self._ids = itertools.count(1)
+        self._asked: dict[int, asyncio.Future[tuple[Any, bytes]]] = {}
+        self._events: asyncio.Queue[Event | Missed | None] = asyncio.Queue(EVENTS_HELD)
+        self._reading: asyncio.Task[None] | None = None
+
+    async def greet(self, client: str) -> None:
+        """Says hello. Raises EngineUnreachableError where the engine will not talk."""
+        self._writer.write(Hello(protocol=PROTOCOL, client=client).model_dump_json().encode() + b"\n")
+        line = await self._reader.readline()
+        try:
+            reply = reply_adapter.validate_json(line)
+        except ValidationError as error:
+            raise EngineUnreachableError(
+                "the engine speaks another protocol: use the same version of stackbench for both, "
+                "or wait until the engine has ended"
+            ) from error
+        if isinstance(reply, Refusal):
+            raise EngineUnreachableError(reply.error)
+        if not isinstance(reply, Welcome):
+            raise EngineUnreachableError("the engine did not introduce itself")
+        self.welcome = reply
+        self._reading = asyncio.create_task(self._read())
+
+    async def command(self, verb: str, *, who: str = "", dry_run: bool = False, **arguments: Any) -> Any:
+        """Carries a verb out and gives its answer.
+
+        Raises:
+            UsageError, StoreError: the engine refused it.
+            EngineUnreachableError: the engine ended.
+        """
+        value, _ = await self._ask(
+            Command(id=next(self._ids), verb=verb, arguments=arguments, dry_run=dry_run, who=who)
+        )
+        return value
+
+    async def query(self, sql: str, format: str = "json") -> bytes:
+        """The rendered result of a read-only statement. Raises as `command`."""
+        _, body = await self._ask(Query(id=next(self._ids), sql=sql, format=format))
+        return body
+
+    async def events(
+        self, *, since: int | None = None, run_id: str | None = None, text: bool = True
+    ) -> AsyncIterator[Event | Missed]:
+        """Events as they happen, until the engine ends. Call it once for a connection."""
+        await self._ask(Subscribe(id=next(self._ids), since=since, run_id=run_id, text=text))
+        while (event := await self._events.get()) is not None:
+            yield event
+
+    async def close(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.gather(self._reading, return_exceptions=True)
+        self._writer.close()
+        with contextlib.suppress(OSError):
+            await self._writer.wait_closed()
+
+    async def _ask(self, request: Command | Query | Subscribe) -> tuple[Any, bytes]:
+        if self._reading is None or self._reading.done():
+            raise EngineUnreachableError("the engine ended")
+        answer: asyncio.Future[tuple[Any, bytes]] = asyncio.get_running_loop().create_future()
+        self._asked[request.id] = answer
+        try:
+            self._writer.write(request.model_dump_json().encode() + b"\n")
+            await self._writer.drain()
+            return await answer
+        except ConnectionError as error:
+            raise EngineUnreachableError("the engine ended") from error
+        finally:
+            self._asked.pop(request.id, None)
+
+    async def _read(self) -> None:
+        try:
+            while line := await self._reader.readline():
+                try:
+                    reply = reply_adapter.validate_json(line)
+                except ValidationError:
+                    continue  # of a newer engine: an event of a kind that is not known here
+                if isinstance(reply, Event | Missed):
+                    await self._events.put(reply)
+                elif isinstance(reply, Answer):
+                    body = await self._reader.readexactly(reply.size) if reply.size else b""
+                    self._settle(reply.id, (reply.value, body))
+                elif isinstance(reply, Refusal):
+                    self._settle(reply.id, FAULTS[reply.fault](reply.error))
+        except (ConnectionError, ValueError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            for answer in self._asked.values():
+                if not answer.done():
+                    answer.set_exception(EngineUnreachableError("the engine ended before it answered"))
+            if self._events.full():
+                self._events.get_nowait()
+            self._events.put_nowait(None)
+
+    def _settle(self, number: int | None, result: tuple[Any, bytes] | StackbenchError) -> None:
+        answer = self._asked.get(number) if number is not None else None
+        if answer is None or answer.done():
+            return
+        if isinstance(result, StackbenchError):
+            answer.set_exception(result)
+        else:
+            answer.set_result(result)

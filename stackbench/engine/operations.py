@@ -1,0 +1,313 @@
+"""Carries out the operator's verbs on the engine's runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from stackbench import nesting
+from stackbench.control.messages import Command, OperatorAction
+from stackbench.control.verbs import arguments_of, check_setting
+from stackbench.engine.attempts import AttemptRunner
+from stackbench.engine.plan import RunPlan
+from stackbench.engine.run import RunExecution
+from stackbench.engine.work import Work
+from stackbench.errors import UsageError, one_line
+
+if TYPE_CHECKING:
+    from stackbench.engine.service import EngineService, SubmittedRun
+
+__all__ = ["Operations"]
+
+Change = tuple[Any, Any, Callable[[], Any]]
+"""The old value, the new one, and what makes the change."""
+
+
+class Operations:
+    """`carry_out` answers a verb with a JSON value. Verbs are idempotent: said twice, the second changes nothing."""
+
+    def __init__(self, service: EngineService) -> None:
+        self._service = service
+
+    async def carry_out(self, command: Command) -> Any:
+        """Raises UsageError for a verb that is not there, arguments that do not fit, or a run that has ended."""
+        if command.verb == "submit":
+            return await self._submit(command.arguments)
+        given = dict(command.arguments)
+        named = given.pop("run", None)
+        arguments = arguments_of(command.verb, given)
+        if command.verb == "runs":
+            return self._runs()
+        if command.verb == "status":
+            return self._status(content=bool(arguments.get("content")))
+        if command.verb == "why":
+            return self._why()
+        if named is not None and self._service.find(str(named)) is not self._service.live:
+            return self._drop(command, self._service.find(str(named)))
+        execution = self._execution(command.verb)
+        old, new, change = self._change(command.verb, arguments, execution)
+        answer = {
+            "verb": command.verb, "run_id": execution.run_id, "old": old, "new": new, "changed": old != new,
+            "dry_run": command.dry_run,
+        }  # fmt: skip
+        if command.dry_run or old == new:
+            return answer
+        done = change()
+        if done is not None:
+            await done
+        action = OperatorAction(verb=command.verb, who=command.who, arguments=arguments, old=old, new=new)
+        self._service.publish(execution.run_id, action)
+        execution.record("operator", action.model_dump(exclude={"kind"}))
+        return answer
+
+    def trace(self) -> dict[str, Any]:
+        """For the trace file; called from its thread."""
+        service = self._service
+        live = service.live
+        execution = live.execution if live is not None else None
+        return {
+            "home": str(service.home.path),
+            "run_id": live.run_id if live is not None else None,
+            "phase": execution.controls.phase if execution is not None else "idle",
+            "queued": [run.run_id for run in list(service.queue)],
+            "attempts": execution.tracker.describe() if execution is not None else [],
+        }
+
+    # -- looking
+
+    def _runs(self) -> list[dict[str, Any]]:
+        service = self._service
+        found = [] if service.live is None else [_describe(service.live, "running")]
+        return found + [
+            {**_describe(run, "queued"), "position": position} for position, run in enumerate(service.queue)
+        ]
+
+    def _status(self, *, content: bool) -> dict[str, Any]:
+        execution = self._execution("status")
+        controls = execution.controls
+        return {
+            "run_id": execution.run_id,
+            "suite": execution.plan.suite,
+            "model": execution.plan.settings.model,
+            "phase": controls.phase,
+            "benchmarks": [
+                {
+                    "benchmark": name,
+                    "total": runner.progress.total,
+                    "before": runner.progress.before,
+                    "done": runner.progress.done,
+                    "passed": runner.progress.passed,
+                    "tokens": runner.progress.tokens,
+                    "queued": runner.queued,
+                    "running": len(runner.under_way),
+                    "errors": runner.progress.errors,
+                    "cancelled": len(runner.cancelled),
+                }
+                for name, runner in execution.runners.items()
+            ],
+            "settings": _settings(execution),
+            "slots": {"size": controls.slots.size, "taken": controls.slots.taken},
+            "last_error": execution.counts.last_error,
+            "calls_to_approve": execution.controls.seats.pending(content=content),
+            "next_seq": self._service.stream.next_seq,
+        }
+
+    def _why(self) -> dict[str, Any]:
+        live = self._service.live
+        if live is None or live.execution is None:
+            return {"run_id": None, "phase": "idle", "attempts": []}
+        execution = live.execution
+        return {
+            "run_id": execution.run_id,
+            "phase": execution.controls.phase,
+            "attempts": execution.tracker.describe(),
+        }
+
+    # -- changing
+
+    def _change(self, verb: str, arguments: Mapping[str, Any], execution: RunExecution) -> Change:
+        controls = execution.controls
+        if verb == "pause":
+            now = bool(arguments.get("now"))
+            new = controls.phase if controls.ending else "held" if now or controls.held else "paused"
+            return controls.phase, new, lambda: controls.pause(now=now)
+        if verb == "resume":
+            return controls.phase, controls.phase if controls.ending else "running", controls.resume
+        if verb == "drain":
+            new = "stopping" if controls.phase == "stopping" else "draining"
+            return controls.phase, new, controls.drain
+        if verb == "stop":
+            return controls.phase, "stopping", controls.stop
+        if verb == "set":
+            return _set(execution, str(arguments["name"]), arguments["value"])
+        if verb == "cancel":
+            return _cancel(execution, str(arguments["target"]))
+        if verb == "requeue":
+            return _requeue(execution, arguments)
+        return _steer(execution, verb, arguments)
+
+    def _execution(self, verb: str) -> RunExecution:
+        live = self._service.live
+        if live is None or live.execution is None:
+            raise UsageError(f'no run is live, so there is nothing to {verb}; "stackbench runs" lists those that ended')
+        return live.execution
+
+    def _drop(self, command: Command, run: SubmittedRun) -> dict[str, Any]:
+        """A run that waits can only be taken out of the queue."""
+        if command.verb != "stop":
+            raise UsageError(f'run {run.run_id} waits in the queue; it can be stopped, not "{command.verb}"')
+        if not command.dry_run:
+            self._service.drop(run)
+        return {
+            "verb": "stop", "run_id": run.run_id, "old": "queued", "new": "dropped", "changed": True,
+            "dry_run": command.dry_run,
+        }  # fmt: skip
+
+    async def _submit(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """A run of another process's, into the queue."""
+        try:
+            plan = RunPlan.model_validate(arguments.get("plan"))
+        except ValidationError as error:
+            raise UsageError(
+                f"not a plan of this version of stackbench: {one_line(error.errors()[0]['msg'])}"
+            ) from error
+        run = await self._service.submit_plan(plan, run_id=arguments.get("run_id"), resume=arguments.get("resume"))
+        waiting = self._service.queue
+        return {"run_id": run.run_id, "position": waiting.index(run) if run in waiting else 0}
+
+
+def _describe(run: SubmittedRun, state: str) -> dict[str, Any]:
+    plan = run.order.plan
+    phase = run.execution.controls.phase if run.execution is not None else state
+    return {
+        "run_id": run.run_id,
+        "state": state,
+        "phase": phase,
+        "suite": plan.suite,
+        "model": plan.settings.model,
+        "benchmarks": [part.name for part in plan.benchmarks],
+    }
+
+
+def _settings(execution: RunExecution) -> dict[str, Any]:
+    controls = execution.controls
+    return {
+        "concurrency": controls.slots.size,
+        "sandboxes": controls.sandboxes,
+        "timeout": controls.timeout_s,
+        "max-hours": controls.max_hours,
+    }
+
+
+def _set(execution: RunExecution, name: str, value: str | float) -> Change:
+    controls = execution.controls
+    setting, number = check_setting(name, value)
+    old = _settings(execution)[setting]
+    if setting == "concurrency":
+
+        def resize() -> None:
+            controls.slots.resize(int(number))
+            for runner in execution.runners.values():
+                runner.wake()
+
+        return old, int(number), resize
+    if setting == "sandboxes":
+
+        def resize_sandboxes() -> None:
+            controls.resize_sandboxes(int(number))
+            controls.sandboxes = int(number)
+
+        return old, int(number), resize_sandboxes
+    new = number or None
+    if setting == "timeout":
+
+        def set_timeout() -> None:
+            controls.timeout_s = new
+
+        return old, new, set_timeout
+    return old, new, lambda: controls.set_max_hours(new)
+
+
+def _targets(execution: RunExecution, target: str) -> list[tuple[AttemptRunner, str]]:
+    """The benchmarks, with a task each or with none for all of it, that a target names. Raises UsageError for none."""
+    planned = [part.name for part in execution.plan.benchmarks]
+    if target in planned:
+        runner = execution.runners.get(target)
+        if runner is None:
+            raise UsageError(f"{target} has not begun; wait until it has")
+        return [(runner, "")]
+    found: list[tuple[AttemptRunner, str]] = []
+    for name, runner in execution.runners.items():
+        for task in (target, target.removeprefix(f"{name}/")):
+            if any(known.task_id == task for known in runner.item.tasks):
+                found.append((runner, task))
+                break
+    if not found:
+        raise UsageError(
+            f'no benchmark and no task of this run is named "{target}"; its benchmarks: {", ".join(planned)}'
+        )
+    if len(found) > 1:
+        names = ", ".join(f"{runner.item.plan.name}/{task}" for runner, task in found)
+        raise UsageError(f'"{target}" names several tasks: {names}; say which')
+    return found
+
+
+def _cancel(execution: RunExecution, target: str) -> Change:
+    controls = execution.controls
+    ((runner, task),) = _targets(execution, target)
+    name = runner.item.plan.name
+    old = "cancelled" if controls.is_left_out(name, task) else "in the run"
+
+    def leave_out() -> None:
+        controls.cancel(name, task)
+        runner.cancel(task)
+
+    return old, "cancelled", leave_out
+
+
+def _steer(execution: RunExecution, verb: str, arguments: Mapping[str, Any]) -> Change:
+    """What concerns one agent: a call that waits, or a message to it."""
+    from stackbench.agents import Decision
+
+    seats = execution.controls.seats
+    if verb == "message":
+        target, text = str(arguments.get("target") or ""), str(arguments["text"])
+        agent = seats.agent(target)
+        return None, text, lambda: agent.tell(text)
+    waiting = seats.waiting_call(str(arguments.get("call") or ""))
+    if verb == "approve":
+        decision = Decision("approve")
+    elif verb == "reject":
+        decision = Decision("reject", reason=str(arguments.get("reason") or ""))
+    else:
+        decision = Decision("edit", arguments=json_object(str(arguments["arguments"])))
+    return "waiting", verb, lambda: waiting.decide(decision)
+
+
+def json_object(text: str) -> str:
+    """The text, where it is a JSON object. Raises UsageError."""
+    if nesting.object_of(text) is None:
+        raise UsageError(f"edit takes the arguments as a JSON object, not {one_line(text, 80)}")
+    return text
+
+
+def _requeue(execution: RunExecution, arguments: Mapping[str, Any]) -> Change:
+    target = arguments.get("target")
+    if not target and not arguments.get("errors"):
+        raise UsageError("say which: requeue TASK, or requeue --errors")
+    places = _targets(execution, str(target)) if target else [(runner, "") for runner in execution.runners.values()]
+    chosen: dict[str, list[Work]] = {}
+    for runner, task in places:
+        works = [work for work in (*runner.failed.values(), *runner.cancelled) if not task or work.key.task_id == task]
+        if arguments.get("errors"):
+            works = [work for work in works if work.key in runner.failed]
+        if works:
+            chosen[runner.item.plan.name] = works
+    count = sum(len(works) for works in chosen.values())
+    if target and not count:
+        raise UsageError(f"{target} has no attempt that ended in an error or was cancelled")
+    if count and execution.controls.ending:
+        raise UsageError('the run is ending; go on with "stackbench eval --resume", which makes its errors again')
+    return 0, count, lambda: execution.requeue(chosen)

@@ -1,0 +1,362 @@
+"""The engine of one home: its lock, its only database writer, its socket, and its queue of runs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import duckdb
+from pydantic import TypeAdapter
+
+from stackbench import __version__
+from stackbench.config import Home
+from stackbench.control.messages import Command, EventKind, Notice, RunFinished, RunQueued, Welcome
+from stackbench.engine.context import utc_now
+from stackbench.engine.control_server import ControlServer
+from stackbench.engine.event_stream import EventStream
+from stackbench.engine.home_lock import HomeLock
+from stackbench.engine.operations import Operations
+from stackbench.engine.outcome import RunOutcome
+from stackbench.engine.plan import RunPlan
+from stackbench.engine.run import RunExecution, RunOrder, new_run_id
+from stackbench.engine.samples import SampleFile, read_plan_samples
+from stackbench.engine.trace_file import TraceFile
+from stackbench.errors import StackbenchError, StoreError, UsageError
+from stackbench.sandbox.launch import HeadStart
+from stackbench.store import LocalQueries, RunRow, Writer
+from stackbench.types import RunStatus
+
+__all__ = ["EngineService", "Listener", "SubmittedRun", "outcome_adapter", "run_plan"]
+
+QUERIES_AT_ONCE = 4
+BEAT_S = 0.5
+
+Listener = Callable[[str, EventKind], None]
+"""Is told the run and what happened, in the engine's own process."""
+
+outcome_adapter: TypeAdapter[RunOutcome] = TypeAdapter(RunOutcome)
+
+
+def _quiet(run_id: str, what: EventKind) -> None:
+    """Nobody listens in this process."""
+
+
+@dataclass(eq=False)
+class SubmittedRun:
+    """A run in the queue, under way or ended."""
+
+    order: RunOrder
+    execution: RunExecution | None = None
+    last: bool = False
+    """Whether the engine carries out no further run after it (one in the foreground of a terminal)."""
+    stop_asked: bool = False
+    ended: asyncio.Future[RunOutcome] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    @property
+    def run_id(self) -> str:
+        return self.order.run_id
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was asked to stop."""
+        return self.stop_asked or (self.execution is not None and self.execution.controls.stopping.is_set())
+
+    def stop(self) -> None:
+        """Asks for no more attempts; those under way get a few seconds. May be called from a signal handler."""
+        self.stop_asked = True
+        if self.execution is not None:
+            self.execution.controls.stop()
+
+    async def outcome(self) -> RunOutcome:
+        """Waits for its end.
+
+        Raises:
+            StackbenchError: it could not be run, or the database failed under it.
+        """
+        return await asyncio.shield(self.ended)
+
+
+class EngineService:
+    """An asynchronous context manager: inside it, this process is the home's engine.
+
+    Raises on entry:
+        HomeLockedError: another process is.
+        StoreError: the database cannot be opened.
+    """
+
+    def __init__(self, home: Home, *, listener: Listener = _quiet, now: Callable[[], datetime] = utc_now) -> None:
+        self.home = home
+        self.stream = EventStream(now)
+        self.queue: list[SubmittedRun] = []
+        """Runs that wait, the next one first."""
+        self.live: SubmittedRun | None = None
+        self._listener = listener
+        self._now = now
+        self._lock = HomeLock(home.lock)
+        self._started_at = now()
+        self._writer: Writer | None = None
+        self._server: ControlServer | None = None
+        self._trace: TraceFile | None = None
+        self._operations = Operations(self)
+        self._worker: asyncio.Task[None] | None = None
+        self._beating: asyncio.Task[None] | None = None
+        self._arrived = asyncio.Event()
+        self._queries = ThreadPoolExecutor(QUERIES_AT_ONCE, thread_name_prefix="query")
+        self._answering: set[duckdb.DuckDBPyConnection] = set()
+
+    async def __aenter__(self) -> EngineService:
+        self._lock.acquire()
+        try:
+            self._writer = await asyncio.to_thread(Writer, self.home.database)
+            self._writer.mark_stale_runs()
+        except BaseException:
+            self._lock.release()
+            raise
+        self._server = ControlServer(self.home.socket, self, self.stream)
+        problem = await self._server.start()
+        if problem:
+            self.say(problem)
+        self._trace = TraceFile(self.home.trace, self._operations.trace)
+        self._trace.start()
+        self._worker = asyncio.create_task(self._work())
+        self._beating = asyncio.create_task(self._beat())
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        assert self._writer is not None and self._server is not None and self._trace is not None
+        for task in (self._worker, self._beating):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+        for connection in list(self._answering):  # a slow query must not keep the engine from ending
+            connection.interrupt()
+        await self._server.close()
+        self._queries.shutdown(wait=True, cancel_futures=True)
+        await asyncio.to_thread(self._writer.close)
+        self._trace.close()
+        self._lock.release()
+
+    @property
+    def writer(self) -> Writer:
+        assert self._writer is not None, "the engine is not open"
+        return self._writer
+
+    # -- runs
+
+    def submit(
+        self,
+        plan: RunPlan,
+        *,
+        run_id: str | None = None,
+        resume: str | None = None,
+        samples: SampleFile | None = None,
+        head_start: HeadStart | None = None,
+        last: bool = False,
+    ) -> SubmittedRun:
+        """Puts a run at the end of the queue; with `resume`, the rest of that run.
+
+        Raises:
+            UsageError: that run is live or queued already.
+        """
+        taken = {run.run_id for run in (*self.queue, *([self.live] if self.live else []))}
+        if resume is not None and resume in taken:
+            raise UsageError(f'run {resume} goes on already; follow it with "stackbench attach {resume}"')
+        name = resume or run_id or new_run_id(self._now)
+        run = SubmittedRun(RunOrder(plan, name, resume is not None, samples, head_start), last=last)
+        self.queue.append(run)
+        if self.live is not None or len(self.queue) > 1:
+            self.publish(name, RunQueued(suite=plan.suite, model=plan.settings.model, position=len(self.queue) - 1))
+        self._arrived.set()
+        return run
+
+    async def submit_plan(self, plan: RunPlan, *, run_id: str | None, resume: str | None) -> SubmittedRun:
+        """As `submit`, for a plan that came from another process: its samples are read here."""
+        samples = await asyncio.to_thread(read_plan_samples, plan, self.home)
+        if resume is None:  # recorded at once, so that it can be resumed whatever happens to this engine
+            resume = run_id or new_run_id(self._now)
+            row = RunRow(
+                resume, plan.suite, self._now(), plan.settings.model, plan.model_dump(mode="json"),
+                plan.settings.seeds, None, {},
+            )  # fmt: skip
+            await asyncio.to_thread(self.writer.start_run, row, RunStatus.QUEUED)
+        return self.submit(plan, resume=resume, samples=samples)
+
+    def stop_all(self) -> None:
+        """Stops the live run and drops those that wait. May be called from a signal handler."""
+        for run in list(self.queue):
+            self.drop(run)
+        if self.live is not None:
+            self.live.stop()
+
+    def find(self, run_id: str) -> SubmittedRun:
+        """A live or queued run. Raises UsageError."""
+        for run in (*([self.live] if self.live else []), *self.queue):
+            if run.run_id == run_id:
+                return run
+        raise UsageError(f'run {run_id} is neither live nor queued; "stackbench runs" lists those that ended')
+
+    def drop(self, run: SubmittedRun) -> None:
+        """Takes a run out of the queue before it began."""
+        self.queue.remove(run)
+        if run.order.resume:
+            self.writer.finish_run(run.run_id, RunStatus.INTERRUPTED, self._now(), {})
+        outcome = RunOutcome(
+            run.run_id, RunStatus.INTERRUPTED, run.order.plan.settings.model, 0.0, recorded=run.order.resume
+        )
+        self._end(run, outcome, "")
+
+    def hand_over(self) -> list[dict[str, Any]]:
+        """Takes what waits out of the queue, as orders for another engine: a foreground engine ends with its own run.
+
+        Those runs are not reported as ended: their watchers look for the next engine.
+        """
+        orders = [
+            {
+                "run_id": run.run_id,
+                "plan": run.order.plan.model_dump(mode="json"),
+                "resume": run.order.resume,
+            }
+            for run in self.queue
+        ]
+        self.queue.clear()
+        return orders
+
+    async def idle(self) -> None:
+        """Waits until no run is live or queued."""
+        while self.live is not None or self.queue:
+            run = self.live or self.queue[0]
+            await asyncio.wait({run.ended})
+            await asyncio.sleep(0)
+
+    async def _work(self) -> None:
+        while True:
+            while self.queue:
+                run = self.queue.pop(0)
+                await self._carry_out(run)
+                if run.last:
+                    return
+            self._arrived.clear()
+            await self._arrived.wait()
+
+    async def _carry_out(self, run: SubmittedRun) -> None:
+        self.live = run
+        execution = RunExecution(
+            self.home, run.order, self.writer, lambda what: self.publish(run.run_id, what), now=self._now
+        )
+        run.execution = execution
+        if run.stop_asked:
+            execution.controls.stop()
+        try:
+            outcome = await execution.run()
+        except asyncio.CancelledError:
+            self._end(run, StackbenchError("the engine ended"), "the engine ended")
+            raise
+        except StackbenchError as error:
+            self._end(run, error, str(error))
+        except Exception as error:  # a fault in one run must not take the queue with it
+            self._end(run, error, f"fault in stackbench: {error!r}")
+        else:
+            self._end(run, outcome, "")
+
+    def _end(self, run: SubmittedRun, result: RunOutcome | Exception, error: str) -> None:
+        if isinstance(result, RunOutcome):
+            document = outcome_adapter.dump_python(result, mode="json")
+            self.publish(run.run_id, RunFinished(status=result.status.value, outcome=document))
+        else:
+            code = result.exit_code if isinstance(result, StackbenchError) else StackbenchError.exit_code
+            self.publish(run.run_id, RunFinished(status=RunStatus.FAILED.value, error=error, exit_code=code))
+        if self.live is run:
+            self.live = None
+        if run.ended.done():
+            return
+        if isinstance(result, RunOutcome):
+            run.ended.set_result(result)
+        else:
+            run.ended.set_exception(result)
+            run.ended.exception()  # whoever submitted it may not wait for it
+
+    # -- telling
+
+    def publish(self, run_id: str, what: EventKind) -> None:
+        """Tells this process's listener and whoever subscribed."""
+        self.stream.publish(run_id, what)
+        try:
+            self._listener(run_id, what)
+        except Exception:  # a display that fails must not end a run
+            self._listener = _quiet
+
+    def say(self, line: str) -> None:
+        """Tells the operator."""
+        self.publish("", Notice(text=line))
+
+    async def _beat(self) -> None:
+        while True:
+            assert self._trace is not None
+            self._trace.beat()
+            await asyncio.sleep(BEAT_S)
+
+    # -- what the socket asks (control_server.Door)
+
+    def welcome(self) -> Welcome:
+        return Welcome(
+            version=__version__,
+            pid=os.getpid(),
+            home=str(self.home.path),
+            started_at=self._started_at.isoformat(),
+            seq=self.stream.next_seq,
+        )
+
+    async def command(self, command: Command) -> Any:
+        return await self._operations.carry_out(command)
+
+    async def query(self, sql: str, format: str) -> bytes:
+        return await self._ask(lambda queries: queries.user_query(sql, format))
+
+    async def rows(self, sql: str, parameters: tuple[Any, ...]) -> bytes:
+        return await self._ask(lambda queries: json.dumps(queries.rows(sql, parameters), default=str).encode())
+
+    async def _ask(self, work: Callable[[LocalQueries], bytes]) -> bytes:
+        """Reads on a thread of its own; interrupted when whoever asked has gone."""
+        connection = self.writer.cursor()
+        self._answering.add(connection)
+
+        def answer() -> bytes:
+            try:
+                return work(LocalQueries(connection))
+            except duckdb.Error as error:
+                raise StoreError(str(error).splitlines()[0]) from error
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._queries, answer)
+        except asyncio.CancelledError:
+            connection.interrupt()
+            raise
+        finally:
+            self._answering.discard(connection)
+            connection.close()
+
+
+async def run_plan(
+    home: Home,
+    plan: RunPlan,
+    listener: Listener = _quiet,
+    *,
+    resume: str | None = None,
+    samples: SampleFile | None = None,
+    head_start: HeadStart | None = None,
+) -> RunOutcome:
+    """Runs one plan on an engine of its own, in this process.
+
+    Raises:
+        HomeLockedError: another process is the home's engine.
+        StackbenchError: the run could not start, or the database failed under it.
+    """
+    async with EngineService(home, listener=listener) as service:
+        run = service.submit(plan, resume=resume, samples=samples, head_start=head_start)
+        return await run.outcome()
