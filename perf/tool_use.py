@@ -26,14 +26,18 @@ from stackbench.agents import AgentLimits, run_agent
 from stackbench.agents.tools import Workspace, call_tool
 from stackbench.config import Settings
 from stackbench.engine import plan_benchmarks
+from stackbench.engine.attempt_tracker import AttemptTracker
+from stackbench.engine.attempts import RunResources
 from stackbench.engine.context import AttemptContext, utc_now
+from stackbench.engine.controls import RunControls
 from stackbench.engine.lazy_sandbox import LazySandbox
+from stackbench.engine.slots import Slots
 from stackbench.models import Model, ModelOptions, create_model
 from stackbench.models.oracle import OracleModel
 from stackbench.sandbox.image import ensure_image
 from stackbench.sandbox.launch import ContainerSpec
 from stackbench.sandbox.pool import SandboxPool
-from stackbench.store import RunRow, Writer
+from stackbench.store import LocalQueries, Reader, RunRow, Writer
 from stackbench.types import AttemptKey, AttemptRecord, AttemptStatus, Sampling, ToolCall
 
 STEPS = 30
@@ -101,7 +105,16 @@ async def agents(model: Model, folder: Path) -> float:
     writer = Writer(folder / "perf.duckdb")
     writer.start_run(RunRow("perf", "perf", utc_now(), "fake", {}, (0,), None, {}))
     sandbox = LazySandbox(plan.settings, "perf", print)
-    slots, numbers = asyncio.Semaphore(64), itertools.count(1)
+    slots, numbers = Slots(64), itertools.count(1)
+    resources = RunResources(
+        writer,
+        Reader(LocalQueries(writer.cursor())),
+        model,
+        sandbox,
+        RunControls(concurrency=64),
+        AttemptTracker(lambda what: None),
+        lambda what: None,
+    )
 
     def script(made: Sequence[Any]) -> tuple[str, Sequence[ToolCall]]:
         if len(made) >= STEPS:
@@ -110,7 +123,7 @@ async def agents(model: Model, folder: Path) -> float:
 
     async def once(number: int) -> None:
         key = AttemptKey("tooluse", f"t{number}", 0, 0)
-        context = AttemptContext(key, plan, plan.benchmarks[0], model, sandbox, slots, lambda: next(numbers), utc_now)
+        context = AttemptContext(key, plan, plan.benchmarks[0], resources, slots, lambda: next(numbers), utc_now)
         result = await run_agent(
             "go",
             backend=context,

@@ -45,18 +45,24 @@ async def connect(path: Path, client: str = "") -> EngineClient:
     Raises:
         EngineUnreachableError: no engine answers there, or it speaks another protocol.
     """
+    made: EngineClient | None = None
     try:
         async with asyncio.timeout(ANSWER_WITHIN_S):
             reader, writer = await asyncio.open_unix_connection(str(path), limit=LONGEST_LINE)
             made = EngineClient(reader, writer)
             await made.greet(client)
+            greeted = made
+            made = None
     except TimeoutError as error:
         raise EngineUnreachableError(
             f'the engine at {path} does not answer; is it stopped or hung? "stackbench ctl why" tells what it last did'
         ) from error
     except OSError as error:
         raise EngineUnreachableError(f"no engine answers at {path} ({error.strerror or error})") from error
-    return made
+    finally:
+        if made is not None:
+            await made.close()
+    return greeted
 
 
 class EngineClient:
@@ -119,7 +125,7 @@ class EngineClient:
         if self._reading is not None:
             self._reading.cancel()
             await asyncio.gather(self._reading, return_exceptions=True)
-        self._writer.close()
+        self._writer.transport.abort()  # nothing that is still unsent is worth waiting for
         with contextlib.suppress(OSError):
             await self._writer.wait_closed()
 

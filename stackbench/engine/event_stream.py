@@ -61,7 +61,7 @@ class EventStream:
         self._seq += 1
         entry = _Entry(self._seq, self._now(), run_id, what)
         (self._kept_passing if isinstance(what, PASSING) else self._kept).append(entry)
-        for subscription in self._subscriptions:
+        for subscription in tuple(self._subscriptions):  # one that is let go leaves while it is offered this
             subscription.offer(entry)
 
     def subscribe(self, *, since: int | None = None, run_id: str | None = None, text: bool = True) -> Subscription:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -83,7 +84,7 @@ class SubmittedRun:
 
 
 class EngineService:
-    """An asynchronous context manager: inside it, this process is the home's engine.
+    """An asynchronous context manager, made on the event loop: inside it, this process is the home's engine.
 
     Raises on entry:
         HomeLockedError: another process is.
@@ -100,6 +101,8 @@ class EngineService:
         self._now = now
         self._lock = HomeLock(home.lock)
         self._started_at = now()
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
         self._writer: Writer | None = None
         self._server: ControlServer | None = None
         self._trace: TraceFile | None = None
@@ -284,7 +287,10 @@ class EngineService:
     # -- telling
 
     def publish(self, run_id: str, what: EventKind) -> None:
-        """Tells this process's listener and whoever subscribed."""
+        """Tells this process's listener and whoever subscribed; from any thread."""
+        if threading.get_ident() != self._thread:
+            self._loop.call_soon_threadsafe(self.publish, run_id, what)
+            return
         self.stream.publish(run_id, what)
         try:
             self._listener(run_id, what)

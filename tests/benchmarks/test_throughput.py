@@ -14,7 +14,7 @@ from stackbench.benchmarks.throughput.figures import Targets, load_figures
 from stackbench.benchmarks.throughput.load import closed_loop, open_loop, poisson_arrivals
 from stackbench.config import Home, Settings
 from stackbench.datasets import DatasetStore
-from stackbench.engine import Engine, plan_benchmarks
+from stackbench.engine import plan_benchmarks, run_plan
 from stackbench.errors import ConfigError, GenerationError
 from stackbench.store import LocalQueries, Reader, open_database
 from stackbench.types import Generation
@@ -148,11 +148,10 @@ def test_targets_are_read() -> None:
 
 async def measure(home: Home, model: str, **options: object):
     settings = Settings(model=model, retries=0)
-    engine = Engine(home, plan_benchmarks(["throughput"], settings, options=options))
-    outcome = await engine.run()
+    outcome = await run_plan(home, plan_benchmarks(["throughput"], settings, options=options))
     connection = open_database(home.database, read_only=True)
     try:
-        return outcome, Reader(LocalQueries(connection.cursor())).summaries(engine.run_id, "throughput")
+        return outcome, Reader(LocalQueries(connection.cursor())).summaries(outcome.run_id, "throughput")
     finally:
         connection.close()
 

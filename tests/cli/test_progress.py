@@ -8,27 +8,36 @@ import pytest
 from rich.console import Console
 
 from stackbench.cli.progress import LiveProgress, PlainProgress, SilentProgress
-from stackbench.engine import (
+from stackbench.control.messages import (
     AttemptFinished,
+    AttemptRef,
     BenchmarkFinished,
     BenchmarkSkipped,
     BenchmarkStarted,
-    EngineEvent,
+    EventKind,
     Notice,
+    OperatorAction,
+    RunQueued,
     RunStarted,
 )
-from stackbench.store import BenchmarkResult
 from tests.waiting import wait_for
 
-EVENTS: list[EngineEvent] = [
-    Notice("loading [bold]x"),
-    BenchmarkSkipped("mbpp", "data not available"),
-    RunStarted("run-1", "hf:m"),
-    BenchmarkStarted("humaneval", 10, 2, 1),
-    AttemptFinished("humaneval", "t/1", True, "", 100),
-    AttemptFinished("humaneval", "t/2", False, "timed out", 100),
-    AttemptFinished("humaneval", "t/3", None, "error: x", 0),
-    BenchmarkFinished(BenchmarkResult("humaneval", 10, 5, 1, ())),
+
+
+def finished(task: str, passed: bool | None, reason: str, tokens: int, benchmark: str = "humaneval") -> AttemptFinished:
+    ref = AttemptRef(benchmark=benchmark, task_id=task, attempt=0, seed=0)
+    return AttemptFinished(attempt=ref, passed=passed, reason=reason, completion_tokens=tokens)
+
+
+EVENTS: list[EventKind] = [
+    Notice(text="loading [bold]x"),
+    BenchmarkSkipped(benchmark="mbpp", reason="data not available"),
+    RunStarted(suite="s", model="hf:m"),
+    BenchmarkStarted(benchmark="humaneval", total=10, done=2, passed=1),
+    finished("t/1", True, "", 100),
+    finished("t/2", False, "timed out", 100),
+    finished("t/3", None, "error: x", 0),
+    BenchmarkFinished(benchmark="humaneval", tasks=10, attempts=5, errors=1),
 ]
 
 
@@ -36,7 +45,7 @@ def test_plain_lines_say_what_begins_and_ends(capsys: pytest.CaptureFixture[str]
     progress = PlainProgress()
     with progress:
         for event in EVENTS:
-            progress(event)
+            progress("run-1", event)
     captured = capsys.readouterr()
     assert captured.out == ""
     assert progress.run_id == "run-1"
@@ -55,10 +64,10 @@ def test_plain_lines_go_on_while_nothing_ends(
 ) -> None:
     monkeypatch.setattr("stackbench.cli.progress.QUIET_AT_MOST_S", 0.05)
     with PlainProgress() as progress:
-        progress(BenchmarkStarted("tooluse", 5, 0, 0))
+        progress("r", BenchmarkStarted(benchmark="tooluse", total=5, done=0, passed=0))
         for _ in range(2):
             wait_for(lambda: "0/5 passed - errors 0" in capsys.readouterr().err, within_s=20, every_s=0.01)
-        progress(BenchmarkFinished(BenchmarkResult("tooluse", 5, 0, 0, ())))
+        progress("r", BenchmarkFinished(benchmark="tooluse", tasks=5, attempts=0, errors=0))
         capsys.readouterr()
         time.sleep(0.2)
         assert capsys.readouterr().err == ""
@@ -70,7 +79,7 @@ def test_the_live_display_fits_and_shows_the_numbers(width: int) -> None:
     progress = LiveProgress(Console(file=screen, width=width, force_terminal=True))
     with progress:
         for event in EVENTS:
-            progress(event)
+            progress("run-1", event)
     console = Console(file=io.StringIO(), width=width, record=True)
     console.print(progress.render())
     text = console.export_text()
@@ -84,6 +93,29 @@ def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     progress = SilentProgress()
     with progress:
         for event in EVENTS:
-            progress(event)
+            progress("run-1", event)
     assert capsys.readouterr() == ("", "")
     assert progress.run_id == "run-1"
+
+
+def test_benchmarks_that_run_side_by_side_are_counted_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    with PlainProgress() as progress:
+        for name in ("gsm8k", "mmlu"):
+            progress("r", BenchmarkStarted(benchmark=name, total=2, done=0, passed=0))
+        progress("r", finished("a", True, "", 1, "gsm8k"))
+        progress("r", finished("b", False, "", 1, "mmlu"))
+        progress("r", finished("c", False, "", 1, "mmlu"))
+        for name in ("gsm8k", "mmlu"):
+            progress("r", BenchmarkFinished(benchmark=name, tasks=2, attempts=2, errors=0))
+    told = capsys.readouterr().err
+    assert re.search(r"gsm8k: 1/2 passed 1\.000", told)
+    assert re.search(r"mmlu: 2/2 passed 0\.000", told)
+
+
+def test_what_the_operator_did_and_a_place_in_the_queue_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with PlainProgress() as progress:
+        progress("r2", RunQueued(suite="s", model="m", position=0))
+        progress("r1", OperatorAction(verb="set", who="ctl", arguments={"name": "concurrency"}, old=4, new=8))
+    told = capsys.readouterr().err
+    assert "run r2 is queued: one run is before it" in told
+    assert "operator (ctl): set: 4 -> 8" in told

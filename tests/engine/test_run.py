@@ -8,18 +8,18 @@ from typing import Any
 import pytest
 
 from stackbench.config import Home, Settings
-from stackbench.engine import (
+from stackbench.control.messages import (
     AttemptFinished,
+    AttemptStarted,
+    AttemptWaiting,
     BenchmarkFinished,
     BenchmarkSkipped,
     BenchmarkStarted,
-    Engine,
-    EngineEvent,
-    Notice,
-    RunOutcome,
+    EventKind,
+    RunFinished,
     RunStarted,
-    plan_benchmarks,
 )
+from stackbench.engine import EngineService, RunOutcome, plan_benchmarks, run_plan
 from stackbench.engine.context import request_seed
 from stackbench.errors import DataNotAvailableError, StoreError, UsageError
 from stackbench.store import Reader, open_queries
@@ -30,9 +30,9 @@ from tests.fake_endpoint import FakeEndpoint
 async def run(
     home: Home, names: list[str], *, sample_ids: tuple[str, ...] = (), **settings: Any
 ) -> tuple[RunOutcome, list]:
-    events: list[EngineEvent] = []
+    events: list[EventKind] = []
     plan = plan_benchmarks(names, Settings(**settings), sample_ids)
-    outcome = await Engine(home, plan, events.append).run()
+    outcome = await run_plan(home, plan, lambda run_id, event: events.append(event))
     return outcome, events
 
 
@@ -43,8 +43,12 @@ def read(home: Home) -> Reader:
 async def test_events_tell_the_whole_run(home: Home, endpoint: FakeEndpoint) -> None:
     endpoint.reply = lambda body: "#### 18"
     outcome, events = await run(home, ["gsm8k"], model=endpoint.name, limit=3)
-    kinds = [type(event) for event in events if not isinstance(event, Notice)]
-    assert kinds == [RunStarted, BenchmarkStarted, *[AttemptFinished] * 3, BenchmarkFinished]
+    turns = (RunStarted, BenchmarkStarted, AttemptFinished, BenchmarkFinished, RunFinished)
+    kinds = [type(event) for event in events if isinstance(event, turns)]
+    assert kinds == [RunStarted, BenchmarkStarted, *[AttemptFinished] * 3, BenchmarkFinished, RunFinished]
+    assert sum(isinstance(event, AttemptStarted) for event in events) == 3
+    waits = [event.reason for event in events if isinstance(event, AttemptWaiting)]
+    assert waits.count("model") == 3
     assert (outcome.status, outcome.attempts, outcome.error_rate) == (RunStatus.COMPLETED, 3, 0.0)
     assert sum(event.passed is True for event in events if isinstance(event, AttemptFinished)) == 1
     run_row = read(home).run(outcome.run_id)
@@ -86,19 +90,19 @@ async def test_a_run_whose_attempts_all_fail_gives_up_early(home: Home, endpoint
 async def test_resume_makes_exactly_the_rest(home: Home, endpoint: FakeEndpoint) -> None:
     endpoint.delay_s = 0.02
     plan = plan_benchmarks(["gsm8k"], Settings(model=endpoint.name, limit=40, concurrency=4))
-    engine = Engine(home, plan)
 
-    def stop_at_ten(event: EngineEvent) -> None:
+    def stop_at_ten(run_id: str, event: EventKind) -> None:
         if isinstance(event, AttemptFinished) and len(endpoint.requests) >= 10:
-            engine.stop()
+            submitted.stop()
 
-    engine._listener = stop_at_ten
-    first = await engine.run()
+    async with EngineService(home, listener=stop_at_ten) as service:
+        submitted = service.submit(plan)
+        first = await submitted.outcome()
     assert first.status is RunStatus.INTERRUPTED
     done = first.attempts
     assert 10 <= done < 40
     endpoint.requests.clear()
-    second = await Engine(home, plan, resume=first.run_id).run()
+    second = await run_plan(home, plan, resume=first.run_id)
     assert (second.status, second.attempts) == (RunStatus.COMPLETED, 40)
     assert len(endpoint.requests) == 40 - done
     keys = open_queries(home.database, home.socket).rows("SELECT count(*), count(DISTINCT task_id) FROM attempts")
@@ -108,8 +112,8 @@ async def test_resume_makes_exactly_the_rest(home: Home, endpoint: FakeEndpoint)
 async def test_errors_are_attempted_again_on_resume(home: Home, endpoint: FakeEndpoint) -> None:
     endpoint.faults.extend([400] * 3)
     plan = plan_benchmarks(["gsm8k"], Settings(model=endpoint.name, limit=5, concurrency=1))
-    first = await Engine(home, plan).run()
-    second = await Engine(home, plan, resume=first.run_id).run()
+    first = await run_plan(home, plan)
+    second = await run_plan(home, plan, resume=first.run_id)
     assert (first.results[0].errors, second.results[0].errors) == (3, 0)
     assert len(endpoint.requests) == 8
 
@@ -117,12 +121,12 @@ async def test_errors_are_attempted_again_on_resume(home: Home, endpoint: FakeEn
 async def test_stop_ends_within_five_seconds_though_the_model_hangs(home: Home, endpoint: FakeEndpoint) -> None:
     endpoint.faults.extend(["slow"] * 100)
     plan = plan_benchmarks(["gsm8k"], Settings(model=endpoint.name, limit=20))
-    engine = Engine(home, plan)
-    task = asyncio.create_task(engine.run())
-    while len(endpoint.requests) < 20:
-        await asyncio.sleep(0.01)
-    engine.stop()
-    outcome = await asyncio.wait_for(task, 5.0)
+    async with EngineService(home) as service:
+        submitted = service.submit(plan)
+        while len(endpoint.requests) < 20:
+            await asyncio.sleep(0.01)
+        submitted.stop()
+        outcome = await asyncio.wait_for(submitted.outcome(), 5.0)
     assert (outcome.status, outcome.attempts) == (RunStatus.INTERRUPTED, 0)
 
 
@@ -183,7 +187,7 @@ async def test_a_fault_in_a_benchmark_loses_no_other_attempt(
 async def test_the_database_is_read_while_the_run_holds_it(home: Home, endpoint: FakeEndpoint) -> None:
     endpoint.delay_s = 0.05
     plan = plan_benchmarks(["gsm8k"], Settings(model=endpoint.name, limit=30, concurrency=2))
-    task = asyncio.create_task(Engine(home, plan).run())
+    task = asyncio.create_task(run_plan(home, plan))
 
     def look() -> int:
         queries = open_queries(home.database, home.socket)

@@ -7,7 +7,7 @@ import duckdb
 import pytest
 
 from stackbench.config import Home, Settings
-from stackbench.engine import Engine, plan_benchmarks, read_samples
+from stackbench.engine import plan_benchmarks, read_samples, run_plan
 from stackbench.errors import UsageError
 from stackbench.report.export import FORMATS, export
 from stackbench.store import open_queries
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.docker
 @pytest.fixture
 async def run_id(home: Home, image: str) -> str:
     plan = plan_benchmarks(["humaneval", "gsm8k"], Settings(model="oracle", limit=3, sandboxes=1))
-    return (await Engine(home, plan).run()).run_id
+    return (await run_plan(home, plan)).run_id
 
 
 def files_of(home: Home, run_id: str, to: Path, formats: tuple[str, ...] = ()) -> list[Path]:
@@ -46,7 +46,7 @@ async def test_exported_samples_can_be_scored_again(home: Home, run_id: str, tmp
     (path,) = files_of(home, run_id, tmp_path / "out", ("samples",))
     samples = read_samples(path, "humaneval", home)
     plan = plan_benchmarks(["humaneval"], Settings(sandboxes=1)).model_copy(update={"samples_file": str(path)})
-    outcome = await Engine(home, plan, samples=samples).run()
+    outcome = await run_plan(home, plan, samples=samples)
     assert outcome.results[0].metrics[0].value == 1.0
 
 
@@ -54,7 +54,7 @@ async def test_an_exported_run_can_be_replayed(home: Home, run_id: str, tmp_path
     files_of(home, run_id, tmp_path / "out", ("jsonl",))
     name = f"replay:{tmp_path / 'out' / 'attempts.jsonl'}"
     plan = plan_benchmarks(["humaneval", "gsm8k"], Settings(model=name, limit=3, sandboxes=1))
-    assert [r.metrics[0].value for r in (await Engine(home, plan).run()).results] == [1.0, 1.0]
+    assert [r.metrics[0].value for r in (await run_plan(home, plan)).results] == [1.0, 1.0]
 
 
 async def test_bad_requests_are_one_clear_error(home: Home, run_id: str, tmp_path: Path) -> None:

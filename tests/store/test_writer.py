@@ -91,7 +91,7 @@ def test_resuming_takes_errors_back_and_keeps_the_rest(writer: Writer) -> None:
     writer.attempt("r1", record("good"), [event("good", 1)])
     writer.attempt("r1", record("bad", status=AttemptStatus.ERROR), [event("bad", 2)])
     writer.flush()
-    writer.resume_run("r1")
+    writer.resume_run("r1", {}, None)
     reader = Reader(LocalQueries(writer.cursor()))
     assert reader.done("r1") == {AttemptKey("humaneval", "good", 0, 0)}
     assert writer.cursor().execute("SELECT task_id FROM events").fetchall() == [("good",)]
@@ -104,7 +104,7 @@ def test_tool_calls_come_and_go_with_their_attempt(writer: Writer) -> None:
     writer.attempt("r1", record("good"), [], [call, replace(call, step=2)])
     writer.attempt("r1", record("bad", status=AttemptStatus.ERROR), [], [call])
     writer.flush()
-    writer.resume_run("r1")
+    writer.resume_run("r1", {}, None)
     found = writer.cursor().execute(
         "SELECT benchmark, task_id, seed, step, tool, arguments ->> '$.path', valid, result, error FROM tool_calls"
     )
