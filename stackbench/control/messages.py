@@ -261,6 +261,8 @@ class AttemptQueued(_Message):
 
 
 class AttemptStarted(_Message):
+    """An attempt begins."""
+
     kind: Literal["attempt_started"] = "attempt_started"
     attempt: AttemptRef
 
@@ -286,6 +288,8 @@ class AttemptText(_Message):
 
 
 class ToolCallStarted(_Message):
+    """An agent makes a tool call."""
+
     kind: Literal["tool_call_started"] = "tool_call_started"
     attempt: AttemptRef
     step: int
@@ -296,6 +300,8 @@ class ToolCallStarted(_Message):
 
 
 class ToolCallEnded(_Message):
+    """A tool call has ended."""
+
     kind: Literal["tool_call_ended"] = "tool_call_ended"
     attempt: AttemptRef
     step: int

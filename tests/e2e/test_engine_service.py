@@ -48,14 +48,13 @@ async def ctl(program: Program, *words: str, code: int = 0) -> Any:
     return json.loads(done.stdout) if code == 0 else done.stderr
 
 
-async def ended(program: Program, run_id: str, *, within_s: float = 60) -> str:
-    """The status of a run once no engine works on it."""
+async def ended(program: Program, run_id: str, *, status: str = "", within_s: float = 60) -> str:
+    """The status of a run once no engine works on it, or once it is the one named."""
 
     def look() -> str | None:
         done = program.run("runs", "--json")
-        found = {run["run_id"]: run["status"] for run in json.loads(done.stdout)}
-        status = found.get(run_id)
-        return status if status not in ("running", "queued", None) else None
+        found = {run["run_id"]: run["status"] for run in json.loads(done.stdout)}.get(run_id)
+        return found if found not in ("running", "queued", None) and status in ("", found) else None
 
     return await asyncio.to_thread(wait_for, look, within_s=within_s)
 
@@ -132,7 +131,7 @@ async def test_why_says_what_each_attempt_waits_for(program: Program, endpoint: 
 async def test_a_live_run_is_paused_changed_drained_and_resumed(
     program: Program, endpoint: FakeEndpoint, detached: Any
 ) -> None:
-    endpoint.delay_s = 0.05
+    endpoint.delay_s = 0.1
     told = await detached(*gsm8k(endpoint, 400, "--concurrency", "2"))
     await asyncio.to_thread(wait_for, lambda: len(endpoint.requests) >= 4, within_s=30)
     assert (await ctl(program, "pause", "--now", "--dry-run"))["dry_run"] is True
@@ -150,6 +149,7 @@ async def test_a_live_run_is_paused_changed_drained_and_resumed(
     assert (grown["old"], grown["new"]) == (2, 9)
     await ctl(program, "resume")
     await asyncio.to_thread(wait_for, lambda: endpoint.most_at_once == 9, within_s=30)
+    await ctl(program, "pause")
     assert "takes a whole number from 1" in await ctl(program, "set", "concurrency", "0", code=2)
     assert "cannot be set on a live run" in await ctl(program, "set", "model", "x", code=2)
     assert 'there is no verb "dance"' in await ctl(program, "dance", code=2)
@@ -167,7 +167,8 @@ async def test_a_live_run_is_paused_changed_drained_and_resumed(
         ("pause", "running", "held"),
         ("set", "2", "9"),
         ("resume", "held", "running"),
-        ("drain", "running", "draining"),
+        ("pause", "running", "paused"),
+        ("drain", "paused", "draining"),
     ]
     assert all(act["who"].startswith("ctl") for act in acts)
 
@@ -230,7 +231,7 @@ async def test_a_killed_engine_leaves_a_resumable_run_and_its_last_words(
 
 
 async def test_a_stopped_engine_is_said_to_be_stopped(program: Program, endpoint: FakeEndpoint, detached: Any) -> None:
-    endpoint.delay_s = 0.05
+    endpoint.delay_s = 0.1
     told = await detached(*gsm8k(endpoint, 400, "--concurrency", "2"))
     await asyncio.to_thread(wait_for, program.home.trace.exists, within_s=30)
     os.kill(told["pid"], signal.SIGSTOP)
@@ -254,7 +255,7 @@ async def test_a_queue_outlives_the_foreground_run_that_it_waited_behind(
     assert told["pid"] == first.pid
     await asyncio.to_thread(first.communicate, timeout=60)
     assert first.returncode == 0
-    assert await ended(program, told["run_id"]) == "completed"
+    assert await ended(program, told["run_id"], status="completed") == "completed"
 
 
 async def test_a_queued_run_whose_engine_is_killed_goes_on_in_its_own_terminal(
