@@ -1,8 +1,8 @@
 """What watching costs the engine: requests with and without a subscriber, events to two watchers, the start of a
 detached engine.
 
-Usage: python -m perf.engine [ROUNDS]    The peer of a watched run is the same run unwatched, in turn with it; each figure
-is the median over the rounds.
+Usage: python -m perf.engine [ROUNDS]    The peer of a watched run is the same run unwatched, in turn with it;
+each figure is the median over the rounds.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ async def streamed() -> None:
             await asyncio.create_subprocess_exec(sys.executable, "-c", WATCH, str(path), stdout=subprocess.PIPE)
             for _ in range(2)
         ]
-        while len(stream._subscriptions) < 2:
+        while len(stream._subscriptions) < 2:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         ref = AttemptRef(benchmark="b", task_id="t", attempt=0, seed=0)
         process = psutil.Process(os.getpid())

@@ -27,10 +27,10 @@ from stackbench.agents.tools import Workspace, call_tool
 from stackbench.config import Settings
 from stackbench.engine import plan_benchmarks
 from stackbench.engine.attempt_tracker import AttemptTracker
-from stackbench.engine.attempts import RunResources
 from stackbench.engine.context import AttemptContext, utc_now
 from stackbench.engine.controls import RunControls
 from stackbench.engine.lazy_sandbox import LazySandbox
+from stackbench.engine.resources import RunResources
 from stackbench.engine.slots import Slots
 from stackbench.models import Model, ModelOptions, create_model
 from stackbench.models.oracle import OracleModel

@@ -6,6 +6,7 @@ Usage: python -m stackbench.control.reference > docs/protocol.md
 from __future__ import annotations
 
 import inspect
+import itertools
 import sys
 from typing import Any, get_args
 
@@ -24,13 +25,13 @@ A home's engine listens on the Unix socket `engine.sock` in the home: mode 0600,
 (SO_PEERCRED). Each message is one line of JSON of at most 8 MiB with a `kind`; unknown fields are ignored, and a client
 ignores events of kinds that it does not know. This is protocol {protocol}.
 
-A client says `hello` first and is answered with `welcome`, or with a `refusal` that says why not. Then it sends requests
-with ids of its own choice; answers carry the same id and may come in any order. An `answer` whose `size` is not 0 is
-followed by that many bytes. A client that leaves interrupts its queries.
+A client says `hello` first and is answered with `welcome`, or with a `refusal` that says why not. Then it sends
+requests with ids of its own choice; answers carry the same id and may come in any order. An `answer` whose `size` is
+not 0 is followed by that many bytes. A client that leaves interrupts its queries.
 
-After `subscribe`, events come with a sequence number that counts from 1 in the life of one engine. A slow watcher misses
-pieces of streamed text and gauges, and is told how many (`missed`); it never misses the start or the end of an attempt,
-and never slows the engine. One that leaves 200,000 events unread is let go.
+After `subscribe`, events come with a sequence number that counts from 1 in the life of one engine. A slow watcher
+misses pieces of streamed text and gauges, and is told how many (`missed`); it never misses the start or the end of an
+attempt, and never slows the engine. One that leaves 200,000 events unread is let go.
 
 ```json
 {{"kind": "hello", "protocol": {protocol}, "client": "mine"}}
@@ -95,7 +96,7 @@ def _field_docs(model: type[BaseModel]) -> dict[str, str]:
     tree = ast.parse(inspect.getsource(model))
     body = tree.body[0].body if isinstance(tree.body[0], ast.ClassDef) else []
     found: dict[str, str] = {}
-    for field, after in zip(body, body[1:], strict=False):
+    for field, after in itertools.pairwise(body):
         if (
             isinstance(field, ast.AnnAssign)
             and isinstance(field.target, ast.Name)

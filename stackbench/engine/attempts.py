@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from stackbench.benchmarks import AgentBenchmark, SpeedBenchmark
-from stackbench.control.messages import AttemptFinished, AttemptQueued, EventKind
-from stackbench.engine.attempt_tracker import AttemptTracker, attempt_ref
-from stackbench.engine.context import AttemptContext
-from stackbench.engine.controls import RunControls
-from stackbench.engine.lazy_sandbox import LazySandbox
+from stackbench.benchmarks import SpeedBenchmark
+from stackbench.control.messages import AttemptFinished, AttemptQueued
+from stackbench.engine.attempt_tracker import attempt_ref
+from stackbench.engine.executor import Executor
 from stackbench.engine.plan import RunPlan
-from stackbench.engine.slots import Slots
-from stackbench.engine.work import LoadedBenchmark, Work
-from stackbench.errors import AttemptError, ModelLostError, RunFailedError, StoreError
+from stackbench.engine.resources import RunResources
+from stackbench.engine.work import AttemptSpec, LoadedBenchmark
+from stackbench.errors import RunFailedError
 from stackbench.models import Model, Watched
-from stackbench.store import Reader, Writer
-from stackbench.types import AttemptKey, AttemptRecord, AttemptStatus, Scored
+from stackbench.types import AttemptKey, AttemptRecord, AttemptStatus
 
-__all__ = ["AttemptRunner", "BenchmarkProgress", "RunCounts", "RunResources", "model_slots"]
+__all__ = ["AttemptRunner", "BenchmarkProgress", "RunCounts", "model_slots"]
 
 GRACE_S = 3.0
 SAME_ERRORS_AT_LEAST = 50
@@ -52,20 +48,6 @@ class BenchmarkProgress:
     tokens: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class RunResources:
-    """What a run works with."""
-
-    writer: Writer
-    reader: Reader
-    model: Model
-    sandbox: LazySandbox
-    controls: RunControls
-    tracker: AttemptTracker
-    publish: Callable[[EventKind], None]
-    """Tells whoever watches the run."""
-
-
 @dataclass(slots=True)
 class AttemptRunner:
     """Makes the attempts of one benchmark; `counts` grows as it goes."""
@@ -73,22 +55,22 @@ class AttemptRunner:
     run_id: str
     plan: RunPlan
     item: LoadedBenchmark
+    executor: Executor
     resources: RunResources
     counts: RunCounts
     progress: BenchmarkProgress
     seq: Iterator[int]
     """Numbers of events, unique within the run."""
-    now: Callable[[], datetime]
-    cancelled: list[Work] = field(default_factory=list[Work])
+    cancelled: list[AttemptSpec] = field(default_factory=list[AttemptSpec])
     """Attempts that the operator had left out."""
-    failed: dict[AttemptKey, Work] = field(default_factory=dict[AttemptKey, Work])
+    failed: dict[AttemptKey, AttemptSpec] = field(default_factory=dict[AttemptKey, AttemptSpec])
     """Those that ended in errors."""
-    _queue: deque[Work] = field(default_factory=deque[Work])
+    _queue: deque[AttemptSpec] = field(default_factory=deque[AttemptSpec])
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _workers: set[asyncio.Task[None]] = field(default_factory=set["asyncio.Task[None]"])
     _under_way: dict[AttemptKey, asyncio.Task[Any]] = field(default_factory=dict[AttemptKey, "asyncio.Task[Any]"])
 
-    async def run_all(self, left: Sequence[Work]) -> None:
+    async def run_all(self, left: Sequence[AttemptSpec]) -> None:
         """Keeps attempts under way until none is left, the run ends or errors pile up.
 
         Raises:
@@ -122,20 +104,20 @@ class AttemptRunner:
         """Starts as many workers as there is work and room for; a worker ends when it finds no work, or no room."""
         if not self.resources.controls.ending:
             for _ in range(min(self._most_at_once() - len(self._workers), len(self._queue))):
-                self._workers.add(asyncio.create_task(self._work()))
+                self._workers.add(asyncio.create_task(self._worker()))
 
-    async def _work(self) -> None:
+    async def _worker(self) -> None:
         controls = self.resources.controls
         while self._queue and len(self._workers) <= self._most_at_once():
             if controls.phase != "running" and not await controls.admit():
                 return
             if not self._queue:
                 return
-            work = self._queue.popleft()
-            if controls.is_cancelled(work.key):
-                self.cancelled.append(work)
+            spec = self._queue.popleft()
+            if controls.is_cancelled(spec.key):
+                self.cancelled.append(spec)
                 continue
-            await self._attempt(work)
+            await self._attempt(spec)
             if self.counts.errors_in_a_row >= self._give_up():
                 raise RunFailedError(
                     f"{self._give_up()} attempts in a row ended in errors; the last: {self.counts.last_error}"
@@ -150,11 +132,11 @@ class AttemptRunner:
             task.cancel()
         return len(found)
 
-    def requeue(self, works: Sequence[Work]) -> None:
+    def requeue(self, specs: Sequence[AttemptSpec]) -> None:
         """Puts attempts back into the queue, before the others."""
-        for work in reversed(works):
-            self._queue.appendleft(work)
-            self.resources.publish(AttemptQueued(attempt=attempt_ref(work.key)))
+        for spec in reversed(specs):
+            self._queue.appendleft(spec)
+            self.resources.publish(AttemptQueued(attempt=attempt_ref(spec.key)))
         self._changed.set()
 
     def wake(self) -> None:
@@ -186,90 +168,51 @@ class AttemptRunner:
 
     # -- one attempt
 
-    async def _attempt(self, work: Work) -> None:
-        counts, progress, resources = self.counts, self.progress, self.resources
-        key = work.key
-        slots = Slots(1) if isinstance(self.item.benchmark, SpeedBenchmark) else resources.controls.slots
-        context = AttemptContext(
-            key,
-            self.plan,
-            self.item.plan,
-            resources,
-            slots,
-            lambda: next(self.seq),
-            self.now,
-            agent=isinstance(self.item.benchmark, AgentBenchmark),
-        )
-        started_at = self.now()
+    async def _attempt(self, spec: AttemptSpec) -> None:
+        key, resources = spec.key, self.resources
         finished: AttemptFinished | None = None
-        resources.tracker.start(key)
         task = asyncio.current_task()
         assert task is not None
         self._under_way[key] = task
+        resources.tracker.start(key)
         try:
-            try:
-                scored = await work.make(context)
-                status, error = AttemptStatus.COMPLETED, scored.reason or None
-                counts.errors_in_a_row = 0
-            except (StoreError, ModelLostError):
-                raise
-            except Exception as problem:  # a fault in one benchmark's code must not lose the other attempts
-                text = str(problem) if isinstance(problem, AttemptError) else f"fault in {key.benchmark}: {problem!r}"
-                scored, status, error = context.failed(), AttemptStatus.ERROR, f"error: {text}"
-                counts.errors_in_a_row += 1
-                counts.last_error = text
-                self.failed[key] = work
-            resources.writer.attempt(
-                self.run_id, _record(work, scored, status, error, started_at), context.events, context.tool_calls
-            )
-            counts.tokens += scored.completion_tokens
-            progress.tokens += scored.completion_tokens
-            progress.done += 1
-            progress.errors += status is AttemptStatus.ERROR
-            progress.passed += status is AttemptStatus.COMPLETED and scored.passed
+            result = await self.executor.execute(spec)
+            record = result.record
+            events = [replace(event, seq=next(self.seq)) for event in result.events]
+            resources.writer.attempt(self.run_id, record, events, result.tool_calls)
+            self._count(spec, record)
             finished = AttemptFinished(
                 attempt=attempt_ref(key),
-                passed=scored.passed if status is AttemptStatus.COMPLETED else None,
-                reason=error or "",
-                completion_tokens=scored.completion_tokens,
-                latency_s=scored.latency_s,
-                finish_reason=None if scored.finish_reason is None else scored.finish_reason.value,
+                passed=record.passed,
+                reason=record.error or "",
+                completion_tokens=record.completion_tokens,
+                latency_s=record.latency_s,
+                finish_reason=None if record.finish_reason is None else record.finish_reason.value,
             )
         except asyncio.CancelledError:
             if resources.controls.is_cancelled(key):
-                self.cancelled.append(work)
+                self.cancelled.append(spec)
             raise
         finally:
             self._under_way.pop(key, None)
-            context.end()
             resources.tracker.finish(key, finished)
+
+    def _count(self, spec: AttemptSpec, record: AttemptRecord) -> None:
+        counts, progress = self.counts, self.progress
+        if record.status is AttemptStatus.ERROR:
+            counts.errors_in_a_row += 1
+            counts.last_error = (record.error or "").removeprefix("error: ")
+            self.failed[spec.key] = spec
+        else:
+            counts.errors_in_a_row = 0
+        counts.tokens += record.completion_tokens
+        progress.tokens += record.completion_tokens
+        progress.done += 1
+        progress.errors += record.status is AttemptStatus.ERROR
+        progress.passed += record.passed is True
 
 
 def model_slots(plan: RunPlan, model: Model) -> int:
     """Requests to have at the model at once: those that it works on, and those that a server keeps waiting."""
     asked = plan.settings.concurrency or model.concurrency
     return asked + (model.backlog if isinstance(model, Watched) else 0)
-
-
-def _record(
-    work: Work, scored: Scored, status: AttemptStatus, error: str | None, started_at: datetime
-) -> AttemptRecord:
-    completed = status is AttemptStatus.COMPLETED
-    return AttemptRecord(
-        key=work.key,
-        category=work.task.category,
-        status=status,
-        score=scored.score if completed else None,
-        passed=scored.passed if completed else None,
-        error=error,
-        prompt=scored.prompt,
-        completion=scored.completion,
-        prompt_tokens=scored.prompt_tokens,
-        completion_tokens=scored.completion_tokens,
-        started_at=started_at,
-        latency_s=scored.latency_s,
-        metrics=scored.metrics,
-        thought=scored.thought,
-        program=scored.program,
-        finish_reason=scored.finish_reason,
-    )

@@ -36,7 +36,7 @@ from stackbench.types import (
 
 if TYPE_CHECKING:
     from stackbench.agents import Decision, Operator
-    from stackbench.engine.attempts import RunResources
+    from stackbench.engine.resources import RunResources
 
 __all__ = ["AttemptContext", "Preparation", "request_seed", "utc_now"]
 

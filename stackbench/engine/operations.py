@@ -13,7 +13,7 @@ from stackbench.control.verbs import arguments_of, check_setting
 from stackbench.engine.attempts import AttemptRunner
 from stackbench.engine.plan import RunPlan
 from stackbench.engine.run import RunExecution
-from stackbench.engine.work import Work
+from stackbench.engine.work import AttemptSpec
 from stackbench.errors import UsageError, one_line
 
 if TYPE_CHECKING:
@@ -298,7 +298,7 @@ def _requeue(execution: RunExecution, arguments: Mapping[str, Any]) -> Change:
     if not target and not arguments.get("errors"):
         raise UsageError("say which: requeue TASK, or requeue --errors")
     places = _targets(execution, str(target)) if target else [(runner, "") for runner in execution.runners.values()]
-    chosen: dict[str, list[Work]] = {}
+    chosen: dict[str, list[AttemptSpec]] = {}
     for runner, task in places:
         works = [work for work in (*runner.failed.values(), *runner.cancelled) if not task or work.key.task_id == task]
         if arguments.get("errors"):

@@ -25,17 +25,19 @@ from stackbench.control.messages import (
 )
 from stackbench.datasets import DatasetStore
 from stackbench.engine.attempt_tracker import AttemptTracker
-from stackbench.engine.attempts import AttemptRunner, BenchmarkProgress, RunCounts, RunResources, model_slots
+from stackbench.engine.attempts import AttemptRunner, BenchmarkProgress, RunCounts, model_slots
 from stackbench.engine.context import Preparation, utc_now
 from stackbench.engine.controls import RunControls
 from stackbench.engine.environment import git_commit, machine_environment
+from stackbench.engine.executor import LocalExecutor
 from stackbench.engine.lazy_sandbox import LazySandbox
 from stackbench.engine.monitor import Monitor
 from stackbench.engine.outcome import RunOutcome, check_gates
 from stackbench.engine.plan import RunPlan
+from stackbench.engine.resources import RunResources
 from stackbench.engine.run_model import create_run_model
 from stackbench.engine.samples import SampleFile
-from stackbench.engine.work import LoadedBenchmark, Work, list_work, load_benchmarks
+from stackbench.engine.work import AttemptSpec, LoadedBenchmark, list_attempts, load_benchmarks
 from stackbench.errors import StackbenchError, StoreError, UsageError
 from stackbench.models import Model, Reloadable
 from stackbench.sandbox.launch import HeadStart
@@ -261,14 +263,15 @@ class RunExecution:
         self, item: LoadedBenchmark, resources: RunResources, loaded: Sequence[LoadedBenchmark]
     ) -> None:
         name = item.plan.name
-        work = list_work(self.plan, item, self.order.samples)
+        work = list_attempts(self.plan, item, self.order.samples)
         done = resources.reader.done(self.run_id) if self.order.resume else set[AttemptKey]()
         left = [one for one in work if one.key not in done]
         before = [s for s in resources.reader.summaries(self.run_id, name) if s.passed] if self.order.resume else []
         if left:
             preparation = Preparation(self.home.path / "cache", resources.sandbox, self.say)
-            wanted = {one.key.task_id: one.task for one in left}
-            if await self._unless_stopped(_done(item.benchmark.prepare(list(wanted.values()), preparation))) is None:
+            wanted = {spec.key.task_id for spec in left}
+            tasks = [task for task in item.tasks if task.task_id in wanted]
+            if await self._unless_stopped(_done(item.benchmark.prepare(tasks, preparation))) is None:
                 return
         if await self._unless_stopped(_done(_serve_as_usual(resources.model))) is None:
             return
@@ -276,7 +279,8 @@ class RunExecution:
         self._publish(
             BenchmarkStarted(benchmark=name, total=progress.total, done=progress.before, passed=progress.passed)
         )
-        runner = AttemptRunner(self.run_id, self.plan, item, resources, self.counts, progress, self._seq, self._now)
+        executor = LocalExecutor(self.plan, item, resources, self._now)
+        runner = AttemptRunner(self.run_id, self.plan, item, executor, resources, self.counts, progress, self._seq)
         self.runners[name] = runner
         await runner.run_all(left)
         if len(loaded) == 1:
@@ -302,7 +306,7 @@ class RunExecution:
                 )
             )  # fmt: skip
 
-    async def requeue(self, works: Mapping[str, Sequence[Work]]) -> None:
+    async def requeue(self, works: Mapping[str, Sequence[AttemptSpec]]) -> None:
         """Makes recorded attempts again: their rows are taken back first, so that none is recorded twice."""
         for name, chosen in works.items():
             runner = self.runners[name]

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from stackbench.benchmarks import Benchmark, CodeBenchmark, SpeedBenchmark, create_benchmark
+from stackbench.benchmarks import Benchmark, SpeedBenchmark, create_benchmark
+from stackbench.benchmarks.base import Sample
 from stackbench.datasets import DatasetStore
-from stackbench.engine.context import AttemptContext
 from stackbench.engine.plan import BenchmarkPlan, RunPlan
 from stackbench.engine.samples import SampleFile
 from stackbench.errors import DataNotAvailableError, UsageError
-from stackbench.types import AttemptKey, Scored, Task
+from stackbench.types import AttemptKey, Task
 
-__all__ = ["LoadedBenchmark", "Work", "list_work", "load_benchmarks"]
+__all__ = ["AttemptSpec", "LoadedBenchmark", "list_attempts", "load_benchmarks"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +26,13 @@ class LoadedBenchmark:
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
-    """One attempt to make: the benchmark's part is a function of the context."""
+class AttemptSpec:
+    """One attempt to make, as data: an executor in another process can make it from this and the run's plan."""
 
     key: AttemptKey
-    task: Task
-    make: Callable[[AttemptContext], Awaitable[Scored]]
+    category: str = ""
+    sample: Sample | None = None
+    """A recorded sample to score, in place of a model's answer."""
 
 
 def load_benchmarks(
@@ -77,31 +78,16 @@ def _select(part: BenchmarkPlan, tasks: Sequence[Task], samples: SampleFile | No
     return tasks[: part.limit]
 
 
-def list_work(plan: RunPlan, loaded: LoadedBenchmark, samples: SampleFile | None) -> list[Work]:
+def list_attempts(plan: RunPlan, loaded: LoadedBenchmark, samples: SampleFile | None) -> list[AttemptSpec]:
     """Every attempt at a benchmark's tasks, in order of task, seed, attempt; with samples, one for each of them."""
     benchmark = loaded.benchmark
     least = benchmark.least_attempts if isinstance(benchmark, SpeedBenchmark) else 1
     if samples is not None:
-        assert isinstance(benchmark, CodeBenchmark)
-        by_id = {task.task_id: task for task in loaded.tasks}
-        return [_scoring(benchmark, by_id[key.task_id], key, samples) for key in samples.keys]
+        categories = {task.task_id: task.category for task in loaded.tasks}
+        return [AttemptSpec(key, categories[key.task_id], samples.samples[key]) for key in samples.keys]
     return [
-        Work(
-            AttemptKey(loaded.plan.name, task.task_id, attempt, seed),
-            task,
-            lambda context, task=task: benchmark.attempt(task, context),
-        )
+        AttemptSpec(AttemptKey(loaded.plan.name, task.task_id, attempt, seed), task.category)
         for task in loaded.tasks
         for seed in plan.settings.seeds
         for attempt in range(max(plan.attempts(loaded.plan), least))
     ]
-
-
-def _scoring(benchmark: CodeBenchmark, task: Task, key: AttemptKey, samples: SampleFile) -> Work:
-    sample = samples.samples[key]
-
-    async def make(context: AttemptContext) -> Scored:
-        scored = await benchmark.score(task, sample, context)
-        return Scored(scored.score, scored.passed, completion=sample.text, reason=scored.reason, metrics=scored.metrics)
-
-    return Work(key, task, make)

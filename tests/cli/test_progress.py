@@ -23,7 +23,6 @@ from stackbench.control.messages import (
 from tests.waiting import wait_for
 
 
-
 def finished(task: str, passed: bool | None, reason: str, tokens: int, benchmark: str = "humaneval") -> AttemptFinished:
     ref = AttemptRef(benchmark=benchmark, task_id=task, attempt=0, seed=0)
     return AttemptFinished(attempt=ref, passed=passed, reason=reason, completion_tokens=tokens)

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -189,7 +190,9 @@ async def test_errors_are_requeued_and_none_is_recorded_twice(
     answer = await ctl(program, "requeue", "--errors")
     assert (answer["old"], answer["new"]) == (0, 5)
     assert await ended(program, told["run_id"]) == "completed"
-    rows = program.query("SELECT count(*) AS n, count(DISTINCT task_id) AS d, count(*) FILTER (status = 'error') AS e FROM attempts")  # fmt: skip
+    rows = program.query(
+        "SELECT count(*) AS n, count(DISTINCT task_id) AS d, count(*) FILTER (status = 'error') AS e FROM attempts"
+    )
     assert rows == [{"n": 60, "d": 60, "e": 0}]
 
 
@@ -277,6 +280,68 @@ async def test_a_queued_run_whose_engine_is_killed_goes_on_in_its_own_terminal(
     assert second.returncode == 0, err
     assert "the engine has ended; this process goes on with run" in err
     assert json.loads(out)["results"][0]["attempts"] == 3
+
+
+async def test_signals_to_a_detached_engine_and_to_its_watcher(
+    program: Program, endpoint: FakeEndpoint, detached: Any
+) -> None:
+    endpoint.delay_s = 0.1
+    told = await detached(*gsm8k(endpoint, 400, "--concurrency", "2"))
+    await asyncio.to_thread(wait_for, lambda: len(endpoint.requests) > 4, within_s=30)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL, signal.SIGHUP):
+        watcher = program.start("attach")
+        assert watcher.stderr is not None
+        line = await asyncio.to_thread(watcher.stderr.readline)
+        assert told["run_id"] in line
+        watcher.send_signal(number)
+        _, err = await asyncio.to_thread(watcher.communicate, timeout=30)
+        if number in (signal.SIGTERM, signal.SIGINT):
+            assert watcher.returncode == 130
+            assert "detached; the run goes on" in err
+        assert (await ctl(program, "status"))["phase"] == "running"
+    os.kill(told["pid"], signal.SIGHUP)
+    assert (await ctl(program, "status"))["phase"] == "running"
+    os.kill(told["pid"], signal.SIGTERM)
+    assert await ended(program, told["run_id"]) == "interrupted"
+    await asyncio.to_thread(wait_for, lambda: not psutil.pid_exists(told["pid"]), within_s=20)
+    assert not program.home.trace.exists() and not program.home.socket.exists()
+
+
+async def test_a_queued_run_can_be_taken_back(program: Program, endpoint: FakeEndpoint, detached: Any) -> None:
+    endpoint.delay_s = 0.1
+    first = await detached(*gsm8k(endpoint, 400, "--concurrency", "2"))
+    second = program.start("eval", *gsm8k(endpoint, 3, "--json"))
+
+    async def queued() -> list[str]:
+        return [run["run_id"] for run in await ctl(program, "runs") if run["state"] == "queued"]
+
+    while not (waiting := await queued()):
+        await asyncio.sleep(0.05)
+    assert "waits in the queue; it can be stopped" in await ctl(program, "pause", "--run", waiting[0], code=2)
+    second.send_signal(signal.SIGINT)
+    out, err = await asyncio.to_thread(second.communicate, timeout=30)
+    assert second.returncode == 130, err
+    assert await queued() == []
+    assert (await ctl(program, "status"))["run_id"] == first["run_id"]
+    done = await program.run_beside("runs", "--json")
+    assert {run["run_id"]: run["status"] for run in json.loads(done.stdout)}[waiting[0]] == "interrupted"
+    await ctl(program, "stop")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+def test_a_home_on_a_read_only_disk_is_refused_in_one_line(program: Program, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "none", str(disk)], capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip("nothing can be mounted here")
+    try:
+        done = program.run("eval", "gsm8k", "-m", "oracle", "--limit", "1", "--home", str(disk))
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+    assert done.returncode == 2
+    assert f"the folder {disk} cannot be written; name another with --home" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 async def test_verbs_without_a_live_engine_say_so(program: Program) -> None:

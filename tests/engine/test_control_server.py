@@ -156,9 +156,7 @@ async def test_events_reach_every_subscriber(served: Served) -> None:
         (b'{"kind": "command", "id": 1, "verb": "stop"}\n', "the first message of a connection is a hello"),
     ],
 )
-async def test_garbage_is_refused_in_one_line_and_the_connection_closed(
-    served: Served, line: bytes, why: str
-) -> None:
+async def test_garbage_is_refused_in_one_line_and_the_connection_closed(served: Served, line: bytes, why: str) -> None:
     reader, writer = await served.raw()
     writer.write(line)
     error = await refusal(reader)
@@ -178,9 +176,7 @@ async def test_another_protocol_is_named_with_what_to_do(served: Served) -> None
     writer.close()
 
 
-async def test_a_line_without_end_is_refused_within_bounds(
-    served: Served, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_line_without_end_is_refused_within_bounds(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     reader, writer = await served.raw()
     writer.write(HELLO)
     await reader.readline()
@@ -202,9 +198,7 @@ async def test_a_line_without_end_is_refused_within_bounds(
     await client.close()
 
 
-async def test_a_crowd_is_turned_away_and_those_inside_go_on(
-    served: Served, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_crowd_is_turned_away_and_those_inside_go_on(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     inside = await connect(served.path)
     crowd = [await served.raw() for _ in range(1000)]
     reader, _ = crowd[-1]

@@ -1,0 +1,117 @@
+"""Makes one attempt from its specification: the only place where a benchmark's code runs."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from stackbench.benchmarks import AgentBenchmark, CodeBenchmark, SpeedBenchmark
+from stackbench.engine.context import AttemptContext
+from stackbench.engine.plan import RunPlan
+from stackbench.engine.resources import RunResources
+from stackbench.engine.slots import Slots
+from stackbench.engine.work import AttemptSpec, LoadedBenchmark
+from stackbench.errors import AttemptError, ModelLostError, StoreError
+from stackbench.types import AttemptRecord, AttemptStatus, EventRecord, Scored, Task, ToolCallRecord
+
+__all__ = ["AttemptResult", "Executor", "LocalExecutor"]
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptResult:
+    """An attempt that has ended, as data; the engine numbers its events when it records them."""
+
+    record: AttemptRecord
+    events: tuple[EventRecord, ...] = ()
+    tool_calls: tuple[ToolCallRecord, ...] = ()
+
+
+class Executor(Protocol):
+    """Makes attempts, in this process or elsewhere."""
+
+    async def execute(self, spec: AttemptSpec) -> AttemptResult:
+        """The attempt's result; an error of its own is one too.
+
+        Raises:
+            ModelLostError: the model is gone.
+            StoreError: the database failed.
+        """
+        ...
+
+
+class LocalExecutor:
+    """Makes the attempts of one benchmark in this process."""
+
+    def __init__(
+        self, plan: RunPlan, item: LoadedBenchmark, resources: RunResources, now: Callable[[], datetime]
+    ) -> None:
+        self._plan = plan
+        self._item = item
+        self._resources = resources
+        self._now = now
+        self._tasks = {task.task_id: task for task in item.tasks}
+
+    async def execute(self, spec: AttemptSpec) -> AttemptResult:
+        benchmark = self._item.benchmark
+        numbers = itertools.count(1)
+        context = AttemptContext(
+            spec.key,
+            self._plan,
+            self._item.plan,
+            self._resources,
+            Slots(1) if isinstance(benchmark, SpeedBenchmark) else self._resources.controls.slots,
+            lambda: next(numbers),
+            self._now,
+            agent=isinstance(benchmark, AgentBenchmark),
+        )
+        started_at = self._now()
+        try:
+            scored = await self._make(spec, self._tasks[spec.key.task_id], context)
+            status, error = AttemptStatus.COMPLETED, scored.reason or None
+        except (StoreError, ModelLostError):
+            raise
+        except Exception as problem:  # a fault in one benchmark's code must not lose the other attempts
+            known = isinstance(problem, AttemptError)
+            text = str(problem) if known else f"fault in {spec.key.benchmark}: {problem!r}"
+            scored, status, error = context.failed(), AttemptStatus.ERROR, f"error: {text}"
+        finally:
+            context.end()
+        record = _record(spec, scored, status, error, started_at)
+        return AttemptResult(record, tuple(context.events), tuple(context.tool_calls))
+
+    async def _make(self, spec: AttemptSpec, task: Task, context: AttemptContext) -> Scored:
+        benchmark = self._item.benchmark
+        if spec.sample is None:
+            return await benchmark.attempt(task, context)
+        assert isinstance(benchmark, CodeBenchmark)
+        scored = await benchmark.score(task, spec.sample, context)
+        return Scored(
+            scored.score, scored.passed, completion=spec.sample.text, reason=scored.reason, metrics=scored.metrics
+        )
+
+
+def _record(
+    spec: AttemptSpec, scored: Scored, status: AttemptStatus, error: str | None, started_at: datetime
+) -> AttemptRecord:
+    completed = status is AttemptStatus.COMPLETED
+    return AttemptRecord(
+        key=spec.key,
+        category=spec.category,
+        status=status,
+        score=scored.score if completed else None,
+        passed=scored.passed if completed else None,
+        error=error,
+        prompt=scored.prompt,
+        completion=scored.completion,
+        prompt_tokens=scored.prompt_tokens,
+        completion_tokens=scored.completion_tokens,
+        started_at=started_at,
+        latency_s=scored.latency_s,
+        metrics=scored.metrics,
+        thought=scored.thought,
+        program=scored.program,
+        finish_reason=scored.finish_reason,
+    )

@@ -1,0 +1,29 @@
+"""What the attempts of a run work with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from stackbench.control.messages import EventKind
+from stackbench.engine.attempt_tracker import AttemptTracker
+from stackbench.engine.controls import RunControls
+from stackbench.engine.lazy_sandbox import LazySandbox
+from stackbench.models import Model
+from stackbench.store import Reader, Writer
+
+__all__ = ["RunResources"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunResources:
+    """What a run works with."""
+
+    writer: Writer
+    reader: Reader
+    model: Model
+    sandbox: LazySandbox
+    controls: RunControls
+    tracker: AttemptTracker
+    publish: Callable[[EventKind], None]
+    """Tells whoever watches the run."""
