@@ -31,12 +31,12 @@ from stackbench.engine.context import AttemptContext, utc_now
 from stackbench.engine.controls import RunControls
 from stackbench.engine.lazy_sandbox import LazySandbox
 from stackbench.engine.resources import RunResources
-from stackbench.engine.slots import Slots
 from stackbench.models import Model, ModelOptions, create_model
 from stackbench.models.oracle import OracleModel
 from stackbench.sandbox.image import ensure_image
 from stackbench.sandbox.launch import ContainerSpec
 from stackbench.sandbox.pool import SandboxPool
+from stackbench.slots import Slots
 from stackbench.store import LocalQueries, Reader, RunRow, Writer
 from stackbench.types import AttemptKey, AttemptRecord, AttemptStatus, Sampling, ToolCall
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 from stackbench.control.messages import AttemptText, ToolCallEnded, ToolCallStarted
 from stackbench.engine.attempt_tracker import attempt_ref
 from stackbench.engine.plan import BenchmarkPlan, RunPlan
-from stackbench.engine.slots import Slots
 from stackbench.errors import AttemptError, ModelNotAvailableError
 from stackbench.models import Reloadable, Watched
 from stackbench.sandbox import CodeJob, CodeResult, Sandbox
 from stackbench.sandbox.session import Session
+from stackbench.slots import Slots
 from stackbench.types import (
     AttemptKey,
     EventRecord,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from stackbench.engine.seats import Seats
-from stackbench.engine.slots import Slots
+from stackbench.slots import Slots
 from stackbench.types import AttemptKey
 
 __all__ = ["Phase", "RunControls"]

@@ -12,9 +12,9 @@ from stackbench.benchmarks import AgentBenchmark, CodeBenchmark, SpeedBenchmark
 from stackbench.engine.context import AttemptContext
 from stackbench.engine.plan import RunPlan
 from stackbench.engine.resources import RunResources
-from stackbench.engine.slots import Slots
 from stackbench.engine.work import AttemptSpec, LoadedBenchmark
 from stackbench.errors import AttemptError, ModelLostError, StoreError
+from stackbench.slots import Slots
 from stackbench.types import AttemptRecord, AttemptStatus, EventRecord, Scored, Task, ToolCallRecord
 
 __all__ = ["AttemptResult", "Executor", "LocalExecutor"]

@@ -16,6 +16,7 @@ from stackbench.sandbox.docker import connect
 from stackbench.sandbox.launch import ContainerSpec, HeadStart, Launched, launch
 from stackbench.sandbox.session import Session
 from stackbench.sandbox.sizing import default_size
+from stackbench.slots import Slots
 
 if TYPE_CHECKING:
     import docker
@@ -56,13 +57,18 @@ class SandboxPool:
         self._client: docker.DockerClient | None = None
         self._connecting = asyncio.Lock()
         self._returning = asyncio.Lock()
-        self._room = asyncio.Semaphore(self.size)
+        self._room = Slots(self.size)
         self._ready: deque[Container] = deque()
         self._out: set[Container] = set()
         self._building = 0
         self._tasks: set[asyncio.Task[Any]] = set()
         self._served = False
         self._closed = False
+
+    def resize(self, size: int) -> None:
+        """Changes how many containers may be out at once; those that are out stay out until they are handed back."""
+        self.size = size
+        self._room.resize(size)
 
     async def warm_up(self) -> None:
         """Makes the spare containers now.

@@ -1,4 +1,4 @@
-"""Places at the model: so many requests at once, a number that may change while the run goes on."""
+"""A number of places, at a model or for containers, that may change while some are taken."""
 
 from __future__ import annotations
 
@@ -45,15 +45,20 @@ class Slots:
 
     @asynccontextmanager
     async def place(self, rank: int = 0) -> AsyncGenerator[None]:
-        """A place at the model; waits for one."""
-        await self._acquire(rank)
+        """A place, given back at the end of the block; waits for one."""
+        await self.acquire(rank)
         try:
             yield
         finally:
-            self._taken -= 1
-            self._admit()
+            self.release()
 
-    async def _acquire(self, rank: int) -> None:
+    def release(self) -> None:
+        """Gives a place back."""
+        self._taken -= 1
+        self._admit()
+
+    async def acquire(self, rank: int = 0) -> None:
+        """Takes a place, to be given back with `release`; waits for one."""
         if not self.full:
             self._taken += 1
             return
@@ -63,8 +68,7 @@ class Slots:
             await admitted
         except asyncio.CancelledError:
             if admitted.done() and not admitted.cancelled():
-                self._taken -= 1
-                self._admit()
+                self.release()
             raise
 
     def _admit(self) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
-from stackbench.engine.slots import Slots
+from stackbench.slots import Slots
 
 
 async def hold(slots: Slots, rank: int, name: str, order: list[str], until: asyncio.Event) -> None:
