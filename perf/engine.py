@@ -21,7 +21,6 @@ import psutil
 
 from perf.peers import served, stackbench, timed
 from stackbench.control.messages import AttemptRef, AttemptText
-from stackbench.engine.context import utc_now
 from stackbench.engine.control_server import ControlServer
 from stackbench.engine.event_stream import EventStream
 
@@ -105,7 +104,7 @@ async def streamed() -> None:
     """The engine's share of a processor while it sends 2,000 pieces of text a second to two watchers."""
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "engine.sock"
-        stream = EventStream(utc_now)
+        stream = EventStream()
         server = ControlServer(path, _Door(), stream)  # type: ignore[arg-type]
         assert await server.start() is None
         watchers = [

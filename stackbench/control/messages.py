@@ -59,7 +59,8 @@ container, the execution of its code, a decision of the operator."""
 class _Message(BaseModel):
     """Fields that a newer peer adds are ignored."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    # deferred: most programs speak of few kinds, and to build all takes a tenth of a short command
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
 
 # -- what a client sends
@@ -387,5 +388,6 @@ class Event(_Message):
 Request = Annotated[Hello | Query | Rows | Subscribe | Command, Field(discriminator="kind")]
 Reply = Annotated[Welcome | Answer | Refusal | Missed | Event, Field(discriminator="kind")]
 
-request_adapter: TypeAdapter[Request] = TypeAdapter(Request)
-reply_adapter: TypeAdapter[Reply] = TypeAdapter(Reply)
+_DEFERRED = ConfigDict(defer_build=True)
+request_adapter: TypeAdapter[Request] = TypeAdapter(Request, config=_DEFERRED)
+reply_adapter: TypeAdapter[Reply] = TypeAdapter(Reply, config=_DEFERRED)

@@ -55,10 +55,17 @@ class TrackedAttempt:
 
 
 class AttemptTracker:
-    """Every change is published as an event of its attempt. `describe` may be called from any thread."""
+    """Every change is published as an event of its attempt, a wait only while somebody watches (`describe` tells it
+    afterwards). `describe` may be called from any thread."""
 
-    def __init__(self, publish: Callable[[EventKind], None], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        publish: Callable[[EventKind], None],
+        watched: Callable[[], bool] = lambda: True,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._publish = publish
+        self._watched = watched
         self._clock = clock
         self._running: dict[AttemptKey, TrackedAttempt] = {}
 
@@ -105,4 +112,5 @@ class AttemptTracker:
 
     def _set(self, tracked: TrackedAttempt, reason: WaitReason, detail: str) -> None:
         tracked.reason, tracked.detail, tracked.since = reason, detail, self._clock()
-        self._publish(AttemptWaiting(attempt=tracked.ref, reason=reason, detail=detail))
+        if self._watched():
+            self._publish(AttemptWaiting(attempt=tracked.ref, reason=reason, detail=detail))

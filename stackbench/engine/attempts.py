@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from stackbench.benchmarks import SpeedBenchmark
@@ -59,13 +59,12 @@ class AttemptRunner:
     resources: RunResources
     counts: RunCounts
     progress: BenchmarkProgress
-    seq: Iterator[int]
-    """Numbers of events, unique within the run."""
     cancelled: list[AttemptSpec] = field(default_factory=list[AttemptSpec])
     """Attempts that the operator had left out."""
     failed: dict[AttemptKey, AttemptSpec] = field(default_factory=dict[AttemptKey, AttemptSpec])
     """Those that ended in errors."""
     _queue: deque[AttemptSpec] = field(default_factory=deque[AttemptSpec])
+    _speed: bool = False
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _workers: set[asyncio.Task[None]] = field(default_factory=set["asyncio.Task[None]"])
     _under_way: dict[AttemptKey, asyncio.Task[Any]] = field(default_factory=dict[AttemptKey, "asyncio.Task[Any]"])
@@ -79,6 +78,7 @@ class AttemptRunner:
             ModelLostError: the model is gone.
         """
         self._queue.extend(left)
+        self._speed = isinstance(self.item.benchmark, SpeedBenchmark)
         stopped = asyncio.create_task(self.resources.controls.stopping.wait())
         try:
             self._employ()
@@ -118,7 +118,7 @@ class AttemptRunner:
                 self.cancelled.append(spec)
                 continue
             await self._attempt(spec)
-            if self.counts.errors_in_a_row >= self._give_up():
+            if self.counts.errors_in_a_row and self.counts.errors_in_a_row >= self._give_up():
                 raise RunFailedError(
                     f"{self._give_up()} attempts in a row ended in errors; the last: {self.counts.last_error}"
                 )
@@ -156,7 +156,7 @@ class AttemptRunner:
     def _most_at_once(self) -> int:
         """Attempts to have under way: as many as there are places at the model, and some beside them whose code is
         executed meanwhile, so that scoring leaves no place empty."""
-        if isinstance(self.item.benchmark, SpeedBenchmark):
+        if self._speed:
             return 1
         slots = self.resources.controls.slots.size
         if not self.item.benchmark.uses_sandbox or self.plan.samples_file is not None:
@@ -178,8 +178,7 @@ class AttemptRunner:
         try:
             result = await self.executor.execute(spec)
             record = result.record
-            events = [replace(event, seq=next(self.seq)) for event in result.events]
-            resources.writer.attempt(self.run_id, record, events, result.tool_calls)
+            resources.writer.attempt(self.run_id, record, result.events, result.tool_calls)
             self._count(spec, record)
             finished = AttemptFinished(
                 attempt=attempt_ref(key),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from stackbench.control.messages import AttemptText, Event, EventKind, Gauges, Missed
 
@@ -25,14 +26,16 @@ class _Entry:
     """An event; its line is made once, however many watch."""
 
     seq: int
-    at: datetime
+    at: float
+    """Seconds since 1970."""
     run_id: str
     what: EventKind
     line: bytes | None = None
 
     def encoded(self) -> bytes:
         if self.line is None:
-            event = Event(seq=self.seq, ts=self.at.isoformat(), run_id=self.run_id, what=self.what)
+            ts = datetime.fromtimestamp(self.at, UTC).replace(tzinfo=None).isoformat()
+            event = Event(seq=self.seq, ts=ts, run_id=self.run_id, what=self.what)
             self.line = event.model_dump_json().encode() + b"\n"
         return self.line
 
@@ -40,8 +43,8 @@ class _Entry:
 class EventStream:
     """All methods belong to the engine's event loop; `publish` never waits and never raises for a watcher's sake."""
 
-    def __init__(self, now: Callable[[], datetime]) -> None:
-        self._now = now
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
         self._seq = 0
         self._kept: deque[_Entry] = deque(maxlen=KEPT)
         self._kept_passing: deque[_Entry] = deque(maxlen=KEPT_PASSING)
@@ -59,7 +62,7 @@ class EventStream:
     def publish(self, run_id: str, what: EventKind) -> None:
         """Numbers an event, keeps it and queues it for every subscription."""
         self._seq += 1
-        entry = _Entry(self._seq, self._now(), run_id, what)
+        entry = _Entry(self._seq, self._clock(), run_id, what)
         (self._kept_passing if isinstance(what, PASSING) else self._kept).append(entry)
         for subscription in tuple(self._subscriptions):  # one that is let go leaves while it is offered this
             subscription.offer(entry)

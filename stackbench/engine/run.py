@@ -76,6 +76,7 @@ class RunExecution:
         writer: Writer,
         publish: Callable[[EventKind], None],
         *,
+        watched: Callable[[], bool] = lambda: True,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         settings = order.plan.settings
@@ -84,7 +85,7 @@ class RunExecution:
         self.run_id = order.run_id
         self.plan = order.plan
         self.controls = RunControls(timeout_s=settings.timeout_s, max_hours=settings.max_hours)
-        self.tracker = AttemptTracker(publish)
+        self.tracker = AttemptTracker(publish, watched)
         self.runners: dict[str, AttemptRunner] = {}
         """By benchmark, those whose attempts are being made."""
         self.counts = RunCounts()
@@ -279,8 +280,8 @@ class RunExecution:
         self._publish(
             BenchmarkStarted(benchmark=name, total=progress.total, done=progress.before, passed=progress.passed)
         )
-        executor = LocalExecutor(self.plan, item, resources, self._now)
-        runner = AttemptRunner(self.run_id, self.plan, item, executor, resources, self.counts, progress, self._seq)
+        executor = LocalExecutor(self.plan, item, resources, lambda: next(self._seq), self._now)
+        runner = AttemptRunner(self.run_id, self.plan, item, executor, resources, self.counts, progress)
         self.runners[name] = runner
         await runner.run_all(left)
         if len(loaded) == 1:

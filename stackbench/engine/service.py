@@ -93,7 +93,7 @@ class EngineService:
 
     def __init__(self, home: Home, *, listener: Listener = _quiet, now: Callable[[], datetime] = utc_now) -> None:
         self.home = home
-        self.stream = EventStream(now)
+        self.stream = EventStream()
         self.queue: list[SubmittedRun] = []
         """Runs that wait, the next one first."""
         self.live: SubmittedRun | None = None
@@ -250,7 +250,12 @@ class EngineService:
     async def _carry_out(self, run: SubmittedRun) -> None:
         self.live = run
         execution = RunExecution(
-            self.home, run.order, self.writer, lambda what: self.publish(run.run_id, what), now=self._now
+            self.home,
+            run.order,
+            self.writer,
+            lambda what: self.publish(run.run_id, what),
+            watched=lambda: self.stream.watched,
+            now=self._now,
         )
         run.execution = execution
         if run.stop_asked:

@@ -319,7 +319,7 @@ async def test_a_queued_run_can_be_taken_back(program: Program, endpoint: FakeEn
         await asyncio.sleep(0.05)
     assert "waits in the queue; it can be stopped" in await ctl(program, "pause", "--run", waiting[0], code=2)
     second.send_signal(signal.SIGINT)
-    out, err = await asyncio.to_thread(second.communicate, timeout=30)
+    _, err = await asyncio.to_thread(second.communicate, timeout=30)
     assert second.returncode == 130, err
     assert await queued() == []
     assert (await ctl(program, "status"))["run_id"] == first["run_id"]

@@ -13,7 +13,6 @@ import pytest
 from stackbench.control.client import connect
 from stackbench.control.messages import PROTOCOL, Command, Event, Hello, Notice, Welcome
 from stackbench.engine import control_server
-from stackbench.engine.context import utc_now
 from stackbench.engine.control_server import ControlServer
 from stackbench.engine.event_stream import EventStream
 from stackbench.errors import EngineUnreachableError, StoreError, UsageError
@@ -58,7 +57,7 @@ class Served:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.door = Door()
-        self.stream = EventStream(utc_now)
+        self.stream = EventStream()
         self.server = ControlServer(path, self.door, self.stream)
 
     async def raw(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 import pytest
 
 from stackbench.control.messages import (
@@ -20,13 +18,12 @@ from stackbench.control.messages import (
 from stackbench.engine import event_stream
 from stackbench.engine.event_stream import EventStream, Subscription
 
-NOW = datetime(2026, 1, 2, 3, 4, 5)
 REF = AttemptRef(benchmark="b", task_id="t", attempt=0, seed=0)
 
 
 @pytest.fixture
 def stream() -> EventStream:
-    return EventStream(lambda: NOW)
+    return EventStream()
 
 
 async def read(subscription: Subscription) -> list[Event | Missed]:
@@ -104,7 +101,7 @@ async def test_a_watcher_that_never_reads_is_let_go(stream: EventStream, monkeyp
 
 async def test_what_is_no_longer_held_is_told_as_missed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_stream, "KEPT", 3)
-    stream = EventStream(lambda: NOW)
+    stream = EventStream()
     for number in range(10):
         stream.publish("r", Notice(text=str(number)))
     subscription = stream.subscribe(since=1)

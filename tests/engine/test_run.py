@@ -11,7 +11,6 @@ from stackbench.config import Home, Settings
 from stackbench.control.messages import (
     AttemptFinished,
     AttemptStarted,
-    AttemptWaiting,
     BenchmarkFinished,
     BenchmarkSkipped,
     BenchmarkStarted,
@@ -47,8 +46,6 @@ async def test_events_tell_the_whole_run(home: Home, endpoint: FakeEndpoint) -> 
     kinds = [type(event) for event in events if isinstance(event, turns)]
     assert kinds == [RunStarted, BenchmarkStarted, *[AttemptFinished] * 3, BenchmarkFinished, RunFinished]
     assert sum(isinstance(event, AttemptStarted) for event in events) == 3
-    waits = [event.reason for event in events if isinstance(event, AttemptWaiting)]
-    assert waits.count("model") == 3
     assert (outcome.status, outcome.attempts, outcome.error_rate) == (RunStatus.COMPLETED, 3, 0.0)
     assert sum(event.passed is True for event in events if isinstance(event, AttemptFinished)) == 1
     run_row = read(home).run(outcome.run_id)
