@@ -3,6 +3,7 @@
 from stackbench.benchmarks.base import (
     AgentBenchmark,
     Benchmark,
+    ClusteredBenchmark,
     CodeBenchmark,
     Context,
     Options,
@@ -10,11 +11,12 @@ from stackbench.benchmarks.base import (
     Sample,
     SpeedBenchmark,
 )
-from stackbench.benchmarks.registry import create_benchmark, list_benchmarks
+from stackbench.benchmarks.registry import create_benchmark, find_benchmark, list_benchmarks
 
 __all__ = [
     "AgentBenchmark",
     "Benchmark",
+    "ClusteredBenchmark",
     "CodeBenchmark",
     "Context",
     "Options",
@@ -22,5 +24,6 @@ __all__ = [
     "Sample",
     "SpeedBenchmark",
     "create_benchmark",
+    "find_benchmark",
     "list_benchmarks",
 ]

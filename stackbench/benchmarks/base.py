@@ -226,6 +226,16 @@ class CodeBenchmark(Protocol):
         ...
 
 
+@runtime_checkable
+class ClusteredBenchmark(Protocol):
+    """A benchmark whose tasks come in clusters: their scores move together, and errors are counted by cluster."""
+
+    @staticmethod
+    def cluster(attempt: AttemptSummary) -> str:
+        """Names the cluster of an attempt's task."""
+        ...
+
+
 def failure(reason: str) -> str:
     """A reason as `Scored.reason` holds it: empty for success."""
     return "" if reason == "passed" else reason

@@ -9,10 +9,10 @@ from typing import ClassVar, Literal
 
 from stackbench.benchmarks.base import Context, Options, PrepareContext, Sample, failure
 from stackbench.benchmarks.extract import extract_code
-from stackbench.benchmarks.passes import pass_at_k_metrics, to_metric
+from stackbench.benchmarks.passes import pass_at_k_metrics, task_means, to_metric
 from stackbench.datasets import DatasetStore
 from stackbench.sandbox import CodeJob, Section
-from stackbench.stats import clustered_mean, mean
+from stackbench.stats import amount, share
 from stackbench.types import AttemptSummary, Message, Metric, Scored, Task
 
 __all__ = ["Mbpp", "MbppOptions", "MbppTask"]
@@ -120,20 +120,23 @@ class Mbpp:
         )
 
     def metrics(self, attempts: Sequence[AttemptSummary]) -> list[Metric]:
-        """pass@k; execution accuracy (share of asserts that pass, clustered by task); time to solution in seconds."""
+        """pass@k; execution accuracy (the share of a task's asserts that pass); time to solution in seconds.
+
+        Both are means over tasks of the mean over a task's attempts, over those that passed for the time.
+        """
         found = pass_at_k_metrics(attempts)
-        outcomes: list[float] = []
-        clusters: list[str] = []
-        for attempt in attempts:
-            total, passed = int(attempt.metrics["asserts"]), int(attempt.metrics["asserts_passed"])
-            outcomes += [1.0] * passed + [0.0] * (total - passed)
-            clusters += [attempt.key.task_id] * total
-        if outcomes:
-            found.append(to_metric("execution_accuracy", clustered_mean(outcomes, clusters)))
-        times = [a.latency_s + float(a.metrics["exec_s"]) for a in attempts if a.passed]
+        accuracy = task_means(attempts, _asserts_passed)
+        if accuracy:
+            found.append(to_metric("execution_accuracy", share(list(accuracy.values()))))
+        times = task_means(attempts, lambda a: a.latency_s + float(a.metrics["exec_s"]) if a.passed else None)
         if times:
-            found.append(to_metric("time_to_solution_s", mean(times)))
+            found.append(to_metric("time_to_solution_s", amount(list(times.values()))))
         return found
+
+
+def _asserts_passed(attempt: AttemptSummary) -> float | None:
+    asserts = int(attempt.metrics["asserts"])
+    return int(attempt.metrics["asserts_passed"]) / asserts if asserts else None
 
 
 def _shot(task: MbppTask) -> str:

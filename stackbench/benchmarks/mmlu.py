@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any, ClassVar, Literal
@@ -13,9 +13,9 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from stackbench.benchmarks.base import Context, Options, PrepareContext
-from stackbench.benchmarks.passes import to_metric
+from stackbench.benchmarks.passes import task_means, to_metric
 from stackbench.datasets import DatasetStore
-from stackbench.stats import clustered_mean, proportion
+from stackbench.stats import Estimate, share
 from stackbench.types import AttemptSummary, Generation, Message, Metric, Scored, Task
 
 __all__ = ["Mmlu", "MmluOptions", "MmluTask", "find_letter"]
@@ -46,7 +46,7 @@ class MmluTask(Task):
 
 
 class Mmlu:
-    """Implements `Benchmark`."""
+    """Implements `Benchmark` and `ClusteredBenchmark`."""
 
     name: ClassVar[str] = "mmlu"
     title: ClassVar[str] = "MMLU: 14,042 four-way questions in 57 subjects"
@@ -104,27 +104,41 @@ class Mmlu:
             metrics={"answer": chosen, "by": "logprob" if generation.choice_logprobs else "text"},
         ).of(prompt, generation)
 
+    @staticmethod
+    def cluster(attempt: AttemptSummary) -> str:
+        """The subject."""
+        return attempt.category
+
     def metrics(self, attempts: Sequence[AttemptSummary]) -> list[Metric]:
-        """Accuracy over questions (micro), over subjects (macro), by group and by subject."""
+        """Accuracy over questions (micro), over subjects (macro), by group and by subject; questions are the unit."""
         if not attempts:
             return []
-        scores = [float(bool(attempt.passed)) for attempt in attempts]
-        subjects = [attempt.category for attempt in attempts]
+        subjects = {attempt.key.task_id: attempt.category for attempt in attempts}
+        by_subject: dict[str, list[float]] = defaultdict(list)
+        for task, score in task_means(attempts, lambda attempt: float(bool(attempt.passed))).items():
+            by_subject[subjects[task]].append(score)
         found = [
-            to_metric("acc", clustered_mean(scores, subjects)),
-            to_metric("acc_macro", clustered_mean(scores, subjects, weight_clusters=True)),
+            to_metric("acc", _accuracy(by_subject)),
+            to_metric("acc_macro", _accuracy(by_subject, macro=True)),
         ]
         for group, members in _groups().items():
-            inside = [(s, c) for s, c in zip(scores, subjects, strict=True) if c in members]
+            inside = {subject: scores for subject, scores in by_subject.items() if subject in members}
             if inside:
-                estimate = clustered_mean([s for s, _ in inside], [c for _, c in inside])
-                found.append(to_metric("acc", estimate, group))
-        by_subject: dict[str, list[float]] = defaultdict(list)
-        for score, subject in zip(scores, subjects, strict=True):
-            by_subject[subject].append(score)
-        for subject, values in sorted(by_subject.items()):
-            found.append(to_metric("acc", proportion(int(sum(values)), len(values)), subject))
+                found.append(to_metric("acc", _accuracy(inside), group))
+        for subject, scores in sorted(by_subject.items()):
+            found.append(to_metric("acc", _accuracy({subject: scores}), subject))
         return found
+
+
+def _accuracy(by_subject: Mapping[str, Sequence[float]], *, macro: bool = False) -> Estimate:
+    """Over scores of questions; those of one subject belong together.
+
+    Further attempts at a question are mostly copies (answers by log-probability always are), so that a question is
+    never worth more than one attempt.
+    """
+    scores = [score for found in by_subject.values() for score in found]
+    subjects = [subject for subject, found in by_subject.items() for _ in found]
+    return share(scores, clusters=subjects, weight_clusters=macro, attempts=[1] * len(scores))
 
 
 def find_letter(text: str) -> str:

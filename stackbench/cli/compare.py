@@ -6,16 +6,18 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
+from stackbench.benchmarks import ClusteredBenchmark, find_benchmark
 from stackbench.cli.console import out, print_json, print_table
 from stackbench.cli.history import opened
 from stackbench.cli.speeds import is_speed
 from stackbench.config import Home
 from stackbench.errors import UsageError
-from stackbench.stats import PairedDifference, mean, paired_difference
+from stackbench.stats import PairedDifference, paired_difference
 from stackbench.store import BenchmarkResult, Reader, RunInfo
-from stackbench.types import AttemptStatus
+from stackbench.types import AttemptStatus, AttemptSummary
 
 __all__ = ["compare"]
 
@@ -73,28 +75,43 @@ def compare(home: Path | None, first: str, second: str, tasks: int, *, as_json: 
 
 
 def _compare(reader: Reader, runs: Sequence[RunInfo], benchmark: str) -> BenchmarkComparison | None:
-    first, second = (_task_scores(reader, run, benchmark) for run in runs)
+    completed = [_completed(reader, run, benchmark) for run in runs]
+    first, second = (_task_scores(attempts) for attempts in completed)
     both = [task for task in first if task in second]
     if not both:
         return None
     a, b = [first[task] for task in both], [second[task] for task in both]
+    clusters = _clusters(benchmark, completed[0])
     return BenchmarkComparison(
         benchmark,
-        mean(a).value,
-        mean(b).value,
-        paired_difference(a, b),
+        fmean(a),
+        fmean(b),
+        paired_difference(a, b, clusters=[clusters[task] for task in both] if clusters else None),
         tuple((task, first[task], second[task]) for task in both if first[task] != second[task]),
         len(first) - len(both),
         len(second) - len(both),
     )
 
 
-def _task_scores(reader: Reader, run: RunInfo, benchmark: str) -> dict[str, float]:
+def _completed(reader: Reader, run: RunInfo, benchmark: str) -> list[AttemptSummary]:
+    return [s for s in reader.summaries(run.run_id, benchmark) if s.status is AttemptStatus.COMPLETED]
+
+
+def _task_scores(attempts: Sequence[AttemptSummary]) -> dict[str, float]:
+    """The mean over each task's attempts: tasks are the unit."""
     scores: dict[str, list[float]] = defaultdict(list)
-    for summary in reader.summaries(run.run_id, benchmark):
-        if summary.status is AttemptStatus.COMPLETED and summary.score is not None:
-            scores[summary.key.task_id].append(summary.score)
-    return {task: mean(values).value for task, values in scores.items()}
+    for attempt in attempts:
+        if attempt.score is not None:
+            scores[attempt.key.task_id].append(attempt.score)
+    return {task: fmean(values) for task, values in scores.items()}
+
+
+def _clusters(benchmark: str, attempts: Sequence[AttemptSummary]) -> dict[str, str]:
+    """The cluster of each task, where the benchmark's tasks come in clusters."""
+    kind = find_benchmark(benchmark)
+    if kind is None or not isinstance(kind, ClusteredBenchmark):
+        return {}
+    return {attempt.key.task_id: kind.cluster(attempt) for attempt in attempts}
 
 
 def _settings_apart(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
@@ -172,6 +189,7 @@ def _document(
                 "ci_high": comparison.paired.difference.ci_high,
                 "p_value": comparison.paired.p_value,
                 "test": comparison.paired.test,
+                "interval": comparison.paired.method,
                 "better": comparison.paired.better,
                 "worse": comparison.paired.worse,
                 "only_first": comparison.only_first,

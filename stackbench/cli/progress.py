@@ -68,6 +68,8 @@ class Tally:
     done: int = 0
     errors: int = 0
     tokens: int = 0
+    tasks: set[str] = field(default_factory=set[str])
+    """Those with a scored attempt in this part of the run."""
 
     @property
     def finished(self) -> int:
@@ -82,13 +84,16 @@ class Tally:
         self.passed += event.passed is True
         self.errors += event.passed is None
         self.tokens += event.completion_tokens
+        if event.passed is not None:
+            self.tasks.add(event.task_id)
 
     def rate(self) -> str:
-        """The pass rate so far with its Wilson interval."""
+        """The share of attempts that passed so far, with Wilson's interval on as many units as there are tasks."""
         scored = self.finished - self.errors
         if scored <= 0:
             return "-"
-        p = proportion(self.passed, scored)
+        now = self.done - self.errors
+        p = proportion(self.passed, scored, units=scored * len(self.tasks) / now if now else scored)
         return f"{p.value:.3f} [{p.ci_low:.3f}, {p.ci_high:.3f}]"
 
     def speed(self) -> str:

@@ -52,6 +52,7 @@ def result_document(result: BenchmarkResult) -> dict[str, Any]:
                 "ci_low": m.ci_low,
                 "ci_high": m.ci_high,
                 "n": m.n,
+                **({} if m.low is None else {"interval": "range", "low": m.low, "high": m.high}),
             }
             for m in result.metrics
         },
@@ -83,7 +84,7 @@ def results_table(results: Sequence[BenchmarkResult], *, categories: bool = Fals
         head = (result.benchmark, result.tasks, result.attempts, result.errors)
         shown = [m for m in result.metrics if not m.category or (categories and not is_speed(result))]
         for m in shown:
-            label = f"{metric_key(m)}, best load (least-most)" if is_speed(result) else metric_key(m)
+            label = f"{metric_key(m)}, best load" if is_speed(result) else metric_key(m)
             rows.append((*(head if m is shown[0] else ("",) * 4), label, *_numbers(m)))
         if not shown:
             rows.append((*head, _nothing(result), "", "", ""))
@@ -98,4 +99,7 @@ def _nothing(result: BenchmarkResult) -> str:
 
 
 def _numbers(m: Metric) -> tuple[str, str, str]:
-    return f"{m.value:.4f}", f"[{m.ci_low:.4f}, {m.ci_high:.4f}]", f"{m.stderr:.4f}"
+    interval = "" if m.ci_low is None else f"[{m.ci_low:.4f}, {m.ci_high:.4f}]"
+    if m.low is not None:
+        interval = f"{m.low:.1f} to {m.high:.1f}, range of {m.n}"
+    return f"{m.value:.4f}", interval, "" if m.stderr is None else f"{m.stderr:.4f}"

@@ -45,7 +45,7 @@ def speeds_table(result: BenchmarkResult) -> RenderableType:
     for load, found in sorted(loads.items(), key=lambda item: _natural(item[0])):
         speed = found[HEADLINE]
         row = [load, f"{speed.value:.1f}"]
-        row += [f"{speed.ci_low:.1f}-{speed.ci_high:.1f}"] if wide else []
+        row += [_range(speed)] if wide else []
         row += [_value(found, "requests_s", 2)]
         row += [_value(found, "goodput_requests_s", 2)] if goodput else []
         row += [_value(found, "output_tok_s_per_gpu", 1)] if per_gpu else []
@@ -59,6 +59,10 @@ def speeds_table(result: BenchmarkResult) -> RenderableType:
 def _natural(load: str) -> list[tuple[int, str]]:
     """Sorts b2 before b16."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", load)]
+
+
+def _range(metric: Metric) -> str:
+    return "-" if metric.low is None or metric.high is None else f"{metric.low:.1f}-{metric.high:.1f}"
 
 
 def _value(found: dict[str, Metric], name: str, digits: int | None = None) -> str:

@@ -61,6 +61,10 @@ class RunPlan(BaseModel):
         """Attempts per task and seed."""
         return plan.samples or self.settings.samples
 
+    def copies(self, plan: BenchmarkPlan) -> bool:
+        """Whether a task gets several attempts that nothing makes differ."""
+        return self.attempts(plan) > 1 and self.temperature(plan) == 0
+
     def temperature(self, plan: BenchmarkPlan) -> float:
         """0 for one attempt per task; several attempts need variety to differ."""
         for chosen in (plan.temperature, self.settings.temperature):

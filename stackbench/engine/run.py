@@ -248,6 +248,11 @@ class Engine:
                 return
         if await self._unless_stopped(_done(_serve_as_usual(rooms.model))) is None:
             return
+        if self.plan.copies(item.plan) and self._samples is None and not isinstance(item.benchmark, SpeedBenchmark):
+            self._say(
+                f"{name}: attempts at temperature 0 are mostly copies of one another; intervals count tasks, so that "
+                f"{self.plan.attempts(item.plan)} attempts at each say no more than one where they are"
+            )
         self._listener(BenchmarkStarted(name, len(work), len(work) - len(left), len(before)))
         maker = AttemptMaker(
             self.run_id, self.plan, rooms, self._tally, self._listener, self._stopping, self._seq, self._now

@@ -54,8 +54,8 @@ def load_series(metrics: Sequence[Metric]) -> dict[str, list[LoadPoint]]:
                 label=f"{size:g}" if closed else f"{size:g}/s",
                 size=size,
                 tok_s=tok_s.value,
-                tok_s_low=tok_s.ci_low,
-                tok_s_high=tok_s.ci_high,
+                tok_s_low=tok_s.value if tok_s.low is None else tok_s.low,
+                tok_s_high=tok_s.value if tok_s.high is None else tok_s.high,
                 latency_ms={name: metric.value for name, metric in found.items() if name != "output_tok_s"},
             )
         )

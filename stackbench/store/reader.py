@@ -28,7 +28,8 @@ SELECT benchmark, count(DISTINCT task_id), count(*), count(*) FILTER (status = '
 FROM attempts WHERE run_id = ? GROUP BY benchmark ORDER BY min(started_at)
 """
 METRICS = """
-SELECT benchmark, category, name, value, stderr, ci_low, ci_high, n FROM metrics WHERE run_id = ? ORDER BY ALL
+SELECT benchmark, name, value, stderr, ci_low, ci_high, n, category, low, high FROM metrics
+WHERE run_id = ? ORDER BY benchmark, category, name
 """
 LAST_SEQ = "SELECT coalesce(max(seq), 0) FROM events WHERE run_id = ?"
 SAMPLE = """
@@ -165,8 +166,8 @@ class Reader:
     def results(self, run_id: str) -> list[BenchmarkResult]:
         """Counts and metrics of a run's benchmarks, in the order they ran."""
         metrics: dict[str, list[Metric]] = {}
-        for benchmark, category, name, *numbers in self._queries.rows(METRICS, [run_id]):
-            metrics.setdefault(benchmark, []).append(Metric(name, *numbers, category=category))
+        for benchmark, *fields in self._queries.rows(METRICS, [run_id]):
+            metrics.setdefault(benchmark, []).append(Metric(*fields))
         return [
             BenchmarkResult(benchmark, tasks, attempts, errors, tuple(metrics.get(benchmark, ())))
             for benchmark, tasks, attempts, errors in self._queries.rows(COUNTS, [run_id])

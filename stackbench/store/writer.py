@@ -47,7 +47,10 @@ SELECT unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(
     unnest(?::INTEGER[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[])::JSON, unnest(?::BOOLEAN[]), unnest(?::VARCHAR[]),
     unnest(?::VARCHAR[]), unnest(?::DOUBLE[])
 """
-INSERT_METRICS = "INSERT INTO metrics VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+INSERT_METRICS = """
+INSERT INTO metrics (run_id, benchmark, category, name, value, stderr, ci_low, ci_high, n, low, high)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
 INSERT_RESOURCES = """
 INSERT INTO resources (run_id, ts, gpu, gpu_util, vram_used, vram_total, cpu, rss, kv_cache, tokens_per_s, running,
     waiting, prefix_queries, prefix_hits, preemptions) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -206,7 +209,7 @@ class Writer:
         """
         told = None if environment is None else document(environment)
         rows = [
-            (run_id, name, m.category, m.name, m.value, m.stderr, m.ci_low, m.ci_high, m.n)
+            (run_id, name, m.category, m.name, m.value, m.stderr, m.ci_low, m.ci_high, m.n, m.low, m.high)
             for name, found in metrics.items()
             for m in found
         ]

@@ -52,7 +52,7 @@ class ToolUseOptions(Options):
 
 
 class ToolUse:
-    """Implements `Benchmark` and `AgentBenchmark`."""
+    """Implements `Benchmark`, `AgentBenchmark` and `ClusteredBenchmark`."""
 
     name: ClassVar[str] = "tooluse"
     title: ClassVar[str] = "OpenClaw tool use: 500 tasks with real tools in a sandbox"
@@ -102,6 +102,11 @@ class ToolUse:
         score = score_calls(spec, result.calls, completed=all(check.passed for check in checks))
         context.log("verdict", _verdict(spec, result, checks, score))
         return _scored(task, result, checks, score, seconds)
+
+    @staticmethod
+    def cluster(attempt: AttemptSummary) -> str:
+        """The template that the task was drawn from."""
+        return str(attempt.metrics["template"])
 
     def metrics(self, attempts: Sequence[AttemptSummary]) -> list[Metric]:
         return tool_use_metrics(attempts)
