@@ -17,7 +17,8 @@ TABLES = {
     "attempts": "SELECT * FROM attempts WHERE run_id = '{run}' ORDER BY benchmark, task_id, seed, attempt",
     "events": "SELECT * FROM events WHERE run_id = '{run}' ORDER BY seq",
     "tool_calls": "SELECT * FROM tool_calls WHERE run_id = '{run}' ORDER BY task_id, attempt, step",
-    "metrics": "SELECT * FROM metrics WHERE run_id = '{run}' ORDER BY benchmark, category, name",
+    "metrics": "SELECT m.*, low, high FROM metrics m LEFT JOIN ranges USING (run_id, benchmark, category, name) "
+    "WHERE run_id = '{run}' ORDER BY benchmark, category, name",
     "run": "SELECT * FROM runs WHERE run_id = '{run}'",
 }
 COUNT = "SELECT count(*) FROM ({table})"

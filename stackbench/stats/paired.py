@@ -159,4 +159,5 @@ def mcnemar(better: Floats, worse: Floats) -> Floats:
     """The two-sided p-value of McNemar's exact test."""
     from scipy.special import bdtr
 
-    return np.minimum(1.0, 2.0 * bdtr(np.minimum(better, worse), better + worse, 0.5))
+    discordant = np.asarray(better + worse, dtype=np.int64)
+    return np.minimum(1.0, 2.0 * bdtr(np.minimum(better, worse), discordant, 0.5))

@@ -28,7 +28,7 @@ SCHEMA_VERSION = 5
 
 
 def open_database(path: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
-    """Opens the database; when writing, creates it or migrates it, one transaction per migration.
+    """Opens the database; creates it when writing. One of an older schema is migrated, one transaction per migration.
 
     Raises:
         StoreLockedError: another process has it open for writing.
@@ -48,17 +48,22 @@ def open_database(path: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConn
     except (duckdb.Error, OSError) as error:
         raise StoreError(f"{path} cannot be opened: {_first_line(error)}; is it a DuckDB file?") from error
     try:
-        _check_version(connection, path, migrate=not read_only)
+        version = _check_version(connection, path, migrate=not read_only)
     except duckdb.Error as error:
         connection.close()
         raise StoreError(f"{path}: the schema cannot be read or brought up to date: {_first_line(error)}") from error
     except StoreError:
         connection.close()
         raise
+    if version < SCHEMA_VERSION:  # opened to read, by a newer stackbench than the one that wrote it
+        connection.close()
+        open_database(path).close()
+        return open_database(path, read_only=True)
     return connection
 
 
-def _check_version(connection: duckdb.DuckDBPyConnection, path: Path, *, migrate: bool) -> None:
+def _check_version(connection: duckdb.DuckDBPyConnection, path: Path, *, migrate: bool) -> int:
+    """The schema's version afterwards."""
     if migrate:
         connection.execute(CREATE_VERSIONS)
     elif not connection.execute(HAS_VERSIONS).fetchone():
@@ -70,7 +75,7 @@ def _check_version(connection: duckdb.DuckDBPyConnection, path: Path, *, migrate
             f"{path} has schema {version}, this stackbench knows up to {SCHEMA_VERSION}; upgrade stackbench to open it"
         )
     if not migrate:
-        return
+        return version
     for number, sql in _migrations():
         if number <= version:
             continue
@@ -82,6 +87,7 @@ def _check_version(connection: duckdb.DuckDBPyConnection, path: Path, *, migrate
         except BaseException:
             connection.rollback()
             raise
+    return SCHEMA_VERSION
 
 
 def _first_line(error: Exception) -> str:

@@ -28,7 +28,8 @@ SELECT benchmark, count(DISTINCT task_id), count(*), count(*) FILTER (status = '
 FROM attempts WHERE run_id = ? GROUP BY benchmark ORDER BY min(started_at)
 """
 METRICS = """
-SELECT benchmark, name, value, stderr, ci_low, ci_high, n, category, low, high FROM metrics
+SELECT benchmark, name, value, stderr, ci_low, ci_high, n, category, low, high
+FROM metrics LEFT JOIN ranges USING (run_id, benchmark, category, name)
 WHERE run_id = ? ORDER BY benchmark, category, name
 """
 LAST_SEQ = "SELECT coalesce(max(seq), 0) FROM events WHERE run_id = ?"

@@ -48,14 +48,16 @@ SELECT unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(
     unnest(?::VARCHAR[]), unnest(?::DOUBLE[])
 """
 INSERT_METRICS = """
-INSERT INTO metrics (run_id, benchmark, category, name, value, stderr, ci_low, ci_high, n, low, high)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO metrics (run_id, benchmark, category, name, value, stderr, ci_low, ci_high, n)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
+INSERT_RANGES = "INSERT INTO ranges (run_id, benchmark, category, name, low, high) VALUES (?, ?, ?, ?, ?, ?)"
 INSERT_RESOURCES = """
 INSERT INTO resources (run_id, ts, gpu, gpu_util, vram_used, vram_total, cpu, rss, kv_cache, tokens_per_s, running,
     waiting, prefix_queries, prefix_hits, preemptions) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 DELETE_METRICS = "DELETE FROM metrics WHERE run_id = ?"
+DELETE_RANGES = "DELETE FROM ranges WHERE run_id = ?"
 UPDATE_STATUS = "UPDATE runs SET status = ?, finished_at = ? WHERE run_id = ?"
 FINISH_RUN = """
 UPDATE runs SET status = ?, finished_at = ?, environment = coalesce(?, environment) WHERE run_id = ?
@@ -209,15 +211,25 @@ class Writer:
         """
         told = None if environment is None else document(environment)
         rows = [
-            (run_id, name, m.category, m.name, m.value, m.stderr, m.ci_low, m.ci_high, m.n, m.low, m.high)
+            (run_id, name, m.category, m.name, m.value, m.stderr, m.ci_low, m.ci_high, m.n)
             for name, found in metrics.items()
             for m in found
+        ]
+
+        ranges = [
+            (run_id, name, m.category, m.name, m.low, m.high)
+            for name, found in metrics.items()
+            for m in found
+            if m.low is not None
         ]
 
         def work(connection: duckdb.DuckDBPyConnection) -> None:
             if rows:
                 connection.execute(DELETE_METRICS, [run_id])
+                connection.execute(DELETE_RANGES, [run_id])
                 connection.executemany(INSERT_METRICS, rows)
+            if ranges:
+                connection.executemany(INSERT_RANGES, ranges)
             connection.execute(FINISH_RUN, [status.value, finished_at, told, run_id])
 
         self._call(work)

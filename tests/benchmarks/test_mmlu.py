@@ -4,7 +4,7 @@ import pytest
 
 from stackbench.benchmarks.mmlu import Mmlu, MmluOptions, find_letter
 from stackbench.datasets import DatasetStore
-from stackbench.types import Generation, Scored
+from stackbench.types import Generation, Metric, Scored
 from tests.benchmarks.scripted import ScriptedContext, summary
 
 
@@ -63,3 +63,30 @@ def test_micro_and_macro_average_differ_when_subjects_do() -> None:
     assert metrics["acc", ""] == 0.75
     assert metrics["acc_macro", ""] == 0.5
     assert metrics["acc", "anatomy"] == 1.0
+
+
+def test_further_attempts_at_a_question_are_no_further_questions() -> None:
+    """Five copies of each answer: value, error, interval and n are those of one."""
+    scored = [(f"{s}{i}", s, (i * 7 + len(s)) % 3 > 0) for s in ("anatomy", "virology", "astronomy") for i in range(12)]
+
+    def metrics(copies: int) -> list[Metric]:
+        return Mmlu(MmluOptions()).metrics(
+            [
+                summary(task, Scored(float(right), right), category=subject, attempt=attempt)
+                for task, subject, right in scored
+                for attempt in range(copies)
+            ]
+        )
+
+    assert metrics(5) == metrics(1)
+    whole = {(m.name, m.category): m for m in metrics(5)}
+    assert whole["acc", ""].n == 36
+    assert whole["acc", "anatomy"].n == 12
+    p = whole["acc", "anatomy"].value
+    assert whole["acc", "anatomy"].stderr == pytest.approx((p * (1 - p) / 12) ** 0.5)
+
+
+def test_one_question_has_an_interval() -> None:
+    for metric in Mmlu(MmluOptions()).metrics([summary("a0", Scored(1.0, True), category="anatomy")]):
+        assert (metric.value, metric.ci_high) == (1.0, 1.0)
+        assert metric.ci_low == pytest.approx(0.2065, abs=1e-4)

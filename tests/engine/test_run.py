@@ -63,6 +63,18 @@ async def test_every_attempt_has_its_own_seed_whatever_else_runs(home: Home, end
     assert outcome.attempts == 8
 
 
+async def test_copies_of_an_answer_are_told_and_are_no_evidence(home: Home, endpoint: FakeEndpoint) -> None:
+    endpoint.reply = lambda body: "#### 18"
+    alone, _ = await run(home, ["gsm8k"], model=endpoint.name, limit=4)
+    copies, events = await run(home, ["gsm8k"], model=endpoint.name, limit=4, samples=3, temperature=0.0)
+    told = [event.text for event in events if isinstance(event, Notice) and "copies" in event.text]
+    assert len(told) == 1 and told[0].startswith("gsm8k: ") and "3 attempts" in told[0]
+    assert copies.attempts == 12
+    first = {metric.name: metric for metric in alone.results[0].metrics}
+    second = {metric.name: metric for metric in copies.results[0].metrics}
+    assert all(second[name] == metric for name, metric in first.items())
+
+
 async def test_errors_are_recorded_and_fail_the_run_above_the_threshold(home: Home, endpoint: FakeEndpoint) -> None:
     endpoint.faults.extend([400, 400])
     outcome, _ = await run(home, ["gsm8k"], model=endpoint.name, limit=10, concurrency=1)

@@ -113,3 +113,31 @@ def test_a_malformed_configuration_names_file_and_key(
 def test_a_flag_out_of_range_is_named(flags: dict, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         load_settings(flags)
+
+
+def test_several_seeds_have_a_temperature_so_that_they_differ() -> None:
+    plan = plan_benchmarks(["gsm8k"], Settings(seeds=(3, 4, 3)))
+    assert plan.temperature(plan.benchmarks[0]) == 0.8
+    assert plan.settings.seeds == (3, 4)
+    alone = plan_benchmarks(["gsm8k"], Settings(seeds=(3, 3)))
+    assert (alone.temperature(alone.benchmarks[0]), alone.settings.seeds) == (0.0, (3,))
+
+
+def test_several_seeds_at_temperature_0_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="gsm8k: at temperature 0 a seed changes nothing, .* 2 seeds .* --temperature"):
+        plan_benchmarks(["gsm8k"], Settings(seeds=(0, 1), temperature=0.0))
+    path = tmp_path / "s.toml"
+    path.write_text('[[benchmarks]]\nname = "humaneval"\n[[benchmarks]]\nname = "mmlu"\ntemperature = 0\n')
+    with pytest.raises(UsageError, match="^mmlu: at temperature 0"):
+        plan_suite(str(path), Settings(seeds=(0, 1)))
+    plan_benchmarks(["throughput"], Settings(seeds=(0, 1), temperature=0.0))
+
+
+def test_several_attempts_at_temperature_0_are_told_to_be_copies() -> None:
+    for settings, copies in (
+        (Settings(samples=3, temperature=0.0), True),
+        (Settings(samples=3), False),
+        (Settings(temperature=0.0), False),
+    ):
+        plan = plan_benchmarks(["gsm8k"], settings)
+        assert plan.copies(plan.benchmarks[0]) is copies

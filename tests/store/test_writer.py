@@ -67,6 +67,18 @@ def test_what_is_written_is_read_back(writer: Writer) -> None:
     assert reader.last_seq("r1") == 2
 
 
+def test_the_range_of_repeats_is_kept_apart_from_confidence_intervals(writer: Writer) -> None:
+    writer.attempt("r1", record("t/1"))
+    metric = Metric.of_repeats("output_tok_s", [30.0, 10.0, 20.0], "c8")
+    for _ in range(2):  # the second time in place of the first, as when a run is resumed
+        writer.finish_run("r1", RunStatus.COMPLETED, NOW, {"humaneval": [metric]})
+    queries = LocalQueries(writer.cursor())
+    assert Reader(queries).results("r1")[0].metrics == (metric,)
+    assert (metric.value, metric.low, metric.high, metric.n) == (20.0, 10.0, 30.0, 3)
+    assert queries.rows("SELECT stderr, ci_low, ci_high FROM metrics") == [(None, None, None)]
+    assert queries.rows("SELECT low, high FROM ranges") == [(10.0, 30.0)]
+
+
 def test_an_attempt_cannot_be_recorded_twice(writer: Writer) -> None:
     writer.attempt("r1", record("t/1"))
     writer.flush()
@@ -192,6 +204,25 @@ def test_a_database_whose_maker_was_killed_at_once_says_so(tmp_path: Path) -> No
         open_database(tmp_path / "db.duckdb", read_only=True)
     open_database(tmp_path / "db.duckdb").close()
     open_database(tmp_path / "db.duckdb", read_only=True).close()
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_ranges_of_an_older_database_stop_being_confidence_intervals(tmp_path: Path, read_only: bool) -> None:
+    path = tmp_path / "db.duckdb"
+    open_database(path).close()
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("DROP TABLE ranges")
+        connection.execute("DELETE FROM schema_version WHERE version >= 5")
+        connection.execute(
+            "INSERT INTO metrics VALUES ('r', 'throughput', 'c1', 'ttft_ms_p50', 5, 1, 4, 6, 3),"
+            "('r', 'humaneval', '', 'pass@1', 0.5, 0.1, 0.4, 0.6, 20)"
+        )
+    with open_database(path, read_only=read_only) as connection:
+        rows = connection.execute(
+            "SELECT benchmark, stderr, ci_low, ci_high FROM metrics ORDER BY benchmark"
+        ).fetchall()
+        assert rows == [("humaneval", 0.1, 0.4, 0.6), ("throughput", None, None, None)]
+        assert connection.execute("SELECT name, low, high FROM ranges").fetchall() == [("ttft_ms_p50", 4.0, 6.0)]
 
 
 def test_a_database_of_a_newer_schema_is_refused(tmp_path: Path) -> None:
