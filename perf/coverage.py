@@ -1,6 +1,6 @@
 """How often the 95% intervals of stackbench.stats hold the truth, by simulation: the tables of docs/statistics.md.
 
-Usage: python -m perf.coverage [--quick]    About two minutes on one core; --quick takes a tenth of the replicates.
+Usage: python -m perf.coverage [--quick]    About three minutes on one core; --quick takes a tenth of the replicates.
 
 Every cell is a simulated benchmark: tasks are drawn anew in each replicate, since an interval is to tell how far a
 score would move with other tasks of the same kind. Coverage has a simulation error of half a percent, 1.5 with --quick.
