@@ -258,9 +258,14 @@ def test_two_runs_are_compared_task_by_task(program: Program) -> None:
     assert (found["better"], found["worse"], found["only_first"]) == (0, 30, 10)
     assert found["p_value"] == pytest.approx(2 / 2**30)
     assert document["settings"]["temperature"] == [None, 0.5]
+    (same,) = json.loads(program.run("compare", first, first, "--json").stdout)["benchmarks"]
+    assert (same["difference"], same["p_value"], same["test"]) == (0.0, 1.0, "McNemar's exact")
+    assert -0.2 < same["ci_low"] < 0.0 < same["ci_high"] < 0.2
     shown = program.run("compare", first, second, "--tasks", "5")
     assert "30 tasks with other scores" in shown.stdout and "25 more; --tasks 0 shows all" in shown.stdout
-    other = program.json("eval", "mmlu", "--limit", "5", "-m", "null")["run_id"]
+    other = program.json("eval", "mmlu", "--sample-ids", "anatomy/0,virology/0", "-m", "null")["run_id"]
+    (clustered,) = json.loads(program.run("compare", other, other, "--json").stdout)["benchmarks"]
+    assert (clustered["test"], clustered["interval"]) == ("cluster-robust t", "cluster-robust t")
     done = program.run("compare", first, other)
     assert done.returncode == 2
     assert "have no completed task in common" in done.stderr
