@@ -1,53 +1,41 @@
 from __future__ import annotations
 
+import contextlib
+import io
+from typing import Any
+
 import pytest
 
-from stackbench.benchmarks.extract import defines, extract_code, function_body
+from stackbench.benchmarks.extract import LONGEST_ANSWER, cut_at, extract_program
+from tests.benchmarks.answer_shapes import CODE, CONTINUING, FENCED, HEADER, NOT_RIGHT, RIGHT
 
 
-@pytest.mark.parametrize(
-    ("answer", "code"),
-    [
-        ("```python\ndef f():\n    return 1\n```", "def f():\n    return 1\n"),
-        ("Sure!\n```py\ndef f(): pass\n```\nIt works.", "def f(): pass\n"),
-        ("```\ndef f(): pass\n```", "def f(): pass\n"),
-        ("```Python\ndef f(): pass\n```", "def f(): pass\n"),
-        ("```python\ndef f():\n    return 1", "def f():\n    return 1"),
-        ("  ```python\n  def f():\n      return 1\n  ```", "def f():\n    return 1\n"),
-        ("Here it is:\n\nimport re\ndef f(): pass", "import re\ndef f(): pass"),
-        ("    return 1", "    return 1"),
-        ("", ""),
-        ("I cannot help with that.", "I cannot help with that."),
-    ],
-)
-def test_code_is_found_in_answers_as_models_write_them(answer: str, code: str) -> None:
-    assert extract_code(answer) == code
+def solves(program: str) -> bool:
+    """Whether a program (one of this project's own) defines the mean; what it prints is not shown."""
+    space: dict[str, Any] = {"__name__": "answer"}
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            exec(compile(program, "answer", "exec", dont_inherit=True), space)  # noqa: S102
+            return space["mean"]([1, 2, 6]) == 3 and space["mean"]([4.0]) == 4
+    except (Exception, SystemExit):
+        return False
 
 
-def test_the_block_that_defines_the_function_wins_over_longer_ones() -> None:
-    answer = "```python\nassert f(1) == 1 and f(2) == 2 and f(3) == 3\n```\nand\n```python\ndef f(x): return x\n```"
-    assert extract_code(answer, "f") == "def f(x): return x\n"
+@pytest.mark.filterwarnings("ignore::SyntaxWarning", "ignore::DeprecationWarning")
+@pytest.mark.parametrize("header", ["", HEADER], ids=["alone", "behind the header"])
+@pytest.mark.parametrize("shape", RIGHT)
+def test_right_answers_are_read_in_whatever_shape(shape: str, header: str) -> None:
+    assert solves(extract_program(RIGHT[shape], ["mean"], header))
 
 
-def test_shell_blocks_are_passed_over() -> None:
-    assert extract_code("```bash\npip install numpy pandas scipy\n```\n```python\nx = 1\n```") == "x = 1\n"
+@pytest.mark.parametrize("shape", CONTINUING)
+def test_answers_that_continue_the_header_are_read(shape: str) -> None:
+    program = extract_program(CONTINUING[shape], ["mean"], HEADER)
+    assert program.startswith(HEADER)
+    assert solves(program)
 
 
-def test_backticks_within_code_do_not_end_the_block() -> None:
-    answer = '```python\ndef f():\n    """Use ``x``."""\n    return "```"\n```'
-    assert extract_code(answer, "f").endswith('return "```"\n')
-
-
-@pytest.mark.parametrize(
-    ("code", "found"),
-    [("def f(x): pass", True), ("async def f(): pass", True), ("f = lambda: 1", True), ("class f: pass", True)]
-    + [("def ff(): pass", False), ("    def f(): pass", False), ("f == 1", False), ("# def f", False)],
-)
-def test_definitions_are_recognised(code: str, found: bool) -> None:
-    assert defines(code, "f") is found
-
-
-def test_a_bare_body_is_indented_and_an_indented_one_left_alone() -> None:
-    assert function_body("return 1\n") == "    return 1\n"
-    assert function_body("    return 1\n") == "    return 1\n"
-    assert function_body("") == ""
+@pytest.mark.parametrize("header", ["", HEADER], ids=["alone", "behind the header"])
+@pytest.mark.parametrize("shape", NOT_RIGHT)
+def test_what_is_no_right_answer_is_not_made_one(shape: str, header: str) -> None:
+    assert not solves(extract_program(NOT_RIGHT[shape], ["mean"], header))

@@ -1,0 +1,295 @@
+"""The top-level statements of a Python text: what each defines, changes and needs."""
+
+from __future__ import annotations
+
+import ast
+import re
+import symtable
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+__all__ = ["Budget", "Part", "begins_statement", "loose_parts", "program_parts"]
+
+Kind = Literal["future", "import", "function", "class", "assignment", "other"]
+
+# What begins a statement that may go on over several lines; all else is a line of its own, mostly prose.
+BEGINS = re.compile(
+    r"(?:async\s{1,4}def|def|class|import|from|if|for|while|with|try)\b|@|[^\W\d][\w.]{0,80}[ \t]{0,8}(?:[\[(:=]|[-+*/|&%]{1,2}=)"
+)
+DEFINES = re.compile(r"(?:async\s{1,4}def|def|class|import|from)\b|@")
+GOES_ON = re.compile(r"(?:else|elif|except|finally)\b")
+TREE_TYPES = {"function_definition", "class_definition", "decorated_definition", "import_statement",
+              "import_from_statement", "future_import_statement", "expression_statement"}  # fmt: skip
+MOST_LINES = 2000
+"""Lines that one statement of a loose text may have."""
+MOST_DROPPED = 30
+SETTERS = {"setrecursionlimit", "set_int_max_str_digits", "seed", "filterwarnings", "simplefilter"}
+"""Functions of modules that are called for their effect on what follows."""
+
+
+@dataclass(slots=True)
+class Budget:
+    """Characters that may still be read by parsers: reading an answer takes a bounded time, whatever it holds."""
+
+    left: int = 1_000_000
+
+    def take(self, size: int) -> bool:
+        self.left -= size
+        return self.left >= 0
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A statement at the top level of a program."""
+
+    text: str
+    kind: Kind
+    binds: frozenset[str] = frozenset()
+    """Names that it gives a value."""
+    changes: frozenset[str] = frozenset()
+    """Names whose values it changes: by item, by attribute, by a setting of a module."""
+    calls_on: frozenset[str] = frozenset()
+    """Names whose methods it calls, perhaps for their effect."""
+    uses: frozenset[str] = frozenset()
+    """Names of the module that it needs, at once or when it is called."""
+    stub: bool = False
+    """A function without a body to speak of."""
+    methods: frozenset[str] = field(default=frozenset())
+    """Of a class, its methods with a body."""
+    modules: frozenset[str] = frozenset()
+    """Of an import, the top-level modules."""
+    star: bool = False
+    guard: bool = False
+    """Runs only as a script: `if __name__ == "__main__"`."""
+
+
+def program_parts(code: str, budget: Budget) -> list[Part] | None:
+    """The statements of a text that is Python as a whole, in order; None for any other."""
+    if not budget.take(len(code)):
+        return None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return list(_parts(code))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def begins_statement(line: str) -> bool:
+    """Whether a line of a loose text may begin a statement of more than one line, or give a name a value."""
+    return BEGINS.match(line) is not None
+
+
+def loose_parts(text: str, budget: Budget) -> list[Part]:
+    """The statements that stand at the beginning of lines of a text that is not Python as a whole.
+
+    A statement that does not parse is read by tree-sitter, which goes on behind what it cannot read, and without its
+    last lines: an answer that was cut off, or prose at the code's indentation.
+    """
+    lines = text.split("\n")
+    found: list[Part] = []
+    at = 0
+    while at < len(lines) and budget.left > 0:
+        line = lines[at]
+        if not begins_statement(line):
+            at += 1
+            continue
+        end = _end_of_statement(lines, at, budget)
+        chunk = "\n".join(lines[at:end])
+        parts = program_parts(chunk, budget)
+        if not parts and DEFINES.match(line):
+            parts = _recovered(chunk, budget) or _shortened(lines[at:end], budget)
+        if parts:
+            found += parts
+            at = end
+        else:
+            at += 1
+    return found
+
+
+def _end_of_statement(lines: list[str], begin: int, budget: Budget) -> int:
+    """The line behind the statement that begins at a line: its indented lines, open strings and brackets, branches."""
+    state = _Open()
+    at = begin
+    head = True  # of a definition, whose body is still to come
+    last = min(len(lines), begin + MOST_LINES)
+    while at < last:
+        line = lines[at]
+        budget.take(len(line) + 1)
+        if at > begin and not state.inside and line.strip() and line[0] not in " \t" and not head:
+            if GOES_ON.match(line) is None:
+                break
+        state.read(line)
+        at += 1
+        if not state.inside:
+            head = line.startswith("@")
+    else:
+        if state.inside:  # never closed: only what is indented belongs to it
+            at = begin + 1
+            while at < last and (not lines[at].strip() or lines[at][0] in " \t"):
+                at += 1
+    while at > begin + 1 and not lines[at - 1].strip():
+        at -= 1
+    return at
+
+
+class _Open:
+    """Whether a text read line by line stands inside a bracket or a triple-quoted string."""
+
+    def __init__(self) -> None:
+        self.brackets = 0
+        self.triple = ""
+
+    @property
+    def inside(self) -> bool:
+        return self.brackets > 0 or bool(self.triple)
+
+    def read(self, line: str) -> None:
+        at = 0
+        while at < len(line):
+            char = line[at]
+            if self.triple:
+                end = line.find(self.triple, at)
+                if end < 0:
+                    return
+                at, self.triple = end + 3, ""
+            elif char == "#":
+                return
+            elif line.startswith(('"""', "'''"), at):
+                self.triple = line[at : at + 3]
+                at += 3
+            elif char in "\"'":
+                at = _end_of_string(line, at)
+            else:
+                self.brackets = max(0, self.brackets + (char in "([{") - (char in ")]}"))
+                at += 1
+
+
+def _end_of_string(line: str, begin: int) -> int:
+    at = begin + 1
+    while at < len(line) and line[at] != line[begin]:
+        at += 2 if line[at] == "\\" else 1
+    return at + 1
+
+
+def _recovered(code: str, budget: Budget) -> list[Part]:
+    """The sound statements among those that tree-sitter finds in a text."""
+    import tree_sitter_python
+    from tree_sitter import Language, Parser
+
+    if not budget.take(len(code)):
+        return []
+    data = code.encode()
+    root = Parser(Language(tree_sitter_python.language())).parse(data).root_node
+    nodes = list(root.children)
+    if root.type == "ERROR" or any(node.type == "ERROR" for node in nodes):
+        nodes = [inner for node in nodes for inner in (node.children if node.type == "ERROR" else [node])]
+    found: list[Part] = []
+    for node in nodes:
+        if node.type in TREE_TYPES and not node.has_error and node.start_point[1] == 0:
+            found += program_parts(data[node.start_byte : node.end_byte].decode(), budget) or []
+    return found
+
+
+def _shortened(lines: list[str], budget: Budget) -> list[Part]:
+    """What the lines are without the last of them, as few as can be."""
+    for length in range(len(lines) - 1, max(1, len(lines) - MOST_DROPPED), -1):
+        if parts := program_parts("\n".join(lines[:length]), budget):
+            return parts
+    return []
+
+
+def _parts(code: str) -> Iterator[Part]:
+    tree = ast.parse(code)
+    data = code.encode()
+    starts = [0]
+    for line in data.split(b"\n"):
+        starts.append(starts[-1] + len(line) + 1)
+    for node in tree.body:
+        begin = starts[node.lineno - 1] + node.col_offset
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and node.decorator_list:
+            begin = starts[node.decorator_list[0].lineno - 1]
+        assert node.end_lineno is not None and node.end_col_offset is not None
+        text = data[begin : starts[node.end_lineno - 1] + node.end_col_offset].decode()
+        yield _part(node, text)
+
+
+def _part(node: ast.stmt, text: str) -> Part:
+    binds, uses = _names(text)
+    if isinstance(node, ast.ImportFrom) and node.module == "__future__":
+        return Part(text, "future", binds)
+    if isinstance(node, ast.Import):
+        return Part(text, "import", binds, modules=frozenset(alias.name.split(".")[0] for alias in node.names))
+    if isinstance(node, ast.ImportFrom):
+        star = any(alias.name == "*" for alias in node.names)
+        modules = frozenset([(node.module or "").split(".")[0]])
+        return Part(text, "import", binds, modules=modules, star=star)
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        return Part(text, "function", binds, uses=uses, stub=_is_stub(node))
+    if isinstance(node, ast.ClassDef):
+        functions = (one for one in node.body if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef))
+        methods = frozenset(one.name for one in functions if not _is_stub(one))
+        return Part(text, "class", binds, uses=uses, methods=methods)
+    kind: Kind = "assignment" if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign) else "other"
+    changes, calls_on = _changed(node)
+    return Part(text, kind, binds, changes, calls_on, uses, guard=_is_guard(node))
+
+
+def _names(text: str) -> tuple[frozenset[str], frozenset[str]]:
+    """The names that a statement binds in its module, and those of the module that it or its functions use."""
+    table = symtable.symtable(text, "answer", "exec")
+    symbols = table.get_symbols()
+    binds = frozenset(s.get_name() for s in symbols if s.is_assigned() or s.is_imported())
+    uses = {s.get_name() for s in symbols if s.is_referenced()}
+    inner = list(table.get_children())
+    while inner:
+        scope = inner.pop()
+        uses |= {s.get_name() for s in scope.get_symbols() if s.is_global()}
+        inner += scope.get_children()
+    return binds, frozenset(uses)
+
+
+def _changed(node: ast.stmt) -> tuple[frozenset[str], frozenset[str]]:
+    """The names whose values a statement changes, and those whose methods it calls without use of the result."""
+    changes: set[str] = set()
+    calls_on: set[str] = set()
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Attribute | ast.Subscript) and isinstance(inner.ctx, ast.Store | ast.Del):
+            changes.add(_base(inner.value))
+        elif isinstance(inner, ast.Expr) and isinstance(inner.value, ast.Call):
+            function = inner.value.func
+            if isinstance(function, ast.Attribute):
+                (changes if function.attr in SETTERS else calls_on).add(_base(function.value))
+            elif isinstance(function, ast.Name) and function.id in SETTERS:
+                changes.add(function.id)
+    return frozenset(changes - {""}), frozenset(calls_on - {""})
+
+
+def _base(target: ast.expr) -> str:
+    """The name that an attribute, an item or a call's result is of; empty where there is none."""
+    while isinstance(target, ast.Attribute | ast.Subscript | ast.Call):
+        target = target.func if isinstance(target, ast.Call) else target.value
+    return target.id if isinstance(target, ast.Name) else ""
+
+
+def _is_stub(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Whether a function's body is a docstring, `pass`, `...` or NotImplementedError, and no more."""
+    for statement in node.body:
+        if isinstance(statement, ast.Pass):
+            continue
+        if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
+            continue
+        if isinstance(statement, ast.Raise) and statement.exc is not None:
+            raised = statement.exc.func if isinstance(statement.exc, ast.Call) else statement.exc
+            if isinstance(raised, ast.Name) and raised.id == "NotImplementedError":
+                continue
+        return False
+    return True
+
+
+def _is_guard(node: ast.stmt) -> bool:
+    return isinstance(node, ast.If) and any(
+        isinstance(inner, ast.Name) and inner.id == "__name__" for inner in ast.walk(node.test)
+    )
