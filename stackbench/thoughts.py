@@ -88,6 +88,7 @@ def _tagged(text: str, opened: bool) -> Split:
     thoughts: list[str] = []
     thinking, end = opened, ""
     start = 0
+    last = len(text.rstrip())
     fence = triple = ""
     skipped = False  # whether the block or string that the scan is in holds an opening tag of its own
     for event in EVENT.finditer(text):
@@ -112,7 +113,7 @@ def _tagged(text: str, opened: bool) -> Split:
                 end = PAIRS.get(event["token"] or "", "")
         elif _in_literal(text, event) or ((fence or triple) and (skipped or not _alone(text, event))):
             continue
-        elif thoughts and not text[event.end() :].strip():  # a second end behind the answer ends nothing
+        elif thoughts and event.end() >= last:  # a second end behind the answer ends nothing
             answer.append(text[start : event.start()])
             start = event.end()
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import builtins
 import sys
 import textwrap
@@ -12,10 +13,12 @@ from dataclasses import dataclass
 from stackbench.benchmarks.answer_blocks import fenced_blocks, rewritten, unfenced_text
 from stackbench.benchmarks.python_parts import Budget, Part, begins_statement, loose_parts, program_parts
 
-__all__ = ["LONGEST_ANSWER", "cut_at", "extract_program"]
+__all__ = ["LONGEST_ANSWER", "cut_at", "extract_program", "read_program"]
 
-LONGEST_ANSWER = 100_000
+LONGEST_ANSWER = 60_000
 """Characters of an answer that are read; what follows is not."""
+SHORT_ANSWER = 10_000
+"""Characters that are read in some milliseconds: longer answers are read beside the event loop."""
 HIDDEN = str.maketrans("", "", "\ufeff\x00\u200b\u200c\u200d\u2060")
 UNWANTED = {"antigravity", "this", "turtle", "tkinter", "idlelib", "lib2to3", "turtledemo"}
 """Modules of the standard library that do something on import, or that a machine without a screen has not."""
@@ -28,6 +31,13 @@ BODY, METHOD, IMPORT, STUB, NOT = 4, 3, 2, 1, 0
 class _Block:
     code: str
     parts: Sequence[Part]
+
+
+async def read_program(text: str, names: Sequence[str], prompt: str = "") -> str:
+    """As `extract_program`; a long answer keeps nobody waiting."""
+    if len(text) <= SHORT_ANSWER:
+        return extract_program(text, names, prompt)
+    return await asyncio.to_thread(extract_program, text, names, prompt)
 
 
 def extract_program(text: str, names: Sequence[str], prompt: str = "") -> str:
@@ -95,12 +105,13 @@ def _read(code: str, name: str, budget: Budget) -> _Block:
     parts = program_parts(code, budget)
     if parts is not None:
         return _Block(code, parts)
+    readings: list[_Block] = []
     for other in rewritten(code, name):
-        parts = program_parts(other, budget)
-        if parts:
-            return _Block(other, parts)
-    readings = [_Block(other, loose_parts(other, budget)) for other in rewritten(code, name)]
-    return max(readings, key=lambda block: _rank(block, name))
+        whole = program_parts(other, budget)
+        readings.append(_Block(other, loose_parts(other, budget) if whole is None else whole))
+        if _rank(readings[-1], name) == BODY:
+            return readings[-1]
+    return max(readings, key=lambda block: (_rank(block, name), len(block.parts)))
 
 
 def _best(blocks: Sequence[_Block], name: str) -> int | None:
@@ -164,7 +175,7 @@ def _needed(blocks: Sequence[_Block], chosen: int, roots: Sequence[str]) -> list
             if hits:
                 for index in hits:
                     kept[at].add(index)
-                    waiting += blocks[at].parts[index].uses
+                    waiting += blocks[at].parts[index].uses()
                 break
             if name in BUILTINS:
                 break

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import symtable
+import threading
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -22,9 +23,12 @@ DEFINES = re.compile(r"(?:async\s{1,4}def|def|class|import|from)\b|@")
 GOES_ON = re.compile(r"(?:else|elif|except|finally)\b")
 TREE_TYPES = {"function_definition", "class_definition", "decorated_definition", "import_statement",
               "import_from_statement", "future_import_statement", "expression_statement"}  # fmt: skip
+SCOPES = (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 MOST_LINES = 2000
 """Lines that one statement of a loose text may have."""
 MOST_DROPPED = 30
+QUIET = threading.Lock()
+"""Held while warnings about an answer's escapes are off: that is a setting of the whole process."""
 SETTERS = {"setrecursionlimit", "set_int_max_str_digits", "seed", "filterwarnings", "simplefilter"}
 """Functions of modules that are called for their effect on what follows."""
 
@@ -33,7 +37,7 @@ SETTERS = {"setrecursionlimit", "set_int_max_str_digits", "seed", "filterwarning
 class Budget:
     """Characters that may still be read by parsers: reading an answer takes a bounded time, whatever it holds."""
 
-    left: int = 1_000_000
+    left: int = 400_000
 
     def take(self, size: int) -> bool:
         self.left -= size
@@ -52,8 +56,6 @@ class Part:
     """Names whose values it changes: by item, by attribute, by a setting of a module."""
     calls_on: frozenset[str] = frozenset()
     """Names whose methods it calls, perhaps for their effect."""
-    uses: frozenset[str] = frozenset()
-    """Names of the module that it needs, at once or when it is called."""
     stub: bool = False
     """A function without a body to speak of."""
     methods: frozenset[str] = field(default=frozenset())
@@ -64,15 +66,31 @@ class Part:
     guard: bool = False
     """Runs only as a script: `if __name__ == "__main__"`."""
 
+    def uses(self) -> frozenset[str]:
+        """The names of the module that it needs, at once or when it is called.
+
+        Raises:
+            SyntaxError, ValueError, RecursionError, MemoryError: it parses, but Python would refuse it.
+        """
+        scopes = [symtable.symtable(self.text, "answer", "exec")]
+        found = {symbol.get_name() for symbol in scopes[0].get_symbols() if symbol.is_referenced()}
+        while scopes:
+            scope = scopes.pop()
+            scopes += scope.get_children()
+            if scope.get_type() != "module":
+                found |= {symbol.get_name() for symbol in scope.get_symbols() if symbol.is_global()}
+        return frozenset(found)
+
 
 def program_parts(code: str, budget: Budget) -> list[Part] | None:
     """The statements of a text that is Python as a whole, in order; None for any other."""
     if not budget.take(len(code)):
         return None
     try:
-        with warnings.catch_warnings():
+        with QUIET, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return list(_parts(code))
+            tree = ast.parse(code)
+        return list(_parts(tree, code))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 
@@ -201,8 +219,7 @@ def _shortened(lines: list[str], budget: Budget) -> list[Part]:
     return []
 
 
-def _parts(code: str) -> Iterator[Part]:
-    tree = ast.parse(code)
+def _parts(tree: ast.Module, code: str) -> Iterator[Part]:
     data = code.encode()
     starts = [0]
     for line in data.split(b"\n"):
@@ -217,7 +234,7 @@ def _parts(code: str) -> Iterator[Part]:
 
 
 def _part(node: ast.stmt, text: str) -> Part:
-    binds, uses = _names(text)
+    binds = _bound(node)
     if isinstance(node, ast.ImportFrom) and node.module == "__future__":
         return Part(text, "future", binds)
     if isinstance(node, ast.Import):
@@ -227,28 +244,31 @@ def _part(node: ast.stmt, text: str) -> Part:
         modules = frozenset([(node.module or "").split(".")[0]])
         return Part(text, "import", binds, modules=modules, star=star)
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-        return Part(text, "function", binds, uses=uses, stub=_is_stub(node))
+        return Part(text, "function", binds, stub=_is_stub(node))
     if isinstance(node, ast.ClassDef):
         functions = (one for one in node.body if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef))
         methods = frozenset(one.name for one in functions if not _is_stub(one))
-        return Part(text, "class", binds, uses=uses, methods=methods)
+        return Part(text, "class", binds, methods=methods)
     kind: Kind = "assignment" if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign) else "other"
     changes, calls_on = _changed(node)
-    return Part(text, kind, binds, changes, calls_on, uses, guard=_is_guard(node))
+    return Part(text, kind, binds, changes, calls_on, guard=_is_guard(node))
 
 
-def _names(text: str) -> tuple[frozenset[str], frozenset[str]]:
-    """The names that a statement binds in its module, and those of the module that it or its functions use."""
-    table = symtable.symtable(text, "answer", "exec")
-    symbols = table.get_symbols()
-    binds = frozenset(s.get_name() for s in symbols if s.is_assigned() or s.is_imported())
-    uses = {s.get_name() for s in symbols if s.is_referenced()}
-    inner = list(table.get_children())
-    while inner:
-        scope = inner.pop()
-        uses |= {s.get_name() for s in scope.get_symbols() if s.is_global()}
-        inner += scope.get_children()
-    return binds, frozenset(uses)
+def _bound(node: ast.stmt) -> frozenset[str]:
+    """The names that a statement gives a value in its module; what its functions and comprehensions bind is theirs."""
+    found: set[str] = set()
+    waiting: list[ast.AST] = [node]
+    while waiting:
+        inner = waiting.pop()
+        if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(inner.name)
+        elif isinstance(inner, ast.Import | ast.ImportFrom):
+            found |= {alias.asname or alias.name.split(".")[0] for alias in inner.names}
+        elif isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store):
+            found.add(inner.id)
+        elif not isinstance(inner, SCOPES):
+            waiting += ast.iter_child_nodes(inner)
+    return frozenset(found)
 
 
 def _changed(node: ast.stmt) -> tuple[frozenset[str], frozenset[str]]:
