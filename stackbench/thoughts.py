@@ -10,9 +10,8 @@ from stackbench.types import Generation
 __all__ = ["Split", "opens_thought", "split_thoughts", "without_thoughts"]
 
 # `<think>`, `<Thinking effort="low">`, `<seed:think>`, `<|think|>` and their ends. Every repetition is bounded.
-TAG = (
-    r"<\|?(?P<slash>/?)(?:[A-Za-z]{1,16}:)?(?P<name>think(?:ing)?|thoughts?|reasoning|scratchpad)(?:\s[^<>]{0,200})?\|?>"
-)
+NAME = r"(?:[A-Za-z]{1,16}:)?(?:think(?:ing)?|thoughts?|reasoning|scratchpad)"
+TAG = rf"<\|?(?P<slash>/?){NAME}(?:\s[^<>]{{0,200}})?\|?>"
 # Pairs of tokens that no text has by chance: Magistral, OpenThinker, Command A, Kimi, MedGemma, Gemma.
 PAIRS = {
     "[THINK]": "[/THINK]",
@@ -62,8 +61,8 @@ def split_thoughts(text: str, *, opened: bool = False) -> Split:
     A thought begins at an opening tag and ends at the first end tag, whatever it holds in between. An end tag without a
     beginning ends a thought that the chat template began: everything before it is thought. A thought without an end was
     cut off: what follows its beginning is thought, the answer is what came before, mostly nothing. A tag is part of the
-    answer, not of its markup, where it stands in a string literal or between backticks on one line, in a fenced block of
-    the answer, or in a triple-quoted string.
+    answer where it stands in a string literal or between backticks on one line, in a fenced block of the answer, or in
+    a triple-quoted string. Answers to bare prompts are read in the same way.
 
     Args:
         opened: the text begins inside a thought, since what it continues ended with an opening tag.

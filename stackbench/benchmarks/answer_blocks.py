@@ -20,7 +20,7 @@ MOST_QUOTES = 10
 BLOCK = re.compile(r"(?:class|def|async|if|else|elif|try|except|finally|for|while|with)\b")
 MARKUP = re.compile(r"</?[A-Za-z][\w-]{0,30}(?:\s[^<>]{0,100})?>|\[/?(?:PYTHON|CODE|BEGIN|DONE)\]")
 QUOTES = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2212": "-"})
-SPACES = str.maketrans({code: " " for code in (0xA0, 0x2002, 0x2003, 0x2007, 0x2009, 0x202F, 0x3000)})
+SPACES = str.maketrans(dict.fromkeys((160, 8194, 8195, 8199, 8201, 8239, 12288), " "))
 
 
 @dataclass(slots=True)

@@ -240,4 +240,6 @@ def _is_body(body: str) -> bool:
         tree = ast.parse(f"def body():\n{body}\n")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
-    return len(tree.body) == 1 and any(isinstance(node, ast.Return | ast.Yield | ast.YieldFrom) for node in ast.walk(tree))
+    return len(tree.body) == 1 and any(
+        isinstance(node, ast.Return | ast.Yield | ast.YieldFrom) for node in ast.walk(tree)
+    )

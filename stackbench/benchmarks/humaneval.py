@@ -118,4 +118,3 @@ def _tests(task: HumanEvalTask) -> str:
     if task.prompt.count("\ndef ") + task.prompt.startswith("def ") < 2:
         return f"{task.test}\ncheck({task.entry_point})"
     return f"_answered = {task.entry_point}\n{task.prompt}\n    pass\n{task.test}\ncheck(_answered)"
-

@@ -6,12 +6,11 @@ import re
 from collections.abc import Iterator
 from fractions import Fraction
 
-from stackbench.benchmarks.written_numbers import Written, numbers_in, plain_text, spelled_number
+from stackbench.benchmarks.answer_end import end_of_answer
+from stackbench.benchmarks.written_numbers import numbers_in, plain_text, spelled_number
 
-__all__ = ["LONGEST_READ", "exact_match", "flexible_match", "read_answer", "shown_number", "strict_match"]
+__all__ = ["exact_match", "flexible_match", "read_answer", "shown_number", "strict_match"]
 
-LONGEST_READ = 20_000
-"""Characters at the end of an answer that `read_answer` reads."""
 LONGEST_LINE = 400
 """Characters that are read behind a mark of the answer."""
 SHOWN_DIGITS = 12
@@ -26,7 +25,7 @@ SAID = re.compile(
     r"\b(?:answer|antwort|réponse|respuesta|risposta|resposta|ответ)\b"
     r"(?:[^\w\n]{0,4}(?:is|are|was|be|would|will|should|equals|equal|to|ist|est|es|è|é|the|a|an|about|approximately|exactly|"
     r"simply|just|then|therefore|thus|indeed|final|number|value|amount|usd)\b){0,8}[^\w\n]{0,8}"
-    r"|(?:答案|答え|答)[^\w\n]{0,4}(?:是|为|は|:|：)?[^\w\n]{0,6}",
+    r"|(?:答案|答え|答)[^\w\n]{0,4}(?:是|为|は|[:\uff1a])?[^\w\n]{0,6}",
     re.IGNORECASE,
 )
 PLEASANTRY = re.compile(
@@ -36,9 +35,13 @@ PLEASANTRY = re.compile(
 )
 ENUMERATED = re.compile(r"[0-9]{1,2}[.)] {1,3}[^\W\d]")
 # What may stand between a number and an equals sign that it is on the left of.
-ARITHMETIC = re.compile(r"[-+*/×÷·x0-9.,()%$€£ \u2009^]{0,120}=")
-OPERATED = re.compile(r" ?(?:[+*×÷·]|-(?= ))")
-REMARK = re.compile(r"(?:check|double-check|verification|verify|to verify|note|explanation|remark|p\.?s)\b.{0,40}?:|let(?:'s| us| me) (?:check|verify)", re.IGNORECASE)  # fmt: skip
+ARITHMETIC = re.compile(r"[-+*/\u00d7÷·x0-9.,()%$€£ \u2009^]{0,120}=")
+OPERATED = re.compile(r" ?(?:[+*\u00d7÷·]|-(?= ))")
+REMARK = re.compile(
+    r"(?:check|double-check|verification|verify|to verify|note|explanation|remark|p\.?s)\b.{0,40}?:"
+    r"|let(?:'s| us| me) (?:check|verify)",
+    re.IGNORECASE,
+)
 EMPHASISED = re.compile(r"\*\*([^*\n]{1,60})\*\*")
 
 
@@ -50,10 +53,8 @@ def strict_match(text: str) -> str | None:
 
 def flexible_match(text: str) -> str | None:
     """What lm-eval's `flexible-extract` takes: the last run of digits, points, commas and dollar signs."""
-    last: re.Match[str] | None = None
-    for last in FLEXIBLE.finditer(text):
-        pass
-    return last[0] if last else None
+    found = FLEXIBLE.findall(text)
+    return found[-1] if found else None
 
 
 def exact_match(found: str | None, target: str) -> bool:
@@ -69,7 +70,7 @@ def read_answer(text: str) -> Fraction | None:
     checks behind the answer; without any digits a number that is spelled out in English. `numbers_in` says how numbers
     are read.
     """
-    text = plain_text(text[-LONGEST_READ:])
+    text = plain_text(end_of_answer(text))
     marked = max((*_after_marks(text), *_boxed(text), *_said(text)), key=lambda found: found[0], default=None)
     if marked is not None:
         return marked[1]
@@ -78,10 +79,8 @@ def read_answer(text: str) -> Fraction | None:
     emphasised = EMPHASISED.findall(lines[-1])
     if len(emphasised) == 1 and (value := _result(emphasised[0])) is not None:
         return value
-    last: Written | None = None
-    for last in numbers_in(text):
-        pass
-    return last.value if last is not None else spelled_number(text[-LONGEST_LINE:])
+    numbers = list(numbers_in(text))
+    return numbers[-1].value if numbers else spelled_number(text[-LONGEST_LINE:])
 
 
 def shown_number(value: Fraction) -> str:
@@ -157,8 +156,10 @@ def _is_statement(said: str) -> bool:
     """Whether the words before a number say that it is the answer, rather than part of a question or a title."""
     lowered = said.lower()
     verbs = ("is", "was", "be", "are", "equals", "ist", "est", "es", "è", "é", "是", "为", "は")
-    return any(mark in lowered for mark in (":", "=", "：")) or any(word in lowered.split() for word in verbs) or any(
-        mark in lowered for mark in ("是", "为", "は")
+    return (
+        any(mark in lowered for mark in (":", "=", "\uff1a"))
+        or any(word in lowered.split() for word in verbs)
+        or any(mark in lowered for mark in ("是", "为", "は"))
     )
 
 

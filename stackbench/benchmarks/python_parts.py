@@ -17,7 +17,8 @@ Kind = Literal["future", "import", "function", "class", "assignment", "other"]
 
 # What begins a statement that may go on over several lines; all else is a line of its own, mostly prose.
 BEGINS = re.compile(
-    r"(?:async\s{1,4}def|def|class|import|from|if|for|while|with|try)\b|@|[^\W\d][\w.]{0,80}[ \t]{0,8}(?:[\[(:=]|[-+*/|&%]{1,2}=)"
+    r"(?:async\s{1,4}def|def|class|import|from|if|for|while|with|try)\b|@"
+    r"|[^\W\d][\w.]{0,80}[ \t]{0,8}(?:[\[(:=]|[-+*/|&%]{1,2}=)"
 )
 DEFINES = re.compile(r"(?:async\s{1,4}def|def|class|import|from)\b|@")
 GOES_ON = re.compile(r"(?:else|elif|except|finally)\b")
@@ -136,9 +137,9 @@ def _end_of_statement(lines: list[str], begin: int, budget: Budget) -> int:
     while at < last:
         line = lines[at]
         budget.take(len(line) + 1)
-        if at > begin and not state.inside and line.strip() and line[0] not in " \t" and not head:
-            if GOES_ON.match(line) is None:
-                break
+        at_margin = line.strip() and line[0] not in " \t" and GOES_ON.match(line) is None
+        if at > begin and not state.inside and at_margin and not head:
+            break
         state.read(line)
         at += 1
         if not state.inside:

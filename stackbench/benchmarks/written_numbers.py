@@ -19,26 +19,32 @@ SEPARATORS = ",.'_ " + THIN
 DIGIT = re.compile(r"[0-9]")
 EXPONENT = re.compile(r"[eE]([-+]?[0-9]{1,3})(?![0-9A-Za-z])")
 ENDLESS = re.compile(r"[eE][-+]?[0-9]")
-POWER = re.compile(r"[ \u2009]{0,3}(?:×|x|\*|·)[ \u2009]{0,3}10 ?(?:\^|\*\*) ?[{(]? ?([-+]?[0-9]{1,3})(?![0-9.])")
-SLASH = re.compile(r" {0,2}[/÷⁄] {0,2}(?=[0-9.])")
-MIXED = re.compile(r" ([0-9]{1,3})[/⁄]([0-9]{1,3})(?![0-9/])")
-MAGNITUDE = re.compile(r"[ \u2009-]?(hundred|thousand|million|billion|trillion|mn|bn)\b|([kKM])(?![0-9A-Za-z])", re.IGNORECASE)
+POWER = re.compile(r"[ \u2009]{0,3}(?:\u00d7|x|\*|·)[ \u2009]{0,3}10 ?(?:\^|\*\*) ?[{(]? ?([-+]?[0-9]{1,3})(?![0-9.])")
+SLASH = re.compile(r" {0,2}[/\u00f7\u2044] {0,2}(?=[0-9.])")
+MIXED = re.compile(r" ([0-9]{1,3})[/\u2044]([0-9]{1,3})(?![0-9/])")
+MAGNITUDE = re.compile(
+    r"[ \u2009-]?(hundred|thousand|million|billion|trillion|mn|bn)\b|([kKM])(?![0-9A-Za-z])", re.IGNORECASE
+)
 FRACTION = re.compile(r"\\[dtc]?frac ?\{([^{}]{1,60})\} ?\{([^{}]{1,60})\}")
 SUPERSCRIPT = re.compile(r"[⁻⁺]?[⁰¹²³⁴-⁹]{1,4}")
 TEXT_COMMAND = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mathit|mbox|operatorname|displaystyle|left|right)\b ?")
 SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
 REWRITTEN = (
     ("{,}", ","), ("\\!", ""), ("\\,", THIN), ("\\;", THIN), ("\\:", THIN), ("\\ ", THIN), ("\\$", "$"), ("\\%", "%"),
-    ("\\times", "×"), ("\\cdot", "·"), ("\\div", "÷"), ("\u2212", "-"), ("\u2010", "-"), ("\u2011", "-"),
+    ("\\times", "\u00d7"), ("\\cdot", "·"), ("\\div", "÷"), ("\u2212", "-"), ("\u2010", "-"), ("\u2011", "-"),
     ("\u2013", "-"), ("\u2014", "-"), ("\u2019", "'"), ("\u02bc", "'"), ("\xa0", THIN), ("\u202f", THIN),
     ("\u2007", THIN), ("\uff0c", ","), ("\uff0e", "."), ("`", ""),
 )  # fmt: skip
 MAGNITUDES = {"hundred": 10**2, "thousand": 10**3, "k": 10**3, "million": 10**6, "m": 10**6, "mn": 10**6,
               "billion": 10**9, "bn": 10**9, "trillion": 10**12}  # fmt: skip
-UNITS = {word: value for value, word in enumerate(
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen".split())}  # fmt: skip
-TENS = {word: 10 * value for value, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)}
+UNITS = {
+    "zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
+    "ten": 10, "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14, "fifteen": 15, "sixteen": 16,
+    "seventeen": 17, "eighteen": 18, "nineteen": 19,
+}  # fmt: skip
+TENS = {
+    "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90,
+}  # fmt: skip
 WORD = re.compile(r"[a-z]+")
 MOST_WORDS = 12
 
@@ -72,7 +78,7 @@ def numbers_in(text: str, *, spaced_sign: bool = False) -> Iterator[Written]:
     Groups of three digits may be set apart by commas, spaces, apostrophes or underscores, the decimal sign is a point;
     with two kinds of sign the last is the decimal one (`70.000,00`). One comma before three digits groups (`70,000`),
     one before one or two is a decimal sign (`3,5`). One point is a decimal sign (`70.000` is 70) except before three
-    digits beside a euro sign. `7e4`, `7 × 10^4`, `70k`, `70 thousand`, `140000/2` and `3 1/2` are one number each.
+    digits beside a euro sign. `7e4`, `7 x 10^4`, `70k`, `70 thousand`, `140000/2` and `3 1/2` are one number each.
 
     Args:
         spaced_sign: a minus at the beginning of the text counts with a blank behind it too: `- 10`.
@@ -165,9 +171,9 @@ def _grouped(runs: list[str], signs: list[str], *, euro: bool) -> int:
         same += 1
     if sign == "_":
         return same
-    if sign == "," and same > 1 and len(runs[0]) <= 2 and len(runs[same]) == 3:
-        if all(len(run) == 2 for run in runs[1:same]):  # lakhs and crores
-            return same
+    lakhs = sign == "," and same > 1 and len(runs[0]) <= 2 and len(runs[same]) == 3
+    if lakhs and all(len(run) == 2 for run in runs[1:same]):
+        return same
     groups = 0
     while groups < same and len(runs[groups + 1]) == 3:
         groups += 1

@@ -121,7 +121,11 @@ class AttemptContext:
         self._asked = self._asked.of(asked, generation)
         said: dict[str, Any] = {}
         if agent:  # what else is asked stands in `attempts`
-            said = {"text": generation.text, "thought": generation.thought, "tool_calls": [asdict(call) for call in generation.tool_calls]}
+            said = {
+                "text": generation.text,
+                "thought": generation.thought,
+                "tool_calls": [asdict(call) for call in generation.tool_calls],
+            }
         self.log(
             "model_call",
             {

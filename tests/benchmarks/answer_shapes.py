@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Ways in which models write a right answer, and wrong ones, to: the mean of a list of numbers, `mean(values)`."""
 
 from __future__ import annotations
