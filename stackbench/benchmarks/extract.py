@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from stackbench.benchmarks.answer_blocks import fenced_blocks, rewritten, unfenced_text
-from stackbench.benchmarks.python_parts import Budget, Part, begins_statement, loose_parts, program_parts
+from stackbench.benchmarks.python_parts import Budget, Part, begins_statement, loose_parts, parsed, program_parts
 
 __all__ = ["LONGEST_ANSWER", "cut_at", "extract_program", "read_program"]
 
@@ -222,24 +222,21 @@ def _body(codes: Sequence[str], text: str, budget: Budget) -> str | None:
     for code in codes:
         first, _, rest = code.strip("\n").partition("\n")
         for body in (_indented(code), f"    {first.strip()}\n{rest}"):
-            if budget.take(len(body)) and _is_body(body):
+            if _is_body(body, budget):
                 return f"{body}\n"
     lines = text.split("\n")
     if any(begins_statement(line) for line in lines):
         return None
     body = _indented("\n".join(line for line in lines if not line.strip() or line[0] in " \t"))
-    return f"{body}\n" if budget.take(len(body)) and _is_body(body) else None
+    return f"{body}\n" if _is_body(body, budget) else None
 
 
 def _indented(code: str) -> str:
     return textwrap.indent(textwrap.dedent(code.strip("\n")), "    ")
 
 
-def _is_body(body: str) -> bool:
-    try:
-        tree = ast.parse(f"def body():\n{body}\n")
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+def _is_body(body: str, budget: Budget) -> bool:
+    tree = parsed(f"def body():\n{body}\n", budget)
+    if tree is None or len(tree.body) != 1:
         return False
-    return len(tree.body) == 1 and any(
-        isinstance(node, ast.Return | ast.Yield | ast.YieldFrom) for node in ast.walk(tree)
-    )
+    return any(isinstance(node, ast.Return | ast.Yield | ast.YieldFrom) for node in ast.walk(tree))

@@ -8,10 +8,11 @@ import symtable
 import threading
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["Budget", "Part", "begins_statement", "loose_parts", "program_parts"]
+__all__ = ["Budget", "Part", "begins_statement", "loose_parts", "parsed", "program_parts"]
 
 Kind = Literal["future", "import", "function", "class", "assignment", "other"]
 
@@ -29,7 +30,6 @@ MOST_LINES = 2000
 """Lines that one statement of a loose text may have."""
 MOST_DROPPED = 30
 QUIET = threading.Lock()
-"""Held while warnings about an answer's escapes are off: that is a setting of the whole process."""
 SETTERS = {"setrecursionlimit", "set_int_max_str_digits", "seed", "filterwarnings", "simplefilter"}
 """Functions of modules that are called for their effect on what follows."""
 
@@ -73,7 +73,8 @@ class Part:
         Raises:
             SyntaxError, ValueError, RecursionError, MemoryError: it parses, but Python would refuse it.
         """
-        scopes = [symtable.symtable(self.text, "answer", "exec")]
+        with _quiet():
+            scopes = [symtable.symtable(self.text, "answer", "exec")]
         found = {symbol.get_name() for symbol in scopes[0].get_symbols() if symbol.is_referenced()}
         while scopes:
             scope = scopes.pop()
@@ -85,15 +86,27 @@ class Part:
 
 def program_parts(code: str, budget: Budget) -> list[Part] | None:
     """The statements of a text that is Python as a whole, in order; None for any other."""
+    tree = parsed(code, budget)
+    return None if tree is None else list(_parts(tree, code))
+
+
+def parsed(code: str, budget: Budget) -> ast.Module | None:
+    """The syntax tree of a text; None where it is no Python, is nested too deep or the budget is used up."""
     if not budget.take(len(code)):
         return None
     try:
-        with QUIET, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(code)
-        return list(_parts(tree, code))
+        with _quiet():
+            return ast.parse(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without warnings about an answer's escapes and comparisons: a setting of the whole process, so one at a time."""
+    with QUIET, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def begins_statement(line: str) -> bool:
