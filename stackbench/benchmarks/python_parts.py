@@ -28,6 +28,8 @@ TREE_TYPES = {"function_definition", "class_definition", "decorated_definition",
 SCOPES = (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 MOST_LINES = 2000
 """Lines that one statement of a loose text may have."""
+MOST_UNCLOSED = 20
+"""Statements with an open string or bracket in a loose text; of further ones only the indented lines are read."""
 MOST_DROPPED = 30
 QUIET = threading.Lock()
 SETTERS = {"setrecursionlimit", "set_int_max_str_digits", "seed", "filterwarnings", "simplefilter"}
@@ -122,13 +124,14 @@ def loose_parts(text: str, budget: Budget) -> list[Part]:
     """
     lines = text.split("\n")
     found: list[Part] = []
-    at = 0
+    at = unclosed = 0
     while at < len(lines) and budget.left > 0:
         line = lines[at]
         if not begins_statement(line):
             at += 1
             continue
-        end = _end_of_statement(lines, at, budget)
+        end, closed = _end_of_statement(lines, at, budget, follow=unclosed < MOST_UNCLOSED)
+        unclosed += not closed
         chunk = "\n".join(lines[at:end])
         parts = program_parts(chunk, budget)
         if not parts and DEFINES.match(line):
@@ -141,12 +144,15 @@ def loose_parts(text: str, budget: Budget) -> list[Part]:
     return found
 
 
-def _end_of_statement(lines: list[str], begin: int, budget: Budget) -> int:
-    """The line behind the statement that begins at a line: its indented lines, open strings and brackets, branches."""
+def _end_of_statement(lines: list[str], begin: int, budget: Budget, *, follow: bool) -> tuple[int, bool]:
+    """The line behind the statement that begins at a line, and whether its strings and brackets are closed there.
+
+    To it belong indented lines, branches, and (`follow`) what stands in an open string or bracket.
+    """
     state = _Open()
     at = begin
     head = True  # of a definition, whose body is still to come
-    last = min(len(lines), begin + MOST_LINES)
+    last = min(len(lines), begin + MOST_LINES) if follow else begin
     while at < last:
         line = lines[at]
         budget.take(len(line) + 1)
@@ -158,13 +164,13 @@ def _end_of_statement(lines: list[str], begin: int, budget: Budget) -> int:
         if not state.inside:
             head = line.startswith("@")
     else:
-        if state.inside:  # never closed: only what is indented belongs to it
+        if state.inside or not follow:  # never closed: only what is indented belongs to it
             at = begin + 1
-            while at < last and (not lines[at].strip() or lines[at][0] in " \t"):
+            while at < len(lines) and (not lines[at].strip() or lines[at][0] in " \t"):
                 at += 1
     while at > begin + 1 and not lines[at - 1].strip():
         at -= 1
-    return at
+    return at, follow and not state.inside
 
 
 class _Open:

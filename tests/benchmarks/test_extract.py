@@ -143,4 +143,3 @@ def test_reading_an_answer_executes_nothing() -> None:
         "```python\nimport antigravity, this\nraise SystemExit\ndef mean(v):\n    return antigravity\n```", ["mean"]
     )
     assert "antigravity" not in set(sys.modules) - before
-    assert ast.parse("1")
