@@ -94,13 +94,20 @@ class Mentions:
         if len(token.text) != 1 or token.text.upper() not in LETTERS:
             return ""
         behind = self.get(at + 1)
-        if behind and behind.begin == token.end and behind.text in "#+'\u2019-" and not self._closes_line(at + 1):
-            return ""
-        if behind and behind.begin == token.end and (behind.text == "." and self._is_initial(at)):
+        if behind is not None and behind.begin == token.end and self._is_part_of_name(at, behind):
             return ""
         if token.text.islower():
             return token.text.upper() if self._is_marked(at) else ""
         return "" if token.text == "A" and self._is_article(at) else token.text
+
+    def _is_part_of_name(self, at: int, behind: Token) -> bool:
+        """Whether a letter goes on as in `C#`, `C++`, `B-complex` or `B.C.`"""
+        after = self.text[behind.end : behind.end + 1]
+        return (
+            behind.text in "#+"
+            or (behind.text == "-" and after.isalpha())
+            or (behind.text == "." and self._is_initial(at))
+        )
 
     def _is_initial(self, at: int) -> bool:
         """Whether a letter with a point is one of several: `B.C.`, `D.N.A.`"""
@@ -225,7 +232,3 @@ class Mentions:
     def _is_clause_end(self, at: int) -> bool:
         token = self.get(at)
         return token is None or token.low in self.words.ends_clause
-
-    def _closes_line(self, at: int) -> bool:
-        behind = self.get(at + 1)
-        return behind is None or behind.text == "\n"

@@ -13,6 +13,7 @@ __all__ = ["Written", "numbers_in", "plain_text", "spelled_number"]
 THIN = "\u2009"
 """Stands for every space that does not break: it groups digits, as a thin space does."""
 MOST_DIGITS = 40
+MOST_GROUPS = 14
 LARGEST_EXPONENT = 40
 CURRENCY = "$€£¥₹"
 SEPARATORS = ",.'_ " + THIN
@@ -132,7 +133,7 @@ def _decimal(text: str, begin: int) -> tuple[Fraction, int] | None:
         return None if end - begin > MOST_DIGITS else (Fraction(f"0{text[begin:end]}"), end)
     ends = [_end_of_digits(text, begin)]
     signs: list[str] = []
-    while (sign := text[ends[-1] : ends[-1] + 1]) and sign in SEPARATORS and len(ends) < MOST_DIGITS:
+    while (sign := text[ends[-1] : ends[-1] + 1]) and sign in SEPARATORS and len(ends) < MOST_GROUPS:
         start = ends[-1] + 1
         end = _end_of_digits(text, start)
         if end == start:
