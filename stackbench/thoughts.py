@@ -107,7 +107,8 @@ def _tagged(text: str, opened: bool) -> Split:
             if fence or triple:
                 skipped = True
             elif not _in_literal(text, event):
-                answer.append(text[start : event.start()])
+                if text[start : event.start()].strip():
+                    answer.append(text[start : event.start()])
                 thinking, start = True, event.end()
                 end = PAIRS.get(event["token"] or "", "")
         elif _in_literal(text, event) or ((fence or triple) and (skipped or not _alone(text, event))):

@@ -68,16 +68,18 @@ def _tagged(text: str) -> Iterator[tuple[int, int, str]]:
 
 
 def _fenced(text: str) -> Iterator[tuple[int, int, str]]:
-    """The same of fenced blocks in a language that a call may be written in."""
+    """The same of fenced blocks in a language that a call may be written in; blocks in others are passed over."""
     at = 0
     while (begin := text.find(FENCE, at)) >= 0:
         line_end = text.find("\n", begin, begin + LONGEST_INFO)
-        if line_end < 0 or text[begin + len(FENCE) : line_end].strip(" \t") not in LANGUAGES:
+        language = text[begin + len(FENCE) : max(begin, line_end)].strip(" \t")
+        if line_end < 0 or "`" in language:
             at = begin + len(FENCE)
             continue
-        closed = FENCE_CLOSED.search(text, line_end + 1)
+        closed = FENCE_CLOSED.search(text, line_end)
         at = closed.end() if closed else len(text)
-        yield begin, at, text[line_end + 1 : closed.start() if closed else len(text)]
+        if language in LANGUAGES:
+            yield begin, at, text[line_end + 1 : closed.start() if closed else len(text)]
 
 
 def _numbered(calls: list[tuple[str, str]]) -> tuple[ToolCall, ...]:

@@ -103,8 +103,6 @@ def test_the_work_of_reading_grows_no_faster_than_the_answer(unit: str) -> None:
 
 def test_the_end_of_a_long_answer_is_read() -> None:
     assert read_answer("The answer is 5. " + "word " * 10_000 + "So 7") == 7
-    few, many = (work_of(lambda n=n: read_answer("1 " * n)) for n in (10_000, 20_000))
-    assert many < few + 100
 
 
 def test_numbers_are_shown_in_digits() -> None:
