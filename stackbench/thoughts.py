@@ -24,6 +24,8 @@ PAIRS = {
 WRAPPERS = ("<|begin_of_solution|>", "<|end_of_solution|>", "<|START_RESPONSE|>", "<|END_RESPONSE|>")
 LITERAL = "|".join(re.escape(token) for pair in PAIRS.items() for token in pair)
 ENDS = set(PAIRS.values())
+FIRST = ("<", "[", "◁")
+"""What every mark begins with."""
 MARK = re.compile(rf"(?P<tag>{TAG})|(?P<token>{LITERAL})", re.IGNORECASE)
 EVENT = re.compile(rf"{MARK.pattern}|(?P<fence>`{{3,}}|~{{3,}})|(?P<triple>\"\"\"|''')", re.IGNORECASE)
 LINE_READ = 400
@@ -71,7 +73,7 @@ def split_thoughts(text: str, *, opened: bool = False) -> Split:
         special = _channels(text) or _bare_channels(text) or _granite(text)
         if special is not None:
             return special
-        if MARK.search(text) is None:
+        if not any(first in text for first in FIRST) or MARK.search(text) is None:
             return Split(text)
     return _tagged(text, opened)
 

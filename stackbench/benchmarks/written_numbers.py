@@ -61,6 +61,8 @@ class Written:
 
 def plain_text(text: str) -> str:
     """A text without LaTeX's and typography's ways around digits; other marks stay."""
+    if text.isascii() and "\\" not in text and "{" not in text:
+        return text.replace("`", "")
     for old, new in REWRITTEN:
         text = text.replace(old, new)
     if "\\" in text:
@@ -95,8 +97,8 @@ def numbers_in(text: str, *, spaced_sign: bool = False) -> Iterator[Written]:
             at = _end_of_digits(text, found.start())
             continue
         value, at = read
-        sign, first = _sign(text, begin, spaced_sign)
-        yield Written(sign * value, first, at)
+        negative, first = _sign(text, begin, spaced_sign)
+        yield Written(-value if negative else value, first, at)
 
 
 def _unsigned(text: str, begin: int) -> tuple[Fraction, int] | None:
@@ -130,7 +132,9 @@ def _decimal(text: str, begin: int) -> tuple[Fraction, int] | None:
     """The digits at a place with their groups and decimals, and where they end; None for more than anybody writes."""
     if text[begin] == ".":
         end = _end_of_digits(text, begin + 1)
-        return None if end - begin > MOST_DIGITS else (Fraction(f"0{text[begin:end]}"), end)
+        return (
+            None if end - begin > MOST_DIGITS else (Fraction(int(text[begin + 1 : end]), 10 ** (end - begin - 1)), end)
+        )
     ends = [_end_of_digits(text, begin)]
     signs: list[str] = []
     while (sign := text[ends[-1] : ends[-1] + 1]) and sign in SEPARATORS and len(ends) < MOST_GROUPS:
@@ -159,7 +163,9 @@ def _decimal(text: str, begin: int) -> tuple[Fraction, int] | None:
             whole, used = whole + run, used + 1
     if len(whole) + len(decimals) > MOST_DIGITS:
         return None
-    return Fraction(f"{whole}.{decimals or 0}"), ends[used]
+    if not decimals:
+        return Fraction(int(whole)), ends[used]
+    return Fraction(int(whole + decimals), 10 ** len(decimals)), ends[used]
 
 
 def _grouped(runs: list[str], signs: list[str], *, euro: bool) -> int:
@@ -196,21 +202,21 @@ def _end_of_digits(text: str, at: int) -> int:
     return at
 
 
-def _sign(text: str, begin: int, spaced: bool) -> tuple[int, int]:
-    """-1 for a minus before the number, else 1, and where what belongs to the number begins."""
+def _sign(text: str, begin: int, spaced: bool) -> tuple[bool, int]:
+    """Whether a minus stands before the number, and where what belongs to the number begins."""
     at = begin
     while at > 0 and text[at - 1] in CURRENCY:
         at -= 1
     if at < begin and at > 0 and text[at - 1] == "-" and _is_sign(text, at - 1):
-        return -1, at - 1
+        return True, at - 1
     if at == begin and at > 0 and text[at - 1] == "-" and _is_sign(text, at - 1):
         first = at - 1
         while first > 0 and text[first - 1] in CURRENCY:
             first -= 1
-        return -1, first
+        return True, first
     if spaced and text[:at].strip(" " + THIN + CURRENCY + "*(") == "-" and at <= MOST_DIGITS:
-        return -1, 0
-    return 1, at
+        return True, 0
+    return False, at
 
 
 def _is_sign(text: str, at: int) -> bool:
