@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from stackbench.benchmarks.answer_blocks import fenced_blocks, rewritten, unfenced_text
-from stackbench.benchmarks.python_parts import Budget, Part, begins_statement, loose_parts, parsed, program_parts
+from stackbench.benchmarks.loose_code import begins_statement, loose_parts
+from stackbench.benchmarks.python_parts import Budget, Part, parsed, program_parts
 
 __all__ = ["LONGEST_ANSWER", "cut_at", "extract_program", "read_program"]
 
