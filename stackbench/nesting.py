@@ -9,7 +9,8 @@ from typing import Any
 __all__ = ["DEEPEST", "is_deep", "loads", "object_of"]
 
 DEEPEST = 100
-TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|[\[{]|[\]}]', re.DOTALL)
+# A string, whether or not it ends: its repetition gives nothing back, so that each character is read once.
+TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 
 
 def loads(text: str) -> Any:

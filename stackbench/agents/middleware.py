@@ -23,7 +23,7 @@ from stackbench.types import ToolCall
 
 __all__ = ["CallsInOrder", "ContextWindow", "Limits", "OperatorControls", "ToolRunner"]
 
-TOO_LONG = re.compile(r"window|context.length|maximum.*(length|tokens)|too (long|large)", re.IGNORECASE)
+TOO_LONG = re.compile(r"window|context.length|maximum.{0,200}(length|tokens)|too (long|large)", re.IGNORECASE)
 TIGHTEN = 0.6
 TRIES = 3
 

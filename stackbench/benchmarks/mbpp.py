@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from stackbench.benchmarks.base import Context, Options, PrepareContext, Sample, failure
-from stackbench.benchmarks.extract import extract_code
+from stackbench.benchmarks.extract import cut_at, read_program
 from stackbench.benchmarks.passes import pass_at_k_metrics, task_means, to_metric
 from stackbench.datasets import DatasetStore
 from stackbench.sandbox import CodeJob, Section
@@ -34,7 +34,10 @@ class MbppOptions(Options):
     """Options of `mbpp`."""
 
     style: Literal["auto", "chat", "fewshot"] = "auto"
-    """A chat turn with the tests shown, or the paper's 3-shot prompt; auto: chat where there is a template."""
+    """A chat turn with the tests shown, or three examples; auto: chat where there is a template.
+
+    The examples are the paper's, tasks 2, 3 and 4 between its marks; the words around them are this project's own.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +89,13 @@ class Mbpp:
                 messages=[Message("user", prompt)],
                 reference=f"```python\n{task.code}\n```",
             )
-            sample = Sample(extract_code(generation.text, _tested_name(task)))
+            sample = Sample(await read_program(generation.text, _tested_names(task)))
         else:
             prompt = self._shots + _shot(task)
             generation = await context.generate(
                 context.sampling(max_tokens=MAX_TOKENS, stop=(DONE,)), prompt=prompt, reference=task.code
             )
-            sample = Sample(generation.text)
+            sample = Sample(cut_at(generation.text, (DONE,)))
         scored = await self.score(task, sample, context)
         return scored.of(prompt, generation)
 
@@ -103,7 +106,7 @@ class Mbpp:
             CodeJob(
                 sections=(Section(sample.text), *setup),
                 checks=task.test_list,
-                guarded=tuple(_called_names(task)),
+                guarded=tuple(sorted(_called_names(task.test_list))),
                 timeout_s=context.timeout_s or TIMEOUT_S,
             )
         )
@@ -117,6 +120,7 @@ class Mbpp:
                 "asserts_passed": sum(result.checks),
                 "exec_s": result.wall_s,
             },
+            program=sample.text,
         )
 
     def metrics(self, attempts: Sequence[AttemptSummary]) -> list[Metric]:
@@ -147,22 +151,25 @@ def _unix(code: str) -> str:
     return code.replace("\r\n", "\n").strip()
 
 
-def _called_names(task: MbppTask) -> list[str]:
-    """The plain names that the asserts call: functions of the sample among them are guarded."""
-    names: set[str] = set()
-    for test in task.test_list:
+def _called_names(texts: Sequence[str]) -> list[str]:
+    """The plain names that asserts call, in the order of their calls, the outer before the inner."""
+    names: dict[str, None] = {}
+    for text in texts:
         try:
-            tree = ast.parse(test)
+            tree = ast.parse(text)
         except SyntaxError:
             continue
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-                names.add(node.func.id)
-    return sorted(names)
+                names[node.func.id] = None
+    return list(names)
 
 
-def _tested_name(task: MbppTask) -> str:
-    """The function that the first assert calls, as far as the text shows it."""
-    head = task.test_list[0].removeprefix("assert").strip().lstrip("(")
-    name = head.split("(", 1)[0].strip()
-    return name if name.isidentifier() else ""
+def _tested_names(task: MbppTask) -> list[str]:
+    """Those of them that a solution is to define, as the reference does: the function, rarely a class beside it."""
+    called = _called_names((*task.test_list, task.test_setup_code))
+    try:
+        defined = {getattr(node, "name", "") for node in ast.parse(_unix(task.code)).body}
+    except SyntaxError:
+        defined = set[str]()
+    return [name for name in called if name in defined] or called

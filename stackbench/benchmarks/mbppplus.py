@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from stackbench.benchmarks.base import Context, Options, PrepareContext, Sample, failure
-from stackbench.benchmarks.extract import extract_code
+from stackbench.benchmarks.extract import read_program
 from stackbench.benchmarks.passes import pass_at_k_metrics
 from stackbench.datasets import DatasetStore
 from stackbench.errors import DataCorruptError, DataError
@@ -122,7 +122,7 @@ class MbppPlus:
                 messages=[Message("user", prompt)],
                 reference=f"```python\n{reference}\n```",
             )
-            sample = Sample(extract_code(generation.text, task.entry_point), whole=True)
+            sample = Sample(await read_program(generation.text, (task.entry_point,)), whole=True)
         else:
             prompt = task.prompt
             generation = await context.generate(
@@ -150,6 +150,7 @@ class MbppPlus:
                 "base_passed": base.passed,
                 "exec_s": base.wall_s + plus.wall_s,
             },
+            program=program,
         )
 
     def metrics(self, attempts: Sequence[AttemptSummary]) -> list[Metric]:

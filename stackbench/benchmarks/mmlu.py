@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-import re
+import math
 import tomllib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from stackbench.benchmarks.base import Context, Options, PrepareContext
+from stackbench.benchmarks.letter_answers import LETTERS, find_letter
 from stackbench.benchmarks.passes import task_means, to_metric
 from stackbench.datasets import DatasetStore
 from stackbench.stats import Estimate, share
 from stackbench.types import AttemptSummary, Generation, Message, Metric, Scored, Task
 
-__all__ = ["Mmlu", "MmluOptions", "MmluTask", "find_letter"]
+__all__ = ["Mmlu", "MmluOptions", "MmluTask"]
 
-LETTERS = "ABCD"
-MAX_TOKENS = 32
+MAX_TOKENS = 2048
+"""Of an answer in words: a thought may come before the letter, and a model ends by itself behind it."""
+MAX_CONTINUATION_TOKENS = 32
+LEAST_SHARE = {"chat": 0.5, "completion": 0.01}
+"""The letters' share of the first token's probability from which on it decides. A chat's first token may begin a
+thought or a sentence; after a bare prompt the four are compared, as the paper does, unless they mean nothing."""
 ASK = "\nReply with the letter of the right answer and nothing else."
-SAID = re.compile(r"(?:answer|option|choice)\s*(?:is|:)?\s*[*(\"']*([A-D])\b", re.IGNORECASE)
-LETTER = re.compile(r"\b([A-D])\b")
 
 
 class MmluOptions(Options):
@@ -83,31 +86,52 @@ class Mmlu:
             style = "completion" if context.plain_prompts else "chat"
         prompt = self._shots.get(task.category, "") + _question(task)
         reference = LETTERS[task.answer]
-        sampling = context.sampling(max_tokens=MAX_TOKENS)
         if style == "chat":
             prompt += ASK
-            choices = list(LETTERS) if context.scores_choices else ()
-            generation = await context.generate(
-                sampling, messages=[Message("user", prompt)], choices=choices, reference=reference
-            )
-        else:
-            choices = [f" {letter}" for letter in LETTERS] if context.scores_choices else ()
-            generation = await context.generate(
-                sampling.with_stop("\n"), prompt=prompt, choices=choices, reference=reference
-            )
-        chosen = _chosen(generation)
+        generation, in_letters = await self._ask(prompt, reference, style, context)
+        by_logprob = in_letters is not None and in_letters >= LEAST_SHARE[style]
+        if in_letters is not None and not by_logprob:
+            generation = _after(generation, (await self._ask(prompt, reference, style, context, scored=False))[0])
+        chosen = _likeliest(generation) if by_logprob else find_letter(generation.text, task.choices)
         passed = chosen == reference
         return Scored(
             score=float(passed),
             passed=passed,
             reason="" if passed else f"failed: answered {chosen or 'no letter'}, not {reference}",
-            metrics={"answer": chosen, "by": "logprob" if generation.choice_logprobs else "text"},
+            metrics={
+                "answer": chosen,
+                "by": "logprob" if by_logprob else "text",
+                "letters_share": None if in_letters is None else round(in_letters, 4),
+            },
         ).of(prompt, generation)
 
     @staticmethod
     def cluster(attempt: AttemptSummary) -> str:
         """The subject."""
         return attempt.category
+
+    async def _ask(
+        self, prompt: str, reference: str, style: str, context: Context, *, scored: bool = True
+    ) -> tuple[Generation, float | None]:
+        """The answer, and the letters' share of the first token's probability; None where that was not asked for."""
+        scored = scored and context.scores_choices
+        if style == "chat":
+            generation = await context.generate(
+                context.sampling(max_tokens=MAX_TOKENS),
+                messages=[Message("user", prompt)],
+                choices=list(LETTERS) if scored else (),
+                reference=reference,
+            )
+        else:
+            generation = await context.generate(
+                context.sampling(max_tokens=MAX_CONTINUATION_TOKENS, stop=("\n",)),
+                prompt=prompt,
+                choices=[f" {letter}" for letter in LETTERS] if scored else (),
+                reference=reference,
+            )
+        if not scored:
+            return generation, None
+        return generation, sum(math.exp(min(value, 0.0)) for value in generation.choice_logprobs or ())
 
     def metrics(self, attempts: Sequence[AttemptSummary]) -> list[Metric]:
         """Accuracy over questions (micro), over subjects (macro), by group and by subject; questions are the unit."""
@@ -141,19 +165,19 @@ def _accuracy(by_subject: Mapping[str, Sequence[float]], *, macro: bool = False)
     return share(scores, clusters=subjects, weight_clusters=macro, attempts=[1] * len(scores))
 
 
-def find_letter(text: str) -> str:
-    """The letter that an answer names: said to be the answer, or else the first that stands alone. Empty for none."""
-    said = SAID.search(text)
-    if said:
-        return said.group(1).upper()
-    alone = LETTER.search(text)
-    return alone.group(1) if alone else ""
+def _likeliest(generation: Generation) -> str:
+    assert generation.choice_logprobs is not None
+    return LETTERS[max(range(len(LETTERS)), key=generation.choice_logprobs.__getitem__)]
 
 
-def _chosen(generation: Generation) -> str:
-    if generation.choice_logprobs:
-        return LETTERS[max(range(len(LETTERS)), key=generation.choice_logprobs.__getitem__)]
-    return find_letter(generation.text)
+def _after(first: Generation, second: Generation) -> Generation:
+    """The second of two answers to one question, with what both cost."""
+    return replace(
+        second,
+        prompt_tokens=first.prompt_tokens + second.prompt_tokens,
+        completion_tokens=first.completion_tokens + second.completion_tokens,
+        latency_s=first.latency_s + second.latency_s,
+    )
 
 
 def _task(row: dict[str, Any], number: int) -> MmluTask:

@@ -74,7 +74,7 @@ def _heads(results: Sequence[BenchmarkResult]) -> str:
 
 
 SAMPLING = ("top_p", "max_tokens", "samples", "limit")
-HEADLINES = ("pass@1", "completion", "exact_match_flexible", "acc", "output_tok_s")
+HEADLINES = ("pass@1", "completion", "exact_match_robust", "exact_match_flexible", "acc", "output_tok_s")
 
 
 def show(home: Path | None, name: str, sample: str | None, *, failures: int, as_json: bool) -> None:

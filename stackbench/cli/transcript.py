@@ -38,6 +38,8 @@ def print_transcript(console: Console, events: Sequence[Event]) -> None:
             turn += 1
             took = f"{payload.get('completion_tokens', 0)} tokens, {payload.get('latency_s') or 0:.2f} s"
             console.print(Rule(f"turn {turn}: {took}", align="left", style="dim"))
+            if payload.get("thought"):
+                _print_indented(console, payload["thought"], 2, style="dim italic")
             if payload.get("text"):
                 _print_indented(console, payload["text"], 2)
         elif kind == "tool_result":

@@ -17,6 +17,7 @@ from stackbench.errors import AttemptError, ModelNotAvailableError
 from stackbench.models import Model, Reloadable, Watched
 from stackbench.sandbox import CodeJob, CodeResult, Sandbox
 from stackbench.sandbox.session import Session
+from stackbench.thoughts import opens_thought, without_thoughts
 from stackbench.types import (
     AttemptKey,
     EventRecord,
@@ -116,10 +117,15 @@ class AttemptContext:
         )
         async with self._slots:
             (generation,) = await self._model.generate([request])
+        generation = without_thoughts(generation, opened=opens_thought(request.prefill))
         self._asked = self._asked.of(asked, generation)
         said: dict[str, Any] = {}
         if agent:  # what else is asked stands in `attempts`
-            said = {"text": generation.text, "tool_calls": [asdict(call) for call in generation.tool_calls]}
+            said = {
+                "text": generation.text,
+                "thought": generation.thought,
+                "tool_calls": [asdict(call) for call in generation.tool_calls],
+            }
         self.log(
             "model_call",
             {
@@ -138,11 +144,13 @@ class AttemptContext:
         return generation
 
     async def run_code(self, job: CodeJob) -> CodeResult:
+        program = next((section.code for section in job.sections if not section.trusted), "")
+        self._asked = replace(self._asked, program=program)
         result = await self._sandbox.run(job)
         self.log(
             "sandbox",
             {
-                "code": next((section.code for section in job.sections if not section.trusted), ""),
+                "code": program,
                 "result": result.reason,
                 "checks": result.checks,
                 "wall_s": result.wall_s,

@@ -78,6 +78,7 @@ def _replay_of_run(name: str, target: str, writer: Writer) -> ReplayModel:
                     said["prompt_tokens"],
                     said["completion_tokens"],
                     tool_calls=tuple(ToolCall(**call) for call in said["tool_calls"]),
+                    thought=said.get("thought", ""),
                 ),
             )
 

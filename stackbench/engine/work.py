@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from stackbench.benchmarks import Benchmark, CodeBenchmark, SpeedBenchmark, create_benchmark
 from stackbench.datasets import DatasetStore
@@ -102,6 +102,6 @@ def _scoring(benchmark: CodeBenchmark, task: Task, key: AttemptKey, samples: Sam
 
     async def make(context: AttemptContext) -> Scored:
         scored = await benchmark.score(task, sample, context)
-        return Scored(scored.score, scored.passed, completion=sample.text, reason=scored.reason, metrics=scored.metrics)
+        return replace(scored, completion=sample.text)
 
     return Work(key, task, make)

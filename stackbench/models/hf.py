@@ -18,6 +18,7 @@ from stackbench.models.memory import entry_of, kv_bytes_per_token
 from stackbench.models.options import ModelOptions
 from stackbench.models.pull import file_hashes, origin, quantized_variant
 from stackbench.models.tool_calls import chat_for_template, take_calls, tools_for_template
+from stackbench.thoughts import opens_thought, without_thoughts
 from stackbench.types import FinishReason, Generation, Request, ServerLoad
 
 if TYPE_CHECKING:
@@ -272,7 +273,9 @@ class HFModel:
                 add_generation_prompt=True,
             )
             ids = self._tokenizer.encode(text, add_special_tokens=False)
+            opened = opens_thought(text)
         else:
+            opened = False
             ids = self._tokenizer.encode(request.prompt)
         assert self.window is not None, "nothing is decoded before the model is loaded"
         if len(ids) >= self.window:
@@ -284,7 +287,7 @@ class HFModel:
             prompt_ids=ids,
             max_tokens=min(request.sampling.max_tokens, self.window - len(ids)),
             choice_ids=[self._choice_id(choice) for choice in request.choices],
-            done=lambda outcome: self._resolve(future, with_calls(outcome) if request.tools else outcome),
+            done=lambda outcome: self._resolve(future, _read(outcome, request, opened)),
         )
 
     def _choice_id(self, choice: str) -> int:
@@ -320,10 +323,18 @@ def _advance(decoder: BatchDecoder, joining: list[Row]) -> tuple[str, bool]:
     return "", False
 
 
+def _read(outcome: Generation | GenerationError, request: Request, opened: bool) -> Generation | GenerationError:
+    """What was generated for a request: thoughts apart where calls are read or the chat template began one."""
+    if isinstance(outcome, Generation) and (opened or request.tools) and not request.choices:
+        outcome = without_thoughts(outcome, opened=opened)
+    return with_calls(outcome) if request.tools else outcome
+
+
 def with_calls(outcome: Generation | GenerationError) -> Generation | GenerationError:
-    """A generation with the calls in its text as calls."""
+    """A generation with the calls in its text as calls; its thoughts hold none."""
     if not isinstance(outcome, Generation):
         return outcome
+    outcome = without_thoughts(outcome)
     text, calls = take_calls(outcome.text)
     finish = FinishReason.TOOL_CALLS if calls and outcome.finish_reason is FinishReason.STOP else outcome.finish_reason
     return replace(outcome, text=text, tool_calls=calls, finish_reason=finish)

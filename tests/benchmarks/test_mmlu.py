@@ -1,23 +1,13 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from stackbench.benchmarks.mmlu import Mmlu, MmluOptions, find_letter
+from stackbench.benchmarks.mmlu import Mmlu, MmluOptions, MmluTask
 from stackbench.datasets import DatasetStore
 from stackbench.types import Generation, Metric, Scored
 from tests.benchmarks.scripted import ScriptedContext, summary
-
-
-@pytest.mark.parametrize(
-    ("text", "letter"),
-    [
-        ("B", "B"), (" B", "B"), ("B.", "B"), ("(C)", "C"), ("**D**", "D"), ("The answer is C.", "C"),
-        ("Answer: D", "D"), ("The correct option is (A) because B is wrong", "A"), ("I think A or B", "A"),
-        ("answer is b", "B"), ("", ""), ("none", ""), ("Because", ""), ("A. Paris\nB. Rome\nThe answer is B", "B"),
-    ],
-)  # fmt: skip
-def test_the_letter_of_an_answer_is_found(text: str, letter: str) -> None:
-    assert find_letter(text) == letter
 
 
 async def test_log_probabilities_decide_where_the_model_gives_them(data: DatasetStore) -> None:
@@ -30,6 +20,49 @@ async def test_log_probabilities_decide_where_the_model_gives_them(data: Dataset
     assert (scored.metrics["answer"], scored.metrics["by"]) == ("B", "logprob")
     assert context.asked[0]["choices"] == (" A", " B", " C", " D")
     assert context.asked[0]["text"].count("Answer:") == 6
+
+
+TASK = MmluTask("anatomy/x", "anatomy", "Which filters blood?", ("the liver", "a kidney", "the heart", "12 ribs"), 1)
+
+
+async def test_where_a_chats_first_token_is_no_letter_the_text_is_asked_for() -> None:
+    for logprobs in (None, (-9.0, -12.0, -8.0, float("-inf")), (-1.9, -2.0, -1.8, -30.0)):
+
+        def answer(asked: dict[str, Any], logprobs: tuple[float, ...] | None = logprobs) -> Generation:
+            if asked["choices"]:
+                return Generation("", prompt_tokens=10, completion_tokens=1, latency_s=1.0, choice_logprobs=logprobs)
+            return Generation("The answer is B.", prompt_tokens=10, completion_tokens=5, latency_s=2.0)
+
+        context = ScriptedContext(answer, scores_choices=True)
+        scored = await Mmlu(MmluOptions(style="chat")).attempt(TASK, context)
+        assert (scored.passed, scored.metrics["by"]) == (True, "text")
+        assert [len(asked["choices"]) for asked in context.asked] == [4, 0]
+        assert (scored.prompt_tokens, scored.completion_tokens, scored.latency_s) == (20, 6, 3.0)
+        assert scored.completion == "The answer is B."
+
+
+async def test_where_the_letters_have_most_of_the_probability_nothing_more_is_asked() -> None:
+    context = ScriptedContext(
+        lambda asked: Generation("B", choice_logprobs=(-3.0, -0.2, -4.0, -5.0)), scores_choices=True
+    )
+    scored = await Mmlu(MmluOptions(style="chat")).attempt(TASK, context)
+    assert (scored.passed, scored.metrics["by"], len(context.asked)) == (True, "logprob", 1)
+    assert scored.metrics["letters_share"] == pytest.approx(0.8937, abs=0.001)
+
+
+async def test_after_a_bare_prompt_the_four_letters_are_compared_unless_they_mean_nothing() -> None:
+    for logprobs, by in (((-4.0, -2.0, -3.0, -5.0), "logprob"), ((-9.0, -12.0, -8.0, -9.0), "text")):
+        context = ScriptedContext(
+            lambda asked, logprobs=logprobs: Generation(" B", choice_logprobs=logprobs if asked["choices"] else None),
+            scores_choices=True,
+        )
+        scored = await Mmlu(MmluOptions(style="completion")).attempt(TASK, context)
+        assert (scored.passed, scored.metrics["by"]) == (True, by)
+
+
+async def test_a_choices_own_text_counts_as_its_letter() -> None:
+    scored = await Mmlu(MmluOptions(style="chat")).attempt(TASK, ScriptedContext("A kidney."))
+    assert scored.passed
 
 
 async def test_text_decides_elsewhere_and_chat_models_are_told_what_to_reply(data: DatasetStore) -> None:

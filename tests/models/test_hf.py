@@ -384,3 +384,14 @@ def test_a_tagged_call_in_the_text_becomes_a_call() -> None:
     assert (found.text, found.finish_reason) == ("I look.", FinishReason.TOOL_CALLS)
     assert found.tool_calls == (ToolCall("call_1", "read", '{"path": "a"}'),)
     assert with_calls(Generation("plain")) == Generation("plain")
+
+
+def test_a_call_that_is_only_drafted_in_a_thought_is_none() -> None:
+    call = '<tool_call>{"name": "read", "arguments": {"path": "a"}}</tool_call>'
+    found = with_calls(Generation(f"<think>\nShall I? {call}\n</think>\nNo."))
+    assert isinstance(found, Generation)
+    assert (found.text, found.tool_calls, found.finish_reason) == ("No.", (), FinishReason.STOP)
+    assert call in found.thought
+    found = with_calls(Generation(f"Shall I? {call}\n</think>\n{call}"))
+    assert isinstance(found, Generation)
+    assert len(found.tool_calls) == 1

@@ -66,7 +66,7 @@ def cell_equal(wanted: Any, cell: str) -> bool:
 
 def without_markup(answer: str) -> str:
     """An answer without the marks of Markdown around words."""
-    return re.sub(r"[*`]+|(?<!\w)_+|_+(?!\w)", "", answer)
+    return re.sub(r"[*`]+|(?<!\w)_+|(?<!_)_++(?!\w)", "", answer)
 
 
 def mentions(answer: str, wanted: str) -> bool:
