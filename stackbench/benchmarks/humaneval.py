@@ -96,7 +96,7 @@ class HumanEval:
                     Section(program),
                     Section(_tests(task), trusted=True),
                 ),
-                guarded=(task.entry_point,),
+                functions=(task.entry_point,),
                 timeout_s=context.timeout_s or TIMEOUT_S,
             )
         )

@@ -103,7 +103,7 @@ class Mbpp:
             CodeJob(
                 sections=(Section(sample.text), *setup),
                 checks=task.test_list,
-                guarded=tuple(_called_names(task)),
+                functions=_names_of_sample(task),
                 timeout_s=context.timeout_s or TIMEOUT_S,
             )
         )
@@ -144,18 +144,16 @@ def _unix(code: str) -> str:
     return code.replace("\r\n", "\n").strip()
 
 
-def _called_names(task: MbppTask) -> list[str]:
-    """The plain names that the asserts call: functions of the sample among them are guarded."""
-    names: set[str] = set()
-    for test in task.test_list:
-        try:
-            tree = ast.parse(test)
-        except SyntaxError:
-            continue
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-                names.add(node.func.id)
-    return sorted(names)
+def _names_of_sample(task: MbppTask) -> tuple[str, ...]:
+    """The functions and classes of a program that the tests use: those that the reference defines."""
+    tests = "\n".join((task.test_setup_code, *task.test_list))
+    defined = {
+        node.name
+        for node in ast.parse(task.code).body
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
+    }
+    used = {node.id for node in ast.walk(ast.parse(tests)) if isinstance(node, ast.Name)}
+    return tuple(sorted(defined & used))
 
 
 def _tested_name(task: MbppTask) -> str:

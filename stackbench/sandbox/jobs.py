@@ -22,7 +22,7 @@ def job_frame(job: CodeJob) -> dict[str, Any]:
         ],
         "checks": job.checks,
         "payload": job.payload,
-        "guarded": job.guarded,
+        "functions": job.functions,
         "timeout_s": job.timeout_s,
         "memory_bytes": job.memory_mib << 20,
         "file_bytes": job.file_mib << 20,
@@ -37,15 +37,14 @@ def job_result(answer: dict[str, Any], job: CodeJob) -> CodeResult:
     """The result that an answer stands for.
 
     Raises:
-        SandboxError: the container could not prepare the sample.
+        SandboxError: the machine had no time for the sample.
     """
     events = answer.get("events", [])
     steps = {event["index"]: event for event in events if event["step"] == "check"}
     section = next((event for event in events if event["step"] == "section"), None)
     end = next((event for event in events if event["step"] == "end"), None)
-    setup = next((event for event in events if event["step"] == "setup"), None)
-    if setup is not None:
-        raise SandboxError(f"the sandbox could not prepare a sample: {setup['error']}")
+    if answer["status"] == "starved":
+        raise SandboxError(f"the sample waited {answer['waited_s']:.0f} s for a processor of this machine")
     checks = tuple(index in steps and steps[index]["error"] is None for index in range(len(job.checks)))
     failed_check = next((steps[i] for i, ok in enumerate(checks) if not ok and i in steps), None)
     if answer["status"] == "timed out":

@@ -35,7 +35,7 @@ class Target:
 
     async def attack(self, code: str, *, tests: str = TESTS, timeout_s: float = 10.0, **limits: int) -> CodeResult:
         sections = (Section(code), Section(tests, trusted=True))
-        return await self.scorer.run(CodeJob(sections, guarded=("answer",), timeout_s=timeout_s, **limits))
+        return await self.scorer.run(CodeJob(sections, functions=("answer",), timeout_s=timeout_s, **limits))
 
     async def files(self) -> dict[str, list[str]]:
         session = Session(self.container)
