@@ -6,9 +6,12 @@ only. What has no plain form stays in this process; the judge gets its number.
 JSON's null, booleans, numbers, strings and arrays are None, bool, int and float, str and list; an object with one of
 these keys is anything else: t tuple, s set, f frozenset, d (keys) with v (values) dict, i int (hexadecimal), c complex,
 b bytes, B bytearray, r range, q deque, I iterator (drained), K V M views of a dict, C Counter, D defaultdict,
-O OrderedDict, T built-in type, x other types of the library by name and arguments, h number of an object that stays.
+O OrderedDict, T built-in type, x other types of the library by name and arguments, h number of an object that stays,
+R a long list of rows: their type, their length, the different cells, and which of these each cell is (base64).
 """
 
+from binascii import b2a_base64
+from itertools import chain
 from json import dumps as to_json
 from json.encoder import encode_basestring_ascii as quoted
 
@@ -18,6 +21,8 @@ FLAT = frozenset((bool, float, str, type(None)))
 FLAT_OR_INT = FLAT | {int}
 SMALL = 1 << 62
 DEEPEST = 200
+MANY_ROWS = 1 << 14
+MOST_CELLS = 256
 VIEWS = {type({}.keys()): "K", type({}.values()): "V", type({}.items()): "M"}
 KINDS_OF_DICT = {"defaultdict": "D", "OrderedDict": "O", "Counter": "C"}
 
@@ -78,7 +83,27 @@ def items(values, kept, hexadecimal, depth):
     kinds = set(map(type, values))
     if kinds <= FLAT or not hexadecimal and kinds <= FLAT_OR_INT:
         return values
+    if len(values) >= MANY_ROWS and len(kinds) == 1:
+        found = rows(values, kinds.pop())
+        if found is not None:
+            return found
     return [reduced(value, kept, hexadecimal, depth) for value in values]
+
+
+def rows(values, kind):
+    """Many rows of few different texts, in a form that does not take the memory of the text of each; None for others."""
+    if kind is not tuple and kind is not list:
+        return None
+    lengths = set(map(len, values))
+    cells = {type(cell) for row in values[:MANY_ROWS] for cell in row}
+    if len(lengths) != 1 or cells != {str} or len(set(chain.from_iterable(values[:MANY_ROWS]))) > MOST_CELLS:
+        return None
+    table = list(dict.fromkeys(chain.from_iterable(values)))
+    if len(table) > MOST_CELLS or set(map(type, table)) != {str}:
+        return None
+    numbers = {cell: number for number, cell in enumerate(table)}
+    coded = bytes(map(numbers.__getitem__, chain.from_iterable(values)))
+    return {"R": [kind.__name__, lengths.pop(), table, b2a_base64(coded, newline=False).decode()]}
 
 
 def rare(value, kind, kept, hexadecimal, depth):

@@ -4,6 +4,7 @@ The formats are those of sample.py and answers.py. What comes is the sample's wo
 of it here are of the types listed in `MAKERS`, and nothing of the sample is executed.
 """
 
+import binascii
 import json
 import os
 import select
@@ -330,6 +331,13 @@ def text(value):
     return value
 
 
+def rows(value):
+    kind, length, table, coded = value
+    cells = map(listed(table).__getitem__, binascii.a2b_base64(text(coded)))
+    made = zip(*[cells] * length)
+    return list(map(list, made)) if kind == "list" else list(made)
+
+
 def of_library(value):
     name, args = value
     if name == "Decimal":
@@ -369,6 +377,7 @@ MAKERS = {
     "M": lambda value: dict(listed(value)).items(),
     "T": lambda value: BUILTIN_TYPES[value],
     "x": of_library,
+    "R": rows,
 }
 
 
