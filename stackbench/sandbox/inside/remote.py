@@ -14,6 +14,7 @@ from marshal import dumps
 
 from .frames import with_length
 
+AT_ONCE = 8  # so many answers of a request travel each by itself, so that an early wrong one ends the sample early
 LARGEST = 1 << 29  # bytes of one answer
 MOST_FORESEEN = 1 << 15
 SAID_KEPT = 600
@@ -141,9 +142,9 @@ class Channel:
 
     # -- calls
 
-    def foresee(self, calls):
+    def foresee(self, calls, at_once=AT_ONCE):
         self.foreseen, self.next = calls, 0
-        self.send(dumps(calls))
+        self.send(dumps((at_once, calls)))
 
     def wait_for_start(self):
         """Returns when the sample has been executed. Raises SampleFailed, Gone."""
@@ -167,7 +168,7 @@ class Channel:
         while self.next < len(self.foreseen):  # it is something else that is asked
             self.next += 1
             self.receive()
-        self.send(dumps([call]))
+        self.send(dumps((1, [call])))
         return self.answer()
 
     def answer(self):
@@ -178,7 +179,7 @@ class Channel:
 
     def call_with_each(self, name, inputs):
         """Sends calls of a function ahead, one with each tuple of arguments; `timed_answer` gives one answer each."""
-        self.foresee([dumps((False, "call", name, tuple(given), {}), 2) for given in inputs])
+        self.foresee([dumps((False, "call", name, tuple(given), {}), 2) for given in inputs], len(inputs))
 
     def cpu_s(self):
         """Processor seconds that the sample's process has used; infinite when it has gone."""

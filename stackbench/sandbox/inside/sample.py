@@ -3,8 +3,9 @@
 The tests are not here: they run in the judge (judge.py), which sends calls of the sample's functions over descriptor 3
 and gets answers as plain data. Nothing that this process says is believed but the answers themselves.
 
-A request is 4 bytes of length, then a marshalled list of marshalled (restore, operation, target, arguments, keywords).
-Each call is answered with 4 bytes of length, a letter and JSON: `v` (value), `e` (exception: kind, message, errno). A
+A request is 4 bytes of length, then marshalled: how many answers are to be sent at once, each by itself, and a list of
+marshalled (restore, operation, target, arguments, keywords). Each call is answered with 4 bytes of length, a letter and
+JSON: `v` (value), `e` (exception: kind, message, errno). A
 sample that raises while it is executed says `s` (section, kind, message, errno).
 """
 
@@ -29,7 +30,6 @@ from .protocol import BEGAN, CHANNEL_FD, NOT_BEGUN, REPORTED
 
 PIECE = 1 << 16
 NICE = 5
-AT_ONCE = 8  # so many answers of a request travel each by itself, so that an early wrong one ends the sample early
 TOGETHER_NS = 100_000
 TOGETHER_BYTES = 1 << 15
 
@@ -122,14 +122,15 @@ def serve(namespace):
         if request is None:
             return
         pending, count, sent = b"", 0, clock()
-        for call in loads(request):
+        at_once, calls = loads(request)
+        for call in calls:
             try:
                 answer = b"v" + text_of(answer_of(call, namespace, kept), kept)
             except BaseException as error:
                 answer = b"e" + told(error)
             count += 1
             pending += framed(answer)
-            if count <= AT_ONCE or len(pending) > TOGETHER_BYTES or clock() - sent > TOGETHER_NS:
+            if count <= at_once or len(pending) > TOGETHER_BYTES or clock() - sent > TOGETHER_NS:
                 report(pending)
                 pending, sent = b"", clock()
         report(pending)
@@ -209,7 +210,8 @@ def warm_up():
     channel = os.dup(CHANNEL_FD)
     right = dumps(compile("from typing import List\ndef f(x): return [x]\n", "<sample>", "exec"))
     wrong = "def f(x): return x\nraise ValueError(f(1))"
-    request = framed(dumps([dumps((False, "call", "f", (value,), {})) for value in (1, "x", [2], (3.0,), None)]))
+    calls = [dumps((False, "call", "f", (value,), {})) for value in (1, "x", [2], (3.0,), None)]
+    request = framed(dumps((len(calls), calls)))
     for turn in range(40):
         judge, sample = socket.socketpair()
         judge.sendall(request)
