@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from stackbench.benchmarks.base import Context, Options, PrepareContext, Sample, failure
+from stackbench.benchmarks.base import Context, Options, PrepareContext, Sample, failure, near_limit
 from stackbench.benchmarks.extract import defines, extract_code, function_body
 from stackbench.benchmarks.passes import pass_at_k_metrics
 from stackbench.datasets import DatasetStore
@@ -104,7 +104,7 @@ class HumanEval:
             score=float(result.passed),
             passed=result.passed,
             reason=failure(result.reason),
-            metrics={"result": result.reason, "exec_s": result.wall_s},
+            metrics={"result": result.reason, "exec_s": result.wall_s, **near_limit(result)},
         )
 
     def metrics(self, attempts: Sequence[AttemptSummary]) -> list[Metric]:

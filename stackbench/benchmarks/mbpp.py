@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from stackbench.benchmarks.base import Context, Options, PrepareContext, Sample, failure
+from stackbench.benchmarks.base import Context, Options, PrepareContext, Sample, failure, near_limit
 from stackbench.benchmarks.extract import extract_code
 from stackbench.benchmarks.passes import pass_at_k_metrics, to_metric
 from stackbench.datasets import DatasetStore
@@ -116,6 +116,7 @@ class Mbpp:
                 "asserts": len(result.checks),
                 "asserts_passed": sum(result.checks),
                 "exec_s": result.wall_s,
+                **near_limit(result),
             },
         )
 

@@ -12,6 +12,11 @@ __all__ = ["job_frame", "job_result"]
 # errno of Linux (include/uapi/asm-generic/errno-base.h): the container's, whatever this machine runs.
 EAGAIN, ENOMEM, EMFILE, EFBIG, ENOSPC = 11, 12, 24, 27, 28
 
+NEAR = 0.8
+"""The share of its time limit from which on a verdict is marked."""
+NOTABLE_WAIT = 0.1
+"""So much of its limit that a sample waited for a processor shows that the machine was busy."""
+
 
 def job_frame(job: CodeJob) -> dict[str, Any]:
     """The frame that asks for a job, but for its id."""
@@ -67,10 +72,19 @@ def job_result(answer: dict[str, Any], job: CodeJob) -> CodeResult:
         wall_s=answer.get("wall_s", 0.0),
         cpu_s=answer.get("cpu_s", 0.0),
         max_rss_mib=answer.get("max_rss_kib", 0) / 1024,
+        near_limit=_is_near_limit(answer, job.timeout_s),
         output=answer.get("output", ""),
         output_bytes=answer.get("output_bytes", 0),
         result=None if end is None else end["result"],
     )
+
+
+def _is_near_limit(answer: dict[str, Any], limit_s: float) -> bool:
+    """Time counts as the limit does: without what was spent waiting for a processor."""
+    waited_s = answer.get("waited_s", 0.0)
+    if answer["status"] == "timed out":
+        return waited_s > NOTABLE_WAIT * limit_s
+    return answer.get("wall_s", 0.0) - waited_s > NEAR * limit_s
 
 
 def _failure(event: dict[str, Any], job: CodeJob) -> str:

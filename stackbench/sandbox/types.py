@@ -71,6 +71,9 @@ class CodeResult:
     wall_s: float = 0.0
     cpu_s: float = 0.0
     max_rss_mib: float = 0.0
+    near_limit: bool = False
+    """Whether another machine, or this one less busy, might have come to another verdict: it ended within a fifth of
+    its time limit, or ran out of it while it waited for processors."""
     output: str = ""
     output_bytes: int = 0
     result: str | None = None

@@ -167,7 +167,9 @@ async def test_a_fork_bomb_hurts_nobody(sandbox: Scorer) -> None:
 async def test_loops_do_not_hold_up_the_others(sandbox: Scorer) -> None:
     began = time.monotonic()
     loops = [asyncio.create_task(run(sandbox, "while True: pass", timeout_s=3.0)) for _ in range(2)]
-    good = await asyncio.gather(*(run(sandbox, "def x(): return 1", tests="assert x() == 1", functions=("x",)) for _ in range(100)))
+    good = await asyncio.gather(
+        *(run(sandbox, "def x(): return 1", tests="assert x() == 1", functions=("x",)) for _ in range(100))
+    )
     took = time.monotonic() - began
     assert all(result.passed for result in good)
     assert took < 3.0

@@ -118,7 +118,9 @@ def rare(value, kind, kept, hexadecimal, depth):
         return {"q": items(list(deque.__iter__(value)), *more)}
     if kind in VIEWS:
         pairs = VIEWS[kind] == "M"
-        return {VIEWS[kind]: [{"t": items(list(pair), *more)} for pair in value] if pairs else items(list(value), *more)}
+        return {
+            VIEWS[kind]: [{"t": items(list(pair), *more)} for pair in value] if pairs else items(list(value), *more)
+        }
     if isinstance(value, type):
         return {"T": kind_name(value)} if kind_name(value) else keep(value, kept)
     if hasattr(kind, "__next__"):

@@ -351,9 +351,12 @@ def of_library(value):
         return Fraction(int(args[0]), int(args[1]))
     import datetime
 
-    return {"date": datetime.date, "time": datetime.time, "datetime": datetime.datetime, "timedelta": datetime.timedelta}[
-        name
-    ](*listed(args))
+    return {
+        "date": datetime.date,
+        "time": datetime.time,
+        "datetime": datetime.datetime,
+        "timedelta": datetime.timedelta,
+    }[name](*listed(args))
 
 
 BUILTIN_EXCEPTIONS = {

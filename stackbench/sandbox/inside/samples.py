@@ -94,9 +94,7 @@ class Samples:
                 break
             self.waiting.popleft()
             self.start(job)
-        if self.outbox and (
-            len(self.outbox) >= ANSWERS_TOGETHER or self.count() == self.slow
-        ):
+        if self.outbox and (len(self.outbox) >= ANSWERS_TOGETHER or self.count() == self.slow):
             write_all(1, b"".join(self.outbox))
             self.outbox.clear()
 
