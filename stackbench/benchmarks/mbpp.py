@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar, Literal
 
 from stackbench.benchmarks.base import Context, Options, PrepareContext, Sample, failure, near_limit
@@ -145,15 +147,16 @@ def _unix(code: str) -> str:
     return code.replace("\r\n", "\n").strip()
 
 
+@cache
 def _names_of_sample(task: MbppTask) -> tuple[str, ...]:
     """The functions and classes of a program that the tests use: those that the reference defines."""
-    tests = "\n".join((task.test_setup_code, *task.test_list))
-    defined = {
-        node.name
-        for node in ast.parse(task.code).body
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
-    }
-    used = {node.id for node in ast.walk(ast.parse(tests)) if isinstance(node, ast.Name)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about escape sequences in the dataset's programs
+        program = ast.parse(task.code)
+        tests = ast.parse("\n".join((task.test_setup_code, *task.test_list)))
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    defined = {node.name for node in program.body if isinstance(node, functions)}
+    used = {node.id for node in ast.walk(tests) if isinstance(node, ast.Name)}
     return tuple(sorted(defined & used))
 
 
