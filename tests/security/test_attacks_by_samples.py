@@ -462,6 +462,10 @@ FRAMES = {
     "an exception of no name": 'say(b\'e["", "x", 99999999999999999999]\')',
     "a failure without fields": "say(b's')",
     "a failure of wrong fields": "say(b's[[1],[2],[3],[4]]')",
+    "a failure in text that cannot be stored": (
+        'say(b\'s[99999999999999999999, "\\\\ud800", "\\\\ud800", 99999999999999999999]\')'
+    ),
+    "an exception in text that cannot be stored": 'say(b\'e["\\\\ud800", "\\\\ud800", -1]\')',
     "a failure of the machine": "say(b'-nothing to do with me'); say(b's[0, \"setup\", \"x\", null]')",
     "events of before": 'say(b\'{"step":"setup","error":"nothing to do with me"}\')',
     "a handle of another's": "say(b'v{\"h\": 99999999999999999999}')",
@@ -481,6 +485,7 @@ async def test_whatever_a_sample_writes_it_alone_fails(target: Target) -> None:
     results = await asyncio.gather(*jobs, *honest)
     assert [name for name, one in zip(FRAMES, results, strict=False) if one.passed] == []
     assert {one.reason for one in results[len(jobs) :]} == {"passed"}
+    assert all(one.reason.encode() and one.failed_section in (None, 0, 1) for one in results)
 
 
 async def test_text_in_many_bytes_holds_up_nobody(target: Target) -> None:

@@ -1,6 +1,6 @@
 """Reduces what a sample's function answers to plain data that JSON can carry; runs in the sample's own process.
 
-Nothing here guards anything: whatever the text says, the judge (remote.py) makes of it objects of exact standard types
+Nothing here guards anything: whatever the text says, the judge (plain.py) makes of it objects of exact standard types
 only. What has no plain form stays in this process; the judge gets its number.
 
 JSON's null, booleans, numbers, strings and arrays are None, bool, int and float, str and list; an object with one of

@@ -23,9 +23,10 @@ from inside_loader import CLEAN_BUILTINS
 
 from . import users
 from .errors import describe
+from .foresight import Foresight, NotForeseeable
 from .frames import with_length
 from .proc import be_expendable
-from .remote import Channel, Foresight, Gone, NotForeseeable, SampleFailed, stub
+from .remote import Channel, Gone, SampleFailed, stub
 from .spawn import SOCKET_FD, fork_with_socket
 
 REQUEST = Struct(">cIq")  # kind, bytes of the tests (or the pid), bytes of the payload, -1 for none
@@ -113,6 +114,7 @@ def judged(tests, channel, payload):
             events.append({"step": "end", "result": result if type(result) is str else None})
     except SampleFailed as failed:
         section, kind, message, errno = failed.args
+        section = min(max(0, section), max(0, tests.first - 1))
         events.append({"step": "section", "index": section, "error": message, "kind": kind, "errno": errno})
     except Gone:
         pass

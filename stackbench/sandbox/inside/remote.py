@@ -1,24 +1,27 @@
 """A judge's end of the channel to a sample: calls go out, plain data of exact standard types comes back.
 
 The formats are those of sample.py and answers.py. What comes is the sample's word: whatever it holds, the objects made
-of it here are of the types listed in `MAKERS`, and nothing of the sample is executed.
+of it here are of the types listed in plain.py, and nothing of the sample is executed.
 """
 
-import binascii
 import json
 import os
 import select
 import time
-from collections import Counter, OrderedDict, defaultdict, deque
 from marshal import dumps
 
 from .frames import with_length
+from .plain import made
 
 AT_ONCE = 8  # so many answers of a request travel each by itself, so that an early wrong one ends the sample early
 LARGEST = 1 << 29  # bytes of one answer
-MOST_FORESEEN = 1 << 15
 SAID_KEPT = 600
 PROCESS_CLOCK = 2  # CPUCLOCK_SCHED (Linux include/linux/posix-timers.h)
+BUILTIN_EXCEPTIONS = {
+    name: kind
+    for name, kind in __builtins__.items()
+    if isinstance(kind, type) and issubclass(kind, BaseException) and not name.endswith("Group")
+}
 
 
 class Gone(BaseException):
@@ -30,10 +33,6 @@ class SampleFailed(BaseException):
 
 
 class TooSlow(Exception):
-    pass
-
-
-class NotForeseeable(BaseException):
     pass
 
 
@@ -66,62 +65,6 @@ def stub(channel, name):
     return lambda *args, **keywords: channel.ask("call", name, args, keywords)
 
 
-class Foresight:
-    """Takes the place of a channel to learn which calls tests will make, before any sample is there to answer them.
-
-    Only calls that do not depend on an answer are foreseen.
-    """
-
-    def __init__(self):
-        self.calls = []
-
-    def ask(self, operation, target, args, keywords):
-        try:
-            self.calls.append(dumps((False, operation, target, args, keywords), 2))
-        except ValueError:
-            raise NotForeseeable from None
-        if len(self.calls) >= MOST_FORESEEN:
-            raise NotForeseeable
-        return ANYTHING
-
-
-class Anything:
-    """The answer that lets tests go on."""
-
-    def __getattr__(self, name):
-        raise NotForeseeable
-
-    def yes(self, *others):
-        return True
-
-    def zero(self, *others):
-        return 0.0
-
-    def itself(self, *others):
-        return self
-
-    def nothing(self):
-        return iter(())
-
-    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __bool__ = __contains__ = yes
-    __float__ = zero
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __mod__ = itself
-    __floordiv__ = __pow__ = __neg__ = __abs__ = __round__ = __getitem__ = itself
-    __iter__ = nothing
-
-    def __hash__(self):
-        return 0
-
-    def __len__(self):
-        return 0
-
-    def __setattr__(self, name, value):
-        raise NotForeseeable
-
-
-ANYTHING = Anything()
-
-
 class Channel:
     """Calls foreseen, marshalled and in the order in which the tests will make them, are sent ahead together.
 
@@ -138,7 +81,7 @@ class Channel:
         self.next = 0
         self.gone = False
         self.failure = None
-        self.decode = json.JSONDecoder(object_hook=self.made).scan_once
+        self.decode = json.JSONDecoder(object_hook=lambda found: made(found, self.handle)).scan_once
 
     # -- calls
 
@@ -273,18 +216,8 @@ class Channel:
         self.failure = self.failure or why
         raise Gone
 
-    def made(self, found):
-        """The object that a JSON object stands for. Raises any Exception for one that stands for nothing."""
-        if len(found) == 2:
-            keys, values = found.values()
-            tag = next(iter(found))
-            if list(found)[1] != "v" or type(keys) is not list or type(values) is not list or len(keys) != len(values):
-                raise ValueError
-            return DICTS[tag](zip(keys, values))
-        ((tag, value),) = found.items()
-        if tag == "h":
-            return Handle(self, int(value))
-        return MAKERS[tag](value)
+    def handle(self, number):
+        return Handle(self, number)
 
 
 def said_by(said):
@@ -292,7 +225,13 @@ def said_by(said):
     kind, message, errno = said if type(said) is list and len(said) == 3 else ("Exception", "", None)
     if type(kind) is not str or type(message) is not str:
         kind, message = "Exception", ""
-    return kind[:100].replace("\0", ""), message[:SAID_KEPT], errno if type(errno) is int else None
+    number = errno if type(errno) is int and 0 <= errno < 4096 else None
+    return sayable(kind[:100]).replace("\0", ""), sayable(message[:SAID_KEPT]), number
+
+
+def sayable(text):
+    """The text without surrogates, which no database takes."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def exception(kind, message, errno):
@@ -318,78 +257,3 @@ def disguised(value):
     if isinstance(value, dict):
         return {disguised(key): disguised(item) for key, item in value.items()}
     return value
-
-
-def listed(value):
-    if type(value) is not list:
-        raise ValueError
-    return value
-
-
-def text(value):
-    if type(value) is not str:
-        raise ValueError
-    return value
-
-
-def rows(value):
-    kind, length, table, coded = value
-    cells = map(listed(table).__getitem__, binascii.a2b_base64(text(coded)))
-    made = zip(*[cells] * length)
-    return list(map(list, made)) if kind == "list" else list(made)
-
-
-def of_library(value):
-    name, args = value
-    if name == "Decimal":
-        from decimal import Decimal
-
-        return Decimal(text(args[0]))
-    if name == "Fraction":
-        from fractions import Fraction
-
-        return Fraction(int(args[0]), int(args[1]))
-    import datetime
-
-    return {
-        "date": datetime.date,
-        "time": datetime.time,
-        "datetime": datetime.datetime,
-        "timedelta": datetime.timedelta,
-    }[name](*listed(args))
-
-
-BUILTIN_EXCEPTIONS = {
-    name: kind
-    for name, kind in __builtins__.items()
-    if isinstance(kind, type) and issubclass(kind, BaseException) and not name.endswith("Group")
-}
-BUILTIN_TYPES = {kind.__name__: kind for kind in __builtins__.values() if isinstance(kind, type)}
-MAKERS = {
-    "t": lambda value: tuple(listed(value)),
-    "s": lambda value: set(listed(value)),
-    "f": lambda value: frozenset(listed(value)),
-    "i": lambda value: int(text(value), 16),
-    "c": lambda value: complex(float(value[0]), float(value[1])),
-    "b": lambda value: text(value).encode("latin-1"),
-    "B": lambda value: bytearray(text(value).encode("latin-1")),
-    "r": lambda value: range(*listed(value)),
-    "q": lambda value: deque(listed(value)),
-    "I": lambda value: iter(listed(value)),
-    "K": lambda value: dict.fromkeys(listed(value)).keys(),
-    "V": lambda value: dict(enumerate(listed(value))).values(),
-    "M": lambda value: dict(listed(value)).items(),
-    "T": lambda value: BUILTIN_TYPES[value],
-    "x": of_library,
-    "R": rows,
-}
-
-
-def counter(pairs):
-    made = Counter()
-    for key, value in pairs:
-        dict.__setitem__(made, key, value)
-    return made
-
-
-DICTS = {"d": dict, "C": counter, "O": OrderedDict, "D": lambda pairs: defaultdict(None, pairs)}
