@@ -40,6 +40,8 @@ __all__ = [
     "PrepareContext",
     "Sample",
     "SpeedBenchmark",
+    "failure",
+    "near_limit",
 ]
 
 
@@ -239,3 +241,8 @@ class ClusteredBenchmark(Protocol):
 def failure(reason: str) -> str:
     """A reason as `Scored.reason` holds it: empty for success."""
     return "" if reason == "passed" else reason
+
+
+def near_limit(*results: CodeResult) -> dict[str, bool]:
+    """The metric `near_limit`: true where a verdict depends on the machine's speed; absent elsewhere."""
+    return {"near_limit": True} if any(result.near_limit for result in results) else {}

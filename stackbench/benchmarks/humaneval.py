@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from stackbench.benchmarks.base import Context, Options, PrepareContext, Sample, failure
+from stackbench.benchmarks.base import Context, Options, PrepareContext, Sample, failure, near_limit
 from stackbench.benchmarks.extract import cut_at, read_program
 from stackbench.benchmarks.passes import pass_at_k_metrics
 from stackbench.datasets import DatasetStore
@@ -97,7 +97,7 @@ class HumanEval:
                     Section(program),
                     Section(_tests(task), trusted=True),
                 ),
-                guarded=(task.entry_point,),
+                functions=(task.entry_point,),
                 timeout_s=context.timeout_s or TIMEOUT_S,
             )
         )
@@ -105,7 +105,7 @@ class HumanEval:
             score=float(result.passed),
             passed=result.passed,
             reason=failure(result.reason),
-            metrics={"result": result.reason, "exec_s": result.wall_s},
+            metrics={"result": result.reason, "exec_s": result.wall_s, **near_limit(result)},
             program=program,
         )
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar, Literal
 
-from stackbench.benchmarks.base import Context, Options, PrepareContext, Sample, failure
+from stackbench.benchmarks.base import Context, Options, PrepareContext, Sample, failure, near_limit
 from stackbench.benchmarks.extract import cut_at, read_program
 from stackbench.benchmarks.passes import pass_at_k_metrics, task_means, to_metric
 from stackbench.datasets import DatasetStore
@@ -106,7 +108,7 @@ class Mbpp:
             CodeJob(
                 sections=(Section(sample.text), *setup),
                 checks=task.test_list,
-                guarded=tuple(sorted(_called_names(task.test_list))),
+                functions=_names_of_sample(task),
                 timeout_s=context.timeout_s or TIMEOUT_S,
             )
         )
@@ -119,6 +121,7 @@ class Mbpp:
                 "asserts": len(result.checks),
                 "asserts_passed": sum(result.checks),
                 "exec_s": result.wall_s,
+                **near_limit(result),
             },
             program=sample.text,
         )
@@ -163,6 +166,19 @@ def _called_names(texts: Sequence[str]) -> list[str]:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 names[node.func.id] = None
     return list(names)
+
+
+@cache
+def _names_of_sample(task: MbppTask) -> tuple[str, ...]:
+    """The functions and classes of a program that the tests use: those that the reference defines."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about escape sequences in the dataset's programs
+        program = ast.parse(task.code)
+        tests = ast.parse("\n".join((task.test_setup_code, *task.test_list)))
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    defined = {node.name for node in program.body if isinstance(node, functions)}
+    used = {node.id for node in ast.walk(tests) if isinstance(node, ast.Name)}
+    return tuple(sorted(defined & used))
 
 
 def _tested_names(task: MbppTask) -> list[str]:

@@ -1,4 +1,4 @@
-"""Who is who in a container: users of our own for samples, the agent, the HTTP service and the compiler."""
+"""Who is who in a container: users of our own for samples, the agent, the HTTP service or the judges, and the compiler."""
 
 import os
 
@@ -8,6 +8,7 @@ SAMPLES = COUNT - 3
 AGENT = FIRST + COUNT - 3
 SERVICE = FIRST + COUNT - 2
 COMPILER = FIRST + COUNT - 1
+JUDGE = SERVICE  # containers that run samples have no HTTP service, and what compiles their text is somebody else
 LASTING = frozenset((AGENT, SERVICE, COMPILER))  # not a sample's: nothing of theirs is cleaned up between samples
 WORKSPACE = "/workspace"
 
