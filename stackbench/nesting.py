@@ -9,7 +9,8 @@ from typing import Any
 __all__ = ["DEEPEST", "is_deep", "loads", "object_of"]
 
 DEEPEST = 100
-TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|[\[{]|[\]}]', re.DOTALL)
+TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL)
+"""A string without an end goes to the end of the text: given up, each of its quotes would begin another search."""
 
 
 def loads(text: str) -> Any:
