@@ -6,12 +6,23 @@ reads Python's patterns, lets other threads go on meanwhile and ends at a time l
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from pydantic import AfterValidator
 
-__all__ = ["DOTALL", "IGNORECASE", "MULTILINE", "LongTextError", "Pattern", "found", "fully_matches"]
+__all__ = [
+    "DOTALL",
+    "IGNORECASE",
+    "MULTILINE",
+    "LongTextError",
+    "Pattern",
+    "found",
+    "fully_matches",
+    "refuse_pattern",
+    "refuse_patterns",
+]
 
 MOST_CHARACTERS = 4 << 20
 MOST_S = 2.0
@@ -54,16 +65,25 @@ def _compiled(pattern: str, flags: int) -> Any:
     return regex.compile(pattern, flags)
 
 
-def _checked(pattern: str) -> str:
-    """Raises ValueError for what is no regular expression."""
+def refuse_pattern(pattern: str) -> str:
+    """The pattern itself. Raises ValueError for what is no regular expression."""
     import regex
 
     try:
         _compiled(pattern, 0)
-    except regex.error as error:
+    except (regex.error, RecursionError, OverflowError) as error:
         raise ValueError(f"{pattern[:80]} is no regular expression: {error}") from error
     return pattern
 
 
-Pattern = Annotated[str, AfterValidator(_checked)]
+def refuse_patterns(matchers: Mapping[str, Any]) -> None:
+    """Raises ValueError where one of the matchers of a call is a regular expression, and none that can be read."""
+    for name, matcher in matchers.items():
+        if isinstance(matcher, dict) and next(iter(cast("dict[str, Any]", matcher)), "") == "regex":
+            if not isinstance(matcher["regex"], str):
+                raise ValueError(f"{name}: regex is a text")
+            refuse_pattern(matcher["regex"])
+
+
+Pattern = Annotated[str, AfterValidator(refuse_pattern)]
 """A regular expression, as the module `re` reads it."""
