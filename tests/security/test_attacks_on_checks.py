@@ -152,7 +152,9 @@ async def test_a_check_reads_no_settings_of_the_agents(session: Session) -> None
     }
     for path, text in left.items():
         await session.write(path, text.encode())
-    await session.run("mkdir -p bin && printf '#!/bin/sh\\necho forged' > bin/git && chmod +x bin/git && cp bin/git git")
+    await session.run(
+        "mkdir -p bin && printf '#!/bin/sh\\necho forged' > bin/git && chmod +x bin/git && cp bin/git git"
+    )
     check = "python3 -c 'import json; print(json.dumps([1]))'; bash -c true; git config user.name; "
     check += "ls -A ~ $TMPDIR | grep -v : ; curl -s file:///nothing; echo $PATH; id -u"
     done = await session.check(check)
@@ -248,7 +250,7 @@ async def test_bodies_and_addresses_are_bounded(session: Session) -> None:
 HOSTILE = {
     "a tree too deep": "python3 -c \"import os\nfor _ in range(20000):\n os.mkdir('d'); os.chdir('d')\"",
     "long paths": "python3 -c \"import os\nfor _ in range(900):\n os.mkdir('d' * 200); os.chdir('d' * 200)\n"
-    ' for i in range(20): open(str(i), \'w\')"',
+    " for i in range(20): open(str(i), 'w')\"",
     "a full disk": "head -c 2000000000 /dev/zero > /tmp/full; head -c 2000000000 /dev/zero > full; true",
     "no more files": "mkdir many; cd many; seq 1 70000 | xargs touch 2> /dev/null; true",
     "a folder shut": "mkdir -p a/b; echo x > a/b/c; chmod 0 a/b a; chmod 0 in.csv; true",
@@ -263,7 +265,7 @@ HOSTILE = {
     "names that are no text": "printf x > \"$(printf '\\377\\376')\"; printf x > \"$(printf 'new\\nline')\"",
     "output without end": "yes & exit 0",
     "bombs": "b() { b | b & }; b; true",
-    "long command lines": "python3 -c \"import os\nfor i in range(40):\n if not os.fork():"
+    "long command lines": 'python3 -c "import os\nfor i in range(40):\n if not os.fork():'
     " os.execv('/bin/sleep', ['sleep', '60' + ' ' * 100000] + ['x' * 100000] * 10)\"; true",
     "stopping the others": "kill -STOP -1; true",
 }
