@@ -19,8 +19,8 @@ from jinja2.sandbox import SandboxedEnvironment
 
 __all__ = ["MOST_STEPS", "BoundedEnvironment", "BudgetError"]
 
-MOST_STEPS = 20_000_000
-"""Of one task: 1 for a character made, more for an element and a call; published ones take 1,100,000 at most."""
+MOST_STEPS = 5_000_000
+"""Of one task: 1 for a character made, more for an element and a call; published ones take 640,000 at most."""
 ELEMENT = 4
 CALL = 40
 MOST_BITS = 16_000

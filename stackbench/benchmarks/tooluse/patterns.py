@@ -26,7 +26,7 @@ __all__ = [
 
 MOST_CHARACTERS = 4 << 20
 MOST_S = 2.0
-"""For one pattern on one text; what people write takes milliseconds."""
+"""Of processor time, for one pattern on one text; what people write takes milliseconds."""
 IGNORECASE, MULTILINE, DOTALL = 2, 8, 16
 """As the module `re` has them."""
 

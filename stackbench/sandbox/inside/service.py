@@ -150,6 +150,7 @@ def serve(listener, log_fd, routes):
         server_version = "fixture"
         sys_version = ""
         timeout = IDLE_S
+        disable_nagle_algorithm = True  # head and body are two packets: the second would wait for an acknowledgement
 
         def answer(self):
             length = self.headers.get("Content-Length", "0")
