@@ -222,7 +222,7 @@ class Session:
         """
         answer = await self._file("snapshot", path, limit=limit, **{"privileged": True, **where})
         if answer["cut"]:
-            raise ToolError(f"a snapshot of {path} holds more than {limit} entries")
+            raise ToolError(f"{path} holds more than {limit} entries, or folders that are nested too deep")
         return Snapshot({path: entry_of(path, entry) for path, entry in answer["entries"].items()})
 
     # -- the HTTP service
