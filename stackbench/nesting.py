@@ -9,8 +9,8 @@ from typing import Any
 __all__ = ["DEEPEST", "is_deep", "loads", "object_of"]
 
 DEEPEST = 100
-# A string, whether or not it ends: its repetition gives nothing back, so that each character is read once.
-TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
+TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL)
+"""A string without an end goes to the end of the text: given up, each of its quotes would begin another search."""
 
 
 def loads(text: str) -> Any:

@@ -19,6 +19,10 @@ from stackbench.types import Message, Sampling, ToolCall, ToolCallRecord, ToolPa
 __all__ = ["AgentEndedError", "AgentSession", "Answer"]
 
 
+MOST_CALLS = 64
+"""Of one turn; what a turn holds beyond them is not made."""
+
+
 class AgentEndedError(Exception):
     """Ends an agent from within its loop."""
 
@@ -98,6 +102,9 @@ class AgentSession:
                 self.rejected += len(found.calls)
             elif found.calls:
                 text, calls, repaired = found.text, found.calls, native
+        if len(calls) > MOST_CALLS:
+            backend.log("calls_cut", {"step": self.step, "calls": len(calls), "made": MOST_CALLS})
+            calls = calls[:MOST_CALLS]
         self.turn = tuple(replace(call, id=self._new_id()) for call in calls)
         if repaired:
             self._repaired.update(call.id for call in self.turn)
@@ -113,7 +120,7 @@ class AgentSession:
             if call.name in self.names:
                 result = await call_tool(call.name, call.arguments, self.workspace)
             else:
-                text = f'error: there is no tool "{call.name}" here. The tools: {", ".join(self.names)}'
+                text = f'error: there is no tool "{call.name[:100]}" here. The tools: {", ".join(self.names)}'
                 result = CallResult(ToolOutcome(text, failed=True), valid=False)
         except asyncio.CancelledError:
             text = "cut off by the end of the attempt"

@@ -184,7 +184,9 @@ def _create(client: docker.DockerClient, spec: ContainerSpec) -> DockerContainer
     from docker.types import LogConfig
 
     cpus = spec.cpus or float(os.cpu_count() or 1)
-    room = f"rw,nosuid,nodev,size={spec.disk_mib}m,nr_inodes={spec.files}"
+    # Files count as memory: what a tenant can fill must leave enough for the programs.
+    disk_mib = min(spec.disk_mib, max(spec.memory_mib // 5, 1))
+    room = f"rw,nosuid,nodev,size={disk_mib}m,nr_inodes={spec.files}"
     first_uid = FIRST_UID + secrets.randbelow(UID_BLOCKS) * UIDS_PER_CONTAINER
     options: dict[str, Any] = {"runtime": spec.runtime} if spec.runtime else {"sysctls": NO_SYSTEM_V}
     return client.containers.create(
@@ -223,6 +225,7 @@ def _create(client: docker.DockerClient, spec: ContainerSpec) -> DockerContainer
             "/work": f"{room},mode=711",
             "/workspace": f"{room},mode=755,exec",
             "/tmp": f"{room},mode=1777",
+            "/check": f"{room},mode=711,exec",
             "/var/tmp": "rw,nosuid,nodev,mode=1777,size=16m,nr_inodes=4096",
         },
         auto_remove=True,

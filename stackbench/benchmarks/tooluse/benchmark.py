@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -99,7 +100,8 @@ class ToolUse:
             )
             seconds = time.perf_counter() - started
             checks = await evaluate(spec, await observe(spec, session, world.before, result.answer, result.calls))
-        score = score_calls(spec, result.calls, completed=all(check.passed for check in checks))
+        completed = all(check.passed for check in checks)
+        score = await asyncio.to_thread(score_calls, spec, result.calls, completed=completed)
         context.log("verdict", _verdict(spec, result, checks, score))
         return _scored(task, result, checks, score, seconds)
 

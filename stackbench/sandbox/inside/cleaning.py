@@ -5,7 +5,7 @@ import signal
 import time
 
 from .proc import owner_of, pids, pids_of, threads_of
-from .users import become
+from .signalling import kill_user
 
 SCRATCH = ("/tmp", "/dev/shm", "/var/tmp", "/dev/mqueue")
 SHORT = 16  # a file system is short of room when less than one part in so many is free
@@ -51,7 +51,7 @@ class Cleaner:
                 self.quiet = os.pread(self.count_fd, 32, 0) if count else b""
                 return
             for owner in left:
-                self.as_user(owner, kill_all)
+                kill_user(owner)
             reap(left, ours)
             if time.monotonic() > until:
                 self.undead = left
@@ -65,20 +65,6 @@ class Cleaner:
     def has_company(self, uid, pid):
         """Whether a user has more than this one process with one thread."""
         return pids_of(uid) != [pid] or threads_of(pid) > 1
-
-    def as_user(self, uid, action):
-        """Runs `action` in a process of that user, which may signal and renice what that user may."""
-        pid = os.fork()
-        if pid == 0:
-            try:
-                become(uid)
-                action()
-            finally:
-                os._exit(0)
-        try:
-            os.waitpid(pid, 0)
-        except ChildProcessError:
-            pass
 
     def clean(self, folder, alive):
         """Removes a sample's folder, and files in shared places of users that are not alive."""
@@ -188,10 +174,6 @@ def enter(name, fd):
 def identity(fd):
     found = os.fstat(fd)
     return found.st_dev, found.st_ino
-
-
-def kill_all():
-    os.kill(-1, signal.SIGKILL)
 
 
 def kill_group(pid):

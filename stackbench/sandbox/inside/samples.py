@@ -17,6 +17,7 @@ from .judges import Judges
 from .proc import is_zombie
 from .protocol import RECORD
 from .running import CLOSED, TO_JUDGE_S, Running
+from .signalling import act_on_user
 from .spawn import start_zygote
 
 WORK = "/work"
@@ -115,7 +116,7 @@ class Samples:
                 run.slow = True
                 self.slow += 1
                 if run.pid and self.cleaner.has_company(run.uid, run.pid):
-                    self.cleaner.as_user(run.uid, give_way)
+                    give_way(run.uid)
             if now >= run.deadline and run.pid:
                 if run.ended is not None:
                     self.lose_judge(run)
@@ -344,6 +345,6 @@ class Samples:
         return run.reason is None and (killed or not passed and (short or run.pinched))
 
 
-def give_way():
-    """Run as a sample's user: its processes, being several, go behind everybody else's."""
-    os.setpriority(os.PRIO_USER, 0, 19)
+def give_way(uid):
+    """A sample's processes, being several, go behind everybody else's."""
+    act_on_user(uid, lambda: os.setpriority(os.PRIO_USER, uid, 19))
