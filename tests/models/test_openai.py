@@ -295,7 +295,8 @@ async def test_fixed_lengths_are_asked_for(connect, endpoint: FakeEndpoint) -> N
 async def test_a_model_that_calls_the_limit_otherwise_is_asked_so(connect, endpoint: FakeEndpoint) -> None:
     endpoint.lacks |= {"max_tokens", "completions"}
     model = await connect()
-    assert (model.capabilities.chat, model.capabilities.chat_limit) == (True, "max_completion_tokens")
+    assert model.capabilities.chat is True
+    assert model.describe()["capabilities"]["requests"] == {"chat": {"limit": "max_completion_tokens"}}
     await model.generate([ask(max_tokens=9)])
     assert endpoint.requests[0]["max_completion_tokens"] == 9
     assert "max_tokens" not in endpoint.requests[0]
