@@ -50,8 +50,9 @@ def choices_of(answer: Mapping[str, Any], wanted: Sequence[str], *, chat: bool) 
     listed = answer.get("choices")
     if not isinstance(listed, list) or not listed:
         raise ValueError(f"no list of choices: {str(listed)[:100]}")
-    if len(listed) > 1:
-        listed = sorted(listed, key=lambda one: _place(one, len(listed)))
+    last = len(listed)
+    if last > 1:
+        listed = sorted(listed, key=lambda one: _place(one, last))
     return [_choice(one, wanted, chat=chat) for one in listed]
 
 

@@ -27,8 +27,6 @@ OUTPUT = re.compile(
     r"(?:completion|output|generated|new) tokens|max_(?:completion_|new_|output_)?tokens", re.IGNORECASE
 )
 STATUS = {400, 413, 422}
-SAFETY = 8
-"""Tokens left free where the prompt's length is the server's own count."""
 CHARACTERS_PER_TOKEN = 2.5
 
 
