@@ -17,22 +17,6 @@ def ask(text: str = "hi", **sampling: object) -> Request:
     return Request(Sampling(**sampling), messages=(Message("user", text),))  # type: ignore[arg-type]
 
 
-@pytest.fixture
-async def connect(endpoint: FakeEndpoint, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(module, "FIRST_BACKOFF_S", 0.01)
-    models: list[OpenAIModel] = []
-
-    async def make(**options: object) -> OpenAIModel:
-        model = OpenAIModel(endpoint.name, endpoint.model, endpoint.url, ModelOptions(**options))  # type: ignore[arg-type]
-        models.append(model)
-        await model.start(lambda line: None)
-        return model
-
-    yield make
-    for model in models:
-        await model.close()
-
-
 async def test_what_is_asked_and_answered(connect, endpoint: FakeEndpoint) -> None:
     model = await connect()
     (answer,) = await model.generate([ask(temperature=0.2, top_p=0.9, max_tokens=7, stop=("x",), seed=3)])

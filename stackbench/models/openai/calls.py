@@ -29,7 +29,7 @@ def calls_of_message(message: dict[str, Any]) -> tuple[ToolCall, ...]:
     """
     listed = message.get("tool_calls")
     if isinstance(listed, dict):
-        listed = [listed]
+        listed = [listed] if listed else []
     if not listed:
         function = message.get("function_call")  # as the API had it before it had tools
         listed = [{"function": function}] if isinstance(function, dict) and function else []
@@ -80,7 +80,7 @@ class StreamedCalls:
         """
         pieces = delta.get("tool_calls")
         if isinstance(pieces, dict):
-            pieces = [pieces]
+            pieces = [pieces] if pieces else []
         if not pieces:
             function = delta.get("function_call")
             pieces = [{"function": function}] if isinstance(function, dict) and function else []

@@ -8,7 +8,6 @@ import os
 import random
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
@@ -109,7 +108,7 @@ class Connection:
         for attempt in range(tries):
             wait_s: float | None = None
             try:
-                async with self._sent(path, data, headers) as response:
+                async with await self._sent(path, data, headers) as response:
                     content = await self._read(response, most)
                     return self._reader.completion(path, content)
             except BusyError as error:
@@ -137,7 +136,7 @@ class Connection:
         most = _largest(body, STREAMED_BYTES_PER_TOKEN)
         ended = asyncio.Event()
         try:
-            async with self._sent(path, data, headers) as response:
+            async with await self._sent(path, data, headers) as response:
                 async for now, name, text in self._events(response, most, ended):
                     if text == "[DONE]":
                         return
@@ -205,24 +204,19 @@ class Connection:
         assert self._session is not None, "open() was not called"
         return self._session
 
-    @asynccontextmanager
-    async def _sent(
-        self, path: str, data: bytes, headers: Mapping[str, str] | None
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """The answer to a post, where its status is 200; redirections to the same host are followed, as they keep the
-        request, and its headers, as they are.
+    async def _sent(self, path: str, data: bytes, headers: Mapping[str, str] | None) -> aiohttp.ClientResponse:
+        """The answer to a post, where its status is 200, to be released by the caller; redirections to the same host
+        are followed, as they keep the request, and its headers, as they are.
 
         Raises:
             RefusedError, BusyError: it has another status.
         """
         url = f"{self.url}/{path}"
         for _ in range(REDIRECTS + 1):
-            async with self._opened.post(
-                url, data=data, headers=headers, allow_redirects=False, **self._proxy
-            ) as response:
-                if response.status == 200:
-                    yield response
-                    return
+            response = await self._opened.post(url, data=data, headers=headers, allow_redirects=False, **self._proxy)
+            if response.status == 200:
+                return response
+            async with response:
                 target = urljoin(url, response.headers.get("Location", ""))
                 if response.status not in (307, 308) or urlsplit(target).hostname != urlsplit(url).hostname:
                     raise await self._refusal(path, response)

@@ -100,7 +100,8 @@ def error_of(answer: Mapping[str, Any]) -> Told | None:
         return None
     if first.get("error"):
         return _told(first)
-    if first.get("finish_reason") in ENDED_BADLY:
+    reason = first.get("finish_reason")
+    if isinstance(reason, str) and reason in ENDED_BADLY:
         return Told(f"the server ended the answer with finish_reason {first['finish_reason']}", status=500)
     return None
 
