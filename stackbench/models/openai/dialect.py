@@ -116,6 +116,10 @@ class Dialect:
                     return change
         return None
 
+    def names_another(self, error: RefusedError, body: Mapping[str, Any]) -> bool:
+        """Whether a refusal names a parameter of the body other than the limit of the answer."""
+        return any(name in body for name in _named(error.told) if name != "limit")
+
     def do_without(self, name: str, body: Mapping[str, Any], told: Told | None = None) -> Change | None:
         """Leaves a parameter out from now on, has fewer of it, or calls it otherwise; None where that cannot be."""
         if name == "limit":

@@ -36,14 +36,13 @@ async def settled(
     """
     changes: list[Change] = []
     innocent: set[str] = set()
-    tried = False
     last = ""
     for _ in range(CHANGES_AT_MOST):
         body = build()
         try:
             answer = await ask(body)
         except RefusedError as error:
-            if is_too_long(error):
+            if is_too_long(error) and not dialect.names_another(error, body):
                 raise
             if changes and error.told.text == last and _is_single(changes[-1]):
                 wrong = changes.pop()  # the same words again: it was not that
@@ -55,12 +54,11 @@ async def settled(
             if change is not None:
                 changes.append(change)
                 continue
-            if by_trial is None or tried or not dialect.may_be_of_form(error, body):
+            if by_trial is None or not dialect.may_be_of_form(error, body):
                 raise
             async with dialect.trial:
                 if build() != body:
                     continue  # another request found out meanwhile
-                tried = True
                 found = await _found_by_trial(by_trial, body, dialect)
             if not found:
                 dialect.tried.add(frozenset(body))
