@@ -149,12 +149,10 @@ class AttemptMaker:
             tally.last_error = text
             record = _record(work, Scored(0.0, False), AttemptStatus.ERROR, f"error: {text}", started_at)
             rooms.writer.attempt(self.run_id, record)
-        tally.tokens += record.completion_tokens
-        self.listener(
-            AttemptFinished(
-                work.key.benchmark, work.key.task_id, record.passed, record.error or "", record.completion_tokens
-            )
-        )
+        counted = isinstance(record.completion_tokens, int)  # pyright: ignore[reportUnnecessaryIsInstance]
+        tokens = record.completion_tokens if counted else 0
+        tally.tokens += tokens
+        self.listener(AttemptFinished(work.key.benchmark, work.key.task_id, record.passed, record.error or "", tokens))
 
 
 def _record(

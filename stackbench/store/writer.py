@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import astuple, dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -343,7 +343,7 @@ def _sort(items: list[Any]) -> _Batch:
 def _error_row(row: tuple[Any, ...], error: Exception) -> tuple[Any, ...]:
     """The row of an attempt that cannot be stored as it is: its key, and why."""
     why = f"error: the attempt cannot be recorded: {one_line(error)}"
-    started_at = row[14]
+    started_at = row[14] if isinstance(row[14], datetime) else datetime.now(UTC).replace(tzinfo=None)
     told = ("", AttemptStatus.ERROR.value, None, None, text(why), "", "", 0, 0, started_at, 0.0, "{}", "", None, None)
     return (*row[:5], *told)
 

@@ -247,7 +247,7 @@ async def test_log_probabilities_of_any_form_are_none_where_they_tell_nothing(an
 
 
 async def test_log_probabilities_as_text_or_without_bounds(answered) -> None:
-    top = [{"token": " A", "logprob": "-0.5"}, {"token": "B", "logprob": -10**400}, {"token": "C", "logprob": -2}]
+    top = [{"token": " A", "logprob": "-0.5"}, {"token": "B", "logprob": -(10**400)}, {"token": "C", "logprob": -2}]
     answer = message(content="A")
     answer["choices"][0]["logprobs"] = {"content": [{"token": "A", "logprob": -0.7, "top_logprobs": top}]}
     found = await answered(answer, Request(Sampling(), ASK.messages, choices=("A", "B", "C")))

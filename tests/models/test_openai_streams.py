@@ -225,9 +225,7 @@ async def test_the_first_answer_comes_after_a_thought_in_the_text(
 
 async def test_content_in_parts_streams(streamed) -> None:
     thinking = [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}]
-    found = await streamed(
-        data(delta(content=thinking), delta(content=[{"type": "text", "text": "x"}]), delta("stop"))
-    )
+    found = await streamed(data(delta(content=thinking), delta(content=[{"type": "text", "text": "x"}]), delta("stop")))
     assert (found.text, found.thought) == ("x", "hm")
 
 
