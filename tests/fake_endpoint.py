@@ -38,6 +38,7 @@ class FakeEndpoint:
         """Answers in place of all that follows, where it returns something; probes are asked by it too."""
         self.listed: Any = None
         """What `/models` answers, where it is set."""
+        self.list_with: Callable[[web.Request], Awaitable[web.StreamResponse] | web.Response] | None = None
         self.prompt_tokens: Callable[[dict[str, Any]], int] = lambda body: 10
         self.most_at_once = 0
         self._now = 0
@@ -64,7 +65,10 @@ class FakeEndpoint:
     def name(self) -> str:
         return f"openai:{self.model}@{self.url}"
 
-    async def _models(self, request: web.Request) -> web.Response:
+    async def _models(self, request: web.Request) -> web.StreamResponse:
+        if self.list_with is not None:
+            response = self.list_with(request)
+            return response if isinstance(response, web.StreamResponse) else await response
         if self.key and request.headers.get("Authorization") != f"Bearer {self.key}":
             return web.json_response({"error": {"message": "bad key"}}, status=401)
         return web.json_response({"data": [{"id": self.model}]} if self.listed is None else self.listed)

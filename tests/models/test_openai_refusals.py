@@ -93,9 +93,7 @@ async def test_models_that_call_the_limit_otherwise_and_draw_as_they_like(
 ) -> None:
     def respond(request: web.Request, body: dict[str, Any]) -> web.Response | None:
         if "max_tokens" in body:
-            return refusal(
-                "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.", param="max_tokens"
-            )
+            return refusal("Unsupported: 'max_tokens'. Use 'max_completion_tokens' instead.", param="max_tokens")
         for name in ("temperature", "top_p"):
             if body.get(name, 1) != 1:
                 return refusal(f"'{name}' does not support {body[name]}. Only the default (1) is supported.")

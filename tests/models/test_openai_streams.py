@@ -26,7 +26,10 @@ def events(*pieces: bytes) -> list[tuple[str, str]]:
     return [*found, *reader.end()]
 
 
-STREAM = b"\xef\xbb\xbf: hello\nevent: x\nid: 7\nretry: 10\ndata: one\ndata:two\ndata\n\ndata:  \xc3\xa9\n\n\n\nunknown: x\ndata: z"
+STREAM = (
+    b"\xef\xbb\xbf: hello\nevent: x\nid: 7\nretry: 10\ndata: one\ndata:two\ndata\n\n"
+    b"data:  \xc3\xa9\n\n\n\nunknown: x\ndata: z"
+)
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])

@@ -272,6 +272,8 @@ class OpenAIModel:
             except RefusedError:
                 raise
             except AnswerError as error:
+                if str(error).startswith(self._connection.url):
+                    raise
                 raise AnswerError(f"{self._connection.url}/{path}: {error}") from error
             except GenerationError as error:
                 if request.once or attempt >= self._options.retries:
