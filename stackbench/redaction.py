@@ -17,6 +17,7 @@ SHORTEST = 4
 """Of a secret that is replaced in what a server says of itself (errors, its list of models)."""
 SHORTEST_IN_ANSWERS = 6
 LONG = 16
+PLAIN = re.compile(r"[A-Za-z0-9_-]+")
 PARTS = re.compile(r"[\s;,=]+")
 
 T = TypeVar("T")
@@ -29,13 +30,16 @@ class Redaction:
     a usual key of servers that want none, is a word that a right answer may hold.
     """
 
-    def __init__(self, secrets: Iterable[str]) -> None:
+    def __init__(self, secrets: Iterable[str], headers: Iterable[str] = ()) -> None:
+        """`headers` are values of headers: secrets may be words of them."""
+        values = {value.strip() for value in headers}
+        parts = {part for value in values for part in PARTS.split(value) if _is_unmistakable(part)}
         whole = {secret.strip() for secret in secrets}
-        parts = {part for secret in whole for part in PARTS.split(secret) if _is_unmistakable(part)}
-        told = [secret for secret in whole | parts if len(secret) >= SHORTEST]
+        told = [secret for secret in whole | values | parts if len(secret) >= SHORTEST]
         self._everywhere = _forms(told)
         self._in_answers = _forms(part for part in told if _is_unmistakable(part))
         self._starts = tuple({form[:length] for form in self._in_answers for length in range(1, len(form))})
+        self._marks = tuple({_mark(form) for form in self._in_answers})
         self._longest = max(map(len, self._in_answers), default=0)
 
     def __bool__(self) -> bool:
@@ -53,7 +57,7 @@ class Redaction:
         """Whether JSON could hold an unmistakable secret; escapes may hide one."""
         if not self._in_answers:
             return False
-        return "\\u" in text or "\\/" in text or any(form in text for form in self._in_answers)
+        return "\\u" in text or any(mark in text for mark in self._marks)
 
     def answers(self, value: T) -> T:
         """A JSON value with each of its texts as `answer` has them."""
@@ -78,13 +82,19 @@ def _is_unmistakable(secret: str) -> bool:
     return mixed and len(secret) >= SHORTEST_IN_ANSWERS
 
 
+def _mark(form: str) -> str:
+    """A piece of a form that no escape of JSON takes apart."""
+    return max(PLAIN.findall(form), key=len, default="")
+
+
 def _forms(secrets: Iterable[str]) -> tuple[str, ...]:
     """Secrets as they are and as encodings write them, the longest first."""
     found: set[str] = set()
     for secret in secrets:
         data = secret.encode("utf-8", "surrogatepass")
         in_ascii, in_json = json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]
-        found |= {secret, in_ascii, in_json, in_json.replace("/", "\\/"), in_json.replace("\\", "\\\\")}
+        in_escapes = "".join(f"\\u{ord(letter):04x}" for letter in secret if ord(letter) < 1 << 16)
+        found |= {secret, in_escapes, in_ascii, in_json, in_json.replace("/", "\\/"), in_json.replace("\\", "\\\\")}
         found |= {secret.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")}
         if len(data) >= SHORTEST_IN_ANSWERS:
             percent = quote(data, safe="")

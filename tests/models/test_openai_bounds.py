@@ -150,20 +150,20 @@ async def test_probes_that_are_answered_with_depth_or_without_end(endpoint: Fake
 
 
 async def test_entries_of_any_type_in_the_list_of_models(connect: Connect, endpoint: FakeEndpoint) -> None:
-    entries: list[Any] = [None, 7, "x", [], {}, {"id": None}, {"id": 7}, {"id": ["fake"]},
-                          {"id": "fake", "max_model_len": True, "context_length": "2048", "more": "x" * (1 << 20)}]  # fmt: skip
-    for listed in (
+    whole = {"id": "fake", "max_model_len": True, "context_length": "2048", "more": "x" * (1 << 20)}
+    entries: list[Any] = [None, 7, "x", [], {}, {"id": None}, {"id": 7}, {"id": ["fake"]}, whole]
+    lists: list[Any] = [
         {"data": entries},
         entries,
         {"data": None},
         {"data": 7},
         {"data": {}},
         7,
-        None,
         "x",
         [],
         {"object": 1},
-    ):
+    ]
+    for listed in lists:
         endpoint.listed = listed
         model = await connect()
         assert model.window in (2048, None)

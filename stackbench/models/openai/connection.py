@@ -55,7 +55,7 @@ class Connection:
         self._proxy: dict[str, Any] = {}
         proxy = urlsplit(proxy_for(url) or "")
         self.redaction = Redaction(
-            secret for secret in (self._key, proxy.password or "", *(value for _, value in self._headers)) if secret
+            (secret for secret in (self._key, proxy.password) if secret), (value for _, value in self._headers)
         )
         self._reader = AnswerReader(url, self.redaction)
 

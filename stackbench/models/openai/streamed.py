@@ -127,6 +127,7 @@ class _Answer:
                 return True
             self._tail = self._tail[-self._longest :]
         if self._on_text is not None:
+            self._untold = self._redaction.answer(self._untold)
             self._tell(self._held())
         return False
 
