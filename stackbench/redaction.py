@@ -94,7 +94,7 @@ def _forms(secrets: Iterable[str]) -> tuple[str, ...]:
         data = secret.encode("utf-8", "surrogatepass")
         in_ascii, in_json = json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]
         in_escapes = "".join(f"\\u{ord(letter):04x}" for letter in secret if ord(letter) < 1 << 16)
-        found |= {secret, in_escapes, in_ascii, in_json, in_json.replace("/", "\\/"), in_json.replace("\\", "\\\\")}
+        found |= {secret, in_escapes, in_ascii, in_json, in_json.replace("/", "\\/"), json.dumps(in_json)[1:-1]}
         found |= {secret.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")}
         if len(data) >= SHORTEST_IN_ANSWERS:
             percent = quote(data, safe="")

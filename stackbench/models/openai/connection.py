@@ -182,12 +182,12 @@ class Connection:
                 if response.status == 200:
                     content = await self._read(response, LARGEST_LIST)
                     listed = nesting.loads(content.decode(errors="replace"))
-        except (ValueError, RecursionError, AnswerError):
-            listed = {}
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ModelNotAvailableError(
                 f"nothing answers at {self.url} ({self._said(error)}); {_hint(error)}"
             ) from error
+        except (ValueError, RecursionError, AnswerError):
+            listed = {}
         data = listed.get("data") if isinstance(listed, dict) else listed
         entries = [entry for entry in data if isinstance(entry, dict)] if isinstance(data, list) else []
         return self.redaction.messages([entry for entry in entries if isinstance(entry.get("id"), str)])
