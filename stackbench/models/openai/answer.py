@@ -104,15 +104,20 @@ def _choice(choice: Any, wanted: Sequence[str], *, chat: bool) -> Choice:
     content = message.get("content") if chat or "text" not in choice else None
     if content is None:
         content = choice.get("text")
-    text, thought = content_of(content)
-    if not text and isinstance(message.get("refusal"), str):
-        text = message["refusal"]
+    text, thought = (content, "") if isinstance(content, str) else content_of(content)
+    calls: tuple[ToolCall, ...] = ()
+    if len(message) > 2 or not text:  # beside role and content
+        if not text and isinstance(message.get("refusal"), str):
+            text = message["refusal"]
+        thought = thought or _thought(message)
+        calls = calls_of_message(message) if chat else ()
+    reason = choice.get("finish_reason")
     return Choice(
-        text=text,
-        thought=thought or _thought(message) or _thought(choice),
-        calls=calls_of_message(message) if chat else (),
-        finish=_finish(choice.get("finish_reason")),
-        logprobs=_choice_logprobs(choice.get("logprobs"), wanted) if wanted else None,
+        text,
+        thought if message else thought or _thought(choice),
+        calls,
+        FinishReason.STOP if reason == "stop" else _finish(reason),
+        _choice_logprobs(choice.get("logprobs"), wanted) if wanted else None,
     )
 
 

@@ -293,8 +293,8 @@ class Connection:
 
 def _largest(body: Mapping[str, Any], bytes_per_token: int) -> int:
     """Bytes of an answer at most: in proportion to the tokens that it may have."""
-    asked = max((value for name in ("max_tokens", "max_completion_tokens") if (value := body.get(name))), default=0)
-    tokens = int(asked) * int(body.get("n") or 1) if isinstance(asked, int | float) else 0
+    asked = body.get("max_tokens") or body.get("max_completion_tokens") or 0
+    tokens = asked * (body.get("n") or 1) if isinstance(asked, int) else 0
     return min(LARGEST_ANSWER, SMALLEST_BOUND + bytes_per_token * tokens)
 
 

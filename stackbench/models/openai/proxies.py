@@ -74,5 +74,7 @@ def proxy_arguments(url: str) -> dict[str, Any]:
         raise ModelNotAvailableError(
             f"the environment's proxy is {kind}://...; endpoints are reached through http:// ones"
         )
-    auth = aiohttp.BasicAuth(proxy.user, proxy.password or "") if proxy.user else None
-    return {"proxy": proxy.with_user(None), "proxy_auth": auth}
+    if not proxy.user:
+        return {"proxy": proxy}
+    password = aiohttp.encode_basic_auth(proxy.user, proxy.password or "")
+    return {"proxy": proxy.with_user(None), "proxy_headers": {"Proxy-Authorization": password}}

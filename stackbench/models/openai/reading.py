@@ -59,7 +59,8 @@ class AnswerReader:
             raise AnswerError(f"{self.url}/{path} answered with no object of JSON, or with one too deep: {shown}")
         if self.redaction.may_hold(text):
             answer = self.redaction.answers(answer)
-        self._check_error(path, answer)
+        if error_of(answer) is not None:
+            self._check_error(path, answer)
         if not answer.get("choices"):
             raise BusyError(f"the answer is no completion: {self.redaction.message(text)[:200]}")
         return answer

@@ -43,8 +43,9 @@ def request_body(
     if dialect.most_tokens is not None:
         limit = min(limit, dialect.most_tokens)
     body: dict[str, Any] = {"model": model, dialect.limit: limit}
+    refused = dialect.refused
     for name, value in _drawing(sampling, explicit=manner.explicit):
-        if not dialect.leaves_out(name, value):
+        if not refused or not dialect.leaves_out(name, value):
             body[name] = value
     if chat:
         body["messages"] = chat_for_template(request.messages, parsed=False)
@@ -99,8 +100,10 @@ def generations(
     prompt_tokens, completion_tokens = tokens_of(answer.get("usage"))
     told = sent(body)
     found: list[Generation] = []
+    stops = request.sampling.stop
     for number, choice in enumerate(choices):
-        text, cut = cut_at_stop(without_prefill(choice.text, body), request.sampling.stop)
+        text = without_prefill(choice.text, body) if request.prefill else choice.text
+        text, cut = cut_at_stop(text, stops) if stops else (text, False)
         found.append(
             Generation(
                 text=text,
@@ -136,18 +139,19 @@ def without_prefill(text: str, body: Mapping[str, Any]) -> str:
 
 def _drawing(sampling: Sampling, *, explicit: bool) -> list[tuple[str, Any]]:
     """Parameters of drawing tokens, by their names in the API: the temperature, and what is not as by default."""
-    listed = [
-        ("top_p", sampling.top_p, 1.0),
-        ("top_k", sampling.top_k, 0),
-        ("min_p", sampling.min_p, 0.0),
-        ("presence_penalty", sampling.presence_penalty, 0.0),
-        ("frequency_penalty", sampling.frequency_penalty, 0.0),
-        ("repetition_penalty", sampling.repetition_penalty, 1.0),
-    ]
     found: list[tuple[str, Any]] = [("temperature", sampling.temperature)]
-    for name, value, usual in listed:
-        if explicit or value != usual:
-            found.append((name, -1 if name == "top_k" and value == 0 else value))
+    if explicit or sampling.top_p != 1.0:
+        found.append(("top_p", sampling.top_p))
+    if explicit or sampling.top_k:
+        found.append(("top_k", sampling.top_k or -1))
+    if explicit or sampling.min_p:
+        found.append(("min_p", sampling.min_p))
+    if explicit or sampling.presence_penalty:
+        found.append(("presence_penalty", sampling.presence_penalty))
+    if explicit or sampling.frequency_penalty:
+        found.append(("frequency_penalty", sampling.frequency_penalty))
+    if explicit or sampling.repetition_penalty != 1.0:
+        found.append(("repetition_penalty", sampling.repetition_penalty))
     if sampling.seed is not None:
         found.append(("seed", sampling.seed))
     return found
