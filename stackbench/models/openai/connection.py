@@ -75,9 +75,9 @@ class Connection:
             if not value.isascii() or not value.isprintable():
                 source = self._options.api_key_env if name == "Authorization" else f"--header {name}"
                 raise ModelNotAvailableError(f"the value of {source} has characters that no HTTP header can carry")
-        self._proxy = proxy_arguments(self.url)
+        self._proxy, password = proxy_arguments(self.url)
         self._session = aiohttp.ClientSession(
-            headers=headers,
+            headers=headers | password,
             connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300),
             timeout=aiohttp.ClientTimeout(total=self._options.request_timeout_s, connect=30),
         )

@@ -57,14 +57,18 @@ def _is_in_excepted_network(host: str) -> bool:
     return False
 
 
-def proxy_arguments(url: str) -> dict[str, Any]:
-    """How aiohttp is told of the environment's proxy. Raises ModelNotAvailableError for one that it cannot use."""
+def proxy_arguments(url: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """How aiohttp is told of the environment's proxy: arguments and headers of each request.
+
+    Raises:
+        ModelNotAvailableError: it is of a kind that cannot be used.
+    """
     import aiohttp
     from yarl import URL
 
     found = proxy_for(url)
     if found is None:
-        return {}
+        return {}, {}
     try:
         proxy = URL(found)
     except ValueError:
@@ -75,6 +79,8 @@ def proxy_arguments(url: str) -> dict[str, Any]:
             f"the environment's proxy is {kind}://...; endpoints are reached through http:// ones"
         )
     if not proxy.user:
-        return {"proxy": proxy}
-    password = aiohttp.encode_basic_auth(proxy.user, proxy.password or "")
-    return {"proxy": proxy.with_user(None), "proxy_headers": {"Proxy-Authorization": password}}
+        return {"proxy": proxy}, {}
+    password = {"Proxy-Authorization": aiohttp.encode_basic_auth(proxy.user, proxy.password or "")}
+    if urlsplit(url).scheme == "http":  # the proxy reads the request itself
+        return {"proxy": proxy.with_user(None)}, password
+    return {"proxy": proxy.with_user(None), "proxy_headers": password}, {}
