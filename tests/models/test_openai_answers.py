@@ -403,6 +403,7 @@ async def test_a_server_that_gives_one_answer_whatever_is_asked(
         found = await model.generate([Request(Sampling(1.0, seed=seed), ASK.messages) for seed in range(4)])
         assert [(each.text, each.prompt_tokens, each.completion_tokens) for each in found] == [("x", 100, 10)] * 4
     assert sum("n" in body for body in endpoint.requests) == 1
+    assert [each.sent.get("seed") for each in found] == [0, 1, 2, 3], "each has its own seed, and it is recorded"
     assert sum("one answer per request" in line for line in said) == 1
 
 

@@ -77,8 +77,8 @@ class OpenAIModel:
         if self._options.n_per_request > 1 and not any(request.stream for request in requests):
             return list(await asyncio.gather(*(self._gather(request) for request in requests)))
         if len(requests) == 1:
-            return await self._ask(requests[0], 1)
-        found = await asyncio.gather(*(self._ask(request, 1) for request in requests))
+            return await self._ask(requests)
+        found = await asyncio.gather(*(self._ask([request]) for request in requests))
         return [generation for (generation,) in found]
 
     def describe(self) -> Mapping[str, Any]:
@@ -166,7 +166,7 @@ class OpenAIModel:
 
     async def _answer(self, group: list[tuple[Request, asyncio.Future[Generation]]]) -> None:
         try:
-            generations = await self._ask(group[0][0], len(group))
+            generations = await self._ask([request for request, _ in group])
         except Exception as error:  # whatever it was, somebody waits for each of these answers
             for _, answer in group:
                 if not answer.done():
@@ -178,8 +178,10 @@ class OpenAIModel:
 
     # -- one request
 
-    async def _ask(self, request: Request, n: int) -> list[Generation]:
-        """n answers to a request: in one where the server gives so many, else one by one."""
+    async def _ask(self, group: Sequence[Request]) -> list[Generation]:
+        """Answers to requests that differ in their seeds alone: in one request, with the first one's seed, where the
+        server gives so many, else one by one, with their own."""
+        request, n = group[0], len(group)
         dialect = self._chats if request.prompt is None else self._prompts
         together = 1 if dialect.leaves_out("n", n) else n
         found = await self._fitted(request, together, dialect)
@@ -187,7 +189,7 @@ class OpenAIModel:
             dialect.refused["n"] = [n]
             self._tell("chat" if request.prompt is None else "completions", Change("n", n, []))
         if len(found) < n:
-            more = await asyncio.gather(*(self._fitted(request, 1, dialect) for _ in range(n - len(found))))
+            more = await asyncio.gather(*(self._fitted(each, 1, dialect) for each in group[len(found) :]))
             found += [generation for (generation,) in more]
         return found
 

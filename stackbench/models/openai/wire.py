@@ -114,7 +114,7 @@ def generations(
                 latency_s=latency_s,
                 choice_logprobs=choice.logprobs,
                 thought=choice.thought,
-                sent=told if n == 1 else {**told, "choice": number},
+                sent={**told, "choice": number} if "n" in body else told,
             )
         )
     return found
