@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import sys
 import zlib
 from typing import Any
@@ -30,10 +29,12 @@ async def main():
     model = OpenAIModel("x", "fake", sys.argv[1], ModelOptions(retries=0, request_timeout_s=120))
     try:
         await model.start(lambda line: print("said", line))
-        asked = Request(Sampling(max_tokens=16), (Message("user", "Q"),), stream=sys.argv[3] == "stream")
-        print("answered", (await model.generate([asked]))[0].text[:50])
-    except StackbenchError as error:
-        print("error", type(error).__name__, str(error)[:300])
+        for number, way in enumerate(sys.argv[3:]):
+            asked = Request(Sampling(max_tokens=16), (Message("user", str(number)),), stream=way == "stream")
+            try:
+                print("answered", (await model.generate([asked]))[0].text[:50])
+            except StackbenchError as error:
+                print("error", type(error).__name__, str(error)[:300])
     finally:
         await model.close()
 
@@ -41,9 +42,10 @@ asyncio.run(main())
 """
 
 
-async def child(endpoint: FakeEndpoint, way: str = "whole") -> str:
+async def child(endpoint: FakeEndpoint, *ways: str) -> str:
+    """What a process with little memory tells of its requests, a line each; the message of each is its number."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", CHILD, endpoint.url, str(MEMORY), way,
+        sys.executable, "-c", CHILD, endpoint.url, str(MEMORY), *(ways or ("whole",)),
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     out, err = await process.communicate()
@@ -64,46 +66,52 @@ async def endless(request: web.Request, first: bytes, block: bytes, **headers: s
     return response
 
 
-@functools.cache
 def bomb() -> bytes:
-    """1 GiB of zeros in a few MiB of gzip, which goes on within the JSON text that it begins."""
+    """1 GiB of zeros in 1 MiB of gzip, which goes on within the JSON text that it begins; without an end of its own."""
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
-    packed = [packer.compress(b'{"choices": [{"message": {"content": "')]
-    zeros = b"0" * (1 << 24)
-    packed += [packer.compress(zeros) for _ in range(64)]
-    return b"".join([*packed, packer.flush()])
+    begin = packer.compress(b'{"choices": [{"message": {"content": "') + packer.flush(zlib.Z_FULL_FLUSH)
+    block = packer.compress(b"0" * (1 << 24)) + packer.flush(zlib.Z_FULL_FLUSH)
+    return begin + 64 * block
 
 
 BLOCK = b"x" * (1 << 20)
 LINES = b'data: {"choices": [{"delta": {"content": "x"}}]}\n\n' * 1000
 
 
-@pytest.mark.parametrize(
-    ("way", "first", "block", "said"),
-    [
-        ("whole", b'{"choices": "', BLOCK, "answered with more than 4 MiB"),
-        ("whole", b"[" * 1000, b"[" * (1 << 20), "answered with more than 4 MiB"),
-        ("whole", b'{"choices": [', b"{}," * (1 << 18), "answered with more than 4 MiB"),
-        ("stream", b"data: ", BLOCK, "streamed"),
-        ("stream", b"", b": ping\n" * (1 << 16), "streamed more than 4 MiB"),
-        ("stream", b"", b"data: x\n" * (1 << 16), "streamed"),
-        ("stream", b"", LINES, "pieces for 16 tokens"),
-        ("stream", b'{"choices": "', BLOCK, "streamed more than 4 MiB"),
-    ],
+CASES = (
+    ("whole", b'{"choices": "', BLOCK, "answered with more than 4 MiB"),
+    ("whole", b"[" * 1000, b"[" * (1 << 20), "answered with more than 4 MiB"),
+    ("whole", b'{"choices": [', b"{}," * (1 << 18), "answered with more than 4 MiB"),
+    ("stream", b"data: ", BLOCK, "streamed"),
+    ("stream", b"", b": ping\n" * (1 << 16), "streamed more than 4 MiB"),
+    ("stream", b"", b"data: x\n" * (1 << 16), "streamed"),
+    ("stream", b"", LINES, "pieces for 16 tokens"),
+    ("stream", b'{"choices": "', BLOCK, "streamed more than 4 MiB"),
 )
-async def test_an_answer_without_end(endpoint: FakeEndpoint, way: str, first: bytes, block: bytes, said: str) -> None:
-    endpoint.respond = lambda request, body: None if is_probe(request) else endless(request, first, block)
-    assert said in await child(endpoint, way)
 
 
-@pytest.mark.parametrize("way", ["whole", "stream"])
-async def test_an_answer_that_unpacks_to_gigabytes(endpoint: FakeEndpoint, way: str) -> None:
+async def test_answers_without_end(endpoint: FakeEndpoint) -> None:
+    def respond(request: web.Request, body: dict[str, Any]) -> Any:
+        if is_probe(request):
+            return None
+        _, first, block, _ = CASES[int(body["messages"][0]["content"])]
+        return endless(request, first, block)
+
+    endpoint.respond = respond
+    told = (await child(endpoint, *(case[0] for case in CASES))).splitlines()
+    assert len(told) == len(CASES)
+    for line, (*_, said) in zip(told, CASES, strict=True):
+        assert line.startswith("error AnswerError") and said in line
+
+
+async def test_answers_that_unpack_to_gigabytes(endpoint: FakeEndpoint) -> None:
     packed = bomb()
     assert len(packed) < 4 << 20
     endpoint.respond = lambda request, body: (
         None if is_probe(request) else web.Response(body=packed, headers={"Content-Encoding": "gzip"})
     )
-    assert "more than 4 MiB" in await child(endpoint, way)
+    told = (await child(endpoint, "whole", "stream")).splitlines()
+    assert ["more than 4 MiB" in line for line in told] == [True, True]
 
 
 async def test_an_error_without_end(endpoint: FakeEndpoint) -> None:
