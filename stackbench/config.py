@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,16 +12,21 @@ from pathlib import Path
 from typing import Any, Literal
 
 from platformdirs import user_config_path, user_data_path
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator
 
 from stackbench.errors import ConfigError
 from stackbench.types import ToolParser
 
-__all__ = ["Home", "Settings", "Sourced", "load_settings"]
+__all__ = ["HIDDEN", "Home", "Settings", "Sourced", "load_settings"]
 
 DEFAULT_MODEL = "hf:qwen2.5-coder-0.5b-instruct"
-FLAGS = {"seeds": "--seed", "vllm_args": "--vllm-arg"}
+FLAGS = {"seeds": "--seed", "vllm_args": "--vllm-arg", "headers": "--header"}
 PROJECT_FILE = "stackbench.toml"
+HIDDEN = "[not recorded]"
+"""Stands for the value of a header wherever settings are recorded or shown."""
+HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[ -~]*")
+OWN_FIELDS = {"model", "messages", "prompt", "stream", "n", "tools", "logprobs", "top_logprobs"}
+"""Of a request's body, those that are made for each request."""
 
 
 class Settings(BaseModel):
@@ -87,6 +94,10 @@ class Settings(BaseModel):
     """The environment variable that holds the endpoint's key."""
     n_per_request: int = Field(default=1, ge=1)
     """Attempts at one prompt asked of an endpoint in one request."""
+    extra_body: dict[str, Any] = Field(default_factory=dict[str, Any])
+    """Fields to add to each request to an endpoint, a JSON object; null leaves one of stackbench's own out."""
+    headers: tuple[str, ...] = ()
+    """Headers to add to each request to an endpoint, as NAME:VALUE; the values are not recorded."""
     request_timeout_s: float = Field(default=600.0, gt=0)
     """Seconds per request to an endpoint."""
     retries: int = Field(default=6, ge=0)
@@ -105,6 +116,33 @@ class Settings(BaseModel):
     """Image for the sandboxes; unset: the one "stackbench sandbox build" makes."""
     sandbox_memory_mib: int = Field(default=4096, ge=256)
     """Memory of one sandbox container."""
+
+    @field_validator("extra_body", mode="before")
+    @classmethod
+    def _read_extra_body(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            try:
+                value = json.loads(value)
+            except (ValueError, RecursionError) as error:
+                raise ValueError(f"is not JSON: {error}") from error
+        if not isinstance(value, dict):
+            raise ValueError('takes a JSON object, such as \'{"reasoning_effort": "low"}\'')
+        own = sorted(OWN_FIELDS & value.keys())
+        if own:
+            raise ValueError(f"cannot set {', '.join(own)}: these are made for each request")
+        return value
+
+    @field_validator("headers")
+    @classmethod
+    def _check_headers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for number, header in enumerate(value, 1):
+            if not HEADER.fullmatch(header):
+                raise ValueError(f"header {number} is not of the form NAME:VALUE, in printable ASCII")
+        return value
+
+    @field_serializer("headers")
+    def _hide_headers(self, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(f"{header.partition(':')[0]}:{HIDDEN}" for header in value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +227,8 @@ def load_settings(flags: Mapping[str, Any] | None = None) -> Sourced:
         named = where if where.startswith("--") else f"{where}: {key}"
         if key == "api_key_env":  # somebody may have given the key itself
             raise ConfigError(f"{named}: takes the name of an environment variable, not a key") from None
+        if key == "headers":
+            raise ConfigError(f"{named}: {first['msg'].removeprefix('Value error, ')}") from None
         raise ConfigError(f"{named}: {first['msg']} (got {first['input']!r})") from error
 
 

@@ -9,8 +9,8 @@ from typing import Any
 __all__ = ["DEEPEST", "is_deep", "loads", "object_of"]
 
 DEEPEST = 100
-TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL)
-"""A string without an end goes to the end of the text: given up, each of its quotes would begin another search."""
+TOKEN = re.compile(r'"(?:[^"\\]++|\\.?)*+(?:"|\Z)|[\[{]|[\]}]', re.DOTALL)
+"""Strings, one without an end to the end of the text, and brackets: each character is looked at once."""
 
 
 def loads(text: str) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
@@ -13,6 +13,7 @@ from aiohttp import web
 Calls = list[tuple[str, str]]
 """Calls of tools: names and arguments as text."""
 Reply = Callable[[dict[str, Any]], str | Calls]
+Respond = Callable[[web.Request, dict[str, Any]], Awaitable[web.StreamResponse] | web.Response | None]
 
 
 class FakeEndpoint:
@@ -33,6 +34,11 @@ class FakeEndpoint:
         """What it refuses: chat, completions, tools, logprobs, usage, ignore_eos, max_tokens."""
         self.pieces: Callable[[str], list[str]] = lambda text: text.split(" ")
         self.piece_delay_s = 0.0
+        self.respond: Respond = lambda request, body: None
+        """Answers in place of all that follows, where it returns something; probes are asked by it too."""
+        self.listed: Any = None
+        """What `/models` answers, where it is set."""
+        self.list_with: Callable[[web.Request], Awaitable[web.StreamResponse] | web.Response] | None = None
         self.prompt_tokens: Callable[[dict[str, Any]], int] = lambda body: 10
         self.most_at_once = 0
         self._now = 0
@@ -59,10 +65,13 @@ class FakeEndpoint:
     def name(self) -> str:
         return f"openai:{self.model}@{self.url}"
 
-    async def _models(self, request: web.Request) -> web.Response:
+    async def _models(self, request: web.Request) -> web.StreamResponse:
+        if self.list_with is not None:
+            response = self.list_with(request)
+            return response if isinstance(response, web.StreamResponse) else await response
         if self.key and request.headers.get("Authorization") != f"Bearer {self.key}":
             return web.json_response({"error": {"message": "bad key"}}, status=401)
-        return web.json_response({"data": [{"id": self.model}]})
+        return web.json_response({"data": [{"id": self.model}]} if self.listed is None else self.listed)
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         return await self._answer(request, _chat_message)
@@ -72,10 +81,16 @@ class FakeEndpoint:
 
     async def _answer(self, request: web.Request, shape: Callable[[Any], dict[str, Any]]) -> web.StreamResponse:
         body = await request.json()
+        response = self.respond(request, body)
+        if response is not None:
+            if not is_probe(request):
+                self.requests.append(body)
+                self.headers.append(dict(request.headers))
+            return response if isinstance(response, web.StreamResponse) else await response
         lacking = self._lacking(request.path, body)
         if lacking:
             return web.json_response({"error": {"message": f"no {lacking} here"}}, status=400)
-        if "X-Stackbench" in request.headers:
+        if is_probe(request):
             self.probes.append(body)
             return await self._reply(request, body, shape)
         self.requests.append(body)
@@ -153,6 +168,35 @@ class FakeEndpoint:
         if chat:
             return {"content": [{"top_logprobs": [{"token": t, "logprob": p} for t, p in top.items()]}]}
         return {"top_logprobs": [top]}
+
+
+def is_probe(request: web.Request) -> bool:
+    """Whether a request is one of those that find out what the endpoint can do."""
+    return "X-Stackbench" in request.headers
+
+
+def refusal(message: str, status: int = 400, **more: Any) -> web.Response:
+    """An error in OpenAI's form."""
+    return web.json_response({"error": {"message": message, **more}}, status=status)
+
+
+def completion(*, usage: Any = None, **choice: Any) -> web.Response:
+    """A completion of one choice."""
+    answer = {"choices": [{"index": 0, "finish_reason": "stop", **choice}], "usage": usage}
+    return web.Response(text=json.dumps(answer), content_type="application/json")
+
+
+async def raw_stream(request: web.Request, *pieces: bytes, breaks_off: bool = False) -> web.StreamResponse:
+    """A stream of exactly these bytes, one write each."""
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    await response.prepare(request)
+    for piece in pieces:
+        await response.write(piece)
+        await asyncio.sleep(0)
+    if breaks_off:
+        assert request.transport is not None
+        request.transport.abort()
+    return response
 
 
 def _finish(said: str | Calls) -> str:

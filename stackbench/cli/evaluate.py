@@ -16,7 +16,7 @@ from stackbench.cli.console import notice, out, print_json
 from stackbench.cli.options import run_settings
 from stackbench.cli.progress import Progress, make_progress
 from stackbench.cli.scoreboard import outcome_document, scoreboard
-from stackbench.config import Home, Settings, load_settings
+from stackbench.config import HIDDEN, Home, Settings, load_settings
 from stackbench.engine import (
     Engine,
     RunOutcome,
@@ -39,7 +39,7 @@ __all__ = ["batch", "evaluate", "score"]
 # What may differ between the parts of a resumed run: how fast it goes, not what it measures.
 PACE = {
     "concurrency", "sandboxes", "max_hours", "max_error_rate", "max_batch", "api_key_env", "request_timeout_s",
-    "retries", "n_per_request", "gpus", "executor", "vllm_bin", "load_timeout_s", "stall_timeout_s",
+    "retries", "n_per_request", "headers", "gpus", "executor", "vllm_bin", "load_timeout_s", "stall_timeout_s",
     "gpu_memory_utilization", "max_num_seqs", "tensor_parallel_size",
 }  # fmt: skip
 
@@ -182,7 +182,7 @@ def _resume_hint(run_id: str, flags: Mapping[str, Any]) -> str:
 
 
 def _resume(home: Home, flags: Mapping[str, Any], *, benchmarks: Sequence[str] = (), suite: str = "") -> int:
-    given = run_settings(flags)
+    given = _as_settings(run_settings(flags))
     run = _find_run(home, flags["resume"], benchmarks, suite, given)
     try:
         plan = RunPlan.model_validate(run.config)
@@ -202,8 +202,19 @@ def _resume(home: Home, flags: Mapping[str, Any], *, benchmarks: Sequence[str] =
             )
     pace = {name: value for name, value in given.items() if name in PACE}
     settings = Settings.model_validate({**plan.settings.model_dump(), **pace})
+    hidden = [header.partition(":")[0] for header in settings.headers if header.endswith(f":{HIDDEN}")]
+    if hidden:
+        again = " ".join(f"--header {name}:VALUE" for name in hidden)
+        raise UsageError(f"run {run.run_id} sends headers whose values are not recorded; give them again: {again}")
     plan = plan.model_copy(update={"settings": settings})
     return _run(home, plan, flags, samples=read_plan_samples(plan, home), resume=run.run_id)
+
+
+def _as_settings(given: dict[str, Any]) -> dict[str, Any]:
+    """The flags with their values as the settings have them. Raises ConfigError for one that is not valid."""
+    if "extra_body" in given:
+        given["extra_body"] = load_settings({"extra_body": given["extra_body"]}).settings.extra_body
+    return given
 
 
 def _find_run(home: Home, name: str, benchmarks: Sequence[str], suite: str, given: Mapping[str, Any]) -> RunInfo:

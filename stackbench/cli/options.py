@@ -180,6 +180,14 @@ def _run_options(
         int | None,
         _panel(ENDPOINT, "--n-per-request", metavar="N", help="Attempts at one prompt asked in one request."),
     ] = None,
+    extra_body: Annotated[
+        str | None,
+        _panel(ENDPOINT, "--extra-body", metavar="JSON", help="Fields to add to each request; null leaves one out."),
+    ] = None,
+    headers: Annotated[
+        list[str] | None,
+        _panel(ENDPOINT, "--header", metavar="NAME:VALUE", help="A header to add; never recorded; repeatable."),
+    ] = None,
     request_timeout_s: Annotated[
         float | None, _panel(ENDPOINT, "--request-timeout", metavar="SECONDS", help="Per request [600].")
     ] = None,

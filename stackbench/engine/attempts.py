@@ -14,7 +14,7 @@ from stackbench.engine.events import AttemptFinished, Listener
 from stackbench.engine.lazy_sandbox import LazySandbox
 from stackbench.engine.plan import RunPlan
 from stackbench.engine.work import LoadedBenchmark, Work
-from stackbench.errors import AttemptError, ModelLostError, RunFailedError, StoreError
+from stackbench.errors import AttemptError, ModelLostError, RunFailedError, StoreError, one_line
 from stackbench.models import Model, Watched
 from stackbench.store import Reader, Writer
 from stackbench.types import AttemptRecord, AttemptStatus, Scored
@@ -23,6 +23,7 @@ __all__ = ["AttemptMaker", "Rooms", "Tally"]
 
 GRACE_S = 3.0
 SAME_ERRORS_AT_LEAST = 50
+LONGEST_FAULT = 2000
 
 
 @dataclass(slots=True)
@@ -130,20 +131,28 @@ class AttemptMaker:
         except (StoreError, ModelLostError):
             raise
         except Exception as problem:  # a fault in one benchmark's code must not lose the other attempts
-            text = str(problem) if isinstance(problem, AttemptError) else f"fault in {item.plan.name}: {problem!r}"
+            known = isinstance(problem, AttemptError)
+            text = str(problem) if known else f"fault in {item.plan.name}: {one_line(repr(problem), LONGEST_FAULT)}"
             scored, status, error = context.failed(), AttemptStatus.ERROR, f"error: {text}"
             tally.errors_in_a_row += 1
             tally.last_error = text
         finally:
             tally.running -= 1
-        rooms.writer.attempt(
-            self.run_id, _record(work, scored, status, error, started_at), context.events, context.tool_calls
-        )
-        tally.tokens += scored.completion_tokens
-        passed = scored.passed if status is AttemptStatus.COMPLETED else None
-        self.listener(
-            AttemptFinished(work.key.benchmark, work.key.task_id, passed, error or "", scored.completion_tokens)
-        )
+        try:
+            record = _record(work, scored, status, error, started_at)
+            rooms.writer.attempt(self.run_id, record, context.events, context.tool_calls)
+        except StoreError:
+            raise
+        except Exception as problem:  # nothing that one attempt holds ends the run
+            text = f"the attempt cannot be recorded: {one_line(repr(problem))}"
+            tally.errors_in_a_row += 1
+            tally.last_error = text
+            record = _record(work, Scored(0.0, False), AttemptStatus.ERROR, f"error: {text}", started_at)
+            rooms.writer.attempt(self.run_id, record)
+        counted = isinstance(record.completion_tokens, int)  # pyright: ignore[reportUnnecessaryIsInstance]
+        tokens = record.completion_tokens if counted else 0
+        tally.tokens += tokens
+        self.listener(AttemptFinished(work.key.benchmark, work.key.task_id, record.passed, record.error or "", tokens))
 
 
 def _record(

@@ -22,6 +22,7 @@ from stackbench.engine.events import (
     BenchmarkFinished,
     BenchmarkSkipped,
     BenchmarkStarted,
+    EngineEvent,
     Listener,
     Notice,
     RunStarted,
@@ -116,12 +117,12 @@ class Engine:
             return self._not_begun(rooms, started)
         loaded, skipped = _without_speed(*found, rooms.model)
         for name, reason in skipped.items():
-            self._listener(BenchmarkSkipped(name, reason))
+            self._tell(BenchmarkSkipped(name, reason))
         if not await self._make_ready(rooms, loaded):
             return self._not_begun(rooms, started)
         self._record_start(rooms)
         self._writer = rooms.writer
-        self._listener(RunStarted(self.run_id, rooms.model.name))
+        self._tell(RunStarted(self.run_id, rooms.model.name))
         monitor = Monitor(
             rooms.writer, self.run_id, rooms.model, lambda: (self._tally.tokens, self._tally.running), self._now
         )
@@ -253,9 +254,9 @@ class Engine:
                 f"{name}: attempts at temperature 0 are mostly copies of one another; intervals count tasks, so that "
                 f"{self.plan.attempts(item.plan)} attempts at each say no more than one where they are"
             )
-        self._listener(BenchmarkStarted(name, len(work), len(work) - len(left), len(before)))
+        self._tell(BenchmarkStarted(name, len(work), len(work) - len(left), len(before)))
         maker = AttemptMaker(
-            self.run_id, self.plan, rooms, self._tally, self._listener, self._stopping, self._seq, self._now
+            self.run_id, self.plan, rooms, self._tally, self._tell, self._stopping, self._seq, self._now
         )
         await maker.work_off(left, item)
         if last:
@@ -265,7 +266,7 @@ class Engine:
         if name in counts:
             r = counts[name]
             metrics = await asyncio.to_thread(self._metrics_of, rooms.reader, item.benchmark)
-            self._listener(BenchmarkFinished(BenchmarkResult(r.benchmark, r.tasks, r.attempts, r.errors, metrics)))
+            self._tell(BenchmarkFinished(BenchmarkResult(r.benchmark, r.tasks, r.attempts, r.errors, metrics)))
 
     async def _stop_at_deadline(self) -> None:
         if self.plan.settings.max_hours is not None:
@@ -273,9 +274,14 @@ class Engine:
             self._say(f"stopping after {self.plan.settings.max_hours:g} hours, as asked")
             self.stop()
 
+    def _tell(self, event: EngineEvent) -> None:
+        """Tells whoever watches; a display that fails takes nothing with it."""
+        with contextlib.suppress(Exception):
+            self._listener(event)
+
     def _say(self, line: str) -> None:
         """Tells the operator, and once the run is recorded, whoever reads it later."""
-        self._listener(Notice(line))
+        self._tell(Notice(line))
         if self._writer is not None and self._writer.failure is None:
             self._writer.event(
                 self.run_id, EventRecord("", "", 0, next(self._seq), self._now(), "notice", {"text": line})

@@ -41,6 +41,8 @@ def model_options(settings: Settings, home: Path, logs: Path) -> ModelOptions:
         api=settings.api,
         gpus=settings.gpus,
         n_per_request=settings.n_per_request,
+        extra_body=settings.extra_body,
+        headers=settings.headers,
         quantization=settings.quantization,
         dtype=settings.dtype,
         max_model_len=settings.max_model_len,

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import astuple, dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from stackbench.errors import StoreError
+from stackbench.errors import StoreError, one_line
 from stackbench.store.database import open_database
-from stackbench.store.documents import document
+from stackbench.store.documents import document, text
 from stackbench.store.rows import attempt_row, event_row, tool_call_row
-from stackbench.types import AttemptRecord, EventRecord, Metric, RunStatus, ToolCallRecord
+from stackbench.types import AttemptRecord, AttemptStatus, EventRecord, Metric, RunStatus, ToolCallRecord
 
 __all__ = ["ResourceRow", "RunRow", "Writer"]
 
 BATCH_WITHIN_S = 0.1
 BATCH_ROWS = 2000
+ROW_AT_FAULT = (
+    duckdb.DataError, duckdb.InvalidInputException, duckdb.InvalidTypeException, UnicodeError, TypeError, ValueError,
+    OverflowError,
+)  # fmt: skip
+"""What a value that a column does not take raises, in one version of DuckDB or another."""
 
 INSERT_RUN = "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 INSERT_ATTEMPTS = """
@@ -288,10 +294,21 @@ class Writer:
         return items, True
 
     def _commit(self, items: list[Any]) -> None:
+        try:
+            try:
+                self._store(items)
+            except ROW_AT_FAULT:
+                self._store_apart(items)
+        except Exception as error:  # whatever it was: who waits must hear of it, and the thread must go on
+            self.failure = StoreError(f"{self._path} cannot be written: {one_line(error)}")
+            _refuse(items, self.failure)
+
+    def _store(self, items: list[Any]) -> None:
+        """Stores all in one transaction, or nothing."""
         batch = _sort(items)
         connection = self._connection
+        connection.begin()
         try:
-            connection.begin()
             if batch.attempts:
                 connection.execute(INSERT_ATTEMPTS, [list(column) for column in zip(*batch.attempts, strict=True)])
             if batch.events:
@@ -301,12 +318,25 @@ class Writer:
             for work, _ in batch.calls:
                 work(connection)
             connection.commit()
-        except (duckdb.Error, OSError, UnicodeError) as error:
-            self.failure = StoreError(f"{self._path} cannot be written: {str(error).splitlines()[0]}")
-            _refuse(items, self.failure)
-        else:
-            for _, done in batch.calls:
-                done.set_result(None)
+        except BaseException:
+            with contextlib.suppress(duckdb.Error):
+                connection.rollback()
+            raise
+        for _, done in batch.calls:
+            done.set_result(None)
+
+    def _store_apart(self, items: list[Any]) -> None:
+        """Stores one by one what could not be stored together: an attempt with a value that a column does not take
+        becomes an error, anything else with one is left out."""
+        for item in items:
+            try:
+                self._store([item])
+            except ROW_AT_FAULT as error:
+                waiter = _waiter(item)
+                if waiter is not None:
+                    waiter.set_exception(StoreError(f"{self._path} does not take a value: {one_line(error)}"))
+                elif not callable(item) and item[0] is not None:
+                    self._store([(_error_row(item[0], error), [], [])])
 
 
 def _sort(items: list[Any]) -> _Batch:
@@ -323,6 +353,14 @@ def _sort(items: list[Any]) -> _Batch:
             batch.events.extend(events)
             batch.tool_calls.extend(tool_calls)
     return batch
+
+
+def _error_row(row: tuple[Any, ...], error: Exception) -> tuple[Any, ...]:
+    """The row of an attempt that cannot be stored as it is: its key, and why."""
+    why = f"error: the attempt cannot be recorded: {one_line(error)}"
+    started_at = row[14] if isinstance(row[14], datetime) else datetime.now(UTC).replace(tzinfo=None)
+    told = ("", AttemptStatus.ERROR.value, None, None, text(why), "", "", 0, 0, started_at, 0.0, "{}", "", None, None)
+    return (*row[:5], *told)
 
 
 def _waiter(item: Any) -> Future[Any] | None:

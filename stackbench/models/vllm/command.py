@@ -116,7 +116,8 @@ def serve_command(served_name: str, loading: Loading, options: ModelOptions, *, 
     flags = _flags(str(loading.folder), served_name, port, loading, options)
     environment = _environment(options, gpus=gpus)
     environment["PATH"] = f"{Path(program[0]).parent}{os.pathsep}{os.environ.get('PATH', '')}"  # its compiler and tools
-    return Command((*program, "serve", *flags), os.environ | environment, url)
+    inherited = {name: value for name, value in os.environ.items() if name != options.api_key_env}  # not its affair
+    return Command((*program, "serve", *flags), inherited | environment, url)
 
 
 def tool_call_parser(folder: Path, name: str) -> str | None:

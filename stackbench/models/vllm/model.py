@@ -12,7 +12,7 @@ from stackbench.errors import GenerationError, ModelLostError, ModelNotAvailable
 from stackbench.models.gpus import GpuReader
 from stackbench.models.hardware import list_gpus
 from stackbench.models.openai import OpenAIModel
-from stackbench.models.openai.connection import RefusedError
+from stackbench.models.openai.faults import RefusedError
 from stackbench.models.options import ModelOptions
 from stackbench.models.pull import file_hashes, origin
 from stackbench.models.vllm.command import Loading
@@ -191,7 +191,13 @@ class VllmModel:
 
     async def _connect(self, server: VllmServer) -> OpenAIModel:
         options = self._options.model_copy(
-            update={"retries": 0, "request_timeout_s": LONGEST_REQUEST_S, "api_key_env": ""}
+            update={
+                "retries": 0,
+                "request_timeout_s": LONGEST_REQUEST_S,
+                "api_key_env": "",
+                "headers": (),
+                "explicit_sampling": True,
+            }
         )
         client = OpenAIModel(self.name, self._target, f"{server.url}/v1", options)
         await client.start(lambda line: None)
