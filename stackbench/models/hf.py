@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from stackbench.errors import GenerationError, ModelNotAvailableError, one_line
+from stackbench.errors import GenerationError, ModelLostError, ModelNotAvailableError, StackbenchError, one_line
+from stackbench.models.generation_config import describe_generation_config, sampling_defaults
 from stackbench.models.gpus import GpuReader
-from stackbench.models.loading import choose_placement, free_bytes, load_weights
+from stackbench.models.loaded_files import hash_loaded
+from stackbench.models.loading import choose_placement, free_bytes, load_tokenizer, load_weights
 from stackbench.models.memory import entry_of, kv_bytes_per_token
 from stackbench.models.options import ModelOptions
-from stackbench.models.pull import file_hashes, origin, quantized_variant
-from stackbench.models.tool_calls import chat_for_template, take_calls, tools_for_template
-from stackbench.types import FinishReason, Generation, Request, ServerLoad
+from stackbench.models.pull import notice_changes, origin, quantized_variant
+from stackbench.types import Generation, Request, ServerLoad
 
 if TYPE_CHECKING:
     from stackbench.models.cohorts import Row
     from stackbench.models.decoding import BatchDecoder
+    from stackbench.models.prompting import PromptReader
 
-__all__ = ["HFModel", "with_calls"]
+__all__ = ["HFModel"]
 
 LONGEST_STEP_S = 10.0
 CACHE_SHARE = 2
@@ -50,6 +54,7 @@ class HFModel:
         self.window: int | None = None
         self.concurrency = 64
         self.gpus = 0
+        self.sampling_defaults: Mapping[str, float] = {}
         self._target = target
         self._options = options
         self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
@@ -57,7 +62,12 @@ class HFModel:
         """The next to join, once there is room for their keys and values."""
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._unanswered: set[asyncio.Future[Generation]] = set()
+        """Of the event loop's thread."""
+        self._ended: StackbenchError | None = None
+        """Why nothing more is answered."""
         self._model: Any = None
+        self._reader: PromptReader | None = None
         self._tokenizer: Any = None
         self._decoder: BatchDecoder | None = None
         self._gpu_reader: GpuReader | None = None
@@ -73,10 +83,14 @@ class HFModel:
 
     async def generate(self, requests: Sequence[Request]) -> list[Generation]:
         assert self._loop is not None, "start() was not called"
+        if self._ended is not None:
+            raise self._ended
         futures: list[asyncio.Future[Generation]] = []
         for request in requests:
             future: asyncio.Future[Generation] = self._loop.create_future()
             futures.append(future)
+            self._unanswered.add(future)
+            future.add_done_callback(self._unanswered.discard)
             self._queue.put((request, future))
         return list(await asyncio.gather(*futures))
 
@@ -108,6 +122,14 @@ class HFModel:
         self._queue.put(None)
         if self._thread is not None and self._model is not None:
             await asyncio.to_thread(self._thread.join, LONGEST_STEP_S)
+        self._end(GenerationError(f"{self.name} was closed before it answered"))
+
+    def _end(self, why: StackbenchError) -> None:
+        """Nothing more is answered: whoever waits hears why."""
+        self._ended = self._ended or why
+        for future in list(self._unanswered):
+            if not future.done():
+                future.set_exception(self._ended)
 
     # -- the decoding thread
 
@@ -118,9 +140,9 @@ class HFModel:
 
         def tell(line: str) -> None:
             if not self._closing:
-                loop.call_soon_threadsafe(say, line)
+                self._on_loop(say, line)
 
-        def settle(error: Exception | None) -> None:
+        def settle(error: BaseException | None) -> None:
             if ready.done():
                 return
             if error is None:
@@ -128,16 +150,26 @@ class HFModel:
             else:
                 ready.set_exception(error)
 
+        # Whatever happens here, somebody waits for it; a panic of a library in Rust is no Exception.
         try:
             decoder = self._load(tell)
-        except Exception as error:
-            if not self._closing:
-                loop.call_soon_threadsafe(settle, error)
+        except BaseException as error:
+            self._on_loop(settle, error if isinstance(error, Exception) else _not_loaded(self._target, error))
             return
-        if self._closing:
-            return
-        loop.call_soon_threadsafe(settle, None)
-        self._decode(decoder, tell)
+        self._on_loop(settle, None)
+        try:
+            self._decode(decoder, tell)
+        except BaseException as error:
+            self._on_loop(self._end, ModelLostError(f"{self.name} stopped decoding: {_named(error)}"))
+        finally:
+            if self._reader is not None and self._reader.template is not None:
+                self._reader.template.close()
+
+    def _on_loop(self, call: Callable[..., object], *arguments: object) -> None:
+        """Calls there; a loop that is closed has nobody who waits."""
+        assert self._loop is not None
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(call, *arguments)
 
     def _load(self, say: Callable[[str], None]) -> BatchDecoder:
         options = self._options
@@ -149,6 +181,7 @@ class HFModel:
 
             from stackbench.models.decoding import ATTENTION, BatchDecoder, register_attention
             from stackbench.models.packed import pack_linear_layers
+            from stackbench.models.prompting import PromptReader, template_of
         except ImportError as error:
             raise ModelNotAvailableError(
                 f"hf: models need the local extra ({error.name} is missing); run: pip install 'stackbench[local]'"
@@ -156,19 +189,22 @@ class HFModel:
         folder, quantization = quantized_variant(self._target, options.quantization, options.home / "models", say)
         transformers.utils.logging.disable_progress_bar()
         register_attention()
+        self.sampling_defaults = sampling_defaults(options, folder)
         placement = choose_placement(options.dtype)
         say(f"loading {folder.name} on {placement.describe()}{f', {quantization}' if quantization else ''}")
-        try:
-            self._tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-        except (OSError, ValueError, RuntimeError, KeyError) as error:
-            raise ModelNotAvailableError(f"{folder} cannot be loaded: {one_line(error)}") from error
-        self._model = load_weights(folder, placement, quantization, ATTENTION)
-        self.chat = self._tokenizer.chat_template is not None
-        template = str(self._tokenizer.chat_template)
-        self.native_tools = "tools" in template and "<tool_call>" in template
-        self.gpus = placement.gpus
+        with ThreadPoolExecutor(1) as beside:
+            hashing = beside.submit(hash_loaded, folder, options.home)
+            self._tokenizer = load_tokenizer(folder)
+            self._model = load_weights(folder, placement, quantization, ATTENTION)
+            hashes = hashing.result()
+        notice_changes(folder, hashes, say)
         window = int(self._model.config.get_text_config().max_position_embeddings)
         self.window = min(window, options.max_model_len or window)
+        template = template_of(self._tokenizer, options.chat_template)
+        self._reader = PromptReader(self._tokenizer, template, self.window)
+        self.chat = template is not None
+        self.native_tools = template is not None and template.takes_tools
+        self.gpus = placement.gpus
         max_batch = options.max_batch or (256 if placement.gpus else 64)
         self.concurrency = 2 * max_batch
         method = getattr(self._model.config, "quantization_config", None)
@@ -176,7 +212,9 @@ class HFModel:
             pack_linear_layers(self._model, max_batch)
         self._about |= {
             "target": self._target,
-            "files": file_hashes(folder),
+            **hashes.describe(),
+            "chat_template": None if template is None else template.sha256,
+            "generation_config": describe_generation_config(options, folder),
             "origin": origin(folder),
             "device": torch.cuda.get_device_name() if placement.gpus else "cpu",
             "gpus": placement.gpus,
@@ -256,46 +294,16 @@ class HFModel:
                 return None
             if waiting is None:
                 return None
+            request, future = waiting
+            assert self._reader is not None, "nothing is read before the model is loaded"
             try:
-                return self._row(*waiting)
+                return self._reader.row(request, partial(self._resolve, future))
             except GenerationError as error:
-                self._resolve(waiting[1], error)
-
-    def _row(self, request: Request, future: asyncio.Future[Generation]) -> Row:
-        from stackbench.models.cohorts import Row
-
-        if request.prompt is None:
-            text = self._tokenizer.apply_chat_template(
-                chat_for_template(request.messages),
-                tools=tools_for_template(request.tools),
-                tokenize=False,
-                add_generation_prompt=True,
-            )
-            ids = self._tokenizer.encode(text, add_special_tokens=False)
-        else:
-            ids = self._tokenizer.encode(request.prompt)
-        assert self.window is not None, "nothing is decoded before the model is loaded"
-        if len(ids) >= self.window:
-            raise GenerationError(f"the prompt has {len(ids)} tokens, the model's window holds {self.window}")
-        if not ids:
-            raise GenerationError("the prompt is empty")
-        return Row(
-            request=request,
-            prompt_ids=ids,
-            max_tokens=min(request.sampling.max_tokens, self.window - len(ids)),
-            choice_ids=[self._choice_id(choice) for choice in request.choices],
-            done=lambda outcome: self._resolve(future, with_calls(outcome) if request.tools else outcome),
-        )
-
-    def _choice_id(self, choice: str) -> int:
-        ids = self._tokenizer.encode(choice, add_special_tokens=False)
-        if len(ids) != 1:
-            raise GenerationError(f'the choice "{choice}" is {len(ids)} tokens for this model, not one')
-        return ids[0]
+                self._resolve(future, error)
+            except BaseException as error:  # of the tokenizer, say: this request's fault alone
+                self._resolve(future, GenerationError(f"the prompt cannot be read: {_named(error)}"))
 
     def _resolve(self, future: asyncio.Future[Generation], outcome: Generation | GenerationError) -> None:
-        assert self._loop is not None
-
         def settle() -> None:
             if future.done():
                 return
@@ -304,7 +312,7 @@ class HFModel:
             else:
                 future.set_exception(outcome)
 
-        self._loop.call_soon_threadsafe(settle)
+        self._on_loop(settle)
 
 
 def _advance(decoder: BatchDecoder, joining: list[Row]) -> tuple[str, bool]:
@@ -312,21 +320,21 @@ def _advance(decoder: BatchDecoder, joining: list[Row]) -> tuple[str, bool]:
     try:
         decoder.add(joining)
         decoder.step()
-    except (RuntimeError, MemoryError) as error:
+    except BaseException as error:  # whatever it was, these rows are waited for
         import torch
 
         short = isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)
-        return one_line(error), short
+        return one_line(error) if isinstance(error, RuntimeError) else _named(error), short
     return "", False
 
 
-def with_calls(outcome: Generation | GenerationError) -> Generation | GenerationError:
-    """A generation with the calls in its text as calls."""
-    if not isinstance(outcome, Generation):
-        return outcome
-    text, calls = take_calls(outcome.text)
-    finish = FinishReason.TOOL_CALLS if calls and outcome.finish_reason is FinishReason.STOP else outcome.finish_reason
-    return replace(outcome, text=text, tool_calls=calls, finish_reason=finish)
+def _named(error: BaseException) -> str:
+    """An error that nobody expected, with its type."""
+    return f"{type(error).__name__}: {one_line(error)}"
+
+
+def _not_loaded(target: str, error: BaseException) -> ModelNotAvailableError:
+    return ModelNotAvailableError(f"{target} cannot be loaded: {_named(error)}")
 
 
 def _method(config: Any) -> str | None:

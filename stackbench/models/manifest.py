@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import tomllib
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
+
+from stackbench import nesting
 
 __all__ = ["IN_FLIGHT", "ModelEntry", "ModelSource", "Wheel", "load_manifest", "model_config"]
 
@@ -105,6 +106,6 @@ def load_manifest() -> dict[str, ModelEntry]:
 def model_config(folder: Path) -> dict[str, Any]:
     """The config.json of a model's folder; empty where there is none that can be read."""
     try:
-        return dict(json.loads((folder / "config.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError):
+        return dict(nesting.loads((folder / "config.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
         return {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -25,8 +26,6 @@ class VllmOptions(BaseModel):
     """Share of each GPU's memory that the server may take."""
     max_num_seqs: int | None = Field(default=None, ge=1)
     """Sequences decoded together at most."""
-    chat_template: str | None = None
-    """A Jinja file, in place of the model's own template."""
     tool_call_parser: str | None = None
     """vLLM's parser of tool calls; unset: the one of the model's family; `none` for none."""
     args: tuple[str, ...] = ()
@@ -68,4 +67,10 @@ class ModelOptions(BaseModel):
     """bfloat16, float16 or float32; unset: what suits the device."""
     max_model_len: int | None = Field(default=None, ge=1)
     """Tokens of prompt and answer together; unset: the model's window."""
+    chat_template: str | None = None
+    """A Jinja file, in place of the model's own template."""
+    generation_config: Literal["vllm", "checkpoint"] = "vllm"
+    """Whether sampling that the user does not set is neutral, or as the checkpoint's generation_config.json has it."""
+    explicit_sampling: bool = False
+    """Every sampling parameter is sent, neutral ones too: the server is known to take them all."""
     vllm: VllmOptions = VllmOptions()

