@@ -79,7 +79,7 @@ def hash_loaded(folder: Path, home: Path) -> FileHashes:
                     fresh[str(real)] = entry
         except OSError as error:
             raise ModelNotAvailableError(f"{path} cannot be read: {error.strerror}") from error
-        found[path.relative_to(folder).as_posix()] = entry["sha256"]
+        found[path.relative_to(folder).as_posix()] = str(entry["sha256"])
     if fresh:
         _write_cache(home / CACHE, fresh)
     return FileHashes(found)

@@ -146,7 +146,7 @@ def _promised(folder: Path) -> dict[str, str]:
 
 
 def origin(folder: Path) -> dict[str, str]:
-    """Where the model was fetched from, by its own account: repository and commit, or the file it was converted from."""
+    """Where it came from, as was kept beside it: repository and commit, or the file it was converted from."""
     try:
         return dict(json.loads((folder / ORIGIN).read_text(encoding="utf-8")))
     except (OSError, ValueError):

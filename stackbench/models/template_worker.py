@@ -44,7 +44,7 @@ class TooLongError(Exception):
 class GenerationBlock(Extension):
     """`{% generation %}` marks what a model wrote, for training; here it only holds its text."""
 
-    tags = {"generation"}  # noqa: RUF012 (as jinja2 declares it)
+    tags = {"generation"}
 
     def parse(self, parser: Parser) -> nodes.Node:
         line = next(parser.stream).lineno
@@ -58,7 +58,7 @@ class GenerationBlock(Extension):
 class PublicNamespace(Namespace):
     """A `namespace(...)` that keeps no attribute of Python's own."""
 
-    def __init__(*args: Any, **kwargs: Any) -> None:  # noqa: N805 (so that `namespace(self=...)` is one too)
+    def __init__(*args: Any, **kwargs: Any) -> None:  # so that `namespace(self=...)` is one
         attributes = dict(*args[1:], **kwargs)
         for name in attributes:
             _check_public(name)
@@ -97,7 +97,10 @@ def _make_environment() -> ImmutableSandboxedEnvironment:
         trim_blocks=True, lstrip_blocks=True, extensions=[GenerationBlock, loopcontrols]
     )
     made.filters["tojson"] = _to_json
-    made.globals |= {"raise_exception": _raise, "strftime_now": _now, "dict": dict, "namespace": PublicNamespace}
+    known: dict[str, Any] = {
+        "raise_exception": _raise, "strftime_now": _now, "dict": dict, "namespace": PublicNamespace,
+    }  # fmt: skip
+    made.globals.update(known)
     return made
 
 
