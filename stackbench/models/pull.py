@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,6 +26,9 @@ __all__ = ["is_pulled", "locate", "notice_changes", "origin", "pull", "quantized
 LOCAL = "STACKBENCH_MODELS"
 """Names a folder with models of one's own: NAME/ with safetensors, or NAME.gguf."""
 
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9_][\w.-]{0,95}(@[\w.-]{1,95})?", re.ASCII)
+"""owner/name, as the hub takes names, with a commit, branch or tag."""
+
 Say = Callable[[str], None]
 
 
@@ -35,17 +39,26 @@ def locate(target: str, folder: Path, say: Say) -> Path:
         UsageError: the name is neither in the manifest nor a path nor a hub id.
         ModelNotAvailableError: it cannot be fetched or converted.
     """
-    path = Path(target).expanduser()
-    if path.exists():
+    path = _existing(target)
+    if path is not None:
         return _local(path, folder, say)
     if target in load_manifest():
         return pull(target, folder, say)
-    if target.count("/") == 1 and not target.startswith(("/", ".", "~")):
+    if HUB_ID.fullmatch(target) and ".." not in target:
         return _hub_id(target, folder, say)
     raise UsageError(
         f'unknown model "{target}": no such file or folder, no hub id (owner/name), and not in the manifest '
         '("stackbench models list" shows it)'
     )
+
+
+def _existing(target: str) -> Path | None:
+    """The file or folder of that name, where there is one; some names are none that a file can have."""
+    try:
+        path = Path(target).expanduser()
+        return path if path.exists() else None
+    except (OSError, ValueError, RuntimeError):
+        return None
 
 
 def quantized_variant(target: str, quantization: str | None, folder: Path, say: Say) -> tuple[Path, str | None]:
