@@ -8,9 +8,9 @@ from typing import Any
 
 from stackbench.config import Settings
 from stackbench.errors import AttemptError
-from stackbench.types import Message, Request, Sampling
+from stackbench.types import Generation, Message, Request, Sampling
 
-__all__ = ["run_sampling", "with_run_texts"]
+__all__ = ["run_sampling", "with_prefill", "with_run_texts"]
 
 NEUTRAL = Sampling()
 CHECKPOINTS = ("top_p", "top_k", "min_p", "repetition_penalty")
@@ -50,8 +50,8 @@ def run_sampling(
     return replace(own, **taken)
 
 
-def with_run_texts(request: Request, settings: Settings) -> Request:
-    """The request with the run's system prompt before its chat, and its prefill.
+def with_run_texts(request: Request, settings: Settings) -> tuple[Request, str]:
+    """The request with the run's system prompt before its chat, and how its answer begins; and that beginning.
 
     A chat that has a system prompt of its own gets the run's before that. An agent's turns begin as the model will.
 
@@ -68,6 +68,18 @@ def with_run_texts(request: Request, settings: Settings) -> Request:
         else:
             chat = (Message("system", system), *request.messages)
         request = replace(request, messages=chat)
-    if settings.prefill and not request.tools:
-        request = replace(request, prefill=settings.prefill)
-    return request
+    prefill = "" if request.tools else settings.prefill
+    if prefill and request.prompt is not None:
+        return replace(request, prompt=request.prompt + prefill), prefill
+    return replace(request, prefill=prefill), prefill
+
+
+def with_prefill(generation: Generation, prefill: str) -> Generation:
+    """The whole answer: its beginning, which was given, and what the model went on with.
+
+    Where the model's server has told a thought apart that the prefill begins, the beginning belongs to the thought.
+    """
+    begins_thought = prefill.rfind("<think>") > prefill.rfind("</think>")
+    if not prefill or (begins_thought and generation.thought):
+        return generation
+    return replace(generation, text=prefill + generation.text)

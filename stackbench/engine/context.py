@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from stackbench.engine.asking import run_sampling, with_run_texts
+from stackbench.engine.asking import run_sampling, with_prefill, with_run_texts
 from stackbench.engine.lazy_sandbox import LazySandbox
 from stackbench.engine.plan import BenchmarkPlan, RunPlan
 from stackbench.errors import AttemptError, ModelNotAvailableError
@@ -117,11 +117,11 @@ class AttemptContext:
             goes_on=agent,
             on_text=on_text,
         )
-        request = with_run_texts(request, self._plan.settings)
+        request, prefill = with_run_texts(request, self._plan.settings)
         async with self._slots:
             (generation,) = await self._model.generate([request])
-        if request.prefill and self._model.has_speed:  # a recorded answer is whole
-            generation = replace(generation, text=request.prefill + generation.text)
+        if self._model.has_speed:  # a recorded answer is whole
+            generation = with_prefill(generation, prefill)
         self._asked = self._asked.of(asked, generation)
         said: dict[str, Any] = {}
         if agent:  # what else is asked stands in `attempts`

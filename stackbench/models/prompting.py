@@ -59,7 +59,7 @@ class PromptReader:
 
     def _ids(self, request: Request) -> list[int]:
         if request.prompt is not None:
-            return self._tokenizer.encode(request.prompt + request.prefill)
+            return self._tokenizer.encode(request.prompt)
         if self.template is None:
             raise GenerationError("the model has no chat template, so it takes no chats")
         text = self.template.render(request.messages, request.tools, request.prefill)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import queue
 import threading
 import time
@@ -15,7 +14,7 @@ from typing import Any
 
 import duckdb
 
-from stackbench.errors import StoreError
+from stackbench.errors import StoreError, one_line
 from stackbench.store.database import open_database
 from stackbench.store.documents import document
 from stackbench.store.rows import attempt_row, event_row, tool_call_row
@@ -131,9 +130,8 @@ class Writer:
         self._path = path
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.failure: StoreError | None = None
-        self._broken: StoreError | None = None
-        """What went wrong in the thread; a closed writer still commits what it took before."""
         self._taking = threading.Lock()
+        self._ending = False
         """Nothing is queued once the thread has been told to end."""
         self._opening = threading.Lock()  # a connection cannot be closed while another thread takes a cursor of it
         self._closed = False
@@ -231,7 +229,7 @@ class Writer:
     def close(self) -> None:
         """Commits what is queued and closes the file; nothing is taken from now on."""
         with self._taking:
-            self.failure = self.failure or StoreError("the database is closed: the run that held it has ended")
+            self._ending = True
             self._queue.put(None)
         self._thread.join()
         with self._opening:
@@ -244,6 +242,8 @@ class Writer:
         with self._taking:
             if self.failure is not None:
                 raise self.failure
+            if self._ending:
+                raise StoreError("the database is closed: the run that held it has ended")
             self._queue.put(item)
 
     def _call(self, work: Callable[[duckdb.DuckDBPyConnection], Any]) -> None:
@@ -252,28 +252,14 @@ class Writer:
         done.result()
 
     def _work(self) -> None:
-        """Goes on after whatever goes wrong, so that nobody waits for a thread that is no more."""
         while True:
             items, more = self._take_batch()
-            if self._broken is None:
-                try:
-                    self._commit(items)
-                except BaseException as error:
-                    self._break(error, items)
+            if self.failure is None:
+                self._commit(items)
             else:
-                _refuse(items, self._broken)
+                _refuse(items, self.failure)
             if not more:
                 return
-
-    def _break(self, error: BaseException, items: list[Any]) -> None:
-        """From now on everything is refused: what is in the file would no longer be the run."""
-        first, *_ = str(error).splitlines() or [""]
-        why = first if isinstance(error, (duckdb.Error, OSError, UnicodeError)) else f"{type(error).__name__}: {first}"
-        self._broken = StoreError(f"{self._path} cannot be written: {why}")
-        self.failure = self.failure or self._broken
-        _refuse(items, self._broken)
-        with contextlib.suppress(duckdb.Error):
-            self._connection.rollback()
 
     def _take_batch(self) -> tuple[list[Any], bool]:
         """Waits for a row, then gathers until the batch is full, the time is up or somebody waits for the commit."""
@@ -294,20 +280,25 @@ class Writer:
         return items, True
 
     def _commit(self, items: list[Any]) -> None:
-        batch = _sort(items)
         connection = self._connection
-        connection.begin()
-        if batch.attempts:
-            connection.execute(INSERT_ATTEMPTS, [list(column) for column in zip(*batch.attempts, strict=True)])
-        if batch.events:
-            connection.execute(INSERT_EVENTS, [list(column) for column in zip(*batch.events, strict=True)])
-        if batch.tool_calls:
-            connection.execute(INSERT_TOOL_CALLS, [list(column) for column in zip(*batch.tool_calls, strict=True)])
-        for work, _ in batch.calls:
-            work(connection)
-        connection.commit()
-        for _, done in batch.calls:
-            done.set_result(None)
+        try:
+            batch = _sort(items)
+            connection.begin()
+            if batch.attempts:
+                connection.execute(INSERT_ATTEMPTS, [list(column) for column in zip(*batch.attempts, strict=True)])
+            if batch.events:
+                connection.execute(INSERT_EVENTS, [list(column) for column in zip(*batch.events, strict=True)])
+            if batch.tool_calls:
+                connection.execute(INSERT_TOOL_CALLS, [list(column) for column in zip(*batch.tool_calls, strict=True)])
+            for work, _ in batch.calls:
+                work(connection)
+            connection.commit()
+        except BaseException as error:  # whatever it was: who waits must hear of it, and the thread must go on
+            self.failure = StoreError(f"{self._path} cannot be written: {one_line(error)}")
+            _refuse(items, self.failure)
+        else:
+            for _, done in batch.calls:
+                done.set_result(None)
 
 
 def _sort(items: list[Any]) -> _Batch:
