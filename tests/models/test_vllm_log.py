@@ -83,3 +83,17 @@ def test_the_tool_call_parser_is_that_of_the_family(
     folder.mkdir()
     (folder / "config.json").write_text(f'{{"model_type": "{model_type}"}}')
     assert tool_call_parser(folder, name) == parser
+
+
+def test_a_log_that_is_gone_or_has_one_endless_line_is_read_within_bounds(tmp_path: Path) -> None:
+    path = tmp_path / "vllm.log"
+    path.write_text("")
+    reader = LogReader(path)
+    with path.open("w") as file:
+        file.write("x" * (8 << 20))
+        file.write("\nStarting to load model tiny\n")
+    assert reader.new_stages() == ["loading weights"]
+    assert len(reader.text()) <= 256 << 10
+    path.unlink()
+    assert reader.new_stages() == []
+    assert "cannot be read" in reader.text()

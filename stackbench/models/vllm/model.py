@@ -221,12 +221,19 @@ class VllmModel:
     # -- watching
 
     async def _watch(self) -> None:
-        """Watches until the server is gone for good. An error of the watching itself ends the model: nobody else would
-        see that the server ends, and all who wait would wait for ever."""
+        """Watches until the server is gone for good.
+
+        An error of the watching itself ends the model: nobody else would see that the server ends, and all who wait
+        would wait for ever.
+        """
         try:
             await self._keep_up()
         except Exception as error:
             self._give_up(f"the vLLM server can no longer be watched: {error!r}")
+            if self._server is not None:
+                await self._server.stop()  # so that what it has not answered fails
+            if self._client is not None:
+                await self._client.close()
 
     async def _keep_up(self) -> None:
         """Reads the load each second; a server that ended, or makes no token though asked to, is started again."""
