@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from stackbench.errors import ConfigError
 from stackbench.types import ToolParser
 
-__all__ = ["Home", "Settings", "Sourced", "load_settings"]
+__all__ = ["Home", "Settings", "Sourced", "load_settings", "read_texts"]
 
 DEFAULT_MODEL = "hf:qwen2.5-coder-0.5b-instruct"
 FLAGS = {"seeds": "--seed", "vllm_args": "--vllm-arg"}
@@ -200,10 +200,9 @@ def load_settings(flags: Mapping[str, Any] | None = None) -> Sourced:
     for key, value in (flags or {}).items():
         if value is not None:
             values[key], sources[key] = value, FLAGS.get(key) or f"--{key.removesuffix('_s').replace('_', '-')}"
-    for key in TEXTS:
-        values[key] = _text(values.get(key), sources[key], key)
+    values = read_texts(values, sources)
     try:
-        return Sourced(Settings.model_validate({k: v for k, v in values.items() if v is not None}), sources)
+        return Sourced(Settings.model_validate(values), sources)
     except ValidationError as error:
         first = error.errors()[0]
         key = str(first["loc"][0]) if first["loc"] else "?"
@@ -212,6 +211,15 @@ def load_settings(flags: Mapping[str, Any] | None = None) -> Sourced:
         if key == "api_key_env":  # somebody may have given the key itself
             raise ConfigError(f"{named}: takes the name of an environment variable, not a key") from None
         raise ConfigError(f"{named}: {first['msg']} (got {first['input']!r})") from error
+
+
+def read_texts(values: Mapping[str, Any], sources: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The values of settings, with those texts that are `@FILE` read from their files. Raises ConfigError."""
+    found = dict(values)
+    for key in TEXTS:
+        if key in found:
+            found[key] = _text(found[key], (sources or {}).get(key, f"--{key.replace('_', '-')}"), key)
+    return found
 
 
 def _text(value: Any, where: str, key: str) -> Any:

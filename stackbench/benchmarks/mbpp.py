@@ -35,6 +35,8 @@ class MbppOptions(Options):
 
     style: Literal["auto", "chat", "fewshot"] = "auto"
     """A chat turn with the tests shown, or the paper's 3-shot prompt; auto: chat where there is a template."""
+    fewshot_as_turns: bool = False
+    """In a chat, show the examples as earlier turns of it: a question of the user's, an answer of the assistant's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ class Mbpp:
     def __init__(self, options: MbppOptions) -> None:
         self.options = options
         self._shots = ""
+        self._turns: list[Message] = []
 
     def tasks(self, data: DatasetStore) -> list[MbppTask]:
         every = {
@@ -72,6 +75,9 @@ class Mbpp:
             for row in data.rows("mbpp", "full")
         }
         self._shots = "".join(f"{_shot(every[number])}{_unix(every[number].code)}\n{DONE}\n\n" for number in EXAMPLES)
+        self._turns = []
+        for number in EXAMPLES:
+            self._turns += [Message("user", _ask(every[number])), Message("assistant", _fenced(every[number]))]
         return [every[number] for number in TEST_SPLIT]
 
     async def prepare(self, tasks: Sequence[Task], context: PrepareContext) -> None:
@@ -80,10 +86,11 @@ class Mbpp:
     async def attempt(self, task: MbppTask, context: Context) -> Scored:
         chat = self.options.style == "chat" or (self.options.style == "auto" and context.chat)
         if chat:
-            prompt = ASK.format(text=task.text, tests="\n".join(task.test_list))
+            prompt = _ask(task)
+            turns = self._turns if self.options.fewshot_as_turns else []
             generation = await context.generate(
                 context.sampling(max_tokens=MAX_TOKENS),
-                messages=[Message("user", prompt)],
+                messages=[*turns, Message("user", prompt)],
                 reference=f"```python\n{task.code}\n```",
             )
             sample = Sample(extract_code(generation.text, _tested_name(task)))
@@ -134,6 +141,14 @@ class Mbpp:
         if times:
             found.append(to_metric("time_to_solution_s", mean(times)))
         return found
+
+
+def _ask(task: MbppTask) -> str:
+    return ASK.format(text=task.text, tests="\n".join(task.test_list))
+
+
+def _fenced(task: MbppTask) -> str:
+    return f"```python\n{_unix(task.code)}\n```"
 
 
 def _shot(task: MbppTask) -> str:

@@ -34,6 +34,8 @@ class MmluOptions(Options):
     """auto: the letters' log-probabilities after a bare few-shot prompt where the model takes one, else a chat turn."""
     shots: int = Field(default=5, ge=0, le=5)
     """Examples of the same subject from the dev split."""
+    fewshot_as_turns: bool = False
+    """In a chat, show the examples as earlier turns of it: a question of the user's, an answer of the assistant's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +59,17 @@ class Mmlu:
     def __init__(self, options: MmluOptions) -> None:
         self.options = options
         self._shots: dict[str, str] = {}
+        self._turns: dict[str, list[Message]] = {}
 
     def tasks(self, data: DatasetStore) -> list[MmluTask]:
         examples: dict[str, list[str]] = defaultdict(list)
+        turns: dict[str, list[Message]] = defaultdict(list)
         for row in data.rows("mmlu", "dev"):
             if len(examples[row["subject"]]) < self.options.shots:
-                examples[row["subject"]].append(f"{_question(_task(row, 0))} {LETTERS[row['answer']]}\n\n")
+                question, letter = _question(_task(row, 0)), LETTERS[row["answer"]]
+                examples[row["subject"]].append(f"{question} {letter}\n\n")
+                turns[row["subject"]] += [Message("user", question + ASK), Message("assistant", letter)]
+        self._turns = dict(turns)
         self._shots = {
             subject: f"Multiple-choice questions on {subject.replace('_', ' ')}, with answers.\n\n{''.join(found)}"
             for subject, found in examples.items()
@@ -81,14 +88,16 @@ class Mmlu:
         style = self.options.style
         if style == "auto":
             style = "completion" if context.plain_prompts else "chat"
-        prompt = self._shots.get(task.category, "") + _question(task)
+        as_turns = style == "chat" and self.options.fewshot_as_turns
+        prompt = ("" if as_turns else self._shots.get(task.category, "")) + _question(task)
         reference = LETTERS[task.answer]
         sampling = context.sampling(max_tokens=MAX_TOKENS)
         if style == "chat":
             prompt += ASK
             choices = list(LETTERS) if context.scores_choices else ()
+            turns = self._turns.get(task.category, []) if as_turns else []
             generation = await context.generate(
-                sampling, messages=[Message("user", prompt)], choices=choices, reference=reference
+                sampling, messages=[*turns, Message("user", prompt)], choices=choices, reference=reference
             )
         else:
             choices = [f" {letter}" for letter in LETTERS] if context.scores_choices else ()
