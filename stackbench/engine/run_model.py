@@ -7,6 +7,7 @@ from pathlib import Path
 
 from stackbench.config import Home, Settings
 from stackbench.engine.plan import RunPlan
+from stackbench.errors import UsageError
 from stackbench.models import Model, ModelOptions, VllmOptions, create_model, parse_model_name
 from stackbench.models.null import NullModel
 from stackbench.models.replay import Recording, ReplayModel
@@ -26,7 +27,19 @@ def create_run_model(plan: RunPlan, home: Home, writer: Writer, logs: Path) -> M
     parsed = parse_model_name(settings.model)
     if parsed.kind == "replay" and not Path(parsed.target).is_file():
         return _replay_of_run(settings.model, parsed.target, writer)
+    if parsed.kind == "openai":
+        _check_endpoint(settings)
     return create_model(settings.model, model_options(settings, home.path, logs))
+
+
+def _check_endpoint(settings: Settings) -> None:
+    """Raises UsageError for what an endpoint decides itself."""
+    for flag, given in (
+        ("--chat-template", settings.chat_template is not None),
+        ("--generation-config", settings.generation_config != "vllm"),
+    ):
+        if given:
+            raise UsageError(f"{flag} is for hf: and vllm: models; what serves an endpoint has its own, set it there")
 
 
 def model_options(settings: Settings, home: Path, logs: Path) -> ModelOptions:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,15 +51,33 @@ def checkpoint_sampling(folder: Path) -> dict[str, float]:
     return found
 
 
-def sampling_defaults(options: ModelOptions, folder: Path) -> dict[str, float]:
-    """What applies where the user sets nothing: nothing, or the checkpoint's where that was asked for. Raises so."""
-    return checkpoint_sampling(folder) if options.generation_config == "checkpoint" else {}
+def sampling_defaults(options: ModelOptions, folder: Path, say: Callable[[str], None]) -> dict[str, float]:
+    """What applies where the user sets nothing: nothing, or the checkpoint's where that was asked for, which is told.
+
+    Raises:
+        ModelNotAvailableError: as for `checkpoint_sampling`.
+    """
+    if options.generation_config != "checkpoint":
+        return {}
+    found = checkpoint_sampling(folder)
+    say(f"sampling that is not set: {_source(options, found)}")
+    return found
 
 
-def describe_generation_config(options: ModelOptions, folder: Path) -> Mapping[str, Any]:
+def describe_generation_config(options: ModelOptions, folder: Path) -> dict[str, Any]:
     """For the run's record: whose sampling applies, and what the file says, whether it applies or not."""
     try:
-        found: Any = checkpoint_sampling(folder)
+        found = checkpoint_sampling(folder)
     except ModelNotAvailableError as error:
-        found = str(error)
-    return {"applied": options.generation_config, "checkpoint": found}
+        return {"generation_config": {"applied": options.generation_config, "checkpoint": str(error)}}
+    return {
+        "sampling_not_set": _source(options, found),
+        "generation_config": {"applied": options.generation_config, "checkpoint": found},
+    }
+
+
+def _source(options: ModelOptions, found: Mapping[str, float]) -> str:
+    if options.generation_config != "checkpoint":
+        return "neutral"
+    values = ", ".join(f"{name} {value:g}" for name, value in found.items())
+    return f"as the checkpoint's generation_config.json has it ({values or 'it has none'})"

@@ -188,8 +188,9 @@ class HFModel:
             ) from error
         folder, quantization = quantized_variant(self._target, options.quantization, options.home / "models", say)
         transformers.utils.logging.disable_progress_bar()
+        transformers.utils.logging.set_verbosity_error()  # what a checkpoint means for its own generate()
         register_attention()
-        self.sampling_defaults = sampling_defaults(options, folder)
+        self.sampling_defaults = sampling_defaults(options, folder, say)
         placement = choose_placement(options.dtype)
         say(f"loading {folder.name} on {placement.describe()}{f', {quantization}' if quantization else ''}")
         with ThreadPoolExecutor(1) as beside:
@@ -214,7 +215,7 @@ class HFModel:
             "target": self._target,
             **hashes.describe(),
             "chat_template": None if template is None else template.sha256,
-            "generation_config": describe_generation_config(options, folder),
+            **describe_generation_config(options, folder),
             "origin": origin(folder),
             "device": torch.cuda.get_device_name() if placement.gpus else "cpu",
             "gpus": placement.gpus,

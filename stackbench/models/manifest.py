@@ -16,6 +16,8 @@ __all__ = ["IN_FLIGHT", "ModelEntry", "ModelSource", "Wheel", "load_manifest", "
 IN_FLIGHT = {"bitsandbytes": 4, "bitsandbytes-8bit": 8, "fp8": 8}
 """Quantisations that are made from the full weights while they load, with their bits."""
 
+LARGEST_CONFIG = 16 << 20
+
 
 class Wheel(BaseModel):
     """A distribution that carries a part of a model as data."""
@@ -106,6 +108,7 @@ def load_manifest() -> dict[str, ModelEntry]:
 def model_config(folder: Path) -> dict[str, Any]:
     """The config.json of a model's folder; empty where there is none that can be read."""
     try:
-        return dict(nesting.loads((folder / "config.json").read_text(encoding="utf-8")))
+        with (folder / "config.json").open(encoding="utf-8") as file:
+            return dict(nesting.loads(file.read(LARGEST_CONFIG)))
     except (OSError, ValueError, TypeError):
         return {}

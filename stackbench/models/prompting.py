@@ -16,6 +16,7 @@ from stackbench.types import FinishReason, Generation, Request
 
 __all__ = ["PromptReader", "template_of", "with_calls"]
 
+LONGEST_TEMPLATE = 1 << 20
 Done = Callable[[Generation | GenerationError], None]
 
 
@@ -101,7 +102,11 @@ def _read_template(named: str) -> str:
     if "{" in named:
         return named
     try:
-        return Path(named).expanduser().read_text(encoding="utf-8")
+        with Path(named).expanduser().open(encoding="utf-8") as file:
+            text = file.read(LONGEST_TEMPLATE + 1)
+        if len(text) > LONGEST_TEMPLATE:
+            raise ModelNotAvailableError(f"--chat-template {named}: more than {LONGEST_TEMPLATE:,} characters")
+        return text
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else one_line(error)
         raise ModelNotAvailableError(f"--chat-template {named}: {(why or 'cannot be read').lower()}") from error

@@ -18,11 +18,18 @@ def write(folder: Path, **values: object) -> None:
 
 def test_the_sampling_of_a_checkpoint_is_read(tmp_path: Path) -> None:
     write(tmp_path, temperature=0.7, top_p=0.8, top_k=20, min_p=0, repetition_penalty=1.05, eos_token_id=[1, 2], x="y")
+    said: list[str] = []
     found = {"temperature": 0.7, "top_p": 0.8, "top_k": 20, "min_p": 0.0, "repetition_penalty": 1.05}
     assert checkpoint_sampling(tmp_path) == found
-    assert sampling_defaults(CHECKPOINT, tmp_path) == found
-    assert sampling_defaults(ModelOptions(), tmp_path) == {}
-    assert describe_generation_config(ModelOptions(), tmp_path) == {"applied": "vllm", "checkpoint": found}
+    assert sampling_defaults(CHECKPOINT, tmp_path, said.append) == found
+    assert sampling_defaults(ModelOptions(), tmp_path, said.append) == {}
+    (line,) = said
+    values = "temperature 0.7, top_p 0.8, top_k 20, min_p 0, repetition_penalty 1.05"
+    assert line == f"sampling that is not set: as the checkpoint's generation_config.json has it ({values})"
+    assert describe_generation_config(ModelOptions(), tmp_path) == {
+        "sampling_not_set": "neutral", "generation_config": {"applied": "vllm", "checkpoint": found},
+    }  # fmt: skip
+    assert values in describe_generation_config(CHECKPOINT, tmp_path)["sampling_not_set"]
 
 
 def test_without_sampling_it_is_greedy(tmp_path: Path) -> None:
@@ -50,8 +57,9 @@ def test_values_that_cannot_be_are_refused_by_name_where_they_would_count(
     tmp_path: Path, values: dict[str, object]
 ) -> None:
     write(tmp_path, **values)
+    said: list[str] = []
     (name,) = values
     with pytest.raises(ModelNotAvailableError, match=f"generation_config.json: {name} is .*no number from"):
-        sampling_defaults(CHECKPOINT, tmp_path)
-    assert sampling_defaults(ModelOptions(), tmp_path) == {}
-    assert name in describe_generation_config(ModelOptions(), tmp_path)["checkpoint"]
+        sampling_defaults(CHECKPOINT, tmp_path, said.append)
+    assert sampling_defaults(ModelOptions(), tmp_path, said.append) == {}
+    assert name in describe_generation_config(ModelOptions(), tmp_path)["generation_config"]["checkpoint"]

@@ -173,7 +173,7 @@ class VllmModel:
     async def _serve(self, loading: Loading, *, exact: bool = False) -> None:
         """Raises ModelNotAvailableError when it cannot be served."""
         assert self._loader is not None
-        self.sampling_defaults = sampling_defaults(self._options, loading.folder)
+        self.sampling_defaults = sampling_defaults(self._options, loading.folder, self._say)
         hashing = asyncio.create_task(asyncio.to_thread(hash_loaded, loading.folder, self._options.home))
         asked = loading.folder
         try:
@@ -186,7 +186,7 @@ class VllmModel:
             client = await self._connect(server)
             hashes = await hashing
             if loading.folder != asked:  # a quantised variant that fits
-                self.sampling_defaults = sampling_defaults(self._options, loading.folder)
+                self.sampling_defaults = sampling_defaults(self._options, loading.folder, self._say)
                 hashes = await asyncio.to_thread(hash_loaded, loading.folder, self._options.home)
         except BaseException:
             hashing.cancel()
@@ -202,7 +202,7 @@ class VllmModel:
             "vllm": await server.version(),
             **hashes.describe(),
             "origin": origin(loading.folder),
-            "generation_config": describe_generation_config(self._options, loading.folder),
+            **describe_generation_config(self._options, loading.folder),
             "device": f"{self.gpus} GPU" if self.gpus else "cpu",
         }
         if first_life:
