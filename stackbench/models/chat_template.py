@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import selectors
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import IO, Any
 
-from stackbench.errors import GenerationError, one_line
+from stackbench.errors import GenerationError, ModelNotAvailableError, one_line
 from stackbench.models import template_worker
 from stackbench.models.template_worker import CPU_S, HEADER, LONGEST
 from stackbench.models.tool_calls import chat_for_template, tools_for_template
 from stackbench.types import Message, ToolSpec
 
-__all__ = ["ChatTemplate", "TemplateLimitError"]
+__all__ = ["ChatTemplate", "TemplateLimitError", "read_template"]
 
 ANSWERS_WITHIN_S = 60.0
 """Of the clock, in case the worker can neither go on nor end."""
 END = "STACKBENCH_END_OF_PREFILL"
 """Stands behind an answer's given beginning until the rest is cut off there."""
+LONGEST_TEMPLATE = 1 << 20
 GIVES_UP_AFTER = 3
 """A template that never ends is not asked again and again."""
 CHUNK = 1 << 20
@@ -109,8 +112,9 @@ class ChatTemplate:
         if self._worker is None or self._worker.poll() is not None:
             self.close()
             self._worker = subprocess.Popen(
-                [sys.executable, "-I", template_worker.__file__],
+                [sys.executable, "-P", template_worker.__file__],  # -P: the folder of this file is no place for modules
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0,
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             )  # fmt: skip
         worker = self._worker
         assert worker.stdin is not None and worker.stdout is not None
@@ -129,6 +133,21 @@ class ChatTemplate:
         if answer["kind"] == "limit":
             raise TemplateLimitError(f"the chat template goes too far: {words}")
         raise GenerationError(f"the chat template refuses the chat: {words}")
+
+
+def read_template(named: str) -> str:
+    """The template in a file, or `named` itself where it is Jinja. Raises ModelNotAvailableError."""
+    if "{" in named:
+        return named
+    try:
+        with Path(named).expanduser().open(encoding="utf-8") as file:
+            text = file.read(LONGEST_TEMPLATE + 1)
+        if len(text) > LONGEST_TEMPLATE:
+            raise ModelNotAvailableError(f"--chat-template {named}: more than {LONGEST_TEMPLATE:,} characters")
+        return text
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else one_line(error)
+        raise ModelNotAvailableError(f"--chat-template {named}: {(why or 'cannot be read').lower()}") from error
 
 
 def _cut_after(prefill: str, text: str) -> str:

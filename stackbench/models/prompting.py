@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from stackbench.errors import GenerationError, ModelNotAvailableError, one_line
-from stackbench.models.chat_template import ChatTemplate
+from stackbench.errors import GenerationError, ModelNotAvailableError
+from stackbench.models.chat_template import ChatTemplate, read_template
 from stackbench.models.cohorts import Row
 from stackbench.models.sampling import parameters
 from stackbench.models.tool_calls import take_calls
@@ -16,7 +15,6 @@ from stackbench.types import FinishReason, Generation, Request
 
 __all__ = ["PromptReader", "template_of", "with_calls"]
 
-LONGEST_TEMPLATE = 1 << 20
 Done = Callable[[Generation | GenerationError], None]
 
 
@@ -40,7 +38,8 @@ class PromptReader:
         if not ids:
             raise GenerationError("the prompt is empty")
         most = min(request.sampling.max_tokens, self._window - len(ids))
-        sent = parameters(replace(request.sampling, max_tokens=most))
+        seed = request.sampling.seed or 0  # as the decoder draws
+        sent = parameters(replace(request.sampling, max_tokens=most, seed=seed))
 
         def tell(outcome: Generation | GenerationError) -> None:
             if isinstance(outcome, Generation):
@@ -84,7 +83,7 @@ def template_of(tokenizer: Any, named: str | None) -> ChatTemplate | None:
         for name, token in tokenizer.special_tokens_map.items()
     }
     if named is not None:
-        return ChatTemplate(_read_template(named), variables)
+        return ChatTemplate(read_template(named), variables)
     own = getattr(tokenizer, "chat_template", None)
     if own is None:
         return None
@@ -96,20 +95,6 @@ def template_of(tokenizer: Any, named: str | None) -> ChatTemplate | None:
             f"the model has chat templates ({names}) and no default; name one: --chat-template"
         )
     return ChatTemplate(own["default"], variables, own.get("tool_use", ""))
-
-
-def _read_template(named: str) -> str:
-    if "{" in named:
-        return named
-    try:
-        with Path(named).expanduser().open(encoding="utf-8") as file:
-            text = file.read(LONGEST_TEMPLATE + 1)
-        if len(text) > LONGEST_TEMPLATE:
-            raise ModelNotAvailableError(f"--chat-template {named}: more than {LONGEST_TEMPLATE:,} characters")
-        return text
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else one_line(error)
-        raise ModelNotAvailableError(f"--chat-template {named}: {(why or 'cannot be read').lower()}") from error
 
 
 def with_calls(outcome: Generation) -> Generation:

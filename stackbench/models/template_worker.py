@@ -3,7 +3,7 @@
 Reads a request as a frame from standard input (8 bytes of length, big-endian, then JSON: `template`, `variables`),
 writes the answer as a frame to standard output (`text`, or `error` and `kind`), until its input ends. A template that
 takes more processor time than a render may have ends the process (SIGXCPU). Standard library and jinja2 only, started
-as `python -I template_worker.py`.
+as `python -P template_worker.py`.
 
 The environment is that of Transformers' `apply_chat_template`: the immutable sandbox with trimmed blocks, loop
 controls, `{% generation %}`, `raise_exception`, `strftime_now`, `namespace`, `dict`, and `tojson` without escapes.

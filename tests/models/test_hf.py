@@ -10,7 +10,7 @@ import pytest
 
 from stackbench.errors import GenerationError, ModelNotAvailableError
 from stackbench.models import ModelOptions
-from stackbench.models.hf import HFModel, with_calls
+from stackbench.models.hf import HFModel
 from stackbench.types import FinishReason, Generation, Message, Request, Sampling, ToolCall, ToolSpec
 from tests.conftest import MODELS
 
@@ -378,6 +378,8 @@ async def test_tools_reach_a_template_that_has_them(small_model: str, tmp_path: 
 
 
 def test_a_tagged_call_in_the_text_becomes_a_call() -> None:
+    from stackbench.models.prompting import with_calls
+
     said = Generation('I look.<tool_call>{"name": "read", "arguments": {"path": "a"}}</tool_call>')
     found = with_calls(said)
     assert isinstance(found, Generation)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from stackbench.errors import ModelNotAvailableError
+from stackbench.models.chat_template import read_template
 from stackbench.models.manifest import model_config
 from stackbench.models.options import ModelOptions
 
@@ -105,9 +106,8 @@ def serve_command(served_name: str, loading: Loading, options: ModelOptions, *, 
     Raises:
         ModelNotAvailableError: vLLM is not there, the chat template is not, or the port is taken.
     """
-    template = options.chat_template
-    if template and "{" not in template and not Path(template).is_file():
-        raise ModelNotAvailableError(f"--chat-template {template}: no such file")
+    if options.chat_template is not None:
+        read_template(options.chat_template)
     if any(argument.startswith("--generation-config") for argument in options.vllm.args):
         raise ModelNotAvailableError(
             "--vllm-arg=--generation-config goes past what is recorded; use --generation-config checkpoint"
@@ -185,7 +185,7 @@ def _in_container(
         if key != "CUDA_VISIBLE_DEVICES":  # which GPUs it sees is decided above
             arguments += ["-e", f"{key}={value}"]
     template = options.chat_template
-    if template:
+    if template and "{" not in template:
         arguments += ["-v", f"{Path(template).absolute()}:{Path(template).absolute()}:ro"]
     arguments += [options.vllm.image, *_flags(IMAGE_MODEL, served_name, port, loading, options)]
     return Command(tuple(arguments), dict(os.environ), url, (docker, "rm", "-f", name))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from stackbench.errors import GenerationError, ModelLostError, ModelNotAvailableError
+from stackbench.models.chat_template import read_template
 from stackbench.models.generation_config import describe_generation_config, sampling_defaults
 from stackbench.models.gpus import GpuReader
 from stackbench.models.hardware import list_gpus
@@ -202,6 +204,7 @@ class VllmModel:
             "vllm": await server.version(),
             **hashes.describe(),
             "origin": origin(loading.folder),
+            "chat_template": self._template_hash(),
             **describe_generation_config(self._options, loading.folder),
             "device": f"{self.gpus} GPU" if self.gpus else "cpu",
         }
@@ -209,6 +212,11 @@ class VllmModel:
             notice_changes(loading.folder, hashes, self._say)
         self._down = ""
         self._up.set()
+
+    def _template_hash(self) -> str | None:
+        """Of a template that takes the place of the model's own, which is among its files."""
+        named = self._options.chat_template
+        return None if named is None else hashlib.sha256(read_template(named).encode()).hexdigest()
 
     async def _connect(self, server: VllmServer) -> OpenAIModel:
         options = self._options.model_copy(
