@@ -154,7 +154,7 @@ class HFModel:
         try:
             decoder = self._load(tell)
         except BaseException as error:
-            self._on_loop(settle, error if isinstance(error, Exception) else _not_loaded(self._target, error))
+            self._on_loop(settle, error if isinstance(error, StackbenchError) else _not_loaded(self._target, error))
             return
         self._on_loop(settle, None)
         try:
@@ -194,7 +194,7 @@ class HFModel:
         placement = choose_placement(options.dtype)
         say(f"loading {folder.name} on {placement.describe()}{f', {quantization}' if quantization else ''}")
         with ThreadPoolExecutor(1) as beside:
-            hashing = beside.submit(hash_loaded, folder, options.home)
+            hashing = beside.submit(hash_loaded, folder, options.home, lambda: self._closing)
             self._tokenizer = load_tokenizer(folder)
             self._model = load_weights(folder, placement, quantization, ATTENTION)
             hashes = hashing.result()
@@ -335,7 +335,9 @@ def _named(error: BaseException) -> str:
 
 
 def _not_loaded(target: str, error: BaseException) -> ModelNotAvailableError:
-    return ModelNotAvailableError(f"{target} cannot be loaded: {_named(error)}")
+    found = ModelNotAvailableError(f"{target} cannot be loaded: {_named(error)}")
+    found.__cause__ = error
+    return found
 
 
 def _method(config: Any) -> str | None:

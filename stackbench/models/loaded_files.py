@@ -8,14 +8,13 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 from stackbench.errors import ModelNotAvailableError
-from stackbench.fetch import sha256_of
 
 __all__ = ["CACHE", "FileHashes", "hash_loaded"]
 
@@ -29,6 +28,7 @@ PATTERNS = (
 FOLDERS = ("additional_chat_templates",)
 OURS = "stackbench."
 """Files of our own beside the weights begin so; they tell where the model came from, not what it is."""
+CHUNK = 16 << 20
 SETTLED_NS = 2_000_000_000
 """A file that changed less than this before it was hashed may change again within its clock's tick, unseen."""
 
@@ -53,14 +53,14 @@ class FileHashes:
         return [name for name, digest in sorted(promised.items()) if self.files.get(name) != digest]
 
 
-def hash_loaded(folder: Path, home: Path) -> FileHashes:
-    """Hashes every file that a model in this folder is loaded from.
+def hash_loaded(folder: Path, home: Path, stopping: Callable[[], bool] = lambda: False) -> FileHashes:
+    """Hashes every file that a model in this folder is loaded from; looks at `stopping` every 16 MiB.
 
     A hash is taken from the cache in `home` where path, device, inode, size and the times of the last change of content
     and of inode are as they were when it was computed. Links are followed: what counts is the file they lead to.
 
     Raises:
-        ModelNotAvailableError: a file cannot be read.
+        ModelNotAvailableError: a file cannot be read, or `stopping` is true.
     """
     known = _read_cache(home / CACHE)
     fresh: dict[str, dict[str, Any]] = {}
@@ -72,7 +72,7 @@ def hash_loaded(folder: Path, home: Path) -> FileHashes:
             entry = known.get(str(real))
             if entry is None or entry["state"] != state:
                 began = time.time_ns()
-                entry = {"state": state, "sha256": sha256_of(real)}
+                entry = {"state": state, "sha256": _sha256(real, stopping)}
                 if _state(real) != state:
                     raise ModelNotAvailableError(f"{path} changes while it is read; load it when it is complete")
                 if began - max(state["mtime_ns"], state["ctime_ns"]) > SETTLED_NS:
@@ -83,6 +83,16 @@ def hash_loaded(folder: Path, home: Path) -> FileHashes:
     if fresh:
         _write_cache(home / CACHE, fresh)
     return FileHashes(found)
+
+
+def _sha256(path: Path, stopping: Callable[[], bool]) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+            if stopping():
+                raise ModelNotAvailableError(f"{path}: hashing was given up, nothing is loaded any more")
+    return digest.hexdigest()
 
 
 def _loaded(folder: Path) -> list[Path]:

@@ -79,13 +79,13 @@ def fetch_repository(name: str, repo: str, revision: str, ready: Path, progress:
     with _hub_errors(repo):
         info = HfApi().model_info(repo, revision=revision or None, files_metadata=True, timeout=ASK_TIMEOUT_S)
     commit = info.sha or revision
-    files = [f for f in info.siblings or [] if any(fnmatch(f.rfilename, pattern) for pattern in WANTED)]
+    files = [f for f in info.siblings or [] if any(fnmatch(str(f.rfilename), pattern) for pattern in WANTED)]
     if not any(file.rfilename.endswith(".safetensors") for file in files):
         raise FetchError(f"{repo} holds no safetensors")
-    total = sum(file.size or 0 for file in files)
     done = 0
     hashes: dict[str, str] = {}
     try:
+        total = sum(file.size or 0 for file in files)
         if fresh.is_symlink():
             raise PlaceError(f"{fresh} is a link, and a link is not followed: remove it")
         places = {file.rfilename: place_below(fresh, _not_ours(file.rfilename)) for file in files}
@@ -103,8 +103,8 @@ def fetch_repository(name: str, repo: str, revision: str, ready: Path, progress:
             done += file.size or target.stat().st_size
             if progress:
                 progress(name, done, total)
-    except (PlaceError, OSError) as error:
-        raise FetchError(f"{repo}: {error}") from error
+    except (PlaceError, OSError, TypeError, AttributeError) as error:  # the last two: of what a hub told
+        raise FetchError(f"{repo}: {one_line(error)}") from error
     write_origin(fresh, {"repo": repo, "commit": commit})
     write_hashes(fresh, hashes)
     shutil.rmtree(ready, ignore_errors=True)

@@ -162,7 +162,7 @@ async def test_whatever_loading_raises_reaches_who_starts_it(
 
     monkeypatch.setattr("stackbench.models.hf.load_weights", fails)
     model = HFModel("hf:tiny", str(make_tiny_model(tmp_path / "m")), ModelOptions(home=tmp_path))
-    with pytest.raises((KeyError, ModelNotAvailableError)):
+    with pytest.raises(ModelNotAvailableError, match=f"cannot be loaded: {type(error).__name__}"):
         await asyncio.wait_for(model.start(lambda line: None), WAIT_S)
     await model.close()
 
@@ -319,6 +319,8 @@ async def test_a_damaged_model_has_another_hash_and_is_told_of(tmp_path: Path) -
         ("tokenizer.json", b"{"),
         ("config.json", b'{"model_type": "nonesuch"}'),
         ("config.json", b"[" * 100_000),
+        ("config.json", b'{"model_type": "llama", "num_attention_heads": 0}'),
+        ("generation_config.json", b'{"eos_token_id": "x"}'),
     ],
 )
 async def test_a_broken_checkpoint_is_one_line(tmp_path: Path, name: str, content: bytes) -> None:

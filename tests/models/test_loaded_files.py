@@ -48,8 +48,8 @@ def cached(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Files that were read, with a cache that takes files as young as these."""
     monkeypatch.setattr(loaded_files, "SETTLED_NS", -(1 << 62))
     read: list[Path] = []
-    real = loaded_files.sha256_of
-    monkeypatch.setattr(loaded_files, "sha256_of", lambda path: (read.append(path), real(path))[1])
+    real = loaded_files._sha256
+    monkeypatch.setattr(loaded_files, "_sha256", lambda path, stop: (read.append(path), real(path, stop))[1])
     return read
 
 
@@ -140,10 +140,25 @@ def test_a_home_that_cannot_be_written_costs_no_run(model: Path, tmp_path: Path,
 def test_a_file_that_changes_while_it_is_read_is_refused(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def slow(path: Path) -> str:
+    def slow(path: Path, stopping: object) -> str:
         path.write_bytes(b"more")
         return "0" * 64
 
-    monkeypatch.setattr(loaded_files, "sha256_of", slow)
+    monkeypatch.setattr(loaded_files, "_sha256", slow)
     with pytest.raises(ModelNotAvailableError, match="changes while it is read"):
         hash_loaded(model, tmp_path)
+
+
+def test_hashing_ends_soon_when_nobody_waits_any_more(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loaded_files, "CHUNK", 1024)
+    looked: list[int] = []
+
+    def stopping() -> bool:
+        looked.append(1)
+        return len(looked) >= 10
+
+    with pytest.raises(ModelNotAvailableError, match="hashing was given up"):
+        hash_loaded(model, tmp_path, stopping)
+    assert len(looked) == 10

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -176,12 +177,15 @@ class VllmModel:
         """Raises ModelNotAvailableError when it cannot be served."""
         assert self._loader is not None
         self.sampling_defaults = sampling_defaults(self._options, loading.folder, self._say)
-        hashing = asyncio.create_task(asyncio.to_thread(hash_loaded, loading.folder, self._options.home))
+        given_up = threading.Event()
+        hashing = asyncio.create_task(
+            asyncio.to_thread(hash_loaded, loading.folder, self._options.home, given_up.is_set)
+        )
         asked = loading.folder
         try:
             server, loading = await self._loader.load(loading, exact=exact)
         except BaseException:
-            hashing.cancel()
+            given_up.set()
             await asyncio.gather(hashing, return_exceptions=True)
             raise
         try:
@@ -191,7 +195,7 @@ class VllmModel:
                 self.sampling_defaults = sampling_defaults(self._options, loading.folder, self._say)
                 hashes = await asyncio.to_thread(hash_loaded, loading.folder, self._options.home)
         except BaseException:
-            hashing.cancel()
+            given_up.set()
             await asyncio.gather(hashing, return_exceptions=True)
             await server.stop()
             raise
