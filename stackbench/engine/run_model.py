@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from stackbench.config import Home, Settings
 from stackbench.engine.plan import RunPlan
@@ -12,9 +13,10 @@ from stackbench.models import Model, ModelOptions, VllmOptions, create_model, pa
 from stackbench.models.null import NullModel
 from stackbench.models.replay import Recording, ReplayModel
 from stackbench.store import LocalQueries, Reader, Writer
+from stackbench.store.reader import RunInfo
 from stackbench.types import FinishReason, Generation, ToolCall
 
-__all__ = ["create_run_model", "model_options"]
+__all__ = ["check_same_model", "create_run_model", "model_options"]
 
 
 def create_run_model(plan: RunPlan, home: Home, writer: Writer, logs: Path) -> Model:
@@ -71,6 +73,23 @@ def model_options(settings: Settings, home: Path, logs: Path) -> ModelOptions:
             load_timeout_s=settings.load_timeout_s,
             stall_timeout_s=settings.stall_timeout_s,
         ),
+    )
+
+
+def check_same_model(run: RunInfo, described: Mapping[str, Any]) -> None:
+    """For a run that is resumed: the model's files must be those that its first part had.
+
+    Raises:
+        UsageError: they have other bytes; one model's answers would stand for another's.
+    """
+    before, now = dict(run.environment.get("model") or {}), dict(described)
+    if not before.get("sha256") or not now.get("sha256") or before["sha256"] == now["sha256"]:
+        return
+    old, new = dict(before.get("files") or {}), dict(now.get("files") or {})
+    names = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+    raise UsageError(
+        f"run {run.run_id} was made with other files of {run.model} ({', '.join(names)}): its sha256 was "
+        f"{before['sha256'][:12]}, it is {now['sha256'][:12]}; bring the files back, or start a new run"
     )
 
 

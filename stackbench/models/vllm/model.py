@@ -204,9 +204,11 @@ class VllmModel:
         self.chat, self.plain_prompts = client.chat, client.plain_prompts
         self.scores_choices = client.scores_choices
         self.native_tools, self.window = client.native_tools, client.window
+        usual = self._variant == Variant() or not self._about
         self._about = {
             "vllm": await server.version(),
-            **hashes.describe(),
+            # Of the model that the run is of; a variant that was measured beside it stands in the history.
+            **(hashes.describe() if usual else {name: self._about[name] for name in ("files", "sha256")}),
             "origin": origin(loading.folder),
             "chat_template": self._template_hash(),
             **describe_generation_config(self._options, loading.folder),
