@@ -4,37 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from stackbench.errors import GenerationError, ModelLostError, ModelNotAvailableError, StackbenchError, one_line
-from stackbench.models.generation_config import describe_generation_config, sampling_defaults
 from stackbench.models.gpus import GpuReader
-from stackbench.models.loaded_files import hash_loaded
-from stackbench.models.loading import choose_placement, free_bytes, load_tokenizer, load_weights
-from stackbench.models.memory import entry_of, kv_bytes_per_token
+from stackbench.models.hf_loading import LoadedModel, load_hf
 from stackbench.models.options import ModelOptions
-from stackbench.models.pull import notice_changes, origin, quantized_variant
 from stackbench.types import Generation, Request, ServerLoad
 
 if TYPE_CHECKING:
     from stackbench.models.cohorts import Row
     from stackbench.models.decoding import BatchDecoder
-    from stackbench.models.prompting import PromptReader
 
 __all__ = ["HFModel"]
 
 LONGEST_STEP_S = 10.0
-CACHE_SHARE = 2
-"""One part in so many of the memory that the weights leave free is for the keys and values of what is decoded."""
-KEPT_SHARE = 8
-"""One part in so many holds what was read of chats that go on."""
 
 Waiting = tuple[Request, "asyncio.Future[Generation]"]
 
@@ -66,9 +55,7 @@ class HFModel:
         """Of the event loop's thread."""
         self._ended: StackbenchError | None = None
         """Why nothing more is answered."""
-        self._model: Any = None
-        self._reader: PromptReader | None = None
-        self._tokenizer: Any = None
+        self._loaded: LoadedModel | None = None
         self._decoder: BatchDecoder | None = None
         self._gpu_reader: GpuReader | None = None
         self._closing = False
@@ -120,7 +107,7 @@ class HFModel:
     async def close(self) -> None:
         self._closing = True
         self._queue.put(None)
-        if self._thread is not None and self._model is not None:
+        if self._thread is not None and self._loaded is not None:
             await asyncio.to_thread(self._thread.join, LONGEST_STEP_S)
         self._end(GenerationError(f"{self.name} was closed before it answered"))
 
@@ -162,8 +149,8 @@ class HFModel:
         except BaseException as error:
             self._on_loop(self._end, ModelLostError(f"{self.name} stopped decoding: {_named(error)}"))
         finally:
-            if self._reader is not None and self._reader.template is not None:
-                self._reader.template.close()
+            if self._loaded is not None and self._loaded.reader.template is not None:
+                self._loaded.reader.template.close()
 
     def _on_loop(self, call: Callable[..., object], *arguments: object) -> None:
         """Calls there; a loop that is closed has nobody who waits."""
@@ -172,83 +159,17 @@ class HFModel:
             self._loop.call_soon_threadsafe(call, *arguments)
 
     def _load(self, say: Callable[[str], None]) -> BatchDecoder:
-        options = self._options
-        if options.gpus is not None:
-            os.environ["CUDA_VISIBLE_DEVICES"] = options.gpus
-        try:
-            import torch
-            import transformers
-
-            from stackbench.models.decoding import ATTENTION, BatchDecoder, register_attention
-            from stackbench.models.packed import pack_linear_layers
-            from stackbench.models.prompting import PromptReader, template_of
-        except ImportError as error:
-            raise ModelNotAvailableError(
-                f"hf: models need the local extra ({error.name} is missing); run: pip install 'stackbench[local]'"
-            ) from error
-        folder, quantization = quantized_variant(self._target, options.quantization, options.home / "models", say)
-        transformers.utils.logging.disable_progress_bar()
-        transformers.utils.logging.set_verbosity_error()  # what a checkpoint means for its own generate()
-        register_attention()
-        self.sampling_defaults = sampling_defaults(options, folder, say)
-        placement = choose_placement(options.dtype)
-        say(f"loading {folder.name} on {placement.describe()}{f', {quantization}' if quantization else ''}")
-        with ThreadPoolExecutor(1) as beside:
-            hashing = beside.submit(hash_loaded, folder, options.home, lambda: self._closing)
-            self._tokenizer = load_tokenizer(folder)
-            self._model = load_weights(folder, placement, quantization, ATTENTION)
-            hashes = hashing.result()
-        notice_changes(folder, hashes, say)
-        window = int(self._model.config.get_text_config().max_position_embeddings)
-        self.window = min(window, options.max_model_len or window)
-        template = template_of(self._tokenizer, options.chat_template)
-        self._reader = PromptReader(self._tokenizer, template, self.window)
-        self.chat = template is not None
-        self.native_tools = template is not None and template.takes_tools
-        self.gpus = placement.gpus
-        max_batch = options.max_batch or (256 if placement.gpus else 64)
-        self.concurrency = 2 * max_batch
-        method = getattr(self._model.config, "quantization_config", None)
-        if not placement.gpus and method is None:
-            pack_linear_layers(self._model, max_batch)
-        self._about |= {
-            "target": self._target,
-            **hashes.describe(),
-            "chat_template": None if template is None else template.sha256,
-            **describe_generation_config(options, folder),
-            "origin": origin(folder),
-            "device": torch.cuda.get_device_name() if placement.gpus else "cpu",
-            "gpus": placement.gpus,
-            "dtype": str(placement.dtype).removeprefix("torch."),
-            "quantization": quantization or _method(method),
-            "torch": torch.__version__,
-            "cuda": torch.version.cuda,
-            "transformers": transformers.__version__,
-            "context_window": self.window,
-            "max_batch": max_batch,
-        }
-        if placement.gpus:
+        loaded = self._loaded = load_hf(self._target, self._options, lambda: self._closing, say)
+        self.chat = loaded.reader.template is not None
+        self.native_tools = loaded.reader.template is not None and loaded.reader.template.takes_tools
+        self.gpus, self.window = loaded.gpus, loaded.reader.window
+        self.concurrency = 2 * loaded.decoder.max_batch
+        self.sampling_defaults = loaded.sampling_defaults
+        self._about |= loaded.about
+        if loaded.gpus:
             self._gpu_reader = GpuReader()
-        free = free_bytes(placement)
-        self._decoder = BatchDecoder(
-            self._model,
-            self._tokenizer,
-            self._eos_ids(),
-            max_batch=max_batch,
-            cache_tokens=free // CACHE_SHARE // kv_bytes_per_token(entry_of(str(folder)), placement.dtype.itemsize * 8),
-            kept_bytes=free // KEPT_SHARE,
-            stopping=lambda: self._closing,
-        )
-        return self._decoder
-
-    def _eos_ids(self) -> set[int]:
-        listed = self._model.generation_config.eos_token_id
-        ids = set(listed if isinstance(listed, list) else [listed]) | {self._tokenizer.eos_token_id}
-        for token in ("<|im_end|>", "<|endoftext|>", "<|eot_id|>"):
-            token_id = self._tokenizer.convert_tokens_to_ids(token)
-            if isinstance(token_id, int) and token_id != self._tokenizer.unk_token_id:
-                ids.add(token_id)
-        return {int(token_id) for token_id in ids if token_id is not None}
+        self._decoder = loaded.decoder
+        return loaded.decoder
 
     def _decode(self, decoder: BatchDecoder, say: Callable[[str], None]) -> None:
         """Joins waiting requests into the batch when an eighth of it is free, else draws the next tokens."""
@@ -296,9 +217,9 @@ class HFModel:
             if waiting is None:
                 return None
             request, future = waiting
-            assert self._reader is not None, "nothing is read before the model is loaded"
+            assert self._loaded is not None, "nothing is read before the model is loaded"
             try:
-                return self._reader.row(request, partial(self._resolve, future))
+                return self._loaded.reader.row(request, partial(self._resolve, future))
             except GenerationError as error:
                 self._resolve(future, error)
             except BaseException as error:  # of the tokenizer, say: this request's fault alone
@@ -338,9 +259,3 @@ def _not_loaded(target: str, error: BaseException) -> ModelNotAvailableError:
     found = ModelNotAvailableError(f"{target} cannot be loaded: {_named(error)}")
     found.__cause__ = error
     return found
-
-
-def _method(config: Any) -> str | None:
-    """The quantisation that a checkpoint comes with."""
-    found = config.get("quant_method") if isinstance(config, dict) else getattr(config, "quant_method", None)
-    return None if found is None else str(getattr(found, "value", found))

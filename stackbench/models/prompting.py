@@ -24,7 +24,7 @@ class PromptReader:
     def __init__(self, tokenizer: Any, template: ChatTemplate | None, window: int) -> None:
         self.template = template
         self._tokenizer = tokenizer
-        self._window = window
+        self.window = window
 
     def row(self, request: Request, done: Done) -> Row:
         """A row for the decoder, which tells `done` what became of it.
@@ -33,11 +33,11 @@ class PromptReader:
             GenerationError: the chat template refuses the chat, or the prompt is empty or does not fit.
         """
         ids = self._ids(request)
-        if len(ids) >= self._window:
-            raise GenerationError(f"the prompt has {len(ids)} tokens, the model's window holds {self._window}")
+        if len(ids) >= self.window:
+            raise GenerationError(f"the prompt has {len(ids)} tokens, the model's window holds {self.window}")
         if not ids:
             raise GenerationError("the prompt is empty")
-        most = min(request.sampling.max_tokens, self._window - len(ids))
+        most = min(request.sampling.max_tokens, self.window - len(ids))
         seed = request.sampling.seed or 0  # as the decoder draws
         sent = parameters(replace(request.sampling, max_tokens=most, seed=seed))
 

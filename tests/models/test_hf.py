@@ -111,7 +111,7 @@ async def test_requests_wait_for_room_in_memory(
     model: HFModel, small_model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     token = 2 * 30 * 3 * 64 * 4
-    monkeypatch.setattr("stackbench.models.hf.free_bytes", lambda placement: 5 * 1024 * token)
+    monkeypatch.setattr("stackbench.models.hf_loading.free_bytes", lambda placement: 5 * 1024 * token)
     tight = HFModel(f"hf:{small_model}", small_model, ModelOptions(home=MODELS.parent, max_batch=8, dtype=EXACT))
     await tight.start(lambda line: None)
     try:

@@ -109,14 +109,14 @@ async def test_whatever_a_tokenizer_raises_fails_its_request_alone(
     load: Load, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     model = await load()
-    encode = model._tokenizer.encode
+    encode = model._loaded.reader._tokenizer.encode
 
     def fails(text: str, **options: Any) -> list[int]:
         if "bad" in text:
             raise error
         return encode(text, **options)
 
-    monkeypatch.setattr(model._tokenizer, "encode", fails)
+    monkeypatch.setattr(model._loaded.reader._tokenizer, "encode", fails)
     bad, good = await asyncio.gather(
         ask(model, replace(BARE, prompt="bad")), ask(model, BARE, ASK), return_exceptions=True
     )
@@ -160,7 +160,7 @@ async def test_whatever_loading_raises_reaches_who_starts_it(
     def fails(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("stackbench.models.hf.load_weights", fails)
+    monkeypatch.setattr("stackbench.models.hf_loading.load_weights", fails)
     model = HFModel("hf:tiny", str(make_tiny_model(tmp_path / "m")), ModelOptions(home=tmp_path))
     with pytest.raises(ModelNotAvailableError, match=f"cannot be loaded: {type(error).__name__}"):
         await asyncio.wait_for(model.start(lambda line: None), WAIT_S)
