@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from platformdirs import user_config_path, user_data_path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator
@@ -17,10 +17,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serial
 from stackbench.errors import ConfigError
 from stackbench.types import ToolParser
 
-__all__ = ["HIDDEN", "Home", "Settings", "Sourced", "load_settings"]
+__all__ = ["HIDDEN", "Home", "Settings", "Sourced", "load_settings", "read_texts"]
 
 DEFAULT_MODEL = "hf:qwen2.5-coder-0.5b-instruct"
 FLAGS = {"seeds": "--seed", "vllm_args": "--vllm-arg", "headers": "--header"}
+TEXTS = ("system_prompt", "prefill")
+LONGEST_TEXT = 1 << 20
 PROJECT_FILE = "stackbench.toml"
 HIDDEN = "[not recorded]"
 """Stands for the value of a header wherever settings are recorded or shown."""
@@ -44,6 +46,24 @@ class Settings(BaseModel):
     """Unset: 0 (greedy) for one attempt per task, 0.8 for several."""
     top_p: float = Field(default=1.0, gt=0, le=1)
     """Nucleus sampling."""
+    top_k: int = Field(default=0, ge=0)
+    """Draw from so many of the likeliest tokens; 0: from all."""
+    min_p: float = Field(default=0.0, ge=0, le=1)
+    """Leave out tokens less likely than this share of the likeliest one's probability."""
+    presence_penalty: float = Field(default=0.0, ge=-2, le=2)
+    """Taken off the logit of each token that the answer holds already."""
+    frequency_penalty: float = Field(default=0.0, ge=-2, le=2)
+    """Taken off a token's logit as often as the answer holds it."""
+    repetition_penalty: float = Field(default=1.0, gt=0, le=10)
+    """Divides the positive logits of tokens in prompt and answer, multiplies the negative ones; 1: none."""
+    generation_config: Literal["vllm", "checkpoint"] = "vllm"
+    """Sampling that is not set here: neutral, as vLLM has it (vllm), or as the checkpoint's generation_config.json."""
+    system_prompt: str | None = Field(default=None, min_length=1)
+    """Stands before every chat; @FILE reads it from a file."""
+    prefill: str = ""
+    """How every answer begins; the model goes on from there. @FILE reads it from a file."""
+    stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """Texts before which an answer ends, beside those of the benchmark."""
     max_tokens: int | None = Field(default=None, ge=1)
     """Tokens per answer; unset: the benchmark's own."""
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
@@ -71,7 +91,7 @@ class Settings(BaseModel):
     max_num_seqs: int | None = Field(default=None, ge=1)
     """Sequences that a vllm: server decodes together; unset: the concurrency."""
     chat_template: str | None = None
-    """A Jinja file for a vllm: model, in place of its own."""
+    """A Jinja file for an hf: or vllm: model, in place of its own."""
     tool_call_parser: str | None = None
     """vLLM's parser of tool calls; unset: the one of the model's family; none: none."""
     vllm_args: tuple[str, ...] = ()
@@ -218,6 +238,7 @@ def load_settings(flags: Mapping[str, Any] | None = None) -> Sourced:
     for key, value in (flags or {}).items():
         if value is not None:
             values[key], sources[key] = value, FLAGS.get(key) or f"--{key.removesuffix('_s').replace('_', '-')}"
+    values = read_texts(values, sources)
     try:
         return Sourced(Settings.model_validate(values), sources)
     except ValidationError as error:
@@ -230,6 +251,36 @@ def load_settings(flags: Mapping[str, Any] | None = None) -> Sourced:
         if key == "headers":
             raise ConfigError(f"{named}: {first['msg'].removeprefix('Value error, ')}") from None
         raise ConfigError(f"{named}: {first['msg']} (got {first['input']!r})") from error
+
+
+def read_texts(values: Mapping[str, Any], sources: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The values of settings, with those texts that are `@FILE` read from their files. Raises ConfigError."""
+    found = dict(values)
+    for key in TEXTS:
+        if key in found:
+            found[key] = _text(found[key], (sources or {}).get(key, f"--{key.replace('_', '-')}"), key)
+    return found
+
+
+def _text(value: Any, where: str, key: str) -> Any:
+    """A text, read from a file where it is `@FILE`; a beginning `@@` stands for one `@`.
+
+    Raises:
+        ConfigError: there is no such file of text.
+    """
+    if not isinstance(value, str) or not value.startswith("@"):
+        return value
+    if value.startswith("@@"):
+        return value[1:]
+    named = where if where.startswith("--") else f"{where}: {key}"
+    try:
+        with Path(value[1:]).expanduser().open(encoding="utf-8") as file:
+            text = file.read(LONGEST_TEXT + 1)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{named}: {value[1:]} cannot be read as text: {error}") from error
+    if len(text) > LONGEST_TEXT:
+        raise ConfigError(f"{named}: {value[1:]} has more than {LONGEST_TEXT:,} characters")
+    return text
 
 
 def _read(path: Path) -> dict[str, Any]:

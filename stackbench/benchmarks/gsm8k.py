@@ -34,6 +34,8 @@ class Gsm8kOptions(Options):
     """One chat turn without examples, or few-shot chain of thought; auto: chat where there is a template."""
     shots: int = Field(default=8, ge=0, le=100)
     """Examples in the few-shot prompt, the first rows of the training split."""
+    fewshot_as_turns: bool = False
+    """In a chat, show the examples as earlier turns of it: a question of the user's, an answer of the assistant's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +59,21 @@ class Gsm8k:
     def __init__(self, options: Gsm8kOptions) -> None:
         self.options = options
         self._shots = ""
+        self._turns: list[Message] = []
 
     def tasks(self, data: DatasetStore) -> list[Gsm8kTask]:
         examples = data.rows("gsm8k", "train")[: self.options.shots]
         self._shots = "".join(
             f"Question: {row['question']}\nAnswer: {CALCULATOR.sub('', row['answer'])}\n\n" for row in examples
         )
+        self._turns = [
+            turn
+            for row in examples
+            for turn in (
+                Message("user", ASK.format(question=row["question"])),
+                Message("assistant", CALCULATOR.sub("", row["answer"])),
+            )
+        ]
         tasks: list[Gsm8kTask] = []
         for index, row in enumerate(data.rows("gsm8k")):
             number = Fraction(row["answer"].rsplit("####", 1)[-1].strip().replace(",", ""))
@@ -75,8 +86,11 @@ class Gsm8k:
     async def attempt(self, task: Gsm8kTask, context: Context) -> Scored:
         if self.options.style == "chat" or (self.options.style == "auto" and context.chat):
             prompt = ASK.format(question=task.question)
+            turns = self._turns if self.options.fewshot_as_turns else []
             generation = await context.generate(
-                context.sampling(max_tokens=MAX_TOKENS), messages=[Message("user", prompt)], reference=task.answer
+                context.sampling(max_tokens=MAX_TOKENS),
+                messages=[*turns, Message("user", prompt)],
+                reference=task.answer,
             )
         else:
             prompt = f"{self._shots}Question: {task.question}\nAnswer:"

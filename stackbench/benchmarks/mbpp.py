@@ -40,6 +40,8 @@ class MbppOptions(Options):
 
     The examples are the paper's, tasks 2, 3 and 4 between its marks; the words around them are this project's own.
     """
+    fewshot_as_turns: bool = False
+    """In a chat, show the examples as earlier turns of it: a question of the user's, an answer of the assistant's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class Mbpp:
     def __init__(self, options: MbppOptions) -> None:
         self.options = options
         self._shots = ""
+        self._turns: list[Message] = []
 
     def tasks(self, data: DatasetStore) -> list[MbppTask]:
         every = {
@@ -77,6 +80,9 @@ class Mbpp:
             for row in data.rows("mbpp", "full")
         }
         self._shots = "".join(f"{_shot(every[number])}{_unix(every[number].code)}\n{DONE}\n\n" for number in EXAMPLES)
+        self._turns = []
+        for number in EXAMPLES:
+            self._turns += [Message("user", _ask(every[number])), Message("assistant", _fenced(every[number]))]
         return [every[number] for number in TEST_SPLIT]
 
     async def prepare(self, tasks: Sequence[Task], context: PrepareContext) -> None:
@@ -85,10 +91,11 @@ class Mbpp:
     async def attempt(self, task: MbppTask, context: Context) -> Scored:
         chat = self.options.style == "chat" or (self.options.style == "auto" and context.chat)
         if chat:
-            prompt = ASK.format(text=task.text, tests="\n".join(task.test_list))
+            prompt = _ask(task)
+            turns = self._turns if self.options.fewshot_as_turns else []
             generation = await context.generate(
                 context.sampling(max_tokens=MAX_TOKENS),
-                messages=[Message("user", prompt)],
+                messages=[*turns, Message("user", prompt)],
                 reference=f"```python\n{task.code}\n```",
             )
             sample = Sample(await read_program(generation.text, _tested_names(task)))
@@ -144,6 +151,14 @@ class Mbpp:
 def _asserts_passed(attempt: AttemptSummary) -> float | None:
     asserts = int(attempt.metrics["asserts"])
     return int(attempt.metrics["asserts_passed"]) / asserts if asserts else None
+
+
+def _ask(task: MbppTask) -> str:
+    return ASK.format(text=task.text, tests="\n".join(task.test_list))
+
+
+def _fenced(task: MbppTask) -> str:
+    return f"```python\n{_unix(task.code)}\n```"
 
 
 def _shot(task: MbppTask) -> str:

@@ -37,6 +37,8 @@ class MmluOptions(Options):
     """auto: the letters' log-probabilities after a bare few-shot prompt where the model takes one, else a chat turn."""
     shots: int = Field(default=5, ge=0, le=5)
     """Examples of the same subject from the dev split."""
+    fewshot_as_turns: bool = False
+    """In a chat, show the examples as earlier turns of it: a question of the user's, an answer of the assistant's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +62,17 @@ class Mmlu:
     def __init__(self, options: MmluOptions) -> None:
         self.options = options
         self._shots: dict[str, str] = {}
+        self._turns: dict[str, list[Message]] = {}
 
     def tasks(self, data: DatasetStore) -> list[MmluTask]:
         examples: dict[str, list[str]] = defaultdict(list)
+        turns: dict[str, list[Message]] = defaultdict(list)
         for row in data.rows("mmlu", "dev"):
             if len(examples[row["subject"]]) < self.options.shots:
-                examples[row["subject"]].append(f"{_question(_task(row, 0))} {LETTERS[row['answer']]}\n\n")
+                question, letter = _question(_task(row, 0)), LETTERS[row["answer"]]
+                examples[row["subject"]].append(f"{question} {letter}\n\n")
+                turns[row["subject"]] += [Message("user", question + ASK), Message("assistant", letter)]
+        self._turns = dict(turns)
         self._shots = {
             subject: f"Multiple-choice questions on {subject.replace('_', ' ')}, with answers.\n\n{''.join(found)}"
             for subject, found in examples.items()
@@ -84,14 +91,18 @@ class Mmlu:
         style = self.options.style
         if style == "auto":
             style = "completion" if context.plain_prompts else "chat"
-        prompt = self._shots.get(task.category, "") + _question(task)
+        as_turns = style == "chat" and self.options.fewshot_as_turns
+        prompt = ("" if as_turns else self._shots.get(task.category, "")) + _question(task)
         reference = LETTERS[task.answer]
         if style == "chat":
             prompt += ASK
-        generation, in_letters = await self._ask(prompt, reference, style, context)
+        turns = self._turns.get(task.category, []) if as_turns else []
+        generation, in_letters = await self._ask(prompt, reference, style, context, turns)
         by_logprob = in_letters is not None and in_letters >= LEAST_SHARE[style]
         if in_letters is not None and not by_logprob:
-            generation = _after(generation, (await self._ask(prompt, reference, style, context, scored=False))[0])
+            generation = _after(
+                generation, (await self._ask(prompt, reference, style, context, turns, scored=False))[0]
+            )
         chosen = _likeliest(generation) if by_logprob else find_letter(generation.text, task.choices)
         passed = chosen == reference
         return Scored(
@@ -111,14 +122,21 @@ class Mmlu:
         return attempt.category
 
     async def _ask(
-        self, prompt: str, reference: str, style: str, context: Context, *, scored: bool = True
+        self,
+        prompt: str,
+        reference: str,
+        style: str,
+        context: Context,
+        turns: Sequence[Message],
+        *,
+        scored: bool = True,
     ) -> tuple[Generation, float | None]:
         """The answer, and the letters' share of the first token's probability; None where that was not asked for."""
         scored = scored and context.scores_choices
         if style == "chat":
             generation = await context.generate(
                 context.sampling(max_tokens=MAX_TOKENS),
-                messages=[Message("user", prompt)],
+                messages=[*turns, Message("user", prompt)],
                 choices=list(LETTERS) if scored else (),
                 reference=reference,
             )

@@ -16,7 +16,7 @@ from stackbench.cli.console import notice, out, print_json
 from stackbench.cli.options import run_settings
 from stackbench.cli.progress import Progress, make_progress
 from stackbench.cli.scoreboard import outcome_document, scoreboard
-from stackbench.config import HIDDEN, Home, Settings, load_settings
+from stackbench.config import HIDDEN, Home, Settings, load_settings, read_texts
 from stackbench.engine import (
     Engine,
     RunOutcome,
@@ -193,6 +193,7 @@ def _resume(home: Home, flags: Mapping[str, Any], *, benchmarks: Sequence[str] =
         raise UsageError(f"run {run.run_id} is of {names}, not of {', '.join(benchmarks)}")
     if flags["sample_ids"] or flags["benchmark_options"] or flags["scenarios"]:
         raise UsageError("a resumed run keeps its tasks and options; leave --sample-ids, --scenarios and -T out")
+    given = read_texts(given)
     for name, value in given.items():
         kept = getattr(plan.settings, name)
         if name not in PACE and value != kept:

@@ -72,6 +72,36 @@ def _run_options(
         float | None, _panel(SAMPLING, "--temperature", metavar="T", help="0 is greedy [0; 0.8 for several attempts].")
     ] = None,
     top_p: Annotated[float | None, _panel(SAMPLING, "--top-p", metavar="P", help="Nucleus sampling [1].")] = None,
+    top_k: Annotated[
+        int | None, _panel(SAMPLING, "--top-k", metavar="K", help="Draw from the K likeliest tokens [0: all].")
+    ] = None,
+    min_p: Annotated[
+        float | None,
+        _panel(SAMPLING, "--min-p", metavar="P", help="Not from those under P times the likeliest's probability [0]."),
+    ] = None,
+    presence_penalty: Annotated[
+        float | None, _panel(SAMPLING, "--presence-penalty", metavar="X", help="Of tokens in the answer [0].")
+    ] = None,
+    frequency_penalty: Annotated[
+        float | None,
+        _panel(SAMPLING, "--frequency-penalty", metavar="X", help="Of tokens in the answer, each time [0]."),
+    ] = None,
+    repetition_penalty: Annotated[
+        float | None,
+        _panel(SAMPLING, "--repetition-penalty", metavar="X", help="Of tokens in prompt and answer [1: none]."),
+    ] = None,
+    system_prompt: Annotated[
+        str | None,
+        _panel(SAMPLING, "--system-prompt", metavar="TEXT|@FILE", help="Stands before every chat."),
+    ] = None,
+    prefill: Annotated[
+        str | None,
+        _panel(SAMPLING, "--prefill", metavar="TEXT|@FILE", help="How every answer begins; the model goes on."),
+    ] = None,
+    stop: Annotated[
+        list[str] | None,
+        _panel(SAMPLING, "--stop", metavar="TEXT", help="Ends an answer, beside the benchmark's own; repeatable."),
+    ] = None,
     max_tokens: Annotated[
         int | None, _panel(SAMPLING, "--max-tokens", metavar="N", help="Tokens per answer [the benchmark's own].")
     ] = None,
@@ -141,8 +171,12 @@ def _run_options(
         int | None,
         _panel(LOADING, "--max-num-seqs", metavar="N", help="Sequences vLLM decodes together [concurrency]."),
     ] = None,
+    generation_config: Annotated[
+        str | None,
+        _panel(LOADING, "--generation-config", metavar="WHOSE", help="Sampling not set: vllm (neutral) or checkpoint."),
+    ] = None,
     chat_template: Annotated[
-        str | None, _panel(LOADING, "--chat-template", metavar="FILE", help="In place of the model's own, for vLLM.")
+        str | None, _panel(LOADING, "--chat-template", metavar="FILE", help="In place of the model's own; Jinja.")
     ] = None,
     tool_call_parser: Annotated[
         str | None, _panel(LOADING, "--tool-call-parser", metavar="NAME", help="vLLM's [that of the model's family].")

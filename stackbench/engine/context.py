@@ -11,13 +11,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from stackbench.engine.asking import run_sampling, with_prefill, with_run_texts
 from stackbench.engine.lazy_sandbox import LazySandbox
 from stackbench.engine.plan import BenchmarkPlan, RunPlan
 from stackbench.errors import AttemptError, ModelNotAvailableError
-from stackbench.models import Model, Reloadable, Watched
+from stackbench.models import Model, Preset, Reloadable, Watched
 from stackbench.sandbox import CodeJob, CodeResult, Sandbox
 from stackbench.sandbox.session import Session
-from stackbench.thoughts import opens_thought, without_thoughts
+from stackbench.thoughts import without_thoughts
 from stackbench.types import (
     AttemptKey,
     EventRecord,
@@ -77,12 +78,14 @@ class AttemptContext:
         return self._asked
 
     def sampling(self, *, max_tokens: int, stop: Sequence[str] = ()) -> Sampling:
-        settings = self._plan.settings
-        return Sampling(
-            temperature=self._plan.temperature(self._benchmark),
-            top_p=settings.top_p,
-            max_tokens=settings.max_tokens or self._benchmark.max_tokens or max_tokens,
-            stop=tuple(stop),
+        settings, benchmark, model = self._plan.settings, self._benchmark, self._model
+        return run_sampling(
+            settings,
+            model.sampling_defaults if isinstance(model, Preset) else {},
+            temperature=self._plan.temperature(benchmark),
+            temperature_set=benchmark.temperature is not None or settings.temperature is not None,
+            max_tokens=settings.max_tokens or benchmark.max_tokens or max_tokens,
+            stop=stop,
             seed=request_seed(self.key),
         )
 
@@ -115,9 +118,12 @@ class AttemptContext:
             goes_on=agent,
             on_text=on_text,
         )
+        request, prefill = with_run_texts(request, self._plan.settings)
         async with self._slots:
             (generation,) = await self._model.generate([request])
-        generation = without_thoughts(generation, opened=opens_thought(request.prefill))
+        if self._model.has_speed:  # a recorded answer is whole
+            generation = with_prefill(generation, prefill)
+        generation = without_thoughts(generation)
         self._asked = self._asked.of(asked, generation)
         said: dict[str, Any] = {}
         if agent:  # what else is asked stands in `attempts`

@@ -31,7 +31,7 @@ from stackbench.engine.lazy_sandbox import LazySandbox
 from stackbench.engine.monitor import Monitor
 from stackbench.engine.outcome import RunOutcome, check_gates
 from stackbench.engine.plan import RunPlan
-from stackbench.engine.run_model import create_run_model
+from stackbench.engine.run_model import check_same_model, create_run_model
 from stackbench.engine.samples import SampleFile
 from stackbench.engine.server import EngineServer
 from stackbench.engine.work import LoadedBenchmark, list_work, load_benchmarks
@@ -172,6 +172,7 @@ class Engine:
 
     def _record_start(self, rooms: Rooms) -> None:
         if self._resume:
+            check_same_model(rooms.reader.run(self.run_id), rooms.model.describe())
             self._seq = itertools.count(rooms.reader.last_seq(self.run_id) + 1)
             rooms.writer.resume_run(self.run_id)
             return

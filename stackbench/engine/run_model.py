@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from stackbench.config import Home, Settings
 from stackbench.engine.plan import RunPlan
+from stackbench.errors import UsageError
 from stackbench.models import Model, ModelOptions, VllmOptions, create_model, parse_model_name
 from stackbench.models.null import NullModel
 from stackbench.models.replay import Recording, ReplayModel
 from stackbench.store import LocalQueries, Reader, Writer
+from stackbench.store.reader import RunInfo
 from stackbench.types import FinishReason, Generation, ToolCall
 
-__all__ = ["create_run_model", "model_options"]
+__all__ = ["check_same_model", "create_run_model", "model_options"]
 
 
 def create_run_model(plan: RunPlan, home: Home, writer: Writer, logs: Path) -> Model:
@@ -26,7 +29,19 @@ def create_run_model(plan: RunPlan, home: Home, writer: Writer, logs: Path) -> M
     parsed = parse_model_name(settings.model)
     if parsed.kind == "replay" and not Path(parsed.target).is_file():
         return _replay_of_run(settings.model, parsed.target, writer)
+    if parsed.kind == "openai":
+        _check_endpoint(settings)
     return create_model(settings.model, model_options(settings, home.path, logs))
+
+
+def _check_endpoint(settings: Settings) -> None:
+    """Raises UsageError for what an endpoint decides itself."""
+    for flag, given in (
+        ("--chat-template", settings.chat_template is not None),
+        ("--generation-config", settings.generation_config != "vllm"),
+    ):
+        if given:
+            raise UsageError(f"{flag} is for hf: and vllm: models; what serves an endpoint has its own, set it there")
 
 
 def model_options(settings: Settings, home: Path, logs: Path) -> ModelOptions:
@@ -46,19 +61,37 @@ def model_options(settings: Settings, home: Path, logs: Path) -> ModelOptions:
         quantization=settings.quantization,
         dtype=settings.dtype,
         max_model_len=settings.max_model_len,
+        chat_template=settings.chat_template,
+        generation_config=settings.generation_config,
         vllm=VllmOptions(
             bin=settings.vllm_bin,
             image=settings.vllm_image,
             tensor_parallel_size=settings.tensor_parallel_size,
             gpu_memory_utilization=settings.gpu_memory_utilization,
             max_num_seqs=settings.max_num_seqs or settings.concurrency,
-            chat_template=settings.chat_template,
             tool_call_parser=settings.tool_call_parser,
             args=settings.vllm_args,
             allow_quantized=settings.allow_quantized,
             load_timeout_s=settings.load_timeout_s,
             stall_timeout_s=settings.stall_timeout_s,
         ),
+    )
+
+
+def check_same_model(run: RunInfo, described: Mapping[str, Any]) -> None:
+    """For a run that is resumed: the model's files must be those that its first part had.
+
+    Raises:
+        UsageError: they have other bytes; one model's answers would stand for another's.
+    """
+    before, now = dict(run.environment.get("model") or {}), dict(described)
+    if not before.get("sha256") or not now.get("sha256") or before["sha256"] == now["sha256"]:
+        return
+    old, new = dict(before.get("files") or {}), dict(now.get("files") or {})
+    names = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+    raise UsageError(
+        f"run {run.run_id} was made with other files of {run.model} ({', '.join(names)}): its sha256 was "
+        f"{before['sha256'][:12]}, it is {now['sha256'][:12]}; bring the files back, or start a new run"
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -27,8 +27,6 @@ class VllmOptions(BaseModel):
     """Share of each GPU's memory that the server may take."""
     max_num_seqs: int | None = Field(default=None, ge=1)
     """Sequences decoded together at most."""
-    chat_template: str | None = None
-    """A Jinja file, in place of the model's own template."""
     tool_call_parser: str | None = None
     """vLLM's parser of tool calls; unset: the one of the model's family; `none` for none."""
     args: tuple[str, ...] = ()
@@ -76,4 +74,8 @@ class ModelOptions(BaseModel):
     """bfloat16, float16 or float32; unset: what suits the device."""
     max_model_len: int | None = Field(default=None, ge=1)
     """Tokens of prompt and answer together; unset: the model's window."""
+    chat_template: str | None = None
+    """A Jinja file, in place of the model's own template."""
+    generation_config: Literal["vllm", "checkpoint"] = "vllm"
+    """Whether sampling that the user does not set is neutral, or as the checkpoint's generation_config.json has it."""
     vllm: VllmOptions = VllmOptions()

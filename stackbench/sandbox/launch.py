@@ -144,7 +144,7 @@ class HeadStart:
         try:
             client = self._client = connect()
             client.images.get(self.spec.image)
-        except Exception as error:  # whoever takes a launch is told, and then goes the usual way
+        except BaseException as error:  # whoever takes a launch is told, and then goes the usual way
             self.found.set_result(False)
             for future in self._futures:
                 future.set_exception(error)
@@ -152,13 +152,16 @@ class HeadStart:
         self.found.set_result(True)
         for future in self._futures[1:]:
             thread = threading.Thread(target=self._launch, args=(client, future), daemon=True, name="head-start")
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError as error:  # no more threads: whoever waits for this one goes the usual way
+                future.set_exception(error)
         self._launch(client, self._futures[0])
 
     def _launch(self, client: docker.DockerClient, future: Future[Launched]) -> None:
         try:
             future.set_result(_tell(launch(client, self.spec)))
-        except Exception as error:
+        except BaseException as error:
             future.set_exception(error)
 
 

@@ -141,6 +141,9 @@ class Writer:
         self._path = path
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.failure: StoreError | None = None
+        self._taking = threading.Lock()
+        self._ending = False
+        """Nothing is queued once the thread has been told to end."""
         self._opening = threading.Lock()  # a connection cannot be closed while another thread takes a cursor of it
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
@@ -245,10 +248,11 @@ class Writer:
         self._call(lambda connection: None)
 
     def close(self) -> None:
-        """Commits what is queued and closes the file."""
-        if self._thread.is_alive():
+        """Commits what is queued and closes the file; nothing is taken from now on."""
+        with self._taking:
+            self._ending = True
             self._queue.put(None)
-            self._thread.join()
+        self._thread.join()
         with self._opening:
             self._closed = True
             self._connection.close()
@@ -256,9 +260,12 @@ class Writer:
     # -- the thread
 
     def _put(self, item: Any) -> None:
-        if self.failure is not None:
-            raise self.failure
-        self._queue.put(item)
+        with self._taking:
+            if self.failure is not None:
+                raise self.failure
+            if self._ending:
+                raise StoreError("the database is closed: the run that held it has ended")
+            self._queue.put(item)
 
     def _call(self, work: Callable[[duckdb.DuckDBPyConnection], Any]) -> None:
         done: Future[Any] = Future()
@@ -299,7 +306,7 @@ class Writer:
                 self._store(items)
             except ROW_AT_FAULT:
                 self._store_apart(items)
-        except Exception as error:  # whatever it was: who waits must hear of it, and the thread must go on
+        except BaseException as error:  # whatever it was: who waits must hear of it, and the thread must go on
             self.failure = StoreError(f"{self._path} cannot be written: {one_line(error)}")
             _refuse(items, self.failure)
 

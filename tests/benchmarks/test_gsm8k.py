@@ -20,6 +20,20 @@ async def test_chat_asks_without_examples_and_fewshot_with_eight(data: DatasetSt
     assert "<<" not in plain.asked[0]["text"]
 
 
+async def test_examples_can_be_turns_of_the_chat(data: DatasetStore) -> None:
+    benchmark = Gsm8k(Gsm8kOptions(fewshot_as_turns=True, shots=3))
+    task = benchmark.tasks(data)[0]
+    chat, plain = ScriptedContext("#### 18"), ScriptedContext("#### 18", chat=False)
+    assert (await benchmark.attempt(task, chat)).passed
+    turns = chat.asked[0]["turns"]
+    assert [role for role, _ in turns] == ["user", "assistant"] * 3 + ["user"]
+    assert all("#### " in text and "<<" not in text for role, text in turns if role == "assistant")
+    assert all(text.endswith("#### number") for role, text in turns if role == "user")
+    assert turns[-1][1].startswith(task.question)
+    await benchmark.attempt(task, plain)
+    assert plain.asked[0]["turns"] == [] and plain.asked[0]["text"].count("Question:") == 4
+
+
 async def test_every_published_answer_is_right(data: DatasetStore) -> None:
     benchmark = Gsm8k(Gsm8kOptions())
     for task in benchmark.tasks(data):

@@ -63,3 +63,13 @@ async def test_instruct_models_see_the_tests_and_base_models_three_examples(
     assert all(test in chat.asked[0]["text"] for test in task.test_list)
     assert base.asked[0]["text"].count("[BEGIN]") == 4
     assert base.asked[0]["stop"] == ("[DONE]",)
+
+
+async def test_examples_can_be_turns_of_the_chat(sandbox: Scorer, data: DatasetStore) -> None:
+    benchmark = Mbpp(MbppOptions(fewshot_as_turns=True))
+    task = benchmark.tasks(data)[0]
+    context = ScriptedContext(lambda asked: asked["reference"], sandbox=sandbox)
+    assert (await benchmark.attempt(task, context)).passed
+    turns = context.asked[0]["turns"]
+    assert [role for role, _ in turns] == ["user", "assistant"] * 3 + ["user"]
+    assert all(text.startswith("```python\ndef ") or "import" in text for role, text in turns if role == "assistant")

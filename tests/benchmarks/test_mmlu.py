@@ -98,6 +98,22 @@ def test_micro_and_macro_average_differ_when_subjects_do() -> None:
     assert metrics["acc", "anatomy"] == 1.0
 
 
+async def test_examples_can_be_turns_of_the_chat(data: DatasetStore) -> None:
+    benchmark = Mmlu(MmluOptions(style="chat", fewshot_as_turns=True, shots=2))
+    task = next(task for task in benchmark.tasks(data) if task.category == "anatomy")
+    context = ScriptedContext(lambda asked: asked["reference"])
+    assert (await benchmark.attempt(task, context)).passed
+    turns = context.asked[0]["turns"]
+    assert [role for role, _ in turns] == ["user", "assistant"] * 2 + ["user"]
+    assert all(text in "ABCD" for role, text in turns if role == "assistant")
+    assert all(text.count("Answer:") == 1 for role, text in turns if role == "user")
+    bare = Mmlu(MmluOptions(style="completion", fewshot_as_turns=True, shots=2))
+    bare.tasks(data)
+    context = ScriptedContext(lambda asked: asked["reference"])
+    await bare.attempt(task, context)
+    assert context.asked[0]["turns"] == [] and context.asked[0]["text"].count("Answer:") == 3
+
+
 def test_further_attempts_at_a_question_are_no_further_questions() -> None:
     """Five copies of each answer: value, error, interval and n are those of one."""
     scored = [(f"{s}{i}", s, (i * 7 + len(s)) % 3 > 0) for s in ("anatomy", "virology", "astronomy") for i in range(12)]

@@ -230,6 +230,8 @@ def test_serve_serves_until_it_is_stopped(program: Program, vllm: dict[str, str]
     url = process.stdout.readline().strip()
     children = psutil.Process(process.pid).children(recursive=True)
     name = vllm["MODEL"]
+    arguments = json.loads((Path(vllm["FAKE_VLLM_STATE"]) / "life-0").read_text())
+    assert arguments[arguments.index("--generation-config") + 1] == "vllm"
     document = program.json("eval", "gsm8k", "--limit", "5", "-m", f"openai:{name}@{url}")
     assert document["results"][0]["attempts"] == 5
     process.send_signal(signal.SIGINT)

@@ -99,3 +99,17 @@ async def test_keys_that_a_server_logs_are_not_told(tmp_path: Path) -> None:
     await server.stop()
     assert "no access with [key] and [key], [key]" in str(raised.value)
     assert "other-key-77" not in (tmp_path / "vllm.log").read_text().splitlines()[0]
+
+
+def test_a_log_that_is_gone_or_has_one_endless_line_is_read_within_bounds(tmp_path: Path) -> None:
+    path = tmp_path / "vllm.log"
+    path.write_text("")
+    reader = LogReader(path)
+    with path.open("w") as file:
+        file.write("x" * (8 << 20))
+        file.write("\nStarting to load model tiny\n")
+    assert reader.new_stages() == ["loading weights"]
+    assert len(reader.text()) <= 256 << 10
+    path.unlink()
+    assert reader.new_stages() == []
+    assert "cannot be read" in reader.text()

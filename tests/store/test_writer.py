@@ -283,3 +283,34 @@ def test_a_database_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) ->
     connection = open_database(path)
     assert connection.execute("SELECT run_id, cpu, prefix_hits FROM resources").fetchone() == ("old", 0.5, None)
     connection.close()
+
+
+def test_whatever_fails_in_the_writers_thread_reaches_who_waits(tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "db.duckdb")
+    writer.start_run(RUN)
+
+    class Refuses:
+        @property
+        def __class__(self) -> type:
+            raise TypeError("no row of this kind")
+
+    writer.attempt("r1", record("t/1", prompt_tokens=Refuses()))
+    with pytest.raises(StoreError, match=r"cannot be written: .*no row of this kind"):
+        writer.flush()
+    with pytest.raises(StoreError, match="no row of this kind"):
+        writer.attempt("r1", record("t/2"))
+    assert writer.failure is not None
+    writer.close()
+
+
+def test_a_closed_writer_refuses_instead_of_waiting(tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "db.duckdb")
+    writer.start_run(RUN)
+    writer.attempt("r1", record("t/1"))
+    writer.close()
+    for work in (writer.flush, lambda: writer.attempt("r1", record("t/2")), lambda: writer.resume_run("r1")):
+        with pytest.raises(StoreError, match="the database is closed"):
+            work()
+    writer.close()
+    with duckdb.connect(str(tmp_path / "db.duckdb"), read_only=True) as after:
+        assert after.execute("SELECT task_id FROM attempts").fetchall() == [("t/1",)]

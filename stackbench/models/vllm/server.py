@@ -142,7 +142,7 @@ class VllmServer:
         try:
             async with self._session.get(f"{self.url}/version") as response:
                 return str((await response.json()).get("version", ""))
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, AttributeError):
             return ""
 
     async def stop(self) -> None:
