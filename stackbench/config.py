@@ -135,7 +135,7 @@ class Home:
         path = (named or user_data_path("stackbench", appauthor=False)).expanduser().absolute()
         extra = os.environ.get("STACKBENCH_DATA")
         try:
-            path.mkdir(parents=True, exist_ok=True)
+            path.mkdir(parents=True, exist_ok=True, mode=0o700)  # parents get the usual mode
         except OSError as error:
             raise ConfigError(
                 f"the folder {path} cannot be made ({error.strerror}); name another with --home"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from rich.rule import Rule
 from rich.syntax import Syntax
 from rich.text import Text
 
-from stackbench.cli.console import notice, out, print_json, print_table, write_bytes
+from stackbench.cli.console import notice, out, print_json, print_table
 from stackbench.cli.scoreboard import result_document, results_table
 from stackbench.cli.speeds import is_speed, speeds_table
 from stackbench.cli.transcript import has_transcript, print_transcript
@@ -259,12 +261,14 @@ def _cut(text: str) -> str:
 def query(home: Path | None, sql: str, format: str) -> None:
     """Runs the user's SQL and prints the rows."""
     with opened(Home.find(home)) as queries:
-        data = queries.user_query(sql, format)
-    if format == "table":
-        document = json.loads(data)
-        print_table(document["columns"], document["rows"])
-    else:
-        write_bytes(data)
+        if format == "table":
+            answer = io.BytesIO()
+            queries.user_query(sql, format, answer)
+            document = json.loads(answer.getvalue())
+            print_table(document["columns"], document["rows"])
+        else:
+            sys.stdout.flush()
+            queries.user_query(sql, format, sys.stdout.buffer)
 
 
 def export_run(home: Home, name: str, to: Path, formats: Sequence[str] | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -14,8 +15,8 @@ from typing import Any
 
 import duckdb
 
-from stackbench.errors import StoreError
-from stackbench.store.database import open_database
+from stackbench.errors import StoreError, one_line
+from stackbench.store.database import keep_log_private, open_database
 from stackbench.store.documents import document
 from stackbench.store.rows import attempt_row, event_row, tool_call_row
 from stackbench.types import AttemptRecord, EventRecord, Metric, RunStatus, ToolCallRecord
@@ -132,6 +133,8 @@ class Writer:
         self.failure: StoreError | None = None
         self._opening = threading.Lock()  # a connection cannot be closed while another thread takes a cursor of it
         self._closed = False
+        self.make_room: Callable[[], None] = _no_room
+        """Called from the writer's thread when a commit finds no memory, before it is tried again: ends queries."""
         self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -230,7 +233,8 @@ class Writer:
             self._thread.join()
         with self._opening:
             self._closed = True
-            self._connection.close()
+            with contextlib.suppress(duckdb.Error):  # refused while a query goes on that cannot be interrupted
+                self._connection.close()
 
     # -- the thread
 
@@ -274,9 +278,24 @@ class Writer:
 
     def _commit(self, items: list[Any]) -> None:
         batch = _sort(items)
-        connection = self._connection
         try:
-            connection.begin()
+            try:
+                self._write(batch)
+            except duckdb.OutOfMemoryException:
+                self.make_room()
+                self._write(batch)
+        except (duckdb.Error, OSError, UnicodeError) as error:
+            self.failure = StoreError(f"{self._path} cannot be written: {one_line(error)}")
+            _refuse(items, self.failure)
+        else:
+            for _, done in batch.calls:
+                done.set_result(None)
+
+    def _write(self, batch: _Batch) -> None:
+        connection = self._connection
+        keep_log_private(self._path)
+        connection.begin()
+        try:
             if batch.attempts:
                 connection.execute(INSERT_ATTEMPTS, [list(column) for column in zip(*batch.attempts, strict=True)])
             if batch.events:
@@ -286,12 +305,14 @@ class Writer:
             for work, _ in batch.calls:
                 work(connection)
             connection.commit()
-        except (duckdb.Error, OSError, UnicodeError) as error:
-            self.failure = StoreError(f"{self._path} cannot be written: {str(error).splitlines()[0]}")
-            _refuse(items, self.failure)
-        else:
-            for _, done in batch.calls:
-                done.set_result(None)
+        except BaseException:
+            with contextlib.suppress(duckdb.Error):
+                connection.rollback()
+            raise
+
+
+def _no_room() -> None:
+    """No queries share the memory."""
 
 
 def _sort(items: list[Any]) -> _Batch:

@@ -252,3 +252,23 @@ def test_a_database_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) ->
     connection = open_database(path)
     assert connection.execute("SELECT run_id, cpu, prefix_hits FROM resources").fetchone() == ("old", 0.5, None)
     connection.close()
+
+
+def test_a_commit_without_memory_ends_queries_and_is_tried_again(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from stackbench.store import writer as module
+
+    calls: list[str] = []
+
+    def short_of_memory(path: Path) -> None:
+        if "made room" not in calls:
+            calls.append("full")
+            raise duckdb.OutOfMemoryException("no memory")
+
+    monkeypatch.setattr(module, "keep_log_private", short_of_memory)
+    writer.make_room = lambda: calls.append("made room")
+    writer.attempt("r1", record("t/1"))
+    writer.flush()
+    assert calls == ["full", "made room"]
+    assert writer.cursor().execute("SELECT count(*) FROM attempts").fetchall() == [(1,)]
