@@ -69,12 +69,12 @@ class EngineServer:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _interrupt_all(self) -> None:
-        """From the writer's thread."""
-        running = list(self._running)
-        for query in running:
-            query.interrupt()
-        for query in running:
-            query.ended.wait(CLOSE_WITHIN_S)
+        """From the writer's thread: returns when they have ended, or after some seconds."""
+        for query in list(self._running):
+            for _ in range(int(CLOSE_WITHIN_S / LOOK_EVERY_S)):
+                query.interrupt()  # again and again: between two statements there is nothing to interrupt
+                if query.ended.wait(LOOK_EVERY_S):
+                    break
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
