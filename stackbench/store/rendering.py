@@ -47,9 +47,10 @@ def result_file(connection: duckdb.DuckDBPyConnection) -> Iterator[Path]:
     try:
         path.parent.mkdir(mode=0o700, exist_ok=True)  # DuckDB removes it when it has been empty
         path.touch(mode=0o600, exist_ok=False)
-        yield path
     except OSError as error:
         raise StoreError(f"{path.parent} cannot be used for the results of queries: {error.strerror}") from error
+    try:
+        yield path
     finally:
         with contextlib.suppress(OSError):
             path.unlink()
