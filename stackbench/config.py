@@ -12,7 +12,8 @@ from typing import Any, Literal
 from platformdirs import user_config_path, user_data_path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from stackbench.errors import ConfigError
+from stackbench.bounded_files import read_bounded
+from stackbench.errors import ConfigError, one_line
 from stackbench.types import ToolParser
 
 __all__ = ["Home", "Settings", "Sourced", "load_settings"]
@@ -20,6 +21,7 @@ __all__ = ["Home", "Settings", "Sourced", "load_settings"]
 DEFAULT_MODEL = "hf:qwen2.5-coder-0.5b-instruct"
 FLAGS = {"seeds": "--seed", "vllm_args": "--vllm-arg"}
 PROJECT_FILE = "stackbench.toml"
+LARGEST_FILE = 1 << 20
 
 
 class Settings(BaseModel):
@@ -194,9 +196,9 @@ def load_settings(flags: Mapping[str, Any] | None = None) -> Sourced:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+        table = tomllib.loads(read_bounded(path, LARGEST_FILE))
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {one_line(error)}") from error
     for key in table:
         if key not in Settings.model_fields:
             raise ConfigError(f'{path}: unknown key "{key}"; "stackbench config" lists the keys')

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from stackbench import nesting
 from stackbench.cli.arguments import LATEST
 from stackbench.cli.console import notice, out, print_json
 from stackbench.cli.options import run_settings
@@ -230,7 +230,7 @@ def _options(pairs: Sequence[str] | None) -> dict[str, Any]:
         if not equals or not name:
             raise UsageError(f'-T {pair}: write it as name=value; "stackbench list benchmarks" shows the options')
         try:
-            found[name.strip()] = json.loads(text)
+            found[name.strip()] = nesting.loads(text)
         except ValueError:
             found[name.strip()] = text
     return found

@@ -134,7 +134,7 @@ def _print_run(
         ("finished", f"{run.finished_at} UTC" if run.finished_at else "-"),
         ("seeds", ", ".join(map(str, run.seeds))),
         ("sampling", f"temperature {_temperatures(run)}, {_pairs(settings, SAMPLING)}"),
-        ("commit", run.git_commit or "-"),
+        ("stackbench", f"{machine.get('stackbench', '?')}, commit {run.git_commit or 'unknown'}"),
         ("machine", f"{machine.get('cpu')}, {machine.get('cpus')} processors, {_gib(machine.get('memory_bytes'))}"),
         ("system", f"{machine.get('os')}, Python {machine.get('python')}"),
         ("GPUs", _gpus(machine)),

@@ -23,18 +23,23 @@ NAMED = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
 def visible(text: str) -> str:
     """Text of several lines: line ends and tabs stay, everything else that is hidden shows."""
-    return text if text.isprintable() else IN_LINES.sub(_escape, text.replace("\r\n", "\n"))
+    return text if _plain(text) else IN_LINES.sub(_escape, text.replace("\r\n", "\n"))
 
 
 def in_one_line(text: object) -> str:
     """Text for a place of one line: line ends and tabs show too."""
     text = str(text)
-    return text if text.isprintable() else IN_ONE_LINE.sub(_escape, text)
+    return text if _plain(text) else IN_ONE_LINE.sub(_escape, text)
 
 
 def in_json(text: str) -> str:
     """JSON with its hidden characters as JSON's own escapes: the same document, since they stand in strings only."""
     return text if text.isascii() and "\x7f" not in text else IN_JSON.sub(_json_escape, text)
+
+
+def _plain(text: str) -> bool:
+    """Most text, without a search."""
+    return text.isascii() and text.isprintable()
 
 
 def _escape(match: re.Match[str]) -> str:
