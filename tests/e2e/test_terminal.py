@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import os
 import pty
+import resource
 import signal
 import subprocess
 import unicodedata
@@ -178,3 +180,24 @@ async def test_words_of_a_server_are_shown_not_obeyed(program: Program, endpoint
     assert done.returncode == 3, done.stderr
     assert hidden(done.stderr) == hidden(done.stdout) == set()
     assert "\\x1b[31mred" in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["one line", "blank lines", "open arrays"])
+def test_a_packed_file_that_unpacks_without_end_is_one_clear_line(program: Program, tmp_path: Path, kind: str) -> None:
+    """Each holds a GiB or more; the program has 4 GiB of addresses, as its libraries need two."""
+    piece = {"one line": bytes(1 << 24), "blank lines": b"\n" * (1 << 24), "open arrays": b"[" * (1 << 24)}[kind]
+    bomb = tmp_path / "s.jsonl.gz"
+    bomb.write_bytes(gzip.compress(piece, 1) * 80)
+    limit = (4 << 30, 4 << 30)
+    for arguments in (
+        ("score", str(bomb), "-b", "humaneval"),
+        ("eval", "gsm8k", "-m", f"replay:{bomb}", "--limit", "1"),
+    ):
+        done = subprocess.run(
+            program.command(*arguments), env=program.environment, cwd=program.home.path, capture_output=True, text=True,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, limit), timeout=120, check=False,
+        )  # fmt: skip
+        assert done.returncode == 2, done.stderr
+        said = done.stderr.splitlines()
+        assert "s.jsonl.gz" in said[-1] and ("is longer than" in said[-1] or "has more than" in said[-1])
+        assert "Traceback" not in done.stderr
