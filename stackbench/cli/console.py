@@ -13,6 +13,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from stackbench.cli.streams import displays_stream
 from stackbench.cli.visible_text import in_json, in_one_line, visible
 
 __all__ = ["VisibleConsole", "err", "make_table", "notice", "out", "print_json", "print_line", "print_table"]
@@ -44,7 +45,7 @@ def out() -> Console:
 
 def err() -> Console:
     """Standard error."""
-    return VisibleConsole(stderr=True, width=_width(sys.stderr))
+    return VisibleConsole(file=displays_stream(), width=_width(sys.stderr))
 
 
 def _width(stream: TextIO) -> int | None:

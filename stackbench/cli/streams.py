@@ -9,7 +9,9 @@ import sys
 from collections.abc import Iterable
 from typing import Any, TextIO, cast
 
-__all__ = ["SteadyStream", "open_standard_streams", "reader_left", "standard_output_fault"]
+from stackbench.cli.visible_text import visible
+
+__all__ = ["SteadyStream", "displays_stream", "open_standard_streams", "reader_left", "standard_output_fault"]
 
 READER_LEFT = (errno.EPIPE, errno.EIO, errno.EBADF, errno.ENXIO, errno.ENODEV, errno.ECONNRESET)
 """Errors of a stream that nobody reads any more; others mean that what was written is missing where it should be."""
@@ -64,6 +66,29 @@ class SteadyStream:
         return getattr(self._stream, name)
 
 
+class LegibleStream:
+    """Standard error for everybody who writes text to it: libraries, warnings, tracebacks. What hides in it shows.
+
+    `unfiltered` is the stream behind it, for what may move the cursor: our own displays.
+    """
+
+    def __init__(self, unfiltered: SteadyStream) -> None:
+        self.unfiltered = unfiltered
+
+    def write(self, text: str) -> int:
+        self.unfiltered.write(
+            "\r".join(map(visible, text.split("\r")))
+        )  # bars of libraries go back to their line's start
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.unfiltered, name)
+
+
 class SteadyBytes:
     """The binary side of a steady stream."""
 
@@ -95,10 +120,21 @@ def open_standard_streams() -> None:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDONLY if number == 0 else os.O_WRONLY)
-    for name in ("stdout", "stderr"):
-        stream = cast("TextIO | None", getattr(sys, name)) or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
-        if not isinstance(stream, SteadyStream):
-            setattr(sys, name, SteadyStream(stream))
+    sys.stdout = cast("TextIO", _steady(sys.stdout))
+    sys.stderr = cast("TextIO", LegibleStream(_steady(sys.stderr)))
+
+
+def _steady(stream: TextIO | None) -> SteadyStream:
+    if isinstance(stream, LegibleStream):
+        return stream.unfiltered
+    if isinstance(stream, SteadyStream):
+        return stream
+    return SteadyStream(stream or open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123
+
+
+def displays_stream() -> TextIO:
+    """Standard error for what may move the cursor and colour."""
+    return getattr(sys.stderr, "unfiltered", sys.stderr)
 
 
 def reader_left(stream: object) -> bool:

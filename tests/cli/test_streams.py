@@ -3,13 +3,14 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import traceback
 from pathlib import Path
 from typing import TextIO
 
 import pytest
 
 from stackbench.cli import app, main
-from stackbench.cli.streams import SteadyStream
+from stackbench.cli.streams import SteadyStream, displays_stream, open_standard_streams
 
 
 def onto(path: str | Path, **how: str) -> TextIO:
@@ -85,3 +86,20 @@ def test_the_program_runs_twice_in_one_process(capfd: pytest.CaptureFixture[str]
         with pytest.raises(SystemExit) as done:
             main(["eval", "nope", "-m", "oracle"])
         assert done.value.code == 2
+
+
+def test_what_libraries_write_to_stderr_is_legible(capfd: pytest.CaptureFixture[str]) -> None:
+    before = sys.stdout, sys.stderr
+    open_standard_streams()
+    try:
+        traceback.print_exception(ValueError("w\x1b]0;owned\x07"))
+        sys.stderr.writelines(["l\x9b31m", "p\u202e\x1b[2J\n"])
+        sys.stderr.write("\r50%\r\n")
+        displays_stream().write("\x1b[1mours\n")
+        sys.stderr.flush()
+    finally:
+        sys.stdout, sys.stderr = before
+    said = capfd.readouterr().err
+    for part in ("w\\x1b]0;owned\\x07", "p\\u202e\\x1b[2J\n", "\r50%\r\n", "\x1b[1mours\n"):
+        assert part in said
+    assert "l\\x9b31m" in said
