@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -15,6 +17,9 @@ from stackbench.store.rendering import FORMATS, render, result_file
 from stackbench.store.statements import reading_statement
 
 __all__ = ["FORMATS", "LocalQueries", "Queries", "run_user_query"]
+
+INTERRUPT_EVERY_S = 0.1
+INTERRUPTS = 50
 
 
 class Queries(Protocol):
@@ -49,12 +54,37 @@ class LocalQueries:
 
     def user_query(self, sql: str, format: str, to: BinaryIO) -> None:
         with result_file(self._connection) as path:
-            run_user_query(self._connection, sql, format, path)
+            _interruptibly(self._connection, lambda: run_user_query(self._connection, sql, format, path))
             with path.open("rb") as file:
                 shutil.copyfileobj(file, to)
 
     def close(self) -> None:
         self._connection.close()
+
+
+def _interruptibly(connection: duckdb.DuckDBPyConnection, work: Callable[[], None]) -> None:
+    """Does the work in a thread: DuckDB looks at no signal while it runs, and Ctrl-C is to end a query."""
+    done: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:
+            done.set_exception(error)
+        else:
+            done.set_result(None)
+
+    thread = threading.Thread(target=run, name="query", daemon=True)
+    thread.start()
+    try:
+        done.result()
+    finally:
+        for _ in range(INTERRUPTS):
+            if not thread.is_alive():
+                break
+            if not done.done():
+                connection.interrupt()
+            thread.join(INTERRUPT_EVERY_S)
 
 
 def run_user_query(

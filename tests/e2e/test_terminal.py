@@ -18,6 +18,7 @@ import pytest
 
 from tests.conftest import Program
 from tests.fake_endpoint import FakeEndpoint
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.e2e
 
@@ -201,3 +202,17 @@ def test_a_packed_file_that_unpacks_without_end_is_one_clear_line(program: Progr
         said = done.stderr.splitlines()
         assert "s.jsonl.gz" in said[-1] and ("is longer than" in said[-1] or "has more than" in said[-1])
         assert "Traceback" not in done.stderr
+
+
+def test_a_query_ends_with_ctrl_c(program: Program) -> None:
+    assert code_of(program, EVAL)[0] == 0
+    endless = "SELECT count(*) FROM range(1000000000) a, range(1000) b WHERE (a.range + b.range) % 7 = 3"
+    process = program.start("query", endless)
+    try:
+        wait_for(lambda: list(program.home.path.glob("stackbench.duckdb.tmp/result-*")), within_s=60)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert (process.returncode, "Traceback" in said) == (130, False)
+    assert list(program.home.path.glob("stackbench.duckdb.tmp/result-*")) == []
