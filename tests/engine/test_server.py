@@ -65,7 +65,7 @@ async def test_queries_are_answered_and_nothing_is_left(served: Served) -> None:
     assert json.loads(await asyncio.to_thread(served.ask, "SELECT 7 AS n")) == [{"n": 7}]
     long = await asyncio.to_thread(served.ask, "SELECT range AS n, repeat('x', 1000) AS x FROM range(5000)", "csv")
     assert len(long) > 5_000_000
-    assert served.results() == []
+    await served.until(0)
 
 
 async def test_every_typed_read_goes_through_the_engine(served: Served) -> None:
@@ -154,7 +154,7 @@ async def test_a_result_has_a_largest_size(served: Served, monkeypatch: pytest.M
     monkeypatch.setattr(module, "LARGEST_RESULT", 1 << 20)
     with pytest.raises(UsageError, match="larger than"):
         await asyncio.to_thread(served.ask, "SELECT repeat('x', 1000) FROM range(1000000000)", "jsonl")
-    assert served.results() == []
+    await served.until(0)
 
 
 async def test_memory_is_given_back_for_the_writer(served: Served) -> None:
