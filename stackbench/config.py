@@ -14,7 +14,8 @@ from typing import Annotated, Any, Literal
 from platformdirs import user_config_path, user_data_path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator
 
-from stackbench.errors import ConfigError
+from stackbench.bounded_files import read_bounded
+from stackbench.errors import ConfigError, one_line
 from stackbench.types import ToolParser
 
 __all__ = ["HIDDEN", "Home", "Settings", "Sourced", "load_settings", "read_texts"]
@@ -29,6 +30,7 @@ HIDDEN = "[not recorded]"
 HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[ -~]*")
 OWN_FIELDS = {"model", "messages", "prompt", "stream", "n", "tools", "logprobs", "top_logprobs"}
 """Of a request's body, those that are made for each request."""
+LARGEST_FILE = 1 << 20
 
 
 class Settings(BaseModel):
@@ -193,7 +195,7 @@ class Home:
         path = (named or user_data_path("stackbench", appauthor=False)).expanduser().absolute()
         extra = os.environ.get("STACKBENCH_DATA")
         try:
-            path.mkdir(parents=True, exist_ok=True)
+            path.mkdir(parents=True, exist_ok=True, mode=0o700)  # parents get the usual mode
         except OSError as error:
             raise ConfigError(
                 f"the folder {path} cannot be made ({error.strerror}); name another with --home"
@@ -285,9 +287,9 @@ def _text(value: Any, where: str, key: str) -> Any:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+        table = tomllib.loads(read_bounded(path, LARGEST_FILE))
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {one_line(error)}") from error
     for key in table:
         if key not in Settings.model_fields:
             raise ConfigError(f'{path}: unknown key "{key}"; "stackbench config" lists the keys')

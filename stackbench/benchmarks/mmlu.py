@@ -100,9 +100,8 @@ class Mmlu:
         generation, in_letters = await self._ask(prompt, reference, style, context, turns)
         by_logprob = in_letters is not None and in_letters >= LEAST_SHARE[style]
         if in_letters is not None and not by_logprob:
-            generation = _after(
-                generation, (await self._ask(prompt, reference, style, context, turns, scored=False))[0]
-            )
+            in_words, _ = await self._ask(prompt, reference, style, context, turns, scored=False)
+            generation = _after(generation, in_words)
         chosen = _likeliest(generation) if by_logprob else find_letter(generation.text, task.choices)
         passed = chosen == reference
         return Scored(

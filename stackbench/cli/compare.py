@@ -13,6 +13,7 @@ from stackbench.benchmarks import ClusteredBenchmark, find_benchmark
 from stackbench.cli.console import out, print_json, print_table
 from stackbench.cli.history import opened
 from stackbench.cli.speeds import is_speed
+from stackbench.cli.visible_text import in_one_line
 from stackbench.config import Home
 from stackbench.errors import UsageError
 from stackbench.stats import PairedDifference, paired_difference
@@ -58,10 +59,10 @@ def compare(home: Path | None, first: str, second: str, tasks: int, *, as_json: 
         print_json(_document(runs, found, differences))
         return
     console = out()
-    console.print(f"first   {runs[0].run_id}  {runs[0].model}")
-    console.print(f"second  {runs[1].run_id}  {runs[1].model}")
+    console.print(in_one_line(f"first   {runs[0].run_id}  {runs[0].model}"))
+    console.print(in_one_line(f"second  {runs[1].run_id}  {runs[1].model}"))
     for name, (a, b) in differences.items():
-        console.print(f"        {name}: {a} | {b}")
+        console.print(in_one_line(f"        {name}: {a} | {b}"))
     console.print()
     print_table(
         ["benchmark", "tasks", "first", "second", "difference", "95% interval", "better", "worse", "p", "test"],

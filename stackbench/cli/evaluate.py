@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from stackbench import nesting
 from stackbench.cli.arguments import LATEST
 from stackbench.cli.console import notice, out, print_json
 from stackbench.cli.options import run_settings
 from stackbench.cli.progress import Progress, make_progress
 from stackbench.cli.scoreboard import outcome_document, scoreboard
+from stackbench.cli.stop_signals import INTERRUPTED, StopSignals
 from stackbench.config import HIDDEN, Home, Settings, load_settings, read_texts
 from stackbench.engine import (
     Engine,
@@ -124,28 +124,15 @@ async def _drive(
     head_start: HeadStart | None,
 ) -> int:
     engine = Engine(home, plan, progress, samples=samples, resume=resume, head_start=head_start)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, _on_signal, engine)
-    try:
-        with progress:
-            outcome = await engine.run()
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
+    with StopSignals(engine.stop, lambda: engine.stopping), progress:
+        outcome = await engine.run()
     code = _report(home, outcome, flags, samples)
-    if code == 130:
+    if code == INTERRUPTED:
         # Threads of libraries may be deep in work that nobody waits for any more.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
     return code
-
-
-def _on_signal(engine: Engine) -> None:
-    if engine.stopping:
-        os._exit(130)  # asked twice: what is committed is safe, containers end as their streams close
-    engine.stop()
 
 
 def _report(home: Home, outcome: RunOutcome, flags: Mapping[str, Any], samples: SampleFile | None) -> int:
@@ -161,7 +148,7 @@ def _report(home: Home, outcome: RunOutcome, flags: Mapping[str, Any], samples: 
         out().print(scoreboard(outcome))
     if outcome.status is RunStatus.INTERRUPTED:
         notice("stackbench: interrupted" if not outcome.recorded else _resume_hint(outcome.run_id, flags))
-        return 130
+        return INTERRUPTED
     if outcome.status is RunStatus.FAILED:
         errors = sum(result.errors for result in outcome.results)
         problem = outcome.problem or (
@@ -255,7 +242,7 @@ def _options(pairs: Sequence[str] | None) -> dict[str, Any]:
         if not equals or not name:
             raise UsageError(f'-T {pair}: write it as name=value; "stackbench list benchmarks" shows the options')
         try:
-            found[name.strip()] = json.loads(text)
+            found[name.strip()] = nesting.loads(text)
         except ValueError:
             found[name.strip()] = text
     return found

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from rich.rule import Rule
 from rich.syntax import Syntax
 from rich.text import Text
 
-from stackbench.cli.console import notice, out, print_json, print_table, write_bytes
+from stackbench.cli.console import notice, out, print_json, print_table
+from stackbench.cli.query_output import QueryOutput
 from stackbench.cli.scoreboard import result_document, results_table
 from stackbench.cli.speeds import is_speed, speeds_table
 from stackbench.cli.transcript import has_transcript, print_transcript
+from stackbench.cli.visible_text import in_one_line, visible
 from stackbench.config import Home
 from stackbench.engine import RunPlan
 from stackbench.errors import UsageError
@@ -131,7 +134,7 @@ def _print_run(
         ("finished", f"{run.finished_at} UTC" if run.finished_at else "-"),
         ("seeds", ", ".join(map(str, run.seeds))),
         ("sampling", f"temperature {_temperatures(run)}, {_pairs(settings, SAMPLING)}"),
-        ("commit", run.git_commit or "-"),
+        ("stackbench", f"{machine.get('stackbench', '?')}, commit {run.git_commit or 'unknown'}"),
         ("machine", f"{machine.get('cpu')}, {machine.get('cpus')} processors, {_gib(machine.get('memory_bytes'))}"),
         ("system", f"{machine.get('os')}, Python {machine.get('python')}"),
         ("GPUs", _gpus(machine)),
@@ -140,7 +143,7 @@ def _print_run(
         *_model_lines(machine.get("model", {})),
     ]
     for name, value in about:
-        console.print(Text.assemble((f"{name:>13}  ", "bold"), str(value)))
+        console.print(Text.assemble((f"{name:>13}  ", "bold"), in_one_line(value)))
     console.print()
     console.print(results_table(results, categories=True))
     for result in results:
@@ -150,7 +153,7 @@ def _print_run(
         console.print(f"\nFailed attempts (the first {len(failed)}):")
         print_table(
             ["task", "attempt", "seed", "status", "reason"],
-            [(task, n, seed, status, (reason or "")[:100]) for task, n, seed, status, reason in failed],
+            [(task, n, seed, status, in_one_line(reason or "")[:100]) for task, n, seed, status, reason in failed],
             whole=["task"],
         )
 
@@ -221,34 +224,40 @@ def _print_attempt(attempt: AttemptDetail) -> None:
     key = attempt.key
     word, style = {True: ("passed", "green"), False: ("failed", "red"), None: ("error", "yellow")}[attempt.passed]
     console.print(
-        Rule(Text(f"{key.benchmark} {key.task_id}  attempt {key.attempt}  seed {key.seed}: {word}", style=style))
+        Rule(
+            Text(
+                in_one_line(f"{key.benchmark} {key.task_id}  attempt {key.attempt}  seed {key.seed}: {word}"),
+                style=style,
+            )
+        )
     )
     if attempt.error:
-        console.print(Text(attempt.error, style=style))
+        console.print(Text(visible(attempt.error), style=style))
     console.print(
         f"{attempt.prompt_tokens} prompt tokens, {attempt.completion_tokens} completion tokens, "
         f"{attempt.latency_s:.2f} s"
     )
     told = [f"{name} {json.dumps(value)}" for name, value in attempt.metrics.items() if value not in (None, "", [], {})]
     if told:
-        console.print(Text(", ".join(told), style="dim"))
+        console.print(Text(in_one_line(", ".join(told)), style="dim"))
     if has_transcript(attempt.events):
         console.print(Rule("task", align="left", style="dim"))
-        console.print(Text(_cut(attempt.prompt)))
+        console.print(Text(visible(_cut(attempt.prompt))))
         print_transcript(console, attempt.events)
         return
     for title, text in (("prompt", attempt.prompt), ("completion", attempt.completion)):
         console.print(Rule(title, align="left", style="dim"))
-        console.print(Text(_cut(text)))
+        console.print(Text(visible(_cut(text))))
     for kind, payload in attempt.events:
-        console.print(Rule(kind, align="left", style="dim"))
+        console.print(Rule(Text(in_one_line(kind)), align="left", style="dim"))
         code = payload.get("code")
         if code:
-            console.print(Syntax(_cut(code), "python", theme="ansi_dark", background_color="default", word_wrap=True))
+            shown = visible(_cut(str(code)))
+            console.print(Syntax(shown, "python", theme="ansi_dark", background_color="default", word_wrap=True))
         rest = {
             name: value for name, value in payload.items() if name not in ("code", "seed") and value not in ("", [])
         }
-        console.print(Text(_cut(json.dumps(rest, ensure_ascii=False))))
+        console.print(Text(_cut(in_one_line(json.dumps(rest, ensure_ascii=False)))))
 
 
 def _cut(text: str) -> str:
@@ -259,12 +268,13 @@ def _cut(text: str) -> str:
 def query(home: Path | None, sql: str, format: str) -> None:
     """Runs the user's SQL and prints the rows."""
     with opened(Home.find(home)) as queries:
-        data = queries.user_query(sql, format)
-    if format == "table":
-        document = json.loads(data)
-        print_table(document["columns"], document["rows"])
-    else:
-        write_bytes(data)
+        if format == "table":
+            answer = io.BytesIO()
+            queries.user_query(sql, format, answer)
+            document = json.loads(answer.getvalue())
+            print_table(document["columns"], document["rows"])
+        else:
+            queries.user_query(sql, format, cast(BinaryIO, QueryOutput(format)))
 
 
 def export_run(home: Home, name: str, to: Path, formats: Sequence[str] | None = None) -> None:

@@ -263,7 +263,9 @@ def _panel_of(parameter: inspect.Parameter) -> str | None:
 
 
 def _with_options(command: Command, shared: list[inspect.Parameter]) -> Command:
-    own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    added = {p.name for p in shared}  # a second program in one process finds them there already
+    every = inspect.signature(command, eval_str=True).parameters.values()
+    own = [p for p in every if p.kind is not p.VAR_KEYWORD and p.name not in added]
     parameters = [p.replace(kind=p.KEYWORD_ONLY) for p in (*own, *shared)]
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in parameters}

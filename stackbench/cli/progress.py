@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -15,7 +14,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from stackbench.cli.console import err
+from stackbench.cli.console import err, notice
+from stackbench.cli.visible_text import in_one_line
 from stackbench.engine import (
     AttemptFinished,
     BenchmarkFinished,
@@ -197,8 +197,7 @@ class PlainProgress(SilentProgress):
         self._said = tally.finished
 
     def _say(self, line: str) -> None:
-        sys.stderr.write(f"{time.strftime('%H:%M:%S')} {line}\n")
-        sys.stderr.flush()
+        notice(f"{time.strftime('%H:%M:%S')} {line}")
         self._last = time.monotonic()
 
 
@@ -229,11 +228,11 @@ class LiveProgress(SilentProgress):
         elif isinstance(event, BenchmarkFinished):
             self._tallies[-1].ended = time.monotonic()
         elif isinstance(event, RunStarted):
-            self._model = event.model
+            self._model = in_one_line(event.model)
         elif isinstance(event, BenchmarkSkipped):
-            self._live.console.print(Text(f"{event.benchmark}: skipped: {event.reason}", style="yellow"))
+            self._live.console.print(Text(in_one_line(f"{event.benchmark}: skipped: {event.reason}"), style="yellow"))
         else:
-            self._live.console.print(Text(event.text, style="dim"))
+            self._live.console.print(Text(in_one_line(event.text), style="dim"))
 
     def render(self) -> RenderableType:
         if self.run_id is None:
@@ -247,9 +246,9 @@ class LiveProgress(SilentProgress):
             table.add_column("", no_wrap=True)
         for tally in self._tallies:
             cells: list[RenderableType] = [
-                tally.benchmark,
+                Text(in_one_line(tally.benchmark)),
                 f"{tally.finished}/{tally.total}",
-                tally.rate().split(" ")[0] if narrow else tally.rate(),
+                Text(tally.rate().split(" ")[0] if narrow else tally.rate()),
                 Text(str(tally.errors), style="red" if tally.errors else ""),
                 tally.speed(),
                 tally.eta(),

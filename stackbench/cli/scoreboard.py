@@ -10,6 +10,7 @@ from rich.text import Text
 
 from stackbench.cli.console import make_table, out
 from stackbench.cli.speeds import is_speed, speeds_table
+from stackbench.cli.visible_text import in_one_line
 from stackbench.engine import RunOutcome
 from stackbench.store import BenchmarkResult
 from stackbench.types import Metric
@@ -68,11 +69,14 @@ def scoreboard(outcome: RunOutcome) -> RenderableType:
     """The table that ends a run, with skipped benchmarks and gates under it."""
     parts: list[RenderableType] = [results_table(outcome.results)]
     parts += [speeds_table(result) for result in outcome.results if is_speed(result)]
-    parts += [Text(f"{name}: skipped: {reason}", style="yellow") for name, reason in outcome.skipped.items()]
+    parts += [
+        Text(in_one_line(f"{name}: skipped: {reason}"), style="yellow") for name, reason in outcome.skipped.items()
+    ]
     for gate in outcome.gates:
         value = "not measured" if gate.value is None else f"{gate.value:.4f}"
         word, style = ("passed", "green") if gate.passed else ("FAILED", "red")
-        parts.append(Text(f"gate {gate.name}: {word} ({value}, threshold {gate.threshold:g})", style=style))
+        line = in_one_line(f"gate {gate.name}: {word} ({value}, threshold {gate.threshold:g})")
+        parts.append(Text(line, style=style))
     return Group(*parts)
 
 

@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from stackbench.cli.console import make_table, out
+from stackbench.cli.visible_text import in_one_line
 from stackbench.store import BenchmarkResult
 from stackbench.types import Metric
 
@@ -52,7 +53,7 @@ def speeds_table(result: BenchmarkResult) -> RenderableType:
         row += [f"{_value(found, f'{kind}_ms_p50')}/{_value(found, f'{kind}_ms_p99')}" for kind, _ in shown]
         row += [_memory(found)] if wide else []
         rows.append(row)
-    title = Text(f"\n{result.benchmark}, medians of the repeats; latencies p50/p99", style="bold")
+    title = Text(f"\n{in_one_line(result.benchmark)}, medians of the repeats; latencies p50/p99", style="bold")
     return Group(title, make_table(columns, rows, right=columns[1:]))
 
 

@@ -79,6 +79,7 @@ class AttemptMaker:
                 if self.stopping.is_set():
                     return
                 await self._attempt(work, item, semaphore)
+                await asyncio.sleep(0)  # answers that are there at once would keep the loop from everything else
                 if self.tally.errors_in_a_row >= give_up:
                     raise RunFailedError(
                         f"{give_up} attempts in a row ended in errors; the last: {self.tally.last_error}"

@@ -34,6 +34,7 @@ from stackbench.engine.plan import RunPlan
 from stackbench.engine.run_model import check_same_model, create_run_model
 from stackbench.engine.samples import SampleFile
 from stackbench.engine.server import EngineServer
+from stackbench.engine.stall_watch import StallWatch
 from stackbench.engine.work import LoadedBenchmark, list_work, load_benchmarks
 from stackbench.errors import StackbenchError, StoreError, UsageError
 from stackbench.models import Model, Reloadable
@@ -93,6 +94,8 @@ class Engine:
         started = time.monotonic()
         writer = await asyncio.to_thread(Writer, self.home.database)
         server = EngineServer(self.home.socket, writer)
+        watch = StallWatch(self._say, self._record_stall)
+        watch.start()
         try:
             async with contextlib.AsyncExitStack() as stack:
                 model = create_run_model(self.plan, self.home, writer, self.home.run(self.run_id))
@@ -105,6 +108,7 @@ class Engine:
                 rooms = Rooms(writer, Reader(LocalQueries(writer.cursor())), model, sandbox)
                 return await self._run(rooms, started)
         finally:
+            watch.close()
             await server.close()
             await asyncio.to_thread(writer.close)
 
@@ -281,12 +285,16 @@ class Engine:
             self._listener(event)
 
     def _say(self, line: str) -> None:
-        """Tells the operator, and once the run is recorded, whoever reads it later."""
+        """Tells the operator, and once the run is recorded, whoever reads it later. From any thread."""
         self._tell(Notice(line))
+        self._record("notice", {"text": line})
+
+    def _record_stall(self, seconds: float, stack: Sequence[str]) -> None:
+        self._record("stall", {"seconds": round(seconds, 3), "stack": list(stack)})
+
+    def _record(self, kind: str, payload: dict[str, Any]) -> None:
         if self._writer is not None and self._writer.failure is None:
-            self._writer.event(
-                self.run_id, EventRecord("", "", 0, next(self._seq), self._now(), "notice", {"text": line})
-            )
+            self._writer.event(self.run_id, EventRecord("", "", 0, next(self._seq), self._now(), kind, payload))
 
 
 def _without_speed(

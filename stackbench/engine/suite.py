@@ -11,13 +11,15 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stackbench.benchmarks import SpeedBenchmark, create_benchmark
+from stackbench.bounded_files import read_bounded
 from stackbench.config import Settings
 from stackbench.engine.plan import SEVERAL_ATTEMPTS_TEMPERATURE, BenchmarkPlan, Gate, RunPlan
-from stackbench.errors import ConfigError, UsageError
+from stackbench.errors import ConfigError, UsageError, one_line
 
 __all__ = ["Suite", "list_suites", "load_suite", "plan_benchmarks", "plan_suite"]
 
 PACKAGE = "stackbench.suites"
+LARGEST_FILE = 1 << 20
 
 
 class Suite(BaseModel):
@@ -48,10 +50,7 @@ def load_suite(name: str) -> tuple[str, Suite]:
     """
     if name.endswith(".toml"):
         path = Path(name)
-        try:
-            return path.stem, _parse(name, path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"the suite file {name} cannot be read: {error}") from error
+        return path.stem, _parse(name, read_bounded(path, LARGEST_FILE))
     built_in = list_suites()
     if name not in built_in:
         raise UsageError(f'unknown suite "{name}"; built in: {", ".join(built_in)}; or name a .toml file')
@@ -118,9 +117,11 @@ def _with_user(plan: BenchmarkPlan, settings: Settings, sample_ids: Sequence[str
 
 def _parse(name: str, text: str) -> Suite:
     try:
-        return Suite.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"the suite {name} is not valid TOML: {error}") from error
+        table = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"the suite {name} is not valid TOML: {one_line(error)}") from error
+    try:
+        return Suite.model_validate(table)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

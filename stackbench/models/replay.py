@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from stackbench.errors import GenerationError, ModelNotAvailableError
+from stackbench import nesting
+from stackbench.bounded_files import bounded_lines
+from stackbench.errors import GenerationError, ModelNotAvailableError, UsageError, one_line
 from stackbench.types import AttemptKey, Generation, Request
 
 __all__ = ["Recording", "ReplayModel"]
@@ -36,6 +37,14 @@ class _Recorded(Generic[T]):
     def find(self, key: AttemptKey) -> T | None:
         found = self._exact.get(key)
         return self._any_seed.get(replace(key, seed=0)) if found is None else found
+
+
+def _number(value: Any) -> int:
+    """A count as the database's columns take it."""
+    number = int(value)
+    if not 0 <= number < 1 << 31:
+        raise ValueError(f"{number} is no count")
+    return number
 
 
 class ReplayModel:
@@ -75,27 +84,23 @@ class ReplayModel:
         found: list[Recording] = []
         counts: dict[tuple[str, str], int] = defaultdict(int)
         try:
-            with Path(path).open(encoding="utf-8") as file:
-                for number, line in enumerate(file, 1):
-                    if not line.strip():
-                        continue
-                    try:
-                        row = json.loads(line)
-                        benchmark, task_id, text = str(row["benchmark"]), str(row["task_id"]), str(row["completion"])
-                    except (ValueError, KeyError, TypeError) as error:
-                        raise ModelNotAvailableError(
-                            f"replay:{path} line {number} is no recorded attempt ({error!r}); "
-                            'it takes what "stackbench export" writes as attempts.jsonl'
-                        ) from error
-                    attempt = int(row.get("attempt", counts[benchmark, task_id]))
-                    counts[benchmark, task_id] += 1
-                    key = AttemptKey(benchmark, task_id, attempt, int(row.get("seed", 0)))
-                    tokens = int(row.get("prompt_tokens") or 0), int(row.get("completion_tokens") or 0)
-                    found.append((key, Generation(text, prompt_tokens=tokens[0], completion_tokens=tokens[1])))
-        except (OSError, UnicodeDecodeError) as error:
-            raise ModelNotAvailableError(
-                f"replay:{path} cannot be read: {error}; name a run or a .jsonl file"
-            ) from error
+            for number, line in bounded_lines(Path(path)):
+                try:
+                    row = nesting.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+                    benchmark, task_id, text = str(row["benchmark"]), str(row["task_id"]), str(row["completion"])
+                    attempt = _number(row.get("attempt", counts[benchmark, task_id]))
+                    seed = int(row.get("seed", 0))
+                    tokens = _number(row.get("prompt_tokens") or 0), _number(row.get("completion_tokens") or 0)
+                except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+                    raise ModelNotAvailableError(
+                        f"replay:{path} line {number} is no recorded attempt ({one_line(repr(error))}); "
+                        'it takes what "stackbench export" writes as attempts.jsonl'
+                    ) from error
+                counts[benchmark, task_id] += 1
+                key = AttemptKey(benchmark, task_id, attempt, seed)
+                found.append((key, Generation(text, prompt_tokens=tokens[0], completion_tokens=tokens[1])))
+        except UsageError as error:
+            raise ModelNotAvailableError(f"replay:{error}; name a run or a .jsonl file") from error
         return cls(name, found, path)
 
     async def start(self, say: Callable[[str], None]) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from stackbench.errors import UsageError
 from stackbench.report.saturation import saturation_plot
@@ -56,7 +58,9 @@ def export(queries: Queries, run_id: str, to: Path, formats: Sequence[str] = ())
             for table, sql in TABLES.items():
                 sql = sql.format(run=run_id.replace("'", "''"))
                 if queries.rows(COUNT.format(table=sql))[0][0]:
-                    yield _write(to / f"{table}.{name}", queries.user_query(sql, QUERY_FORMATS[name]))
+                    with _whole(to / f"{table}.{name}") as file:
+                        queries.user_query(sql, QUERY_FORMATS[name], file)
+                    yield to / f"{table}.{name}"
     except OSError as error:
         raise UsageError(f"the export to {to} failed: {error.strerror or error}") from error
 
@@ -90,7 +94,18 @@ def _plots(queries: Queries, run_id: str, to: Path, *, asked: bool) -> Iterator[
 
 
 def _write(path: Path, data: bytes) -> Path:
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    fresh.write_bytes(data)
-    fresh.replace(path)
+    with _whole(path) as file:
+        file.write(data)
     return path
+
+
+@contextlib.contextmanager
+def _whole(path: Path) -> Iterator[BinaryIO]:
+    """A file that takes its name's place once it is complete."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with fresh.open("wb") as file:
+            yield file
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)

@@ -87,7 +87,7 @@ def saturation_plot(metrics: Sequence[Metric], title: str) -> bytes | None:
         axis.grid(alpha=0.25)
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].legend(frameon=False, fontsize=8, title="median; dotted: 99th percentile", title_fontsize=8)
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(title.replace("$", r"\$"), fontsize=11)  # a name, not a formula
     out = io.BytesIO()
     canvas.print_png(out)
     return out.getvalue()

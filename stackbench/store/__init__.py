@@ -4,6 +4,7 @@ from stackbench.store.database import SCHEMA_VERSION, open_database
 from stackbench.store.query import FORMATS, LocalQueries, Queries, run_user_query
 from stackbench.store.reader import AttemptDetail, BenchmarkResult, Reader, RunInfo
 from stackbench.store.remote import RemoteQueries, open_queries
+from stackbench.store.rendering import result_file
 from stackbench.store.writer import RunRow, Writer
 
 __all__ = [
@@ -20,5 +21,6 @@ __all__ = [
     "Writer",
     "open_database",
     "open_queries",
+    "result_file",
     "run_user_query",
 ]

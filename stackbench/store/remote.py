@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import socket
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from stackbench.errors import StackbenchError, StoreError, StoreLockedError, UsageError
 from stackbench.store.database import open_database
@@ -15,6 +16,7 @@ from stackbench.store.query import LocalQueries, Queries
 __all__ = ["RemoteQueries", "open_queries"]
 
 TIMEOUT_S = 300.0
+CHUNK = 1 << 20
 
 
 def open_queries(database: Path, engine_socket: Path) -> Queries:
@@ -57,24 +59,38 @@ class RemoteQueries:
         self._file = self._socket.makefile("rwb")
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        return [tuple(row) for row in json.loads(self._ask({"op": "rows", "sql": sql, "parameters": list(parameters)}))]
+        answer = io.BytesIO()
+        self._ask({"op": "rows", "sql": sql, "parameters": list(parameters)}, answer)
+        return [tuple(row) for row in json.loads(answer.getvalue())["rows"]]
 
-    def user_query(self, sql: str, format: str) -> bytes:
-        return self._ask({"op": "query", "sql": sql, "format": format})
+    def user_query(self, sql: str, format: str, to: BinaryIO) -> None:
+        self._ask({"op": "query", "sql": sql, "format": format}, to)
 
     def close(self) -> None:
         self._file.close()
         self._socket.close()
 
-    def _ask(self, request: dict[str, Any]) -> bytes:
+    def _ask(self, request: dict[str, Any], to: BinaryIO) -> None:
         try:
             self._file.write(json.dumps(request).encode() + b"\n")
             self._file.flush()
             head = json.loads(self._file.readline() or b'{"error": "the engine ended", "kind": "store"}')
-            body = self._file.read(head.get("bytes", 0))
         except (OSError, ValueError) as error:
             raise StoreError(f"the running engine did not answer the query: {error}") from error
         if "error" in head:
             kind: type[StackbenchError] = UsageError if head.get("kind") == "usage" else StoreError
             raise kind(head["error"])
-        return body
+        left = int(head["bytes"])
+        while left:
+            chunk = self._read(min(left, CHUNK))
+            to.write(chunk)
+            left -= len(chunk)
+
+    def _read(self, size: int) -> bytes:
+        try:
+            chunk = self._file.read(size)
+        except OSError as error:
+            raise StoreError(f"the running engine did not answer the query: {error}") from error
+        if not chunk:
+            raise StoreError("the running engine ended before it had answered the query")
+        return chunk

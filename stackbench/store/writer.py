@@ -16,7 +16,7 @@ from typing import Any
 import duckdb
 
 from stackbench.errors import StoreError, one_line
-from stackbench.store.database import open_database
+from stackbench.store.database import keep_log_private, open_database
 from stackbench.store.documents import document, text
 from stackbench.store.rows import attempt_row, event_row, tool_call_row
 from stackbench.types import AttemptRecord, AttemptStatus, EventRecord, Metric, RunStatus, ToolCallRecord
@@ -146,6 +146,8 @@ class Writer:
         """Nothing is queued once the thread has been told to end."""
         self._opening = threading.Lock()  # a connection cannot be closed while another thread takes a cursor of it
         self._closed = False
+        self.make_room: Callable[[], None] = _no_room
+        """Called from the writer's thread when a commit finds no memory, before it is tried again: ends queries."""
         self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -255,7 +257,8 @@ class Writer:
         self._thread.join()
         with self._opening:
             self._closed = True
-            self._connection.close()
+            with contextlib.suppress(duckdb.Error):  # refused while a query goes on that cannot be interrupted
+                self._connection.close()
 
     # -- the thread
 
@@ -304,6 +307,9 @@ class Writer:
         try:
             try:
                 self._store(items)
+            except duckdb.OutOfMemoryException:
+                self.make_room()
+                self._store(items)
             except ROW_AT_FAULT:
                 self._store_apart(items)
         except BaseException as error:  # whatever it was: who waits must hear of it, and the thread must go on
@@ -314,6 +320,7 @@ class Writer:
         """Stores all in one transaction, or nothing."""
         batch = _sort(items)
         connection = self._connection
+        keep_log_private(self._path)
         connection.begin()
         try:
             if batch.attempts:
@@ -368,6 +375,10 @@ def _error_row(row: tuple[Any, ...], error: Exception) -> tuple[Any, ...]:
     started_at = row[14] if isinstance(row[14], datetime) else datetime.now(UTC).replace(tzinfo=None)
     told = ("", AttemptStatus.ERROR.value, None, None, text(why), "", "", 0, 0, started_at, 0.0, "{}", "", None, None)
     return (*row[:5], *told)
+
+
+def _no_room() -> None:
+    """No queries share the memory."""
 
 
 def _waiter(item: Any) -> Future[Any] | None:

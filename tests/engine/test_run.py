@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import threading
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ from stackbench.engine import (
     RunOutcome,
     RunStarted,
     plan_benchmarks,
+    stall_watch,
 )
 from stackbench.engine.context import request_seed
 from stackbench.errors import DataNotAvailableError, StoreError, UsageError
@@ -224,3 +227,38 @@ async def test_a_replay_gives_the_same_scores(home: Home, endpoint: FakeEndpoint
     first, _ = await run(home, ["gsm8k"], model=endpoint.name, limit=50)
     second, _ = await run(home, ["gsm8k"], model=f"replay:{first.run_id}", limit=50)
     assert second.results[0].metrics == first.results[0].metrics
+
+
+async def test_answers_that_are_there_at_once_leave_the_loop_to_others(home: Home) -> None:
+    """What is called on the loop after the first attempt, a stop say, is called before the last."""
+    loop = asyncio.get_running_loop()
+
+    def listen(event: EngineEvent) -> None:
+        if isinstance(event, AttemptFinished):
+            loop.call_soon(engine.stop)
+
+    engine = Engine(home, plan_benchmarks(["gsm8k"], Settings(model="oracle")), listen)
+    outcome = await engine.run()
+    assert outcome.status is RunStatus.INTERRUPTED
+    assert 0 < outcome.attempts < 1319
+
+
+async def test_a_loop_that_stood_still_is_recorded(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stall_watch, "STALLED_S", 0.3)
+    monkeypatch.setattr(stall_watch, "BEAT_EVERY_S", 0.01)
+    blocked, told = threading.Event(), threading.Event()
+
+    def listen(event: EngineEvent) -> None:
+        if isinstance(event, Notice) and "has stood still" in event.text and blocked.is_set():
+            told.set()
+        if isinstance(event, AttemptFinished):
+            blocked.set()
+            assert told.wait(60)  # blocks the loop until its watch has told of it
+
+    outcome = await Engine(home, plan_benchmarks(["gsm8k"], Settings(model="oracle", limit=1)), listen).run()
+    assert outcome.status is RunStatus.COMPLETED
+    queries = open_queries(home.database, home.socket)
+    stalls = [json.loads(row[0]) for row in queries.rows("SELECT payload FROM events WHERE kind = 'stall'")]
+    queries.close()
+    assert any("listen" in frame for stall in stalls for frame in stall["stack"])
+    assert all(stall["seconds"] > 0 for stall in stalls)

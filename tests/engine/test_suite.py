@@ -43,13 +43,15 @@ def test_the_users_limit_wins_over_the_suites() -> None:
         ("[[benchmarks]]\nname = 'humaneval'\nlimmit = 3", "limmit"),
         ("[[benchmarks]]\nname = 'humaneval'\nlimit = 0", "limit"),
         ("not toml", "not valid TOML"),
+        (f"x = {'[' * 100_000}", "not valid TOML"),
+        ("description = 'x'\n" + "# " * (1 << 19), "larger than 1 MiB"),
         ("", "benchmarks"),
     ],
 )
 def test_a_malformed_suite_names_the_key(tmp_path: Path, text: str, said: str) -> None:
     path = tmp_path / "s.toml"
     path.write_text(text)
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(UsageError, match=said):
         plan_suite(str(path), Settings())
 
 
@@ -88,6 +90,9 @@ def test_settings_come_from_files_then_flags_and_remember_it(tmp_path: Path, mon
         ("limit = 'x'", r"stackbench.toml: limit.*got 'x'"),
         ("limmit = 3", 'unknown key "limmit"'),
         ("=", "not valid TOML"),
+        (f"x = {'[' * 100_000}", "not valid TOML"),
+        (f"x = {'{a=' * 50_000}", "not valid TOML"),
+        ("# " * (1 << 20), "larger than 1 MiB"),
     ],
 )
 def test_a_malformed_configuration_names_file_and_key(
@@ -95,7 +100,7 @@ def test_a_malformed_configuration_names_file_and_key(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "stackbench.toml").write_text(text)
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(UsageError, match=said):
         load_settings()
 
 

@@ -314,3 +314,23 @@ def test_a_closed_writer_refuses_instead_of_waiting(tmp_path: Path) -> None:
     writer.close()
     with duckdb.connect(str(tmp_path / "db.duckdb"), read_only=True) as after:
         assert after.execute("SELECT task_id FROM attempts").fetchall() == [("t/1",)]
+
+
+def test_a_commit_without_memory_ends_queries_and_is_tried_again(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from stackbench.store import writer as module
+
+    calls: list[str] = []
+
+    def short_of_memory(path: Path) -> None:
+        if "made room" not in calls:
+            calls.append("full")
+            raise duckdb.OutOfMemoryException("no memory")
+
+    monkeypatch.setattr(module, "keep_log_private", short_of_memory)
+    writer.make_room = lambda: calls.append("made room")
+    writer.attempt("r1", record("t/1"))
+    writer.flush()
+    assert calls == ["full", "made room"]
+    assert writer.cursor().execute("SELECT count(*) FROM attempts").fetchall() == [(1,)]
