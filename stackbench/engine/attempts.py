@@ -17,7 +17,7 @@ from stackbench.engine.work import LoadedBenchmark, Work
 from stackbench.errors import AttemptError, ModelLostError, RunFailedError, StoreError
 from stackbench.models import Model, Watched
 from stackbench.store import Reader, Writer
-from stackbench.types import AttemptRecord, AttemptStatus, Scored
+from stackbench.types import AttemptRecord, AttemptStatus, FinishReason, Scored
 
 __all__ = ["AttemptMaker", "Rooms", "Tally"]
 
@@ -137,17 +137,22 @@ class AttemptMaker:
         finally:
             tally.running -= 1
         rooms.writer.attempt(
-            self.run_id, _record(work, scored, status, error, started_at), context.events, context.tool_calls
+            self.run_id,
+            _record(work, scored, status, error, started_at, context.cut),
+            context.events,
+            context.tool_calls,
         )
         tally.tokens += scored.completion_tokens
         passed = scored.passed if status is AttemptStatus.COMPLETED else None
         self.listener(
-            AttemptFinished(work.key.benchmark, work.key.task_id, passed, error or "", scored.completion_tokens)
+            AttemptFinished(
+                work.key.benchmark, work.key.task_id, passed, error or "", scored.completion_tokens, cut=context.cut
+            )
         )
 
 
 def _record(
-    work: Work, scored: Scored, status: AttemptStatus, error: str | None, started_at: datetime
+    work: Work, scored: Scored, status: AttemptStatus, error: str | None, started_at: datetime, cut: bool
 ) -> AttemptRecord:
     completed = status is AttemptStatus.COMPLETED
     return AttemptRecord(
@@ -166,5 +171,5 @@ def _record(
         metrics=scored.metrics,
         thought=scored.thought,
         program=scored.program,
-        finish_reason=scored.finish_reason,
+        finish_reason=FinishReason.LENGTH if cut else scored.finish_reason,
     )

@@ -20,7 +20,7 @@ class BenchmarkPlan(BaseModel):
 
     name: str
     limit: int | None = Field(default=None, ge=1)
-    """Only the first tasks."""
+    """Only so many tasks; see `stackbench.engine.selection`."""
     sample_ids: tuple[str, ...] = ()
     """Only these tasks."""
     samples: int | None = Field(default=None, ge=1)

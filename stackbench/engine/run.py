@@ -7,15 +7,17 @@ import contextlib
 import itertools
 import secrets
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
-from stackbench.benchmarks import AgentBenchmark, Benchmark, SpeedBenchmark
+from stackbench.benchmarks import AgentBenchmark, SpeedBenchmark
 from stackbench.config import Home
 from stackbench.datasets import DatasetStore
 from stackbench.engine.attempts import AttemptMaker, Rooms, Tally
+from stackbench.engine.completeness import Figures, sum_up
 from stackbench.engine.context import Preparation, utc_now
 from stackbench.engine.environment import git_commit, machine_environment
 from stackbench.engine.events import (
@@ -33,12 +35,12 @@ from stackbench.engine.plan import RunPlan
 from stackbench.engine.run_model import create_run_model
 from stackbench.engine.samples import SampleFile
 from stackbench.engine.server import EngineServer
-from stackbench.engine.work import LoadedBenchmark, list_work, load_benchmarks
+from stackbench.engine.work import LoadedBenchmark, list_work, load_benchmarks, planned_row, skipped_row
 from stackbench.errors import StackbenchError, StoreError, UsageError
 from stackbench.models import Model, Reloadable
 from stackbench.sandbox.launch import HeadStart
-from stackbench.store import BenchmarkResult, LocalQueries, Reader, RunRow, Writer
-from stackbench.types import AttemptKey, AttemptStatus, EventRecord, Metric, RunStatus, Variant
+from stackbench.store import LocalQueries, Reader, RunRow, Writer
+from stackbench.types import AttemptKey, EventRecord, RunStatus, Variant
 
 __all__ = ["Engine"]
 
@@ -72,7 +74,7 @@ class Engine:
         self._seq: Iterator[int] = itertools.count(1)
         self._writer: Writer | None = None
         self._machine: dict[str, Any] = {}
-        self._metrics: dict[str, tuple[Metric, ...]] = {}
+        self._figures: dict[str, Figures] = {}
 
     @property
     def stopping(self) -> bool:
@@ -110,7 +112,10 @@ class Engine:
     async def _run(self, rooms: Rooms, started: float) -> RunOutcome:
         rooms.writer.mark_stale_runs()
         data = DatasetStore(self.home.data, self.home.data_extra)
-        loading = asyncio.to_thread(load_benchmarks, self.plan, data, self._samples)
+        recorded = rooms.reader.task_ids(self.run_id) if self._resume else {}
+        loading = asyncio.to_thread(
+            load_benchmarks, self.plan, data, self._samples, recorded, first_tasks=self._resume and not recorded
+        )
         found = await self._unless_stopped(loading)
         if found is None:
             return self._not_begun(rooms, started)
@@ -119,7 +124,7 @@ class Engine:
             self._listener(BenchmarkSkipped(name, reason))
         if not await self._make_ready(rooms, loaded):
             return self._not_begun(rooms, started)
-        self._record_start(rooms)
+        self._record_start(rooms, loaded, skipped)
         self._writer = rooms.writer
         self._listener(RunStarted(self.run_id, rooms.model.name))
         monitor = Monitor(
@@ -141,9 +146,7 @@ class Engine:
                 watcher.cancel()
             await asyncio.gather(*watchers, return_exceptions=True)
         rooms.sandbox.begin_closing()  # the stack waits for its end
-        return await asyncio.to_thread(
-            self._finish, rooms, [item.benchmark for item in loaded], skipped, started, problem
-        )
+        return await asyncio.to_thread(self._finish, rooms, loaded, skipped, started, problem)
 
     async def _make_ready(self, rooms: Rooms, loaded: Sequence[LoadedBenchmark]) -> bool:
         """Model and sandboxes, side by side; False when stopped meanwhile. What cannot be had ends the run here."""
@@ -169,10 +172,13 @@ class Engine:
 
     # -- start and end
 
-    def _record_start(self, rooms: Rooms) -> None:
+    def _record_start(self, rooms: Rooms, loaded: Sequence[LoadedBenchmark], skipped: Mapping[str, str]) -> None:
+        by_name = {item.plan.name: planned_row(self.plan, item, self._samples) for item in loaded}
+        by_name |= {name: skipped_row(name, reason) for name, reason in skipped.items()}
+        planned = [by_name[part.name] for part in self.plan.benchmarks]
         if self._resume:
             self._seq = itertools.count(rooms.reader.last_seq(self.run_id) + 1)
-            rooms.writer.resume_run(self.run_id)
+            rooms.writer.resume_run(self.run_id, planned)
             return
         rooms.writer.start_run(
             RunRow(
@@ -184,7 +190,8 @@ class Engine:
                 seeds=self.plan.settings.seeds,
                 git_commit=git_commit(),
                 environment=self._environment(rooms),
-            )
+            ),
+            planned,
         )
 
     def _environment(self, rooms: Rooms) -> dict[str, Any]:
@@ -196,12 +203,17 @@ class Engine:
         return RunOutcome(self.run_id, RunStatus.INTERRUPTED, rooms.model.name, seconds, recorded=self._resume)
 
     def _finish(
-        self, rooms: Rooms, benchmarks: Sequence[Benchmark], skipped: Mapping[str, str], started: float, problem: str
+        self,
+        rooms: Rooms,
+        loaded: Sequence[LoadedBenchmark],
+        skipped: Mapping[str, str],
+        started: float,
+        problem: str,
     ) -> RunOutcome:
-        metrics = {benchmark.name: self._metrics_of(rooms.reader, benchmark) for benchmark in benchmarks}
+        figures = {item.plan.name: self._figures_of(rooms.reader, item, ended=bool(problem)) for item in loaded}
         # The benchmark's own order of metrics: its headline comes first.
         results = tuple(
-            BenchmarkResult(r.benchmark, r.tasks, r.attempts, r.errors, metrics.get(r.benchmark, ()))
+            r.summed_up(found.metrics, found.lower_bounds, found.missing) if (found := figures.get(r.benchmark)) else r
             for r in rooms.reader.results(self.run_id)
         )
         outcome = RunOutcome(
@@ -222,16 +234,25 @@ class Engine:
         else:
             status = RunStatus.COMPLETED
         environment = self._environment(rooms)  # with what befell the model meanwhile
-        rooms.writer.finish_run(self.run_id, status, self._now(), metrics, environment)
+        rooms.writer.finish_run(
+            self.run_id,
+            status,
+            self._now(),
+            {name: found.metrics for name, found in figures.items()},
+            environment,
+            lower_bounds={name: found.lower_bounds for name, found in figures.items()},
+            missing={name: found.missing for name, found in figures.items()},
+        )
         return replace(outcome, status=status)
 
-    def _metrics_of(self, reader: Reader, benchmark: Benchmark) -> tuple[Metric, ...]:
+    def _figures_of(self, reader: Reader, item: LoadedBenchmark, *, ended: bool = False) -> Figures:
         """Computed once, when no more attempts at the benchmark come."""
-        if benchmark.name not in self._metrics:
-            summaries = reader.summaries(self.run_id, benchmark.name)
-            completed = [s for s in summaries if s.status is AttemptStatus.COMPLETED]
-            self._metrics[benchmark.name] = tuple(benchmark.metrics(completed))
-        return self._metrics[benchmark.name]
+        name = item.plan.name
+        if name not in self._figures:
+            planned = Counter(work.key.task_id for work in list_work(self.plan, item, self._samples))
+            to_come = "the run ended before the others" if ended else "the run was interrupted before the others"
+            self._figures[name] = sum_up(item.benchmark, reader.summaries(self.run_id, name), planned, to_come)
+        return self._figures[name]
 
     # -- one benchmark
 
@@ -258,9 +279,8 @@ class Engine:
         await asyncio.to_thread(rooms.writer.flush)
         counts = {result.benchmark: result for result in rooms.reader.results(self.run_id)}
         if name in counts:
-            r = counts[name]
-            metrics = await asyncio.to_thread(self._metrics_of, rooms.reader, item.benchmark)
-            self._listener(BenchmarkFinished(BenchmarkResult(r.benchmark, r.tasks, r.attempts, r.errors, metrics)))
+            figures = await asyncio.to_thread(self._figures_of, rooms.reader, item)
+            self._listener(BenchmarkFinished(replace(counts[name], metrics=figures.metrics)))
 
     async def _stop_at_deadline(self) -> None:
         if self.plan.settings.max_hours is not None:

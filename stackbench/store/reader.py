@@ -9,9 +9,10 @@ from typing import Any
 
 from stackbench.errors import UsageError
 from stackbench.store.query import Queries
-from stackbench.types import AttemptKey, AttemptStatus, AttemptSummary, FinishReason, Metric, RunStatus
+from stackbench.store.results import HAS_PLANNED, BenchmarkResult, PlannedBenchmark, read_planned, read_results
+from stackbench.types import AttemptKey, AttemptStatus, AttemptSummary, FinishReason, RunStatus
 
-__all__ = ["AttemptDetail", "BenchmarkResult", "Reader", "RunInfo"]
+__all__ = ["AttemptDetail", "Reader", "RunInfo"]
 
 RUN_COLUMNS = "run_id, suite, status, created_at, finished_at, model, config, seeds, git_commit, environment"
 RUNS = f"SELECT {RUN_COLUMNS} FROM runs ORDER BY created_at DESC LIMIT ?"
@@ -23,13 +24,7 @@ SELECT benchmark, task_id, attempt, seed, category, status, score, passed, laten
     finish_reason
 FROM attempts WHERE run_id = ? AND benchmark = ? ORDER BY task_id, seed, attempt
 """
-COUNTS = """
-SELECT benchmark, count(DISTINCT task_id), count(*), count(*) FILTER (status = 'error')
-FROM attempts WHERE run_id = ? GROUP BY benchmark ORDER BY min(started_at)
-"""
-METRICS = """
-SELECT benchmark, category, name, value, stderr, ci_low, ci_high, n FROM metrics WHERE run_id = ? ORDER BY ALL
-"""
+TASK_IDS = "SELECT benchmark, task_ids FROM run_benchmarks WHERE run_id = ? AND skipped IS NULL"
 LAST_SEQ = "SELECT coalesce(max(seq), 0) FROM events WHERE run_id = ?"
 SAMPLE = """
 SELECT benchmark, task_id, attempt, seed, category, status, score, passed, error, prompt, completion, prompt_tokens,
@@ -74,17 +69,6 @@ class RunInfo:
     seeds: tuple[int, ...]
     git_commit: str | None
     environment: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class BenchmarkResult:
-    """One benchmark of a run."""
-
-    benchmark: str
-    tasks: int
-    attempts: int
-    errors: int
-    metrics: tuple[Metric, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,14 +147,18 @@ class Reader:
         ]
 
     def results(self, run_id: str) -> list[BenchmarkResult]:
-        """Counts and metrics of a run's benchmarks, in the order they ran."""
-        metrics: dict[str, list[Metric]] = {}
-        for benchmark, category, name, *numbers in self._queries.rows(METRICS, [run_id]):
-            metrics.setdefault(benchmark, []).append(Metric(name, *numbers, category=category))
-        return [
-            BenchmarkResult(benchmark, tasks, attempts, errors, tuple(metrics.get(benchmark, ())))
-            for benchmark, tasks, attempts, errors in self._queries.rows(COUNTS, [run_id])
-        ]
+        """Counts and metrics of a run's benchmarks, in the order they ran; those not begun yet come last."""
+        return read_results(self._queries, run_id)
+
+    def planned(self, run_id: str) -> list[PlannedBenchmark]:
+        """What a run set out to do, benchmark by benchmark; empty for a run of an older version."""
+        return read_planned(self._queries, run_id)
+
+    def task_ids(self, run_id: str) -> dict[str, tuple[str, ...]]:
+        """The tasks that a run selected, by benchmark; empty for a run of an older version."""
+        if not self._queries.rows(HAS_PLANNED):
+            return {}
+        return {name: tuple(ids) for name, ids in self._queries.rows(TASK_IDS, [run_id])}
 
     def last_seq(self, run_id: str) -> int:
         """The highest event number of a run, 0 for none."""

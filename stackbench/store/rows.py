@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from stackbench.store.documents import document, document_of_text, text
 from stackbench.types import AttemptKey, AttemptRecord, EventRecord, ToolCallRecord
 
-__all__ = ["attempt_row", "event_row", "tool_call_row"]
+__all__ = ["BenchmarkRow", "attempt_row", "benchmark_row", "event_row", "tool_call_row"]
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkRow:
+    """A row of `run_benchmarks` as it is when the run starts; see `PlannedBenchmark`."""
+
+    benchmark: str
+    tasks_available: int
+    tasks_planned: int
+    attempts_planned: int
+    task_ids: Sequence[str]
+    selection: Mapping[str, Any]
+    datasets: Mapping[str, str]
+    skipped: str | None = None
 
 
 def attempt_row(run_id: str, record: AttemptRecord) -> tuple[Any, ...]:
@@ -48,3 +64,10 @@ def tool_call_row(run_id: str, key: AttemptKey, call: ToolCallRecord) -> tuple[A
     where = (run_id, key.benchmark, key.task_id, key.attempt, key.seed, call.step, text(call.tool))
     told = (text(call.result), text(call.error))
     return (*where, document_of_text(call.arguments), call.valid, *told, call.duration_ms)
+
+
+def benchmark_row(run_id: str, position: int, row: BenchmarkRow) -> tuple[Any, ...]:
+    """A row of `run_benchmarks`; `position` is the benchmark's place in the plan."""
+    counts = (row.tasks_available, row.tasks_planned, row.attempts_planned)
+    how = (document(row.selection), document(row.datasets), row.skipped)
+    return (run_id, row.benchmark, position, *counts, list(row.task_ids), *how)
