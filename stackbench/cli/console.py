@@ -11,7 +11,7 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["err", "make_table", "notice", "out", "print_json", "print_table", "write_bytes"]
+__all__ = ["err", "fits", "make_table", "notice", "out", "print_json", "print_table", "write_bytes"]
 
 WIDE = 200
 
@@ -49,6 +49,13 @@ def make_table(
     for row in rows:
         table.add_row(*("" if cell is None else escape(str(cell)) for cell in row))
     return table
+
+
+def fits(table: Table) -> bool:
+    """Whether standard output has room for the table without a cell that is folded or cut."""
+    console = out()
+    wanted = table.__rich_measure__(console, console.options.update(max_width=10_000)).maximum
+    return wanted <= console.width
 
 
 def escape(text: str) -> str:

@@ -88,6 +88,8 @@ def score(
 ) -> int:
     """Scores recorded samples and writes `FILE_results.jsonl`; returns the exit code."""
     samples = read_samples(path, benchmark, home)
+    for line in samples.warnings():
+        notice(f"stackbench: warning: {line}")
     plan = plan_benchmarks([benchmark], settings).model_copy(
         update={"suite": "score", "samples_file": str(path.absolute()), "samples_sha256": samples.sha256}
     )

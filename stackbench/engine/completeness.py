@@ -126,7 +126,7 @@ def _reason(
     task = min(lacking, key=lambda one: made[one])
     in_error = sum(errors[one] for one in lacking)
     unplanned = sum(planned.get(one, 0) < needed for one in lacking)
-    why = [f"{in_error} attempts at them ended in errors"] if in_error else []
+    why = [f"{in_error} attempt{'s' if in_error > 1 else ''} at them ended in errors"] if in_error else []
     if unplanned:
         why.append(f"{unplanned} of them have fewer than {needed} samples")
     if any(made[one] + errors[one] < planned.get(one, 0) for one in lacking):

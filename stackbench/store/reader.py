@@ -154,6 +154,10 @@ class Reader:
         """What a run set out to do, benchmark by benchmark; empty for a run of an older version."""
         return read_planned(self._queries, run_id)
 
+    def skipped(self, run_id: str) -> dict[str, str]:
+        """The benchmarks that could not be run, with the reason."""
+        return {one.benchmark: one.skipped for one in self.planned(run_id) if one.skipped is not None}
+
     def task_ids(self, run_id: str) -> dict[str, tuple[str, ...]]:
         """The tasks that a run selected, by benchmark; empty for a run of an older version."""
         if not self._queries.rows(HAS_PLANNED):
