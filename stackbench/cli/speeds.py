@@ -31,7 +31,7 @@ def speeds_table(result: BenchmarkResult) -> RenderableType:
     for metric in result.metrics:
         if metric.category:
             loads[metric.category][metric.name] = metric
-    columns = _columns([found for found in loads.values()])
+    columns = _columns(list(loads.values()))
     rows = [
         (load, *(cell(found) for cell in columns.values()))
         for load, found in sorted(loads.items(), key=lambda item: _natural(item[0]))

@@ -32,12 +32,14 @@ from stackbench.engine.lazy_sandbox import LazySandbox
 from stackbench.engine.monitor import Monitor
 from stackbench.engine.outcome import RunOutcome, check_gates
 from stackbench.engine.plan import RunPlan
+from stackbench.engine.replays import Replay, model_traits, take_plan
 from stackbench.engine.run_model import create_run_model
 from stackbench.engine.samples import SampleFile
 from stackbench.engine.server import EngineServer
 from stackbench.engine.work import LoadedBenchmark, list_work, load_benchmarks, planned_row, skipped_row
 from stackbench.errors import StackbenchError, StoreError, UsageError
 from stackbench.models import Model, Reloadable
+from stackbench.models.replay import ReplayModel
 from stackbench.sandbox.launch import HeadStart
 from stackbench.store import LocalQueries, Reader, RunRow, Writer
 from stackbench.types import AttemptKey, EventRecord, RunStatus, Variant
@@ -75,6 +77,7 @@ class Engine:
         self._writer: Writer | None = None
         self._machine: dict[str, Any] = {}
         self._figures: dict[str, Figures] = {}
+        self._replay: Replay | None = None
 
     @property
     def stopping(self) -> bool:
@@ -96,6 +99,8 @@ class Engine:
         server = EngineServer(self.home.socket, writer)
         try:
             async with contextlib.AsyncExitStack() as stack:
+                self._replay = await asyncio.to_thread(take_plan, self.plan, Reader(LocalQueries(writer.cursor())))
+                self.plan = self._replay.plan if self._replay is not None else self.plan
                 model = create_run_model(self.plan, self.home, writer, self.home.run(self.run_id))
                 sandbox = LazySandbox(self.plan.settings, self.run_id, self._say, self._head_start)
                 stack.push_async_callback(sandbox.close)
@@ -112,10 +117,8 @@ class Engine:
     async def _run(self, rooms: Rooms, started: float) -> RunOutcome:
         rooms.writer.mark_stale_runs()
         data = DatasetStore(self.home.data, self.home.data_extra)
-        recorded = rooms.reader.task_ids(self.run_id) if self._resume else {}
-        loading = asyncio.to_thread(
-            load_benchmarks, self.plan, data, self._samples, recorded, first_tasks=self._resume and not recorded
-        )
+        recorded, first_tasks = self._selected(rooms.reader)
+        loading = asyncio.to_thread(load_benchmarks, self.plan, data, self._samples, recorded, first_tasks=first_tasks)
         found = await self._unless_stopped(loading)
         if found is None:
             return self._not_begun(rooms, started)
@@ -127,6 +130,8 @@ class Engine:
         self._record_start(rooms, loaded, skipped)
         self._writer = rooms.writer
         self._listener(RunStarted(self.run_id, rooms.model.name))
+        for line in self._replay.overridden if self._replay is not None else ():
+            self._say(f"not as run {self.plan.replays} was: {line}")
         monitor = Monitor(
             rooms.writer, self.run_id, rooms.model, lambda: (self._tally.tokens, self._tally.running), self._now
         )
@@ -147,6 +152,15 @@ class Engine:
             await asyncio.gather(*watchers, return_exceptions=True)
         rooms.sandbox.begin_closing()  # the stack waits for its end
         return await asyncio.to_thread(self._finish, rooms, loaded, skipped, started, problem)
+
+    def _selected(self, reader: Reader) -> tuple[Mapping[str, Sequence[str]], bool]:
+        """Tasks that are settled already, by benchmark; and whether a limit selects the first ones (old runs)."""
+        if self._resume:
+            recorded = reader.task_ids(self.run_id)
+            return recorded, not recorded
+        if self._replay is not None:
+            return self._replay.task_ids, self._replay.first_tasks
+        return {}, False
 
     async def _make_ready(self, rooms: Rooms, loaded: Sequence[LoadedBenchmark]) -> bool:
         """Model and sandboxes, side by side; False when stopped meanwhile. What cannot be had ends the run here."""
@@ -196,7 +210,11 @@ class Engine:
 
     def _environment(self, rooms: Rooms) -> dict[str, Any]:
         self._machine = self._machine or machine_environment()
-        return self._machine | {"model": dict(rooms.model.describe()), "sandbox": dict(rooms.sandbox.describe())}
+        return self._machine | {
+            "model": dict(rooms.model.describe()),
+            "model_traits": model_traits(rooms.model),
+            "sandbox": dict(rooms.sandbox.describe()),
+        }
 
     def _not_begun(self, rooms: Rooms, started: float) -> RunOutcome:
         seconds = time.monotonic() - started
@@ -261,6 +279,13 @@ class Engine:
         work = list_work(self.plan, item, self._samples)
         done = rooms.reader.done(self.run_id) if self._resume else set[AttemptKey]()
         left = [one for one in work if one.key not in done]
+        if isinstance(rooms.model, ReplayModel):
+            held = [one for one in left if rooms.model.holds(one.key)]
+            if len(held) < len(left):
+                self._say(
+                    f"{name}: {len(left) - len(held)} attempts were not made in the replayed run and are left out"
+                )
+            left = held
         before = [s for s in rooms.reader.summaries(self.run_id, name) if s.passed] if self._resume else []
         if left:
             preparation = Preparation(self.home.path / "cache", rooms.sandbox, self._say)

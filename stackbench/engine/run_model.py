@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from stackbench.config import Home, Settings
 from stackbench.engine.plan import RunPlan
-from stackbench.models import Model, ModelOptions, VllmOptions, create_model, parse_model_name
+from stackbench.engine.replays import replay_of_run, replayed_run
+from stackbench.models import Model, ModelOptions, VllmOptions, create_model
 from stackbench.models.null import NullModel
-from stackbench.models.replay import Recording, ReplayModel
 from stackbench.store import LocalQueries, Reader, Writer
-from stackbench.types import FinishReason, Generation, ToolCall
 
 __all__ = ["create_run_model", "model_options"]
 
@@ -23,9 +21,9 @@ def create_run_model(plan: RunPlan, home: Home, writer: Writer, logs: Path) -> M
         model = NullModel()
         model.name = settings.model
         return model
-    parsed = parse_model_name(settings.model)
-    if parsed.kind == "replay" and not Path(parsed.target).is_file():
-        return _replay_of_run(settings.model, parsed.target, writer)
+    replayed = replayed_run(plan)
+    if replayed is not None:
+        return replay_of_run(settings.model, replayed, Reader(LocalQueries(writer.cursor())))
     return create_model(settings.model, model_options(settings, home.path, logs))
 
 
@@ -58,27 +56,3 @@ def model_options(settings: Settings, home: Path, logs: Path) -> ModelOptions:
             stall_timeout_s=settings.stall_timeout_s,
         ),
     )
-
-
-def _replay_of_run(name: str, target: str, writer: Writer) -> ReplayModel:
-    reader = Reader(LocalQueries(writer.cursor()))
-    run = reader.run(target)
-
-    def recordings() -> Iterator[Recording]:
-        for key, completion, prompt_tokens, completion_tokens in reader.completions(run.run_id):
-            yield key, Generation(completion, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens)
-
-    def turns() -> Iterator[Recording]:
-        for key, said in reader.turns(run.run_id):
-            yield (
-                key,
-                Generation(
-                    said["text"],
-                    FinishReason(said["finish_reason"]),
-                    said["prompt_tokens"],
-                    said["completion_tokens"],
-                    tool_calls=tuple(ToolCall(**call) for call in said["tool_calls"]),
-                ),
-            )
-
-    return ReplayModel(name, recordings(), f"run {run.run_id}", turns())

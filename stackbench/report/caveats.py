@@ -16,8 +16,8 @@ def counted(result: BenchmarkResult) -> str:
 def partial_reasons(result: BenchmarkResult, status: str) -> dict[str, str]:
     """Why a score is not of the whole benchmark, by kind; empty where it is.
 
-    Kinds: `limit`, `sample_ids`, `samples_file`, `interrupted` (also `running`, `failed`: attempts that were not made),
-    `errors` (tasks without a completed attempt because theirs ended in errors).
+    Kinds: `limit`, `sample_ids`, `samples_file`; the run's status, or `incomplete` for a completed run, where attempts
+    were not made; `errors` where tasks have no completed attempt because theirs ended in errors.
     """
     planned = result.planned
     if planned is None:
@@ -35,7 +35,7 @@ def partial_reasons(result: BenchmarkResult, status: str) -> dict[str, str]:
             "such a file: this score is not the benchmark's"
         )
     if result.attempts < planned.attempts_planned:
-        word = {"completed": "failed"}.get(status, status)
+        word = "incomplete" if status == "completed" else status
         reasons[word] = f"{word}: {result.attempts} of {planned.attempts_planned} attempts were made"
     without = result.tasks - result.tasks_completed
     if without:
@@ -55,9 +55,8 @@ def caveats(result: BenchmarkResult, status: str) -> list[str]:
         )
     if result.cut:
         limits = " or ".join(map(str, result.token_limits))
-        lines.append(
-            f"{result.cut} of {result.completed} answers ended at {f'{limits} tokens' if limits else 'their token limit'}"
-        )
+        where = f"{limits} tokens" if limits else "their token limit"
+        lines.append(f"{result.cut} of {result.completed} answers ended at {where}")
     if result.planned is not None:
         lines += [f"no {missing.name}: {missing.reason}" for missing in result.planned.missing]
     return [f"{result.benchmark}: {line}" for line in lines]

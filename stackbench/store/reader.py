@@ -12,7 +12,7 @@ from stackbench.store.query import Queries
 from stackbench.store.results import HAS_PLANNED, BenchmarkResult, PlannedBenchmark, read_planned, read_results
 from stackbench.types import AttemptKey, AttemptStatus, AttemptSummary, FinishReason, RunStatus
 
-__all__ = ["AttemptDetail", "Reader", "RunInfo"]
+__all__ = ["AttemptDetail", "Reader", "RecordedAnswer", "RunInfo"]
 
 RUN_COLUMNS = "run_id, suite, status, created_at, finished_at, model, config, seeds, git_commit, environment"
 RUNS = f"SELECT {RUN_COLUMNS} FROM runs ORDER BY created_at DESC LIMIT ?"
@@ -36,17 +36,13 @@ SELECT kind, payload FROM events
 WHERE run_id = ? AND benchmark = ? AND task_id = ? AND attempt = ? AND coalesce(payload ->> '$.seed', ?) = ?
 ORDER BY seq
 """
-COMPLETIONS = """
-SELECT benchmark, task_id, attempt, seed, completion, prompt_tokens, completion_tokens
-FROM attempts WHERE run_id = ? AND status = 'completed'
+ANSWERS = """
+SELECT benchmark, task_id, attempt, seed, status, completion, thought, prompt_tokens, completion_tokens, latency_s,
+    finish_reason, error
+FROM attempts WHERE run_id = ?
 """
-TURNS = """
-SELECT a.benchmark, a.task_id, a.attempt, a.seed, e.payload
-FROM events e JOIN attempts a ON a.run_id = e.run_id AND a.benchmark = e.benchmark AND a.task_id = e.task_id
-    AND a.attempt = e.attempt AND a.seed::VARCHAR = e.payload ->> '$.seed'
-WHERE e.run_id = ? AND e.kind = 'model_call' AND a.status = 'completed'
-    AND json_exists(e.payload, '$.tool_calls')
-ORDER BY e.seq
+MODEL_CALLS = """
+SELECT benchmark, task_id, attempt, payload FROM events WHERE run_id = ? AND kind = 'model_call' ORDER BY seq
 """
 VERDICTS = "SELECT benchmark, task_id, attempt, seed, passed, error FROM attempts WHERE run_id = ?"
 FAILURES = """
@@ -91,6 +87,21 @@ class AttemptDetail:
     program: str | None
     finish_reason: str | None
     events: tuple[tuple[str, Mapping[str, Any]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedAnswer:
+    """An attempt as a replay needs it."""
+
+    key: AttemptKey
+    status: AttemptStatus
+    completion: str
+    thought: str
+    prompt_tokens: int
+    completion_tokens: int
+    latency_s: float
+    finish_reason: FinishReason | None
+    error: str
 
 
 class Reader:
@@ -178,15 +189,26 @@ class Reader:
             AttemptKey(*row[:4]): (bool(row[4]), row[5] or "passed") for row in self._queries.rows(VERDICTS, [run_id])
         }
 
-    def completions(self, run_id: str) -> Iterator[tuple[AttemptKey, str, int, int]]:
-        """What the model answered, with prompt and completion tokens."""
-        for row in self._queries.rows(COMPLETIONS, [run_id]):
-            yield AttemptKey(*row[:4]), row[4] or "", row[5] or 0, row[6] or 0
+    def answers(self, run_id: str) -> Iterator[RecordedAnswer]:
+        """What the model answered to each attempt."""
+        for row in self._queries.rows(ANSWERS, [run_id]):
+            yield RecordedAnswer(
+                AttemptKey(*row[:4]),
+                AttemptStatus(row[4]),
+                completion=row[5] or "",
+                thought=row[6] or "",
+                prompt_tokens=row[7] or 0,
+                completion_tokens=row[8] or 0,
+                latency_s=row[9] or 0.0,
+                finish_reason=FinishReason(row[10]) if row[10] else None,
+                error=row[11] or "",
+            )
 
-    def turns(self, run_id: str) -> Iterator[tuple[AttemptKey, Mapping[str, Any]]]:
-        """What a model said in each turn of its agents, in order: text, tool_calls, tokens."""
-        for row in self._queries.rows(TURNS, [run_id]):
-            yield AttemptKey(*row[:4]), json.loads(row[4])
+    def model_calls(self, run_id: str) -> Iterator[tuple[AttemptKey, Mapping[str, Any]]]:
+        """The payload of each call of the model, in order."""
+        for benchmark, task_id, attempt, text in self._queries.rows(MODEL_CALLS, [run_id]):
+            payload = json.loads(text)
+            yield AttemptKey(benchmark, task_id, attempt, int(payload["seed"])), payload
 
     def sample(self, run_id: str, name: str) -> Iterator[AttemptDetail]:
         """The attempts at a task, by task id or `benchmark/task id`."""
