@@ -10,6 +10,7 @@ from typing import Any, TextIO
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 __all__ = ["err", "fits", "make_table", "notice", "out", "print_json", "print_table", "write_bytes"]
 
@@ -66,9 +67,23 @@ def escape(text: str) -> str:
 
 
 def print_table(
-    columns: Sequence[str], rows: Iterable[Sequence[Any]], right: Sequence[str] = (), whole: Sequence[str] = ()
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    right: Sequence[str] = (),
+    whole: Sequence[str] = (),
+    *,
+    or_list: bool = False,
 ) -> None:
-    out().print(make_table(columns, rows, right, whole))
+    """Prints a table; with `or_list`, one without room is a list: a row's first cell, then the others by heading."""
+    rows = list(rows)
+    table = make_table(columns, rows, right, whole)
+    if not or_list or fits(table):
+        out().print(table)
+        return
+    for first, *cells in rows:
+        out().print(Text(str(first), style="bold"))
+        told = [f"{name} {cell}" for name, cell in zip(columns[1:], cells, strict=True) if cell not in (None, "")]
+        out().print(Text(f"  {', '.join(told)}"))
 
 
 def print_json(document: Any) -> None:

@@ -179,6 +179,7 @@ def _print_run(
             ["task", "attempt", "seed", "status", "reason"],
             [(task, n, seed, status, (reason or "")[:100]) for task, n, seed, status, reason in failed],
             whole=["task"],
+            or_list=True,
         )
 
 

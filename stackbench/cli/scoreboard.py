@@ -16,7 +16,15 @@ from stackbench.report.caveats import caveats, counted, partial_reasons
 from stackbench.store import BenchmarkResult
 from stackbench.types import Metric
 
-__all__ = ["caveat_lines", "outcome_document", "result_documents", "results_table", "scoreboard", "skipped_lines"]
+__all__ = [
+    "caveat_lines",
+    "outcome_document",
+    "result_document",
+    "result_documents",
+    "results_table",
+    "scoreboard",
+    "skipped_lines",
+]
 
 
 def outcome_document(outcome: RunOutcome) -> dict[str, Any]:
@@ -126,13 +134,13 @@ def _results_list(results: Sequence[BenchmarkResult], *, categories: bool) -> Re
     for result in results:
         lines.append(Text(f"{result.benchmark}  {counted(result)}", style="bold"))
         rows = list(_metric_rows(result, categories=categories))
-        label = max(len(name) for name, *_ in rows)
-        for name, value, interval, stderr in rows:
-            numbers = f"{value}  {interval}  stderr {stderr}" if value else ""
-            if 2 + label + 2 + len(numbers) <= width:
-                lines.append(Text(f"  {name:<{label}}  {numbers}".rstrip()))
+        room = width - 4 - max(len(_numbers(*numbers)) for _, *numbers in rows)
+        label = max((len(name) for name, *_ in rows if len(name) <= room), default=0)
+        for name, *numbers in rows:
+            if len(name) <= room:
+                lines.append(Text(f"  {name:<{label}}  {_numbers(*numbers)}".rstrip()))
             else:
-                lines += [Text(f"  {name}"), Text(f"    {numbers}")] if numbers else [Text(f"  {name}")]
+                lines += [Text(f"  {name}"), Text(f"    {_numbers(*numbers)}")]
     return Group(*lines)
 
 
@@ -144,6 +152,10 @@ def _metric_rows(result: BenchmarkResult, *, categories: bool) -> Iterator[tuple
         yield label, f"{m.value:.4f}", f"[{m.ci_low:.4f}, {m.ci_high:.4f}]", f"{m.stderr:.4f}"
     if not shown:
         yield _nothing(result), "", "", ""
+
+
+def _numbers(value: str, interval: str, stderr: str) -> str:
+    return f"{value}  {interval}  stderr {stderr}" if value else ""
 
 
 def _nothing(result: BenchmarkResult) -> str:
