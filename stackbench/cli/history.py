@@ -22,6 +22,7 @@ from stackbench.engine import RunPlan
 from stackbench.errors import UsageError
 from stackbench.report.caveats import counted, partial_reasons
 from stackbench.store import AttemptDetail, BenchmarkResult, Queries, Reader, RunInfo, open_queries
+from stackbench.types import FinishReason
 
 __all__ = ["export_run", "query", "runs", "show"]
 
@@ -238,6 +239,7 @@ def _attempt_document(attempt: AttemptDetail) -> dict[str, Any]:
         "completion": attempt.completion,
         "prompt_tokens": attempt.prompt_tokens,
         "completion_tokens": attempt.completion_tokens,
+        "finish_reason": attempt.finish_reason,
         "latency_s": attempt.latency_s,
         "metrics": attempt.metrics,
         "events": [{"kind": kind, "payload": payload} for kind, payload in attempt.events],
@@ -257,6 +259,8 @@ def _print_attempt(attempt: AttemptDetail) -> None:
         f"{attempt.prompt_tokens} prompt tokens, {attempt.completion_tokens} completion tokens, "
         f"{attempt.latency_s:.2f} s"
     )
+    if attempt.finish_reason == FinishReason.LENGTH:
+        console.print(Text("an answer ended at its token limit", style="yellow"))
     told = [f"{name} {json.dumps(value)}" for name, value in attempt.metrics.items() if value not in (None, "", [], {})]
     if told:
         console.print(Text(", ".join(told), style="dim"))

@@ -10,7 +10,7 @@ from typing import Any
 from stackbench.store.query import Queries
 from stackbench.types import Metric
 
-__all__ = ["BenchmarkResult", "MissingMetric", "PlannedBenchmark", "read_planned", "read_results"]
+__all__ = ["HAS_PLANNED", "BenchmarkResult", "MissingMetric", "PlannedBenchmark", "read_planned", "read_results"]
 
 COUNTS = """
 SELECT benchmark, count(DISTINCT task_id), count(*), count(*) FILTER (status = 'error'),
