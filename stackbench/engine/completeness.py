@@ -128,7 +128,7 @@ def _reason(
     unplanned = sum(planned.get(one, 0) < needed for one in lacking)
     why = [f"{in_error} attempt{'s' if in_error > 1 else ''} at them ended in errors"] if in_error else []
     if unplanned:
-        why.append(f"{unplanned} of them have fewer than {needed} samples")
+        why.append(f"{unplanned} of them {'has' if unplanned == 1 else 'have'} fewer than {needed} samples")
     if any(made[one] + errors[one] < planned.get(one, 0) for one in lacking):
         why.append(to_come)
     counted = "1 task has" if len(lacking) == 1 else f"{len(lacking)} tasks have"

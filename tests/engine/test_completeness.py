@@ -82,7 +82,7 @@ def test_a_samples_file_with_fewer_samples_of_a_task_says_so() -> None:
     (missing,) = found.missing
     assert missing.name == "pass@10"
     assert missing.reason == (
-        "1 task has fewer than 10 completed attempts (b has 9): 1 of them have fewer than 10 samples"
+        "1 task has fewer than 10 completed attempts (b has 9): 1 of them has fewer than 10 samples"
     )
 
 
