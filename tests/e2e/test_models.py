@@ -258,6 +258,9 @@ def test_two_runs_are_compared_task_by_task(program: Program) -> None:
     assert (found["better"], found["worse"], found["only_first"]) == (0, 30, 10)
     assert found["p_value"] == pytest.approx(2 / 2**30)
     assert document["settings"]["temperature"] == [None, 0.5]
+    assert document["settings"]["gsm8k.limit"] == [40, 30]
+    assert "the runs have different tasks; the 30 that both completed are compared" in document["warnings"][0]
+    assert document["first"]["results"][0]["partial"] == {"limit": "--limit: 40 of 1319 tasks, the first ones"}
     shown = program.run("compare", first, second, "--tasks", "5")
     assert "30 tasks with other scores" in shown.stdout and "25 more; --tasks 0 shows all" in shown.stdout
     other = program.json("eval", "mmlu", "--limit", "5", "-m", "null")["run_id"]

