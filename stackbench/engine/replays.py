@@ -11,13 +11,14 @@ from typing import Any
 from stackbench.config import Settings
 from stackbench.engine.calls import recorded_generation
 from stackbench.engine.plan import PACE, BenchmarkPlan, RunPlan
+from stackbench.engine.work import Work
 from stackbench.errors import UsageError
 from stackbench.models import Model, parse_model_name
 from stackbench.models.replay import ReplayModel, Traits
 from stackbench.store import Reader, RunInfo
 from stackbench.types import AttemptKey, AttemptStatus, FinishReason, Generation
 
-__all__ = ["Replay", "model_traits", "replay_of_run", "replay_settings", "replayed_run", "take_plan"]
+__all__ = ["Replay", "held_by", "model_traits", "replay_of_run", "replay_settings", "replayed_run", "take_plan"]
 
 SELECTION = ("limit", "sample_ids")
 OVERRIDABLE = (*SELECTION, "samples", "temperature", "max_tokens")
@@ -135,6 +136,14 @@ def _merged_part(given: BenchmarkPlan, recorded: BenchmarkPlan) -> tuple[Benchma
 def model_traits(model: Model) -> dict[str, Any]:
     """What benchmarks look at before they ask: recorded with a run, so that its replay is asked alike."""
     return {name: getattr(model, name) for name in Traits.__annotations__}
+
+
+def held_by(model: Model, work: Sequence[Work]) -> tuple[list[Work], int]:
+    """The attempts that a model can make, and how many it cannot: a replay has no others than its run's."""
+    if not isinstance(model, ReplayModel):
+        return list(work), 0
+    held = [one for one in work if model.holds(one.key)]
+    return held, len(work) - len(held)
 
 
 def replay_of_run(name: str, target: str, reader: Reader) -> ReplayModel:

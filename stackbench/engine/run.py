@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
-from stackbench.benchmarks import AgentBenchmark, SpeedBenchmark
+from stackbench.benchmarks import AgentBenchmark
 from stackbench.config import Home
 from stackbench.datasets import DatasetStore
 from stackbench.engine.attempts import AttemptMaker, Rooms, Tally
@@ -32,14 +32,13 @@ from stackbench.engine.lazy_sandbox import LazySandbox
 from stackbench.engine.monitor import Monitor
 from stackbench.engine.outcome import RunOutcome, check_gates
 from stackbench.engine.plan import RunPlan
-from stackbench.engine.replays import Replay, model_traits, take_plan
+from stackbench.engine.replays import Replay, held_by, model_traits, take_plan
 from stackbench.engine.run_model import create_run_model
 from stackbench.engine.samples import SampleFile
 from stackbench.engine.server import EngineServer
-from stackbench.engine.work import LoadedBenchmark, list_work, load_benchmarks, planned_row, skipped_row
-from stackbench.errors import StackbenchError, StoreError, UsageError
+from stackbench.engine.work import LoadedBenchmark, list_work, load_benchmarks, planned_rows, without_speed
+from stackbench.errors import StackbenchError, StoreError
 from stackbench.models import Model, Reloadable
-from stackbench.models.replay import ReplayModel
 from stackbench.sandbox.launch import HeadStart
 from stackbench.store import LocalQueries, Reader, RunRow, Writer
 from stackbench.types import AttemptKey, EventRecord, RunStatus, Variant
@@ -122,7 +121,7 @@ class Engine:
         found = await self._unless_stopped(loading)
         if found is None:
             return self._not_begun(rooms, started)
-        loaded, skipped = _without_speed(*found, rooms.model)
+        loaded, skipped = without_speed(*found, rooms.model)
         for name, reason in skipped.items():
             self._listener(BenchmarkSkipped(name, reason))
         if not await self._make_ready(rooms, loaded):
@@ -187,9 +186,7 @@ class Engine:
     # -- start and end
 
     def _record_start(self, rooms: Rooms, loaded: Sequence[LoadedBenchmark], skipped: Mapping[str, str]) -> None:
-        by_name = {item.plan.name: planned_row(self.plan, item, self._samples) for item in loaded}
-        by_name |= {name: skipped_row(name, reason) for name, reason in skipped.items()}
-        planned = [by_name[part.name] for part in self.plan.benchmarks]
+        planned = planned_rows(self.plan, loaded, skipped, self._samples)
         if self._resume:
             self._seq = itertools.count(rooms.reader.last_seq(self.run_id) + 1)
             rooms.writer.resume_run(self.run_id, planned)
@@ -279,13 +276,9 @@ class Engine:
         work = list_work(self.plan, item, self._samples)
         done = rooms.reader.done(self.run_id) if self._resume else set[AttemptKey]()
         left = [one for one in work if one.key not in done]
-        if isinstance(rooms.model, ReplayModel):
-            held = [one for one in left if rooms.model.holds(one.key)]
-            if len(held) < len(left):
-                self._say(
-                    f"{name}: {len(left) - len(held)} attempts were not made in the replayed run and are left out"
-                )
-            left = held
+        left, lacking = held_by(rooms.model, left)
+        if lacking:
+            self._say(f"{name}: {lacking} attempts were not made in the replayed run and are left out")
         before = [s for s in rooms.reader.summaries(self.run_id, name) if s.passed] if self._resume else []
         if left:
             preparation = Preparation(self.home.path / "cache", rooms.sandbox, self._say)
@@ -320,18 +313,6 @@ class Engine:
             self._writer.event(
                 self.run_id, EventRecord("", "", 0, next(self._seq), self._now(), "notice", {"text": line})
             )
-
-
-def _without_speed(
-    loaded: Sequence[LoadedBenchmark], skipped: Mapping[str, str], model: Model
-) -> tuple[list[LoadedBenchmark], Mapping[str, str]]:
-    """Leaves benchmarks of speed out for a model that has none. Raises UsageError when nothing else is left."""
-    kept = [item for item in loaded if model.has_speed or not isinstance(item.benchmark, SpeedBenchmark)]
-    names = {item.plan.name for item in loaded} - {item.plan.name for item in kept}
-    why = f"{model.name} makes no tokens of its own, so it has no speed; use hf:, vllm: or openai:"
-    if not kept:
-        raise UsageError(f"{', '.join(sorted(names))}: {why}")
-    return kept, {**skipped, **dict.fromkeys(names, why)}
 
 
 async def _serve_as_usual(model: Model) -> None:

@@ -13,10 +13,11 @@ from stackbench.engine.plan import BenchmarkPlan, RunPlan
 from stackbench.engine.samples import SampleFile
 from stackbench.engine.selection import select_limited
 from stackbench.errors import DataNotAvailableError, UsageError
+from stackbench.models import Model
 from stackbench.store import BenchmarkRow
 from stackbench.types import AttemptKey, Scored, Task
 
-__all__ = ["LoadedBenchmark", "Work", "list_work", "load_benchmarks", "planned_row", "skipped_row"]
+__all__ = ["LoadedBenchmark", "Work", "list_work", "load_benchmarks", "planned_rows", "without_speed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +117,28 @@ def _hashes(benchmark: Benchmark, data: DatasetStore) -> Mapping[str, str]:
     return found | ({"tasks": benchmark.tasks_hash} if isinstance(benchmark, HashedTasks) else {})
 
 
-def planned_row(plan: RunPlan, loaded: LoadedBenchmark, samples: SampleFile | None) -> BenchmarkRow:
-    """What the run records of a benchmark before its first attempt."""
+def without_speed(
+    loaded: Sequence[LoadedBenchmark], skipped: Mapping[str, str], model: Model
+) -> tuple[list[LoadedBenchmark], Mapping[str, str]]:
+    """Leaves benchmarks of speed out for a model that has none. Raises UsageError when nothing else is left."""
+    kept = [item for item in loaded if model.has_speed or not isinstance(item.benchmark, SpeedBenchmark)]
+    names = {item.plan.name for item in loaded} - {item.plan.name for item in kept}
+    why = f"{model.name} makes no tokens of its own, so it has no speed; use hf:, vllm: or openai:"
+    if not kept:
+        raise UsageError(f"{', '.join(sorted(names))}: {why}")
+    return kept, {**skipped, **dict.fromkeys(names, why)}
+
+
+def planned_rows(
+    plan: RunPlan, loaded: Sequence[LoadedBenchmark], skipped: Mapping[str, str], samples: SampleFile | None
+) -> list[BenchmarkRow]:
+    """What a run records of its benchmarks before its first attempt, in the plan's order."""
+    rows = {item.plan.name: _planned_row(plan, item, samples) for item in loaded}
+    rows |= {name: BenchmarkRow(name, 0, 0, 0, (), {"by": "all"}, {}, reason) for name, reason in skipped.items()}
+    return [rows[part.name] for part in plan.benchmarks]
+
+
+def _planned_row(plan: RunPlan, loaded: LoadedBenchmark, samples: SampleFile | None) -> BenchmarkRow:
     part, available, chosen = loaded.plan, loaded.available, len(loaded.tasks)
     attempts = chosen * len(plan.settings.seeds) * _attempts(plan, loaded)
     how: dict[str, Any] = {"by": "all"}
@@ -138,11 +159,6 @@ def planned_row(plan: RunPlan, loaded: LoadedBenchmark, samples: SampleFile | No
         selection=how,
         datasets=loaded.datasets,
     )
-
-
-def skipped_row(name: str, reason: str) -> BenchmarkRow:
-    """What the run records of a benchmark that cannot be run."""
-    return BenchmarkRow(name, 0, 0, 0, (), {"by": "all"}, {}, reason)
 
 
 def list_work(plan: RunPlan, loaded: LoadedBenchmark, samples: SampleFile | None) -> list[Work]:
