@@ -23,7 +23,9 @@ def call_payload(request: Request, generation: Generation, *, whole: bool) -> di
     """
     sampling, sent = request.sampling, generation.sent
     scored = generation.choice_logprobs is not None
-    limit = next((sent[name] for name in LIMITS if name in sent), 1 if scored else sampling.max_tokens)
+    limit = 1 if scored else sampling.max_tokens
+    if sent:
+        limit = next((sent[name] for name in LIMITS if name in sent), limit)
     payload: dict[str, Any] = {}
     if whole:
         payload = {

@@ -7,7 +7,6 @@ import contextlib
 import itertools
 import secrets
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -36,7 +35,14 @@ from stackbench.engine.replays import Replay, held_by, model_traits, take_plan
 from stackbench.engine.run_model import create_run_model
 from stackbench.engine.samples import SampleFile
 from stackbench.engine.server import EngineServer
-from stackbench.engine.work import LoadedBenchmark, list_work, load_benchmarks, planned_rows, without_speed
+from stackbench.engine.work import (
+    LoadedBenchmark,
+    list_work,
+    load_benchmarks,
+    planned_attempts,
+    planned_rows,
+    without_speed,
+)
 from stackbench.errors import StackbenchError, StoreError
 from stackbench.models import Model, Reloadable
 from stackbench.sandbox.launch import HeadStart
@@ -264,7 +270,7 @@ class Engine:
         """Computed once, when no more attempts at the benchmark come."""
         name = item.plan.name
         if name not in self._figures:
-            planned = Counter(work.key.task_id for work in list_work(self.plan, item, self._samples))
+            planned = planned_attempts(self.plan, item, self._samples)
             to_come = "the run ended before the others" if ended else "the run was interrupted before the others"
             self._figures[name] = sum_up(item.benchmark, reader.summaries(self.run_id, name), planned, to_come)
         return self._figures[name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +18,15 @@ from stackbench.models import Model
 from stackbench.store import BenchmarkRow
 from stackbench.types import AttemptKey, Scored, Task
 
-__all__ = ["LoadedBenchmark", "Work", "list_work", "load_benchmarks", "planned_rows", "without_speed"]
+__all__ = [
+    "LoadedBenchmark",
+    "Work",
+    "list_work",
+    "load_benchmarks",
+    "planned_attempts",
+    "planned_rows",
+    "without_speed",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +177,7 @@ def list_work(plan: RunPlan, loaded: LoadedBenchmark, samples: SampleFile | None
         assert isinstance(benchmark, CodeBenchmark)
         by_id = {task.task_id: task for task in loaded.tasks}
         return [_scoring(benchmark, by_id[key.task_id], key, samples) for key in samples.keys]
+    attempts = _attempts(plan, loaded)
     return [
         Work(
             AttemptKey(loaded.plan.name, task.task_id, attempt, seed),
@@ -176,8 +186,16 @@ def list_work(plan: RunPlan, loaded: LoadedBenchmark, samples: SampleFile | None
         )
         for task in loaded.tasks
         for seed in plan.settings.seeds
-        for attempt in range(_attempts(plan, loaded))
+        for attempt in range(attempts)
     ]
+
+
+def planned_attempts(plan: RunPlan, loaded: LoadedBenchmark, samples: SampleFile | None) -> dict[str, int]:
+    """How many attempts a run is to make, by task."""
+    if samples is not None:
+        return Counter(key.task_id for key in samples.keys)
+    each = len(plan.settings.seeds) * _attempts(plan, loaded)
+    return dict.fromkeys((task.task_id for task in loaded.tasks), each)
 
 
 def _attempts(plan: RunPlan, loaded: LoadedBenchmark) -> int:
