@@ -11,7 +11,7 @@ from rich.text import Text
 
 from stackbench.cli.console import fits, make_table, out
 from stackbench.cli.speeds import is_speed, speeds_table
-from stackbench.engine import RunOutcome
+from stackbench.engine import GateResult, RunOutcome
 from stackbench.report.caveats import caveats, counted, partial_reasons
 from stackbench.store import BenchmarkResult
 from stackbench.types import Metric
@@ -99,10 +99,16 @@ def scoreboard(outcome: RunOutcome) -> RenderableType:
     parts += caveat_lines(outcome.results, outcome.status.value)
     parts += skipped_lines(outcome.skipped)
     for gate in outcome.gates:
-        value = "not measured" if gate.value is None else f"{gate.value:.4f}"
+        value = _not_measured(outcome, gate) if gate.value is None else f"{gate.value:.4f}"
         word, style = ("passed", "green") if gate.passed else ("FAILED", "red")
         parts.append(Text(f"gate {gate.name}: {word} ({value}, threshold {gate.threshold:g})", style=style))
     return Group(*parts)
+
+
+def _not_measured(outcome: RunOutcome, gate: GateResult) -> str:
+    planned = next((result.planned for result in outcome.results if result.benchmark == gate.benchmark), None)
+    missing = planned.missing if planned is not None and not gate.category else ()
+    return next((f"not measured: {one.reason}" for one in missing if one.name == gate.metric), "not measured")
 
 
 def caveat_lines(results: Sequence[BenchmarkResult], status: str) -> list[RenderableType]:

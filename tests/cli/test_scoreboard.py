@@ -31,7 +31,7 @@ OUTCOME = RunOutcome(
     "m",
     1.0,
     (result("humaneval", "pass@1"), result(LONG, LONG_METRIC, "acc")),
-    (GateResult("g", 0.5, None, False),),
+    (GateResult("g", 0.5, None, False), GateResult("h", 0.5, None, False, "humaneval", "pass@10")),
     {"mbpp": "data not available"},
 )
 
@@ -62,6 +62,7 @@ def test_every_score_has_its_denominators_and_no_name_is_broken_at_any_width(
         "humaneval: no pass@10: x",
         "mbpp: skipped: data not available",
         "gate g: FAILED (not measured, threshold 0.5)",
+        "gate h: FAILED (not measured: x, threshold 0.5)",
     ):
         assert part in flat
 

@@ -305,6 +305,20 @@ def test_a_resumed_run_keeps_what_it_measures(program: Program) -> None:
     assert "no unfinished run like that" in nothing.stderr
 
 
+def test_a_replay_follows_its_run_and_not_the_configuration(program: Program) -> None:
+    first = program.json("eval", "gsm8k", "-m", "oracle", "--limit", "6", "-n", "2", "-T", "style=fewshot")
+    (program.home.path / "stackbench.toml").write_text("limit = 2\nsamples = 1\nconcurrency = 3\n")
+    again = program.json("eval", "gsm8k", "-m", f"replay:{first['run_id']}")
+    assert again["results"] == first["results"]
+    compared = program.json("compare", first["run_id"], again["run_id"])
+    assert all(
+        name.startswith("environment.model.") or name in ("concurrency", "replays") for name in compared["settings"]
+    )
+    done = program.run("eval", "gsm8k", "-m", f"replay:{first['run_id']}", "--limit", "3")
+    assert "gsm8k: limit 3 in place of 6" in done.stderr
+    assert "3 of 3 tasks" in done.stdout or "3 of 3" in done.stdout
+
+
 def test_without_docker_nothing_runs_and_the_mend_is_named(program: Program) -> None:
     done = program.run("eval", "humaneval", "-m", "oracle", DOCKER_HOST="unix:///nowhere/docker.sock")
     assert done.returncode == 2

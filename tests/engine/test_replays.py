@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from stackbench.config import Home, Settings
-from stackbench.engine import AttemptFinished, Engine, EngineEvent, Notice, RunOutcome, plan_benchmarks
+from stackbench.engine import AttemptFinished, Engine, EngineEvent, Notice, RunOutcome, plan_benchmarks, read_samples
 from stackbench.errors import UsageError
 from stackbench.store import Reader, open_queries
 from stackbench.types import RunStatus
@@ -179,6 +179,17 @@ async def test_runs_that_cannot_be_replayed_say_why(home: Home, endpoint: FakeEn
         await run(home, "mmlu", model=f"replay:{first.run_id}")
     with pytest.raises(UsageError, match='no run "nothing"'):
         await run(home, "gsm8k", model="replay:nothing")
+
+
+@pytest.mark.docker
+async def test_a_run_that_scored_a_file_is_not_replayed(home: Home, tmp_path: Path) -> None:
+    path = tmp_path / "s.jsonl"
+    path.write_text(json.dumps({"task_id": "HumanEval/0", "completion": "    return False\n"}) + "\n")
+    samples = read_samples(path, "humaneval", home)
+    plan = plan_benchmarks(["humaneval"], Settings(model="file:s.jsonl", sandboxes=1))
+    scored = await Engine(home, plan.model_copy(update={"samples_file": str(path)}), samples=samples).run()
+    with pytest.raises(UsageError, match="scored the samples in .*s.jsonl and asked no model; score that file again"):
+        await run(home, "humaneval", model=f"replay:{scored.run_id}")
 
 
 OWN = """
