@@ -22,8 +22,7 @@ def call_payload(request: Request, generation: Generation, *, whole: bool) -> di
     tells what it sent, a parameter that is not among it was not sent and is null here.
     """
     sampling, sent = request.sampling, generation.sent
-    scored = generation.choice_logprobs is not None
-    limit = 1 if scored else sampling.max_tokens
+    limit = 1 if request.choices else sampling.max_tokens
     if sent:
         limit = next((sent[name] for name in LIMITS if name in sent), limit)
     payload: dict[str, Any] = {}

@@ -123,7 +123,7 @@ class AttemptContext:
             (generation,) = await self._model.generate([request])
         self._calls += 1
         self.log("model_call", call_payload(request, generation, whole=agent or bool(choices) or self._calls > 1))
-        if generation.choice_logprobs is not None:
+        if choices:
             # The token that was asked for is the whole answer, whatever limit the request named.
             generation = replace(generation, finish_reason=FinishReason.STOP)
         self.cut = self.cut or generation.finish_reason is FinishReason.LENGTH
