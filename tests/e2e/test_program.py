@@ -305,6 +305,26 @@ def test_a_resumed_run_keeps_what_it_measures(program: Program) -> None:
     assert "no unfinished run like that" in nothing.stderr
 
 
+async def test_errors_stand_beside_every_score(program: Program, endpoint: FakeEndpoint) -> None:
+    endpoint.reply = lambda body: "#### 18"
+    endpoint.faults.extend([400, 400])
+    done = await program.run_beside(
+        "eval", "gsm8k", "-m", endpoint.name, "--limit", "8", "--concurrency", "1", "--max-error-rate", "0.5", "-q"
+    )
+    assert done.returncode == 0, done.stderr
+    listed, shown = program.run("runs").stdout, program.run("show", "last").stdout
+    run_id = program.json("runs")[0]["run_id"]
+    for text in (done.stdout, listed, shown, program.run("compare", run_id, run_id).stdout):
+        assert "6 of 8" in text
+    assert "6 of 8 tasks, 2 errors; " in listed
+    assert "with errors as failures" in listed
+    for text in (done.stdout, shown):
+        assert "gsm8k: 2 of 8 attempts ended in errors and are left out; counted as failures: " in text
+    (result,) = program.json("show", "last")["results"]
+    (name,) = result["errors_as_failures"]
+    assert result["errors_as_failures"][name] == pytest.approx(result["metrics"][name]["value"] * 6 / 8)
+
+
 def test_a_replay_follows_its_run_and_not_the_configuration(program: Program) -> None:
     first = program.json("eval", "gsm8k", "-m", "oracle", "--limit", "6", "-n", "2", "-T", "style=fewshot")
     (program.home.path / "stackbench.toml").write_text("limit = 2\nsamples = 1\nconcurrency = 3\n")
