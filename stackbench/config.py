@@ -41,7 +41,9 @@ class Settings(BaseModel):
     model: str = DEFAULT_MODEL
     """Which model; see docs/models.md."""
     limit: int | None = Field(default=None, ge=1)
-    """Only the first tasks of each benchmark."""
+    """Tasks of each benchmark: a share of every subject or category where it has them, else the first ones."""
+    limit_seed: int = 0
+    """Which tasks of a subject or category a limit selects."""
     samples: int = Field(default=1, ge=1)
     """Attempts per task and seed."""
     temperature: float | None = Field(default=None, ge=0)

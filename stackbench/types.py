@@ -226,6 +226,11 @@ class Task:
     task_id: str
     category: str = ""
 
+    @property
+    def strata(self) -> tuple[str, ...]:
+        """The groups that a limited selection is spread over, the widest first; empty where a benchmark has none."""
+        return (self.category,) if self.category else ()
+
 
 @dataclass(frozen=True, slots=True)
 class Scored:
@@ -283,6 +288,7 @@ class AttemptRecord:
     program: str | None = None
     """The program that was taken out of the completion and executed."""
     finish_reason: FinishReason | None = None
+    """`LENGTH` where any answer of the attempt, such as a turn of an agent, ended at its token limit."""
 
 
 @dataclass(frozen=True, slots=True)

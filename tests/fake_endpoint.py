@@ -27,6 +27,8 @@ class FakeEndpoint:
         self.fault_text = ""
         self.retry_after: str | None = None
         self.reply: Reply = lambda body: "an answer"
+        self.finish: Callable[[dict[str, Any]], str] | None = None
+        """Why an answer ended, in place of what its kind says."""
         self.delay_s = 0.0
         self.key: str | None = None
         self.probes: list[dict[str, Any]] = []
@@ -138,7 +140,7 @@ class FakeEndpoint:
         choices = []
         for index in range(body.get("n", 1)):
             said = self.reply(body)
-            choice = {"index": index, "finish_reason": _finish(said), **shape(said)}
+            choice = {"index": index, "finish_reason": self._finish(body, said), **shape(said)}
             if body.get("logprobs"):
                 choice["logprobs"] = self._logprobs(chat="messages" in body)
             choices.append(choice)
@@ -155,13 +157,18 @@ class FakeEndpoint:
             await asyncio.sleep(self.piece_delay_s)
             delta = piece if isinstance(piece, dict) else {"content": piece}
             choice: dict[str, Any] = {"delta": delta} if chat else {"text": piece}
-            choice["finish_reason"] = _finish(said) if index == len(pieces) - 1 else None
+            choice["finish_reason"] = self._finish(body, said) if index == len(pieces) - 1 else None
             await response.write(f"data: {json.dumps({'choices': [choice]})}\n\n".encode())
         if "usage" not in self.lacks:
             usage = {"prompt_tokens": self.prompt_tokens(body), "completion_tokens": len(pieces)}
             await response.write(f"data: {json.dumps({'choices': [], 'usage': usage})}\n\n".encode())
         await response.write(b"data: [DONE]\n\n")
         return response
+
+    def _finish(self, body: dict[str, Any], said: str | Calls) -> str:
+        if self.finish is not None and "seed" in body:
+            return self.finish(body)
+        return "tool_calls" if isinstance(said, list) else "stop"
 
     def _logprobs(self, *, chat: bool) -> dict[str, Any]:
         top = {"A": -3.0, " B": -0.1, "C": -4.0, "D": -5.0}
@@ -197,10 +204,6 @@ async def raw_stream(request: web.Request, *pieces: bytes, breaks_off: bool = Fa
         assert request.transport is not None
         request.transport.abort()
     return response
-
-
-def _finish(said: str | Calls) -> str:
-    return "tool_calls" if isinstance(said, list) else "stop"
 
 
 def _chat_message(said: str | Calls) -> dict[str, Any]:

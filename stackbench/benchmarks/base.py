@@ -36,6 +36,7 @@ __all__ = [
     "Benchmark",
     "CodeBenchmark",
     "Context",
+    "HashedTasks",
     "Options",
     "PrepareContext",
     "Sample",
@@ -217,6 +218,14 @@ class SpeedBenchmark(Protocol):
 
     least_attempts: ClassVar[int]
     """Attempts per task, where the user asks for fewer."""
+
+
+@runtime_checkable
+class HashedTasks(Protocol):
+    """A benchmark whose tasks come from elsewhere than the manifest's datasets."""
+
+    tasks_hash: str
+    """sha256 over the tasks of the last `tasks` call."""
 
 
 @runtime_checkable

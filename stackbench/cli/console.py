@@ -16,7 +16,7 @@ from rich.text import Text
 from stackbench.cli.streams import displays_stream
 from stackbench.cli.visible_text import in_json, in_one_line, visible
 
-__all__ = ["VisibleConsole", "err", "make_table", "notice", "out", "print_json", "print_line", "print_table"]
+__all__ = ["VisibleConsole", "err", "fits", "make_table", "notice", "out", "print_json", "print_line", "print_table"]
 
 WIDE = 200
 
@@ -82,10 +82,31 @@ def make_table(
     return table
 
 
+def fits(table: Table) -> bool:
+    """Whether standard output has room for the table without a cell that is folded or cut."""
+    console = out()
+    wanted = table.__rich_measure__(console, console.options.update(max_width=10_000)).maximum
+    return wanted <= console.width
+
+
 def print_table(
-    columns: Sequence[str], rows: Iterable[Sequence[Any]], right: Sequence[str] = (), whole: Sequence[str] = ()
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    right: Sequence[str] = (),
+    whole: Sequence[str] = (),
+    *,
+    or_list: bool = False,
 ) -> None:
-    out().print(make_table(columns, rows, right, whole))
+    """Prints a table; with `or_list`, one without room is a list: a row's first cell, then the others by heading."""
+    rows = list(rows)
+    table = make_table(columns, rows, right, whole)
+    if not or_list or fits(table):
+        out().print(table)
+        return
+    for first, *cells in rows:
+        out().print(Text(str(first), style="bold"))
+        told = [f"{name} {cell}" for name, cell in zip(columns[1:], cells, strict=True) if cell not in (None, "")]
+        out().print(Text(f"  {', '.join(told)}"))
 
 
 def print_json(document: Any) -> None:

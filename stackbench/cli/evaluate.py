@@ -18,6 +18,7 @@ from stackbench.cli.scoreboard import outcome_document, scoreboard
 from stackbench.cli.stop_signals import INTERRUPTED, StopSignals
 from stackbench.config import HIDDEN, Home, Settings, load_settings, read_texts
 from stackbench.engine import (
+    PACE,
     Engine,
     RunOutcome,
     RunPlan,
@@ -26,6 +27,7 @@ from stackbench.engine import (
     plan_suite,
     read_plan_samples,
     read_samples,
+    replay_settings,
     write_results,
 )
 from stackbench.errors import StackbenchError, StoreError, UsageError
@@ -35,13 +37,6 @@ from stackbench.store import Reader, RunInfo, open_queries
 from stackbench.types import RunStatus
 
 __all__ = ["batch", "evaluate", "score"]
-
-# What may differ between the parts of a resumed run: how fast it goes, not what it measures.
-PACE = {
-    "concurrency", "sandboxes", "max_hours", "max_error_rate", "max_batch", "api_key_env", "request_timeout_s",
-    "retries", "n_per_request", "headers", "gpus", "executor", "vllm_bin", "load_timeout_s", "stall_timeout_s",
-    "gpu_memory_utilization", "max_num_seqs", "tensor_parallel_size",
-}  # fmt: skip
 
 
 def evaluate(benchmarks: Sequence[str], flags: Mapping[str, Any]) -> int:
@@ -58,7 +53,7 @@ def evaluate(benchmarks: Sequence[str], flags: Mapping[str, Any]) -> int:
                 "--scenarios goes with the benchmark tooluse alone: stackbench eval tooluse --scenarios DIR"
             )
         options["scenarios"] = str(flags["scenarios"].absolute())
-    settings = load_settings(run_settings(flags)).settings
+    settings = _settings(flags)
     plan = plan_benchmarks(benchmarks, settings, _names(flags["sample_ids"]), options)
     return _run(home, plan, flags)
 
@@ -74,7 +69,7 @@ def batch(suite: str, flags: Mapping[str, Any]) -> int:
         )
     if flags["benchmark_options"]:
         raise UsageError("-T sets options of benchmarks named to eval; in a suite they stand in its file")
-    settings = load_settings(run_settings(flags)).settings
+    settings = _settings(flags)
     return _run(home, plan_suite(suite or "full", settings, _names(flags["sample_ids"])), flags)
 
 
@@ -88,6 +83,8 @@ def score(
 ) -> int:
     """Scores recorded samples and writes `FILE_results.jsonl`; returns the exit code."""
     samples = read_samples(path, benchmark, home)
+    for line in samples.warnings():
+        notice(f"stackbench: warning: {line}")
     plan = plan_benchmarks([benchmark], settings).model_copy(
         update={"suite": "score", "samples_file": str(path.absolute()), "samples_sha256": samples.sha256}
     )
@@ -228,6 +225,13 @@ def _find_run(home: Home, name: str, benchmarks: Sequence[str], suite: str, give
 
 
 # -- flags
+
+
+def _settings(flags: Mapping[str, Any]) -> Settings:
+    """A run's settings; of a replay only what the command line says, for the rest is as the replayed run has it."""
+    given = run_settings(flags)
+    settings = load_settings(given).settings
+    return replay_settings(settings, given) if settings.model.startswith("replay:") else settings
 
 
 def _names(listed: str | None) -> list[str]:

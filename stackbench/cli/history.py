@@ -9,20 +9,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from rich.console import Group
 from rich.rule import Rule
 from rich.syntax import Syntax
 from rich.text import Text
 
-from stackbench.cli.console import notice, out, print_json, print_table
+from stackbench.cli.console import fits, make_table, notice, out, print_json, print_table
 from stackbench.cli.query_output import QueryOutput
-from stackbench.cli.scoreboard import result_document, results_table
+from stackbench.cli.scoreboard import caveat_lines, result_documents, results_table, skipped_lines
 from stackbench.cli.speeds import is_speed, speeds_table
 from stackbench.cli.transcript import has_transcript, print_transcript
 from stackbench.cli.visible_text import in_one_line, visible
 from stackbench.config import Home
 from stackbench.engine import RunPlan
 from stackbench.errors import UsageError
+from stackbench.report.caveats import counted, partial_reasons
 from stackbench.store import AttemptDetail, BenchmarkResult, Queries, Reader, RunInfo, open_queries
+from stackbench.types import FinishReason
 
 __all__ = ["export_run", "query", "runs", "show"]
 
@@ -43,12 +46,15 @@ def runs(home: Path | None, limit: int, *, as_json: bool) -> None:
     """Lists the newest runs with their headline numbers."""
     with opened(Home.find(home)) as queries:
         reader = Reader(queries)
-        rows = [(run, reader.results(run.run_id)) for run in reader.runs(limit)]
+        found = reader.runs(limit)
+        rows = [(run, reader.results(run.run_id)) for run in found]
+        skipped = [reader.skipped(run.run_id) for run in found]
     if as_json:
-        print_json([_run_document(run, results) for run, results in rows])
+        print_json([_run_document(run, results, left) for (run, results), left in zip(rows, skipped, strict=True)])
         return
-    print_table(
-        ["run", "status", "started", "suite", "model", "attempts", "results"],
+    columns = ["run", "status", "started", "suite", "model", "attempts", "results"]
+    table = make_table(
+        columns,
         [
             (
                 run.run_id,
@@ -56,27 +62,47 @@ def runs(home: Path | None, limit: int, *, as_json: bool) -> None:
                 run.created_at,
                 run.suite,
                 run.model,
-                sum(r.attempts for r in results),
-                _heads(results),
+                _attempts(results),
+                "\n".join(_heads(run, results)),
             )
             for run, results in rows
         ],
         right=["attempts"],
-        whole=["run", "status"],
     )
+    out().print(table if fits(table) else Group(*(line for row in rows for line in _run_lines(*row))))
 
 
-def _heads(results: Sequence[BenchmarkResult]) -> str:
+def _run_lines(run: RunInfo, results: Sequence[BenchmarkResult]) -> Iterator[Text]:
+    """A run as a list, where a table has no room."""
+    yield Text(f"{run.run_id}  {run.status}", style="bold")
+    yield Text(f"  {run.created_at}  {run.suite}, {_attempts(results)} attempts")
+    yield Text(f"  {run.model}")
+    for head in _heads(run, results):
+        yield Text(f"  {head}")
+
+
+def _attempts(results: Sequence[BenchmarkResult]) -> int:
+    return sum(result.attempts for result in results)
+
+
+def _heads(run: RunInfo, results: Sequence[BenchmarkResult]) -> list[str]:
+    """The headline of each benchmark with its denominators."""
     found: list[str] = []
     for result in results:
         heads = [m for m in result.metrics if not m.category and m.name in HEADLINES]
-        if heads:
-            best = min(heads, key=lambda m: HEADLINES.index(m.name))
-            found.append(f"{result.benchmark} {best.value:.3f}")
-    return ", ".join(found)
+        best = min(heads, key=lambda m: HEADLINES.index(m.name), default=None)
+        value = f"{best.name} {best.value:.3f}" if best is not None else "no score"
+        partial = partial_reasons(result, run.status)
+        marks = [f"partial: {', '.join(partial)}"] if partial else []
+        bounds = result.planned.lower_bounds if result.planned is not None else {}
+        if result.errors and best is not None and best.name in bounds:
+            marks.insert(0, f"{bounds[best.name]:.3f} with errors as failures")
+        marks += [f"{result.cut} cut"] if result.cut else []
+        found.append(f"{result.benchmark} {value} ({'; '.join([counted(result), *marks])})")
+    return found
 
 
-SAMPLING = ("top_p", "max_tokens", "samples", "limit")
+SAMPLING = ("top_p", "max_tokens", "samples", "limit", "limit_seed")
 HEADLINES = ("pass@1", "completion", "exact_match_robust", "exact_match_flexible", "acc", "output_tok_s")
 
 
@@ -86,12 +112,12 @@ def show(home: Path | None, name: str, sample: str | None, *, failures: int, as_
         reader = Reader(queries)
         run = reader.run(name)
         if sample is None:
-            results = reader.results(run.run_id)
+            results, skipped = reader.results(run.run_id), reader.skipped(run.run_id)
             failed = reader.failures(run.run_id, failures) if failures else []
             if as_json:
-                print_json(_run_document(run, results))
+                print_json(_run_document(run, results, skipped))
             else:
-                _print_run(run, results, failed)
+                _print_run(run, results, skipped, failed)
             return
         attempts = list(reader.sample(run.run_id, sample))
     if not attempts:
@@ -103,7 +129,7 @@ def show(home: Path | None, name: str, sample: str | None, *, failures: int, as_
         _print_attempt(attempt)
 
 
-def _run_document(run: RunInfo, results: Sequence[BenchmarkResult]) -> dict[str, Any]:
+def _run_document(run: RunInfo, results: Sequence[BenchmarkResult], skipped: Mapping[str, str]) -> dict[str, Any]:
     return {
         "run_id": run.run_id,
         "suite": run.suite,
@@ -115,12 +141,15 @@ def _run_document(run: RunInfo, results: Sequence[BenchmarkResult]) -> dict[str,
         "git_commit": run.git_commit,
         "config": run.config,
         "environment": run.environment,
-        "results": [result_document(result) for result in results],
+        "results": result_documents(results, skipped, run.status),
     }  # fmt: skip
 
 
 def _print_run(
-    run: RunInfo, results: Sequence[BenchmarkResult], failed: Sequence[tuple[str, int, int, str, str | None]]
+    run: RunInfo,
+    results: Sequence[BenchmarkResult],
+    skipped: Mapping[str, str],
+    failed: Sequence[tuple[str, int, int, str, str | None]],
 ) -> None:
     console = out()
     settings = run.config.get("settings", {})
@@ -149,12 +178,15 @@ def _print_run(
     for result in results:
         if is_speed(result):
             console.print(speeds_table(result))
+    for line in [*caveat_lines(results, run.status), *skipped_lines(skipped)]:
+        console.print(line)
     if failed:
         console.print(f"\nFailed attempts (the first {len(failed)}):")
         print_table(
             ["task", "attempt", "seed", "status", "reason"],
             [(task, n, seed, status, in_one_line(reason or "")[:100]) for task, n, seed, status, reason in failed],
             whole=["task"],
+            or_list=True,
         )
 
 
@@ -213,6 +245,7 @@ def _attempt_document(attempt: AttemptDetail) -> dict[str, Any]:
         "completion": attempt.completion,
         "prompt_tokens": attempt.prompt_tokens,
         "completion_tokens": attempt.completion_tokens,
+        "finish_reason": attempt.finish_reason,
         "latency_s": attempt.latency_s,
         "metrics": attempt.metrics,
         "events": [{"kind": kind, "payload": payload} for kind, payload in attempt.events],
@@ -237,6 +270,8 @@ def _print_attempt(attempt: AttemptDetail) -> None:
         f"{attempt.prompt_tokens} prompt tokens, {attempt.completion_tokens} completion tokens, "
         f"{attempt.latency_s:.2f} s"
     )
+    if attempt.finish_reason == FinishReason.LENGTH:
+        console.print(Text("an answer ended at its token limit", style="yellow"))
     told = [f"{name} {json.dumps(value)}" for name, value in attempt.metrics.items() if value not in (None, "", [], {})]
     if told:
         console.print(Text(in_one_line(", ".join(told)), style="dim"))

@@ -54,7 +54,11 @@ def _run_options(
         ),
     ] = None,
     limit: Annotated[
-        int | None, _panel(TASKS, "--limit", metavar="N", help="Only the first N tasks of each benchmark.")
+        int | None,
+        _panel(TASKS, "--limit", metavar="N", help="Only N tasks of each benchmark, spread over its categories."),
+    ] = None,
+    limit_seed: Annotated[
+        int | None, _panel(TASKS, "--limit-seed", metavar="SEED", help="Which tasks --limit selects [0].")
     ] = None,
     sample_ids: Annotated[str | None, _panel(TASKS, "--sample-ids", metavar="A,B", help="Only these tasks.")] = None,
     benchmark_options: Annotated[

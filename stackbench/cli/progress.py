@@ -67,6 +67,8 @@ class Tally:
     ended: float | None = None
     done: int = 0
     errors: int = 0
+    cut: int = 0
+    """Attempts with an answer that ended at the token limit."""
     tokens: int = 0
     tasks: set[str] = field(default_factory=set[str])
     """Those with a scored attempt in this part of the run."""
@@ -83,6 +85,7 @@ class Tally:
         self.done += 1
         self.passed += event.passed is True
         self.errors += event.passed is None
+        self.cut += event.cut and event.passed is not None
         self.tokens += event.completion_tokens
         if event.passed is not None:
             self.tasks.add(event.task_id)
@@ -192,7 +195,7 @@ class PlainProgress(SilentProgress):
     def _report(self, tally: Tally) -> None:
         self._say(
             f"{tally.benchmark}: {tally.finished}/{tally.total} passed {tally.rate()} "
-            f"errors {tally.errors} {tally.speed()} {tally.eta()}"
+            f"errors {tally.errors} {f'cut {tally.cut} ' if tally.cut else ''}{tally.speed()} {tally.eta()}"
         )
         self._said = tally.finished
 
@@ -240,7 +243,7 @@ class LiveProgress(SilentProgress):
         title = Text.assemble(("run ", "dim"), self.run_id, ("  model ", "dim"), self._model)
         narrow = self._live.console.width < WIDE_ENOUGH_FOR_BARS
         table = Table(box=None, pad_edge=False, header_style="dim")
-        for name in ("benchmark", "done", "pass rate", "err", "speed", "time"):
+        for name in ("benchmark", "done", "pass rate", "err", "cut", "speed", "time"):
             table.add_column(name, justify="left" if name == "benchmark" else "right", no_wrap=True)
         if not narrow:
             table.add_column("", no_wrap=True)
@@ -250,6 +253,7 @@ class LiveProgress(SilentProgress):
                 f"{tally.finished}/{tally.total}",
                 Text(tally.rate().split(" ")[0] if narrow else tally.rate()),
                 Text(str(tally.errors), style="red" if tally.errors else ""),
+                Text(str(tally.cut), style="yellow" if tally.cut else ""),
                 tally.speed(),
                 tally.eta(),
             ]

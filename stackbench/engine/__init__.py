@@ -11,13 +11,15 @@ from stackbench.engine.events import (
     RunStarted,
 )
 from stackbench.engine.outcome import GateResult, RunOutcome
-from stackbench.engine.plan import BenchmarkPlan, Gate, RunPlan
+from stackbench.engine.plan import PACE, BenchmarkPlan, Gate, RunPlan
+from stackbench.engine.replays import replay_settings
 from stackbench.engine.run import Engine
 from stackbench.engine.run_model import model_options
 from stackbench.engine.samples import SampleFile, read_plan_samples, read_samples, write_results
 from stackbench.engine.suite import Suite, list_suites, load_suite, plan_benchmarks, plan_suite
 
 __all__ = [
+    "PACE",
     "AttemptFinished",
     "BenchmarkFinished",
     "BenchmarkPlan",
@@ -41,5 +43,6 @@ __all__ = [
     "plan_suite",
     "read_plan_samples",
     "read_samples",
+    "replay_settings",
     "write_results",
 ]

@@ -17,7 +17,7 @@ from stackbench.engine.work import LoadedBenchmark, Work
 from stackbench.errors import AttemptError, ModelLostError, RunFailedError, StoreError, one_line
 from stackbench.models import Model, Watched
 from stackbench.store import Reader, Writer
-from stackbench.types import AttemptRecord, AttemptStatus, Scored
+from stackbench.types import AttemptRecord, AttemptStatus, FinishReason, Scored
 
 __all__ = ["AttemptMaker", "Rooms", "Tally"]
 
@@ -140,7 +140,7 @@ class AttemptMaker:
         finally:
             tally.running -= 1
         try:
-            record = _record(work, scored, status, error, started_at)
+            record = _record(work, scored, status, error, started_at, cut=context.cut)
             rooms.writer.attempt(self.run_id, record, context.events, context.tool_calls)
         except StoreError:
             raise
@@ -148,16 +148,20 @@ class AttemptMaker:
             text = f"the attempt cannot be recorded: {one_line(repr(problem))}"
             tally.errors_in_a_row += 1
             tally.last_error = text
-            record = _record(work, Scored(0.0, False), AttemptStatus.ERROR, f"error: {text}", started_at)
+            record = _record(work, Scored(0.0, False), AttemptStatus.ERROR, f"error: {text}", started_at, cut=False)
             rooms.writer.attempt(self.run_id, record)
         counted = isinstance(record.completion_tokens, int)  # pyright: ignore[reportUnnecessaryIsInstance]
         tokens = record.completion_tokens if counted else 0
         tally.tokens += tokens
-        self.listener(AttemptFinished(work.key.benchmark, work.key.task_id, record.passed, record.error or "", tokens))
+        self.listener(
+            AttemptFinished(
+                work.key.benchmark, work.key.task_id, record.passed, record.error or "", tokens, cut=context.cut
+            )
+        )
 
 
 def _record(
-    work: Work, scored: Scored, status: AttemptStatus, error: str | None, started_at: datetime
+    work: Work, scored: Scored, status: AttemptStatus, error: str | None, started_at: datetime, *, cut: bool
 ) -> AttemptRecord:
     completed = status is AttemptStatus.COMPLETED
     return AttemptRecord(
@@ -176,5 +180,5 @@ def _record(
         metrics=scored.metrics,
         thought=scored.thought,
         program=scored.program,
-        finish_reason=scored.finish_reason,
+        finish_reason=FinishReason.LENGTH if cut else scored.finish_reason,
     )

@@ -6,12 +6,13 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from stackbench.engine.asking import run_sampling, with_prefill, with_run_texts
+from stackbench.engine.calls import call_payload
 from stackbench.engine.lazy_sandbox import LazySandbox
 from stackbench.engine.plan import BenchmarkPlan, RunPlan
 from stackbench.errors import AttemptError, ModelNotAvailableError
@@ -22,6 +23,7 @@ from stackbench.thoughts import without_thoughts
 from stackbench.types import (
     AttemptKey,
     EventRecord,
+    FinishReason,
     Generation,
     Message,
     Request,
@@ -72,6 +74,9 @@ class AttemptContext:
         self._next_seq = next_seq
         self._now = now
         self._asked = Scored(0.0, False)
+        self._calls = 0
+        self.cut = False
+        """Whether an answer, or a turn of an agent, ended at its token limit."""
 
     def failed(self) -> Scored:
         """What is recorded of an attempt that ended in an error: the last prompt and answer, if it came so far."""
@@ -124,30 +129,13 @@ class AttemptContext:
         if self._model.has_speed:  # a recorded answer is whole
             generation = with_prefill(generation, prefill)
         generation = without_thoughts(generation)
+        self._calls += 1
+        self.log("model_call", call_payload(request, generation, whole=agent or bool(choices) or self._calls > 1))
+        if choices:
+            # The token that was asked for is the whole answer, whatever limit the request named.
+            generation = replace(generation, finish_reason=FinishReason.STOP)
+        self.cut = self.cut or generation.finish_reason is FinishReason.LENGTH
         self._asked = self._asked.of(asked, generation)
-        said: dict[str, Any] = {}
-        if agent:  # what else is asked stands in `attempts`
-            said = {
-                "text": generation.text,
-                "thought": generation.thought,
-                "tool_calls": [asdict(call) for call in generation.tool_calls],
-            }
-        self.log(
-            "model_call",
-            {
-                **said,
-                "temperature": sampling.temperature,
-                "top_p": sampling.top_p,
-                "max_tokens": sampling.max_tokens,
-                "request_seed": generation.sent.get("seed") if generation.sent else sampling.seed,
-                "sent": dict(generation.sent),
-                "finish_reason": generation.finish_reason.value,
-                "prompt_tokens": generation.prompt_tokens,
-                "completion_tokens": generation.completion_tokens,
-                "latency_s": generation.latency_s,
-                "ttft_s": generation.ttft_s,
-            },
-        )
         return generation
 
     async def run_code(self, job: CodeJob) -> CodeResult:

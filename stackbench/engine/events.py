@@ -46,6 +46,8 @@ class AttemptFinished:
     passed: bool | None
     reason: str
     completion_tokens: int
+    cut: bool = False
+    """Whether an answer of it ended at its token limit."""
 
 
 @dataclass(frozen=True, slots=True)

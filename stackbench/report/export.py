@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from stackbench.errors import UsageError
 from stackbench.report.saturation import saturation_plot
-from stackbench.store import Queries, Reader
+from stackbench.store import HAS_PLANNED, Queries, Reader
 
 __all__ = ["FORMATS", "export"]
 
@@ -22,6 +22,23 @@ TABLES = {
     "metrics": "SELECT m.*, low, high FROM metrics m LEFT JOIN ranges USING (run_id, benchmark, category, name) "
     "WHERE run_id = '{run}' ORDER BY benchmark, category, name",
     "run": "SELECT * FROM runs WHERE run_id = '{run}'",
+}
+# Metrics with their denominators, and what the run set out to do; databases of older versions have no such table.
+PLANNED_TABLES = {
+    "metrics": """
+SELECT m.*, c.tasks_completed, b.tasks_planned, b.tasks_available, c.attempts, c.errors, c.cut,
+    b.selection ->> '$.by' AS selection, (b.lower_bounds -> m.name)::DOUBLE AS errors_as_failures
+FROM (SELECT * FROM metrics WHERE run_id = '{run}') m
+LEFT JOIN run_benchmarks b ON b.run_id = m.run_id AND b.benchmark = m.benchmark
+LEFT JOIN (
+    SELECT benchmark, count(DISTINCT task_id) FILTER (status = 'completed') AS tasks_completed, count(*) AS attempts,
+        count(*) FILTER (status = 'error') AS errors,
+        count(*) FILTER (status = 'completed' AND finish_reason = 'length') AS cut
+    FROM attempts WHERE run_id = '{run}' GROUP BY benchmark
+) c ON c.benchmark = m.benchmark
+ORDER BY m.benchmark, m.category, m.name
+""",
+    "benchmarks": "SELECT * FROM run_benchmarks WHERE run_id = '{run}' ORDER BY position",
 }
 COUNT = "SELECT count(*) FROM ({table})"
 BENCHMARKS = "SELECT DISTINCT benchmark FROM attempts WHERE run_id = ? ORDER BY benchmark"
@@ -46,6 +63,7 @@ def export(queries: Queries, run_id: str, to: Path, formats: Sequence[str] = ())
     for name in formats:
         if name not in FORMATS:
             raise UsageError(f'unknown format "{name}"; formats: {", ".join(FORMATS)}')
+    tables = TABLES | (PLANNED_TABLES if queries.rows(HAS_PLANNED) else {})
     try:
         to.mkdir(parents=True, exist_ok=True)
         for name in formats or FORMATS:
@@ -55,7 +73,7 @@ def export(queries: Queries, run_id: str, to: Path, formats: Sequence[str] = ())
             if name == "plots":
                 yield from _plots(queries, run_id, to, asked=bool(formats))
                 continue
-            for table, sql in TABLES.items():
+            for table, sql in tables.items():
                 sql = sql.format(run=run_id.replace("'", "''"))
                 if queries.rows(COUNT.format(table=sql))[0][0]:
                     with _whole(to / f"{table}.{name}") as file:

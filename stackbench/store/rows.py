@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from stackbench.store.documents import document, document_of_text, text
 from stackbench.types import AttemptKey, AttemptRecord, EventRecord, ToolCallRecord
 
-__all__ = ["attempt_row", "event_row", "tool_call_row"]
+__all__ = ["BenchmarkRow", "attempt_row", "benchmark_row", "event_row", "tool_call_row"]
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkRow:
+    """A row of `run_benchmarks` as it is when the run starts; see `PlannedBenchmark`."""
+
+    benchmark: str
+    tasks_available: int
+    tasks_planned: int
+    attempts_planned: int
+    task_ids: Sequence[str]
+    selection: Mapping[str, Any]
+    datasets: Mapping[str, str]
+    skipped: str | None = None
+
 
 MOST_INTEGER = 2**31 - 1
 
@@ -67,3 +84,10 @@ def _real(value: Any) -> float | None:
     except (TypeError, ValueError, OverflowError):
         return None
     return None if math.isnan(found) else found
+
+
+def benchmark_row(run_id: str, position: int, row: BenchmarkRow) -> tuple[Any, ...]:
+    """A row of `run_benchmarks`; `position` is the benchmark's place in the plan."""
+    counts = (row.tasks_available, row.tasks_planned, row.attempts_planned)
+    how = (document(row.selection), document(row.datasets), row.skipped)
+    return (run_id, row.benchmark, position, *counts, list(row.task_ids), *how)

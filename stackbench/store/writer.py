@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import astuple, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ import duckdb
 from stackbench.errors import StoreError, one_line
 from stackbench.store.database import keep_log_private, open_database
 from stackbench.store.documents import document, text
-from stackbench.store.rows import attempt_row, event_row, tool_call_row
+from stackbench.store.results import MissingMetric
+from stackbench.store.rows import BenchmarkRow, attempt_row, benchmark_row, event_row, tool_call_row
 from stackbench.types import AttemptRecord, AttemptStatus, EventRecord, Metric, RunStatus, ToolCallRecord
 
 __all__ = ["ResourceRow", "RunRow", "Writer"]
@@ -62,6 +63,11 @@ INSERT_RESOURCES = """
 INSERT INTO resources (run_id, ts, gpu, gpu_util, vram_used, vram_total, cpu, rss, kv_cache, tokens_per_s, running,
     waiting, prefix_queries, prefix_hits, preemptions) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
+INSERT_BENCHMARKS = """
+INSERT OR REPLACE INTO run_benchmarks (run_id, benchmark, position, tasks_available, tasks_planned, attempts_planned,
+    task_ids, selection, datasets, skipped) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+UPDATE_BENCHMARK = "UPDATE run_benchmarks SET lower_bounds = ?, missing_metrics = ? WHERE run_id = ? AND benchmark = ?"
 DELETE_METRICS = "DELETE FROM metrics WHERE run_id = ?"
 DELETE_RANGES = "DELETE FROM ranges WHERE run_id = ?"
 UPDATE_STATUS = "UPDATE runs SET status = ?, finished_at = ? WHERE run_id = ?"
@@ -182,20 +188,33 @@ class Writer:
         """Queues an event that belongs to no attempt."""
         self._put((None, [event_row(run_id, event)], []))
 
-    def start_run(self, run: RunRow) -> None:
-        """Records a run and waits for the commit."""
+    def start_run(self, run: RunRow, benchmarks: Sequence[BenchmarkRow] = ()) -> None:
+        """Records a run with what it sets out to do, in one transaction, and waits for the commit."""
         row = (run.run_id, run.suite, RunStatus.RUNNING.value, run.created_at, None, run.model, document(run.config))
         row = (*row, list(run.seeds), run.git_commit, document(run.environment))
-        self._call(lambda connection: connection.execute(INSERT_RUN, row))
+        planned = [benchmark_row(run.run_id, *one) for one in enumerate(benchmarks)]
 
-    def resume_run(self, run_id: str) -> None:
-        """Marks a run as running again and takes back its errors, so that they are attempted anew."""
+        def work(connection: duckdb.DuckDBPyConnection) -> None:
+            connection.execute(INSERT_RUN, row)
+            if planned:
+                connection.executemany(INSERT_BENCHMARKS, planned)
+
+        self._call(work)
+
+    def resume_run(self, run_id: str, benchmarks: Sequence[BenchmarkRow] = ()) -> None:
+        """Marks a run as running again and takes back its errors, so that they are attempted anew.
+
+        What it sets out to do is recorded where an older version did not.
+        """
+        planned = [benchmark_row(run_id, *one) for one in enumerate(benchmarks)]
 
         def work(connection: duckdb.DuckDBPyConnection) -> None:
             connection.execute(DELETE_ERROR_EVENTS, [run_id])
             connection.execute(DELETE_ERROR_CALLS, [run_id])
             connection.execute(DELETE_ERRORS, [run_id])
             connection.execute(UPDATE_STATUS, [RunStatus.RUNNING.value, None, run_id])
+            if planned:
+                connection.executemany(INSERT_BENCHMARKS, planned)
 
         self._call(work)
 
@@ -215,10 +234,14 @@ class Writer:
         finished_at: datetime,
         metrics: Mapping[str, Sequence[Metric]],
         environment: Mapping[str, Any] | None = None,
+        *,
+        lower_bounds: Mapping[str, Mapping[str, float]] | None = None,
+        missing: Mapping[str, Sequence[MissingMetric]] | None = None,
     ) -> None:
         """Records metrics by benchmark, in place of earlier ones, and the run's end, in one transaction.
 
-        `environment`, where it is given, takes the place of what was recorded at the start.
+        `environment`, where it is given, takes the place of what was recorded at the start. `lower_bounds` and
+        `missing` are by benchmark too.
         """
         told = None if environment is None else document(environment)
         rows = [
@@ -241,6 +264,10 @@ class Writer:
                 connection.executemany(INSERT_METRICS, rows)
             if ranges:
                 connection.executemany(INSERT_RANGES, ranges)
+            for name in metrics:
+                lacking = [asdict(one) for one in (missing or {}).get(name, ())]
+                bounds = (lower_bounds or {}).get(name, {})
+                connection.execute(UPDATE_BENCHMARK, [document(bounds), document(lacking), run_id, name])
             connection.execute(FINISH_RUN, [status.value, finished_at, told, run_id])
 
         self._call(work)

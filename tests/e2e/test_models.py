@@ -263,6 +263,9 @@ def test_two_runs_are_compared_task_by_task(program: Program) -> None:
     (same,) = json.loads(program.run("compare", first, first, "--json").stdout)["benchmarks"]
     assert (same["difference"], same["p_value"], same["test"]) == (0.0, 1.0, "McNemar's exact")
     assert -0.2 < same["ci_low"] < 0.0 < same["ci_high"] < 0.2
+    assert document["settings"]["gsm8k.limit"] == [40, 30]
+    assert "the runs have different tasks; the 30 that both completed are compared" in document["warnings"][0]
+    assert document["first"]["results"][0]["partial"] == {"limit": "--limit: 40 of 1319 tasks, the first ones"}
     shown = program.run("compare", first, second, "--tasks", "5")
     assert "30 tasks with other scores" in shown.stdout and "25 more; --tasks 0 shows all" in shown.stdout
     other = program.json("eval", "mmlu", "--sample-ids", "anatomy/0,virology/0", "-m", "null")["run_id"]

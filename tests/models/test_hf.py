@@ -389,6 +389,8 @@ def test_a_tagged_call_in_the_text_becomes_a_call() -> None:
 
 
 def test_a_call_that_is_only_drafted_in_a_thought_is_none() -> None:
+    from stackbench.models.prompting import with_calls
+
     call = '<tool_call>{"name": "read", "arguments": {"path": "a"}}</tool_call>'
     found = with_calls(Generation(f"<think>\nShall I? {call}\n</think>\nNo."))
     assert isinstance(found, Generation)

@@ -64,13 +64,13 @@ class ToolUse:
 
     def __init__(self, options: ToolUseOptions) -> None:
         self.options = options
-        self._hash = ""
+        self.tasks_hash = ""
 
     def tasks(self, data: DatasetStore) -> list[ToolTask]:
         options = self.options
         folder = Path(options.scenarios) if options.scenarios else published_scenarios()
         tasks = load_tasks(folder, options.seed)
-        self._hash = set_hash(tasks)
+        self.tasks_hash = set_hash(tasks)
         wanted = options.categories
         kept = [
             task
@@ -81,7 +81,7 @@ class ToolUse:
 
     async def prepare(self, tasks: Sequence[Task], context: PrepareContext) -> None:
         """Nothing to make; says which set of scenarios this is."""
-        context.say(f"tool-use scenarios: sha256 {self._hash[:16]}, drawn with seed {self.options.seed}")
+        context.say(f"tool-use scenarios: sha256 {self.tasks_hash[:16]}, drawn with seed {self.options.seed}")
 
     async def attempt(self, task: ToolTask, context: Context) -> Scored:
         spec = task.spec

@@ -34,6 +34,10 @@ class ToolTask(Task):
     source: Source | None = None
 
     @property
+    def strata(self) -> tuple[str, ...]:
+        return (self.category, str(self.spec.difficulty), self.template)
+
+    @property
     def spec(self) -> Scenario:
         assert self.scenario is not None
         return self.scenario
