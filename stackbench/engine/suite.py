@@ -88,7 +88,9 @@ def _varied(settings: Settings) -> Settings:
 
     A seed named twice is one.
     """
-    settings = settings.model_copy(update={"seeds": tuple(dict.fromkeys(settings.seeds))})
+    seeds = tuple(dict.fromkeys(settings.seeds))
+    if seeds != settings.seeds:
+        settings = settings.model_copy(update={"seeds": seeds})
     if settings.temperature is not None or len(settings.seeds) < 2:
         return settings
     return settings.model_copy(update={"temperature": SEVERAL_ATTEMPTS_TEMPERATURE})
