@@ -15,6 +15,7 @@ Z95 = 1.959963984540054
 _BOUND = 1e-12
 """Means nearer to 0 or 1 than this are there: sums of weights leave rounding errors."""
 _MOST_DF = 1e9
+MANY_DF = 60.0
 
 
 class ShareIntervals(NamedTuple):
@@ -66,7 +67,22 @@ def share_intervals(values: Floats, layout: Layout, most_n: float = math.inf) ->
 
 
 def student_t_975(df: Floats) -> Floats:
-    """The 97.5% quantile of Student's t."""
+    """The 97.5% quantile of Student's t.
+
+    From `MANY_DF` degrees of freedom on by the expansion around the normal quantile (Abramowitz and Stegun 1964,
+    26.7.5), which is then exact to 1e-8; SciPy, which takes a sixth of a second to load, gives the others.
+    """
+    df = np.asarray(df, dtype=float)
+    if bool((df >= MANY_DF).all()):
+        x = Z95
+        terms = (
+            x,
+            (x**3 + x) / 4,
+            (5 * x**5 + 16 * x**3 + 3 * x) / 96,
+            (3 * x**7 + 19 * x**5 + 17 * x**3 - 15 * x) / 384,
+            (79 * x**9 + 776 * x**7 + 1482 * x**5 - 1920 * x**3 - 945 * x) / 92160,
+        )
+        return np.asarray(sum(term / df**power for power, term in enumerate(terms)))
     from scipy.special import stdtrit
 
     return np.asarray(stdtrit(df, 0.975))

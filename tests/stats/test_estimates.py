@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from stackbench.stats import Estimate, amount, proportion, share
+from stackbench.stats.intervals import student_t_975
 
 
 def width(estimate: Estimate) -> float:
@@ -156,3 +157,10 @@ def test_no_values_are_refused(estimate: object) -> None:
         estimate([])  # type: ignore[operator]
     with pytest.raises(ValueError, match="equally many"):
         estimate([0.5], clusters=["a", "b"])  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("df", [1.0, 4.5, 30.0, 59.9, 60.0, 61.5, 163.0, 1318.0, 14041.0, 1e9])
+def test_the_quantile_of_student_s_t_is_scipy_s(df: float) -> None:
+    from scipy.special import stdtrit
+
+    assert float(student_t_975(np.asarray(df))) == pytest.approx(stdtrit(df, 0.975), abs=1e-8)
