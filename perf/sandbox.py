@@ -188,7 +188,7 @@ def humaneval_jobs() -> list[CodeJob]:
     for row in samples()[:-LOOPS]:
         task = tasks[row["task_id"]]
         tests = Section(f"{task['test']}\ncheck({task['entry_point']})", trusted=True)
-        jobs.append(CodeJob((Section(task["prompt"] + row["completion"]), tests), guarded=(task["entry_point"],)))
+        jobs.append(CodeJob((Section(task["prompt"] + row["completion"]), tests), functions=(task["entry_point"],)))
     return jobs
 
 

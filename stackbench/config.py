@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from platformdirs import user_config_path, user_data_path
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator
 
-from stackbench.errors import ConfigError
+from stackbench.bounded_files import read_bounded
+from stackbench.errors import ConfigError, one_line
 from stackbench.types import ToolParser
 
-__all__ = ["Home", "Settings", "Sourced", "load_settings"]
+__all__ = ["HIDDEN", "Home", "Settings", "Sourced", "load_settings", "read_texts"]
 
 DEFAULT_MODEL = "hf:qwen2.5-coder-0.5b-instruct"
-FLAGS = {"seeds": "--seed", "vllm_args": "--vllm-arg"}
+FLAGS = {"seeds": "--seed", "vllm_args": "--vllm-arg", "headers": "--header"}
+TEXTS = ("system_prompt", "prefill")
+LONGEST_TEXT = 1 << 20
 PROJECT_FILE = "stackbench.toml"
+HIDDEN = "[not recorded]"
+"""Stands for the value of a header wherever settings are recorded or shown."""
+HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[ -~]*")
+OWN_FIELDS = {"model", "messages", "prompt", "stream", "n", "tools", "logprobs", "top_logprobs"}
+"""Of a request's body, those that are made for each request."""
+LARGEST_FILE = 1 << 20
 
 
 class Settings(BaseModel):
@@ -30,13 +41,33 @@ class Settings(BaseModel):
     model: str = DEFAULT_MODEL
     """Which model; see docs/models.md."""
     limit: int | None = Field(default=None, ge=1)
-    """Only the first tasks of each benchmark."""
+    """Tasks of each benchmark: a share of every subject or category where it has them, else the first ones."""
+    limit_seed: int = 0
+    """Which tasks of a subject or category a limit selects."""
     samples: int = Field(default=1, ge=1)
     """Attempts per task and seed."""
     temperature: float | None = Field(default=None, ge=0)
     """Unset: 0 (greedy) for one attempt per task, 0.8 for several."""
     top_p: float = Field(default=1.0, gt=0, le=1)
     """Nucleus sampling."""
+    top_k: int = Field(default=0, ge=0)
+    """Draw from so many of the likeliest tokens; 0: from all."""
+    min_p: float = Field(default=0.0, ge=0, le=1)
+    """Leave out tokens less likely than this share of the likeliest one's probability."""
+    presence_penalty: float = Field(default=0.0, ge=-2, le=2)
+    """Taken off the logit of each token that the answer holds already."""
+    frequency_penalty: float = Field(default=0.0, ge=-2, le=2)
+    """Taken off a token's logit as often as the answer holds it."""
+    repetition_penalty: float = Field(default=1.0, gt=0, le=10)
+    """Divides the positive logits of tokens in prompt and answer, multiplies the negative ones; 1: none."""
+    generation_config: Literal["vllm", "checkpoint"] = "vllm"
+    """Sampling that is not set here: neutral, as vLLM has it (vllm), or as the checkpoint's generation_config.json."""
+    system_prompt: str | None = Field(default=None, min_length=1)
+    """Stands before every chat; @FILE reads it from a file."""
+    prefill: str = ""
+    """How every answer begins; the model goes on from there. @FILE reads it from a file."""
+    stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """Texts before which an answer ends, beside those of the benchmark."""
     max_tokens: int | None = Field(default=None, ge=1)
     """Tokens per answer; unset: the benchmark's own."""
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
@@ -66,7 +97,7 @@ class Settings(BaseModel):
     max_num_seqs: int | None = Field(default=None, ge=1)
     """Sequences that a vllm: server decodes together; unset: the concurrency."""
     chat_template: str | None = None
-    """A Jinja file for a vllm: model, in place of its own."""
+    """A Jinja file for an hf: or vllm: model, in place of its own."""
     tool_call_parser: str | None = None
     """vLLM's parser of tool calls; unset: the one of the model's family; none: none."""
     vllm_args: tuple[str, ...] = ()
@@ -91,6 +122,10 @@ class Settings(BaseModel):
     """The environment variable that holds the endpoint's key."""
     n_per_request: int = Field(default=1, ge=1)
     """Attempts at one prompt asked of an endpoint in one request."""
+    extra_body: dict[str, Any] = Field(default_factory=dict[str, Any])
+    """Fields to add to each request to an endpoint, a JSON object; null leaves one of stackbench's own out."""
+    headers: tuple[str, ...] = ()
+    """Headers to add to each request to an endpoint, as NAME:VALUE; the values are not recorded."""
     request_timeout_s: float = Field(default=600.0, gt=0)
     """Seconds per request to an endpoint."""
     retries: int = Field(default=6, ge=0)
@@ -109,6 +144,33 @@ class Settings(BaseModel):
     """Image for the sandboxes; unset: the one "stackbench sandbox build" makes."""
     sandbox_memory_mib: int = Field(default=4096, ge=256)
     """Memory of one sandbox container."""
+
+    @field_validator("extra_body", mode="before")
+    @classmethod
+    def _read_extra_body(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            try:
+                value = json.loads(value)
+            except (ValueError, RecursionError) as error:
+                raise ValueError(f"is not JSON: {error}") from error
+        if not isinstance(value, dict):
+            raise ValueError('takes a JSON object, such as \'{"reasoning_effort": "low"}\'')
+        own = sorted(OWN_FIELDS & value.keys())
+        if own:
+            raise ValueError(f"cannot set {', '.join(own)}: these are made for each request")
+        return value
+
+    @field_validator("headers")
+    @classmethod
+    def _check_headers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for number, header in enumerate(value, 1):
+            if not HEADER.fullmatch(header):
+                raise ValueError(f"header {number} is not of the form NAME:VALUE, in printable ASCII")
+        return value
+
+    @field_serializer("headers")
+    def _hide_headers(self, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(f"{header.partition(':')[0]}:{HIDDEN}" for header in value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +201,7 @@ class Home:
         path = (named or user_data_path("stackbench", appauthor=False)).expanduser().absolute()
         extra = os.environ.get("STACKBENCH_DATA")
         try:
-            path.mkdir(parents=True, exist_ok=True)
+            path.mkdir(parents=True, exist_ok=True, mode=0o700)  # parents get the usual mode
         except OSError as error:
             raise ConfigError(
                 f"the folder {path} cannot be made ({error.strerror}); name another with --home"
@@ -193,6 +255,7 @@ def load_settings(flags: Mapping[str, Any] | None = None) -> Sourced:
     for key, value in (flags or {}).items():
         if value is not None:
             values[key], sources[key] = value, FLAGS.get(key) or f"--{key.removesuffix('_s').replace('_', '-')}"
+    values = read_texts(values, sources)
     try:
         return Sourced(Settings.model_validate(values), sources)
     except ValidationError as error:
@@ -202,14 +265,46 @@ def load_settings(flags: Mapping[str, Any] | None = None) -> Sourced:
         named = where if where.startswith("--") else f"{where}: {key}"
         if key == "api_key_env":  # somebody may have given the key itself
             raise ConfigError(f"{named}: takes the name of an environment variable, not a key") from None
+        if key == "headers":
+            raise ConfigError(f"{named}: {first['msg'].removeprefix('Value error, ')}") from None
         raise ConfigError(f"{named}: {first['msg']} (got {first['input']!r})") from error
+
+
+def read_texts(values: Mapping[str, Any], sources: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The values of settings, with those texts that are `@FILE` read from their files. Raises ConfigError."""
+    found = dict(values)
+    for key in TEXTS:
+        if key in found:
+            found[key] = _text(found[key], (sources or {}).get(key, f"--{key.replace('_', '-')}"), key)
+    return found
+
+
+def _text(value: Any, where: str, key: str) -> Any:
+    """A text, read from a file where it is `@FILE`; a beginning `@@` stands for one `@`.
+
+    Raises:
+        ConfigError: there is no such file of text.
+    """
+    if not isinstance(value, str) or not value.startswith("@"):
+        return value
+    if value.startswith("@@"):
+        return value[1:]
+    named = where if where.startswith("--") else f"{where}: {key}"
+    try:
+        with Path(value[1:]).expanduser().open(encoding="utf-8") as file:
+            text = file.read(LONGEST_TEXT + 1)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{named}: {value[1:]} cannot be read as text: {error}") from error
+    if len(text) > LONGEST_TEXT:
+        raise ConfigError(f"{named}: {value[1:]} has more than {LONGEST_TEXT:,} characters")
+    return text
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+        table = tomllib.loads(read_bounded(path, LARGEST_FILE))
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {one_line(error)}") from error
     for key in table:
         if key not in Settings.model_fields:
             raise ConfigError(f'{path}: unknown key "{key}"; "stackbench config" lists the keys')

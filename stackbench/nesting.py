@@ -9,7 +9,8 @@ from typing import Any
 __all__ = ["DEEPEST", "is_deep", "loads", "object_of"]
 
 DEEPEST = 100
-TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|[\[{]|[\]}]', re.DOTALL)
+TOKEN = re.compile(r'"(?:[^"\\]++|\\.?)*+(?:"|\Z)|[\[{]|[\]}]', re.DOTALL)
+"""Strings, one without an end to the end of the text, and brackets: each character is looked at once."""
 
 
 def loads(text: str) -> Any:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from statistics import median
 from typing import Any, Literal
 
 __all__ = [
@@ -226,6 +227,11 @@ class Task:
     task_id: str
     category: str = ""
 
+    @property
+    def strata(self) -> tuple[str, ...]:
+        """The groups that a limited selection is spread over, the widest first; empty where a benchmark has none."""
+        return (self.category,) if self.category else ()
+
 
 @dataclass(frozen=True, slots=True)
 class Scored:
@@ -283,6 +289,7 @@ class AttemptRecord:
     program: str | None = None
     """The program that was taken out of the completion and executed."""
     finish_reason: FinishReason | None = None
+    """`LENGTH` where any answer of the attempt, such as a turn of an agent, ended at its token limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,12 +342,25 @@ class AttemptSummary:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A number with its uncertainty; `n` counts the units (tasks, mostly) the interval rests on."""
+    """A number with its uncertainty; `n` counts the units (tasks, mostly) the interval rests on.
+
+    Most have a standard error and a 95% confidence interval. The median of a few repeats of one measurement has none:
+    it has the range of the repeats (`low`, `high`).
+    """
 
     name: str
     value: float
-    stderr: float
-    ci_low: float
-    ci_high: float
+    stderr: float | None
+    ci_low: float | None
+    ci_high: float | None
     n: int
     category: str = ""
+    low: float | None = None
+    """The least of n repeats."""
+    high: float | None = None
+    """The greatest of them."""
+
+    @classmethod
+    def of_repeats(cls, name: str, values: Sequence[float], category: str = "") -> Metric:
+        """The median of repeats with their range. Raises ValueError for none."""
+        return cls(name, median(values), None, None, None, len(values), category, min(values), max(values))

@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from platformdirs import user_data_path
 from stackbench.config import Home
 from stackbench.datasets import DatasetStore
 from stackbench.errors import StackbenchError
+from stackbench.models import ModelOptions
+from stackbench.models.openai import OpenAIModel, connection
 from stackbench.models.pull import is_pulled
 from stackbench.sandbox.hygiene import list_containers
 from stackbench.sandbox.image import ensure_image
@@ -26,6 +28,7 @@ from stackbench.sandbox.pool import SandboxPool
 from stackbench.sandbox.scorer import Scorer
 from tests.fake_endpoint import FakeEndpoint
 
+Connect = Callable[..., Awaitable[OpenAIModel]]
 MODELS = user_data_path("stackbench", appauthor=False) / "models"
 SMALL_MODEL = "smollm2-135m-instruct"
 
@@ -86,6 +89,23 @@ async def pool(image: str) -> AsyncIterator[SandboxPool]:
     pool = SandboxPool(ContainerSpec(image), size=1, spare=1)
     yield pool
     await pool.close()
+
+
+@pytest.fixture
+async def connect(endpoint: FakeEndpoint, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Connect]:
+    """Makes a started model of the endpoint, with options; what it tells the operator goes to `said`."""
+    monkeypatch.setattr(connection, "FIRST_BACKOFF_S", 0.01)
+    models: list[OpenAIModel] = []
+
+    async def make(*, said: list[str] | None = None, **options: Any) -> OpenAIModel:
+        model = OpenAIModel(endpoint.name, endpoint.model, endpoint.url, ModelOptions(**options))
+        models.append(model)
+        await model.start((said if said is not None else []).append)
+        return model
+
+    yield make
+    for model in models:
+        await model.close()
 
 
 @pytest.fixture

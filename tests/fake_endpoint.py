@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
@@ -13,6 +13,7 @@ from aiohttp import web
 Calls = list[tuple[str, str]]
 """Calls of tools: names and arguments as text."""
 Reply = Callable[[dict[str, Any]], str | Calls]
+Respond = Callable[[web.Request, dict[str, Any]], Awaitable[web.StreamResponse] | web.Response | None]
 
 
 class FakeEndpoint:
@@ -26,6 +27,8 @@ class FakeEndpoint:
         self.fault_text = ""
         self.retry_after: str | None = None
         self.reply: Reply = lambda body: "an answer"
+        self.finish: Callable[[dict[str, Any]], str] | None = None
+        """Why an answer ended, in place of what its kind says."""
         self.delay_s = 0.0
         self.key: str | None = None
         self.probes: list[dict[str, Any]] = []
@@ -33,6 +36,11 @@ class FakeEndpoint:
         """What it refuses: chat, completions, tools, logprobs, usage, ignore_eos, max_tokens."""
         self.pieces: Callable[[str], list[str]] = lambda text: text.split(" ")
         self.piece_delay_s = 0.0
+        self.respond: Respond = lambda request, body: None
+        """Answers in place of all that follows, where it returns something; probes are asked by it too."""
+        self.listed: Any = None
+        """What `/models` answers, where it is set."""
+        self.list_with: Callable[[web.Request], Awaitable[web.StreamResponse] | web.Response] | None = None
         self.prompt_tokens: Callable[[dict[str, Any]], int] = lambda body: 10
         self.most_at_once = 0
         self._now = 0
@@ -59,10 +67,13 @@ class FakeEndpoint:
     def name(self) -> str:
         return f"openai:{self.model}@{self.url}"
 
-    async def _models(self, request: web.Request) -> web.Response:
+    async def _models(self, request: web.Request) -> web.StreamResponse:
+        if self.list_with is not None:
+            response = self.list_with(request)
+            return response if isinstance(response, web.StreamResponse) else await response
         if self.key and request.headers.get("Authorization") != f"Bearer {self.key}":
             return web.json_response({"error": {"message": "bad key"}}, status=401)
-        return web.json_response({"data": [{"id": self.model}]})
+        return web.json_response({"data": [{"id": self.model}]} if self.listed is None else self.listed)
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         return await self._answer(request, _chat_message)
@@ -72,10 +83,16 @@ class FakeEndpoint:
 
     async def _answer(self, request: web.Request, shape: Callable[[Any], dict[str, Any]]) -> web.StreamResponse:
         body = await request.json()
+        response = self.respond(request, body)
+        if response is not None:
+            if not is_probe(request):
+                self.requests.append(body)
+                self.headers.append(dict(request.headers))
+            return response if isinstance(response, web.StreamResponse) else await response
         lacking = self._lacking(request.path, body)
         if lacking:
             return web.json_response({"error": {"message": f"no {lacking} here"}}, status=400)
-        if "X-Stackbench" in request.headers:
+        if is_probe(request):
             self.probes.append(body)
             return await self._reply(request, body, shape)
         self.requests.append(body)
@@ -123,7 +140,7 @@ class FakeEndpoint:
         choices = []
         for index in range(body.get("n", 1)):
             said = self.reply(body)
-            choice = {"index": index, "finish_reason": _finish(said), **shape(said)}
+            choice = {"index": index, "finish_reason": self._finish(body, said), **shape(said)}
             if body.get("logprobs"):
                 choice["logprobs"] = self._logprobs(chat="messages" in body)
             choices.append(choice)
@@ -140,13 +157,18 @@ class FakeEndpoint:
             await asyncio.sleep(self.piece_delay_s)
             delta = piece if isinstance(piece, dict) else {"content": piece}
             choice: dict[str, Any] = {"delta": delta} if chat else {"text": piece}
-            choice["finish_reason"] = _finish(said) if index == len(pieces) - 1 else None
+            choice["finish_reason"] = self._finish(body, said) if index == len(pieces) - 1 else None
             await response.write(f"data: {json.dumps({'choices': [choice]})}\n\n".encode())
         if "usage" not in self.lacks:
             usage = {"prompt_tokens": self.prompt_tokens(body), "completion_tokens": len(pieces)}
             await response.write(f"data: {json.dumps({'choices': [], 'usage': usage})}\n\n".encode())
         await response.write(b"data: [DONE]\n\n")
         return response
+
+    def _finish(self, body: dict[str, Any], said: str | Calls) -> str:
+        if self.finish is not None and "seed" in body:
+            return self.finish(body)
+        return "tool_calls" if isinstance(said, list) else "stop"
 
     def _logprobs(self, *, chat: bool) -> dict[str, Any]:
         top = {"A": -3.0, " B": -0.1, "C": -4.0, "D": -5.0}
@@ -155,8 +177,33 @@ class FakeEndpoint:
         return {"top_logprobs": [top]}
 
 
-def _finish(said: str | Calls) -> str:
-    return "tool_calls" if isinstance(said, list) else "stop"
+def is_probe(request: web.Request) -> bool:
+    """Whether a request is one of those that find out what the endpoint can do."""
+    return "X-Stackbench" in request.headers
+
+
+def refusal(message: str, status: int = 400, **more: Any) -> web.Response:
+    """An error in OpenAI's form."""
+    return web.json_response({"error": {"message": message, **more}}, status=status)
+
+
+def completion(*, usage: Any = None, **choice: Any) -> web.Response:
+    """A completion of one choice."""
+    answer = {"choices": [{"index": 0, "finish_reason": "stop", **choice}], "usage": usage}
+    return web.Response(text=json.dumps(answer), content_type="application/json")
+
+
+async def raw_stream(request: web.Request, *pieces: bytes, breaks_off: bool = False) -> web.StreamResponse:
+    """A stream of exactly these bytes, one write each."""
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    await response.prepare(request)
+    for piece in pieces:
+        await response.write(piece)
+        await asyncio.sleep(0)
+    if breaks_off:
+        assert request.transport is not None
+        request.transport.abort()
+    return response
 
 
 def _chat_message(said: str | Calls) -> dict[str, Any]:

@@ -22,6 +22,12 @@ class FakeHub:
         self.break_off: dict[str, int] = {}
         """Files whose next answer ends after so many bytes."""
         self.damaged: set[str] = set()
+        self.announced: dict[str, int] = {}
+        """Sizes that it tells, where they are not the true ones."""
+        self.leads_to: dict[str, str] = {}
+        """Where it sends those who ask for a file."""
+        self.endless: set[str] = set()
+        """Files that are sent without an end, and without a length."""
         self.url = ""
         self._runner: web.AppRunner | None = None
 
@@ -45,7 +51,7 @@ class FakeHub:
         siblings = [
             {
                 "rfilename": name,
-                "size": len(content),
+                "size": self.announced.get(name, len(content)),
                 "blobId": hashlib.sha1(content).hexdigest(),
                 "lfs": {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 130}
                 if name.endswith(".safetensors")
@@ -57,10 +63,25 @@ class FakeHub:
         commit = revision if len(revision) == 40 else COMMIT
         return web.json_response({"_id": "1", "id": name, "modelId": name, "sha": commit, "siblings": siblings})
 
+    async def _without_end(self, request: web.Request, name: str) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        try:
+            while True:
+                await response.write(b"x" * 65536)
+                self.sent[name] += 65536
+        except ConnectionError:
+            return response
+
     async def _file(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["file"]
         if name not in self.files:
             return web.Response(status=404, headers={"X-Error-Code": "EntryNotFound"})
+        if name in self.leads_to:
+            moved = {"Location": self.leads_to[name], "X-Repo-Commit": request.match_info["revision"]}
+            return web.Response(status=302, headers={**moved, "X-Linked-Etag": '"0"', "X-Linked-Size": "9"})
+        if name in self.endless and request.method == "GET":
+            return await self._without_end(request, name)
         content = self.files[name]
         headers = {
             "ETag": f'"{hashlib.sha256(content).hexdigest()}"',

@@ -23,7 +23,8 @@ from stackbench.types import ToolCall
 
 __all__ = ["CallsInOrder", "ContextWindow", "Limits", "OperatorControls", "ToolRunner"]
 
-TOO_LONG = re.compile(r"window|context.length|maximum.*(length|tokens)|too (long|large)", re.IGNORECASE)
+TOO_LONG = re.compile(r"window|context.length|maximum.{0,200}(length|tokens)|too (long|large)", re.IGNORECASE)
+LONGEST_ERROR = 2000
 TIGHTEN = 0.6
 TRIES = 3
 
@@ -112,7 +113,7 @@ class ContextWindow(AgentMiddleware[Any, Any, Any]):
             try:
                 response = await handler(asked)
             except GenerationError as error:
-                if not TOO_LONG.search(str(error)):
+                if not TOO_LONG.search(str(error)[:LONGEST_ERROR]):
                     raise
                 if turn == TRIES - 1:
                     raise AgentEndedError("window") from error

@@ -13,8 +13,12 @@ from stackbench.types import ToolCall
 
 __all__ = ["Found", "find_calls"]
 
-TAGGED = re.compile(r"<(tool_call|tools|function_call)>\s*(?P<body>.*?)\s*(?:</\1>|\Z)", re.DOTALL)
-FENCED = re.compile(r"```[ \t]*(?:json|tool_call|tool|xml)?[ \t]*\n(?P<body>.*?)(?:\n[ \t]*```|\Z)", re.DOTALL)
+OPENED = re.compile(r"<(tool_call|tools|function_call)>")
+FENCE = "```"
+FENCE_CLOSED = re.compile(r"\n[ \t]*```")
+LANGUAGES = ("", "json", "tool_call", "tool", "xml")
+LONGEST_INFO = 60
+"""Characters of a fence's first line that are read."""
 NAME = re.compile(r'"(?:name|tool|function)"\s*:\s*"([^"]+)"')
 ARGUMENTS = ("arguments", "parameters", "args", "input")
 NAMES = ("name", "tool", "function")
@@ -29,21 +33,21 @@ class Found:
 
 
 def find_calls(text: str, tools: Collection[str]) -> Found:
-    """Calls of the named tools in a text, in their order.
+    """Calls of the named tools in an answer, in their order; thoughts are no part of it.
 
     What plainly was to be such a call but is no JSON comes as a call whose arguments are the text that was written,
     so that the model can be told.
     """
-    for pattern in (TAGGED, FENCED):
+    for parts in (_tagged, _fenced):
         calls: list[tuple[str, str]] = []
         rest: list[str] = []
         at = 0
-        for match in pattern.finditer(text):
-            found = list(_calls_in(match["body"], tools))
+        for begin, end, body in parts(text):
+            found = list(_calls_in(body, tools))
             if found:
                 calls += found
-                rest.append(text[at : match.start()])
-                at = match.end()
+                rest.append(text[at:begin])
+                at = end
         if calls:
             rest.append(text[at:])
             return Found("".join(rest).strip(), _numbered(calls))
@@ -51,6 +55,31 @@ def find_calls(text: str, tools: Collection[str]) -> Found:
     if stripped.startswith(("{", "[")):
         return Found("", _numbered(found)) if (found := list(_calls_in(stripped, tools))) else Found(text, ())
     return Found(text, ())
+
+
+def _tagged(text: str) -> Iterator[tuple[int, int, str]]:
+    """Where each tagged part begins and ends, and what is in it. A last one that was cut off ends with the text."""
+    at = 0
+    while opened := OPENED.search(text, at):
+        close = f"</{opened[1]}>"
+        end = text.find(close, opened.end())
+        at = len(text) if end < 0 else end + len(close)
+        yield opened.start(), at, text[opened.end() : at if end < 0 else end].strip()
+
+
+def _fenced(text: str) -> Iterator[tuple[int, int, str]]:
+    """The same of fenced blocks in a language that a call may be written in; blocks in others are passed over."""
+    at = 0
+    while (begin := text.find(FENCE, at)) >= 0:
+        line_end = text.find("\n", begin, begin + LONGEST_INFO)
+        language = text[begin + len(FENCE) : max(begin, line_end)].strip(" \t")
+        if line_end < 0 or "`" in language:
+            at = begin + len(FENCE)
+            continue
+        closed = FENCE_CLOSED.search(text, line_end)
+        at = closed.end() if closed else len(text)
+        if language in LANGUAGES:
+            yield begin, at, text[line_end + 1 : closed.start() if closed else len(text)]
 
 
 def _numbered(calls: list[tuple[str, str]]) -> tuple[ToolCall, ...]:

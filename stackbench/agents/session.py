@@ -19,6 +19,10 @@ from stackbench.types import Message, Sampling, ToolCall, ToolCallRecord, ToolPa
 __all__ = ["AgentEndedError", "AgentSession", "Answer"]
 
 
+MOST_CALLS = 64
+"""Of one turn; what a turn holds beyond them is not made."""
+
+
 class AgentEndedError(Exception):
     """Ends an agent from within its loop."""
 
@@ -59,6 +63,7 @@ class AgentSession:
     calls: list[CallMade] = field(default_factory=list[CallMade])
     _repaired: set[str] = field(default_factory=set[str])
     _ids: Any = field(default_factory=lambda: itertools.count(1))
+    _taken: set[str] = field(default_factory=set[str])
 
     @property
     def names(self) -> list[str]:
@@ -98,7 +103,11 @@ class AgentSession:
                 self.rejected += len(found.calls)
             elif found.calls:
                 text, calls, repaired = found.text, found.calls, native
-        self.turn = tuple(replace(call, id=self._new_id()) for call in calls)
+        if len(calls) > MOST_CALLS:
+            backend.log("calls_cut", {"step": self.step, "calls": len(calls), "made": MOST_CALLS})
+            calls = calls[:MOST_CALLS]
+        own = bool(generation.tool_calls)  # those found in the text have no id that anybody knows
+        self.turn = tuple(replace(call, id=self._unique(call.id if own else "")) for call in calls)
         if repaired:
             self._repaired.update(call.id for call in self.turn)
             backend.log("repair", {"step": self.step, "calls": len(self.turn)})
@@ -114,7 +123,7 @@ class AgentSession:
             if call.name in self.names:
                 result = await call_tool(call.name, call.arguments, self.workspace)
             else:
-                text = f'error: there is no tool "{call.name}" here. The tools: {", ".join(self.names)}'
+                text = f'error: there is no tool "{call.name[:100]}" here. The tools: {", ".join(self.names)}'
                 result = CallResult(ToolOutcome(text, failed=True), valid=False)
         except asyncio.CancelledError:
             text = "cut off by the end of the attempt"
@@ -177,5 +186,12 @@ class AgentSession:
             rejected=self.rejected,
         )
 
-    def _new_id(self) -> str:
-        return f"call_{next(self._ids)}"
+    def _unique(self, call_id: str) -> str:
+        """The id as the server gave it, which it expects back; a new one where the chat has a call of that id already.
+
+        New ones are nine letters and digits: the only form that Mistral's models take.
+        """
+        while not call_id or call_id in self._taken:
+            call_id = f"call{next(self._ids):05d}"
+        self._taken.add(call_id)
+        return call_id

@@ -18,11 +18,18 @@ SHORT = 200
 
 def estimate_tokens(messages: Sequence[Message]) -> int:
     """About how many tokens a chat takes, from its characters."""
-    characters = sum(
+    return _tokens(_characters(messages), len(messages))
+
+
+def _characters(messages: Sequence[Message]) -> int:
+    return sum(
         len(message.content) + sum(len(call.arguments) + len(call.name) for call in message.tool_calls)
         for message in messages
     )
-    return int(characters / CHARACTERS_PER_TOKEN) + PER_MESSAGE * len(messages)
+
+
+def _tokens(characters: int, messages: int) -> int:
+    return int(characters / CHARACTERS_PER_TOKEN) + PER_MESSAGE * messages
 
 
 def trim(messages: Sequence[Message], most: int) -> tuple[list[Message], int]:
@@ -33,9 +40,10 @@ def trim(messages: Sequence[Message], most: int) -> tuple[list[Message], int]:
     """
     trimmed = list(messages)
     shortened = 0
+    characters = _characters(trimmed)
     first = next((index for index, message in enumerate(trimmed) if message.role == "user"), 0) + 1
     for index in range(first, len(trimmed)):
-        over = estimate_tokens(trimmed) - most
+        over = _tokens(characters, len(trimmed)) - most
         if over <= 0:
             break
         content = trimmed[index].content
@@ -46,5 +54,6 @@ def trim(messages: Sequence[Message], most: int) -> tuple[list[Message], int]:
         left = len(content) - keep
         note = f"[{left} characters left out: the chat is near the model's limit. Call again for a part of it.]"
         trimmed[index] = replace(trimmed[index], content=f"{content[:keep]}\n{note}".lstrip())
+        characters += len(trimmed[index].content) - len(content)
         shortened += 1
     return trimmed, shortened

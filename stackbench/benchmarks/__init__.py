@@ -3,24 +3,29 @@
 from stackbench.benchmarks.base import (
     AgentBenchmark,
     Benchmark,
+    ClusteredBenchmark,
     CodeBenchmark,
     Context,
+    HashedTasks,
     Options,
     PrepareContext,
     Sample,
     SpeedBenchmark,
 )
-from stackbench.benchmarks.registry import create_benchmark, list_benchmarks
+from stackbench.benchmarks.registry import create_benchmark, find_benchmark, list_benchmarks
 
 __all__ = [
     "AgentBenchmark",
     "Benchmark",
+    "ClusteredBenchmark",
     "CodeBenchmark",
     "Context",
+    "HashedTasks",
     "Options",
     "PrepareContext",
     "Sample",
     "SpeedBenchmark",
     "create_benchmark",
+    "find_benchmark",
     "list_benchmarks",
 ]

@@ -37,10 +37,13 @@ __all__ = [
     "Benchmark",
     "CodeBenchmark",
     "Context",
+    "HashedTasks",
     "Options",
     "PrepareContext",
     "Sample",
     "SpeedBenchmark",
+    "failure",
+    "near_limit",
 ]
 
 
@@ -228,6 +231,14 @@ class SpeedBenchmark(Protocol):
 
 
 @runtime_checkable
+class HashedTasks(Protocol):
+    """A benchmark whose tasks come from elsewhere than the manifest's datasets."""
+
+    tasks_hash: str
+    """sha256 over the tasks of the last `tasks` call."""
+
+
+@runtime_checkable
 class CodeBenchmark(Protocol):
     """A benchmark whose samples are program texts that can be scored without a model."""
 
@@ -236,6 +247,21 @@ class CodeBenchmark(Protocol):
         ...
 
 
+@runtime_checkable
+class ClusteredBenchmark(Protocol):
+    """A benchmark whose tasks come in clusters: their scores move together, and errors are counted by cluster."""
+
+    @staticmethod
+    def cluster(attempt: AttemptSummary) -> str:
+        """Names the cluster of an attempt's task."""
+        ...
+
+
 def failure(reason: str) -> str:
     """A reason as `Scored.reason` holds it: empty for success."""
     return "" if reason == "passed" else reason
+
+
+def near_limit(*results: CodeResult) -> dict[str, bool]:
+    """The metric `near_limit`: true where a verdict depends on the machine's speed; absent elsewhere."""
+    return {"near_limit": True} if any(result.near_limit for result in results) else {}

@@ -5,17 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from fractions import Fraction
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from stackbench.benchmarks.base import Context, Options, PrepareContext
+from stackbench.benchmarks.number_answers import exact_match, flexible_match, read_answer, shown_number, strict_match
 from stackbench.benchmarks.passes import pass_at_k_metrics
 from stackbench.datasets import DatasetStore
 from stackbench.types import AttemptSummary, Message, Metric, Scored, Task
 
-__all__ = ["Gsm8k", "Gsm8kOptions", "Gsm8kTask", "last_number", "parse_number", "strict_answer"]
+__all__ = ["Gsm8k", "Gsm8kOptions", "Gsm8kTask"]
 
 MAX_TOKENS = 512
 STOP = ("\nQuestion:",)
@@ -23,8 +24,6 @@ ASK = (
     "{question}\n\nWork through the problem step by step. Then write the final answer, a bare number, on a last line "
     "of the form:\n#### number"
 )
-STRICT = re.compile(r"####\s*([-+]?[$€£]?\s*[-+]?\d[\d,]*(?:\.\d+)?|[-+]?[$€£]?\.\d+)")
-NUMBER = re.compile(r"[-+]?[$€£]?\d[\d,]*(?:\.\d+)?|[-+]?[$€£]?\.\d+")
 CALCULATOR = re.compile(r"<<[^<>]*>>")
 
 
@@ -35,6 +34,8 @@ class Gsm8kOptions(Options):
     """One chat turn without examples, or few-shot chain of thought; auto: chat where there is a template."""
     shots: int = Field(default=8, ge=0, le=100)
     """Examples in the few-shot prompt, the first rows of the training split."""
+    fewshot_as_turns: bool = False
+    """In a chat, show the examples as earlier turns of it: a question of the user's, an answer of the assistant's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Gsm8kTask(Task):
 
     question: str = ""
     answer: str = ""
-    number: Decimal = Decimal(0)
+    number: Fraction = Fraction(0)
 
 
 class Gsm8k:
@@ -58,16 +59,24 @@ class Gsm8k:
     def __init__(self, options: Gsm8kOptions) -> None:
         self.options = options
         self._shots = ""
+        self._turns: list[Message] = []
 
     def tasks(self, data: DatasetStore) -> list[Gsm8kTask]:
         examples = data.rows("gsm8k", "train")[: self.options.shots]
         self._shots = "".join(
             f"Question: {row['question']}\nAnswer: {CALCULATOR.sub('', row['answer'])}\n\n" for row in examples
         )
+        self._turns = [
+            turn
+            for row in examples
+            for turn in (
+                Message("user", ASK.format(question=row["question"])),
+                Message("assistant", CALCULATOR.sub("", row["answer"])),
+            )
+        ]
         tasks: list[Gsm8kTask] = []
         for index, row in enumerate(data.rows("gsm8k")):
-            number = parse_number(row["answer"].rsplit("####", 1)[-1])
-            assert number is not None, f"row {index} has no final number"
+            number = Fraction(row["answer"].rsplit("####", 1)[-1].strip().replace(",", ""))
             tasks.append(Gsm8kTask(f"gsm8k/{index}", question=row["question"], answer=row["answer"], number=number))
         return tasks
 
@@ -77,66 +86,45 @@ class Gsm8k:
     async def attempt(self, task: Gsm8kTask, context: Context) -> Scored:
         if self.options.style == "chat" or (self.options.style == "auto" and context.chat):
             prompt = ASK.format(question=task.question)
+            turns = self._turns if self.options.fewshot_as_turns else []
             generation = await context.generate(
-                context.sampling(max_tokens=MAX_TOKENS), messages=[Message("user", prompt)], reference=task.answer
+                context.sampling(max_tokens=MAX_TOKENS),
+                messages=[*turns, Message("user", prompt)],
+                reference=task.answer,
             )
         else:
             prompt = f"{self._shots}Question: {task.question}\nAnswer:"
             generation = await context.generate(
                 context.sampling(max_tokens=MAX_TOKENS, stop=STOP), prompt=prompt, reference=task.answer
             )
-        strict, flexible = strict_answer(generation.text), last_number(generation.text)
-        passed = flexible is not None and flexible == task.number
-        shown = "no number found" if flexible is None else f"answered {flexible}"
+        answer = read_answer(generation.text)
+        passed = answer == task.number
+        shown = "no number found" if answer is None else f"answered {shown_number(answer)}"
         return Scored(
             score=float(passed),
             passed=passed,
-            reason="" if passed else f"failed: {shown}, not {task.number}",
+            reason="" if passed else f"failed: {shown}, not {shown_number(task.number)}",
             metrics={
-                "strict": strict is not None and strict == task.number,
-                "flexible": passed,
-                "answer": None if flexible is None else str(flexible),
+                "robust": passed,
+                "flexible": exact_match(flexible_match(generation.text), task.answer),
+                "strict": exact_match(strict_match(generation.text), task.answer),
+                "answer": None if answer is None else shown_number(answer),
             },
         ).of(prompt, generation)
 
     def metrics(self, attempts: Sequence[AttemptSummary]) -> list[Metric]:
-        """Accuracy by the last number written (`flexible`) and by `#### n` alone (`strict`), as lm-eval names them."""
+        """Accuracy by the answer as a person reads it (`robust`), and by lm-eval's two filters."""
         return [
+            *_accuracy(attempts, "robust"),
             *_accuracy(attempts, "flexible"),
             *_accuracy(attempts, "strict"),
         ]
 
 
 def _accuracy(attempts: Sequence[AttemptSummary], how: str) -> list[Metric]:
-    found = pass_at_k_metrics(attempts, passed=lambda attempt: bool(attempt.metrics[how]))
+    found = pass_at_k_metrics(attempts, passed=lambda attempt: bool(attempt.metrics.get(how)))
     name = {"pass@1": f"exact_match_{how}"}
     return [
         Metric(name.get(m.name, f"{m.name}_{how}"), m.value, m.stderr, m.ci_low, m.ci_high, m.n, m.category)
         for m in found
     ]
-
-
-def strict_answer(text: str) -> Decimal | None:
-    """The number after the first `####`."""
-    found = STRICT.search(text)
-    return parse_number(found.group(1)) if found else None
-
-
-def last_number(text: str) -> Decimal | None:
-    """The last number in the text."""
-    found = NUMBER.findall(text)
-    return parse_number(found[-1]) if found else None
-
-
-def parse_number(text: str) -> Decimal | None:
-    """A number as people write it: thousands commas, currency, percent and unit signs aside. None where there is none.
-
-    `1,000.00`, `$1000` and `1000` are equal; so are `50%` and `50`, since the answers carry no signs.
-    """
-    found = NUMBER.search(text.strip())
-    if found is None:
-        return None
-    try:
-        return Decimal(re.sub(r"[,$€£\s]", "", found.group(0)))
-    except InvalidOperation:
-        return None

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from stackbench.benchmarks.base import Context, Options, PrepareContext, Sample, failure
-from stackbench.benchmarks.extract import defines, extract_code, function_body
+from stackbench.benchmarks.base import Context, Options, PrepareContext, Sample, failure, near_limit
+from stackbench.benchmarks.extract import cut_at, read_program
 from stackbench.benchmarks.passes import pass_at_k_metrics
 from stackbench.datasets import DatasetStore
 from stackbench.sandbox import CodeJob, Section
@@ -78,13 +78,14 @@ class HumanEval:
                 messages=[Message("user", prompt)],
                 reference=f"```python\n{task.prompt}{task.canonical_solution}```",
             )
-            sample = Sample(program_of(task, extract_code(generation.text, task.entry_point)), whole=True)
+            program = await read_program(generation.text, (task.entry_point,), task.prompt)
+            sample = Sample(program, whole=True)
         else:
             prompt = task.prompt
             generation = await context.generate(
                 context.sampling(max_tokens=MAX_TOKENS, stop=STOP), prompt=prompt, reference=task.canonical_solution
             )
-            sample = Sample(generation.text)
+            sample = Sample(cut_at(generation.text, STOP))
         scored = await self.score(task, sample, context)
         return scored.of(prompt, generation)
 
@@ -96,7 +97,7 @@ class HumanEval:
                     Section(program),
                     Section(_tests(task), trusted=True),
                 ),
-                guarded=(task.entry_point,),
+                functions=(task.entry_point,),
                 timeout_s=context.timeout_s or TIMEOUT_S,
             )
         )
@@ -104,7 +105,8 @@ class HumanEval:
             score=float(result.passed),
             passed=result.passed,
             reason=failure(result.reason),
-            metrics={"result": result.reason, "exec_s": result.wall_s},
+            metrics={"result": result.reason, "exec_s": result.wall_s, **near_limit(result)},
+            program=program,
         )
 
     def metrics(self, attempts: Sequence[AttemptSummary]) -> list[Metric]:
@@ -116,14 +118,3 @@ def _tests(task: HumanEvalTask) -> str:
     if task.prompt.count("\ndef ") + task.prompt.startswith("def ") < 2:
         return f"{task.test}\ncheck({task.entry_point})"
     return f"_answered = {task.entry_point}\n{task.prompt}\n    pass\n{task.test}\ncheck(_answered)"
-
-
-def program_of(task: HumanEvalTask, code: str) -> str:
-    """The program to test from a chat answer's code: a whole function, or a bare body.
-
-    The prompt comes first either way: alone it is a valid function, and it holds imports and helpers that an answer may
-    rely on.
-    """
-    if defines(code, task.entry_point):
-        return f"{task.prompt}\n{code}"
-    return task.prompt + function_body(code)

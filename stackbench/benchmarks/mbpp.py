@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import ast
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar, Literal
 
-from stackbench.benchmarks.base import Context, Options, PrepareContext, Sample, failure
-from stackbench.benchmarks.extract import extract_code
-from stackbench.benchmarks.passes import pass_at_k_metrics, to_metric
+from stackbench.benchmarks.base import Context, Options, PrepareContext, Sample, failure, near_limit
+from stackbench.benchmarks.extract import cut_at, read_program
+from stackbench.benchmarks.passes import pass_at_k_metrics, task_means, to_metric
 from stackbench.datasets import DatasetStore
 from stackbench.sandbox import CodeJob, Section
-from stackbench.stats import clustered_mean, mean
+from stackbench.stats import amount, share
 from stackbench.types import AttemptSummary, Message, Metric, Scored, Task
 
 __all__ = ["Mbpp", "MbppOptions", "MbppTask"]
@@ -34,7 +36,12 @@ class MbppOptions(Options):
     """Options of `mbpp`."""
 
     style: Literal["auto", "chat", "fewshot"] = "auto"
-    """A chat turn with the tests shown, or the paper's 3-shot prompt; auto: chat where there is a template."""
+    """A chat turn with the tests shown, or three examples; auto: chat where there is a template.
+
+    The examples are the paper's, tasks 2, 3 and 4 between its marks; the words around them are this project's own.
+    """
+    fewshot_as_turns: bool = False
+    """In a chat, show the examples as earlier turns of it: a question of the user's, an answer of the assistant's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +66,7 @@ class Mbpp:
     def __init__(self, options: MbppOptions) -> None:
         self.options = options
         self._shots = ""
+        self._turns: list[Message] = []
 
     def tasks(self, data: DatasetStore) -> list[MbppTask]:
         every = {
@@ -72,6 +80,9 @@ class Mbpp:
             for row in data.rows("mbpp", "full")
         }
         self._shots = "".join(f"{_shot(every[number])}{_unix(every[number].code)}\n{DONE}\n\n" for number in EXAMPLES)
+        self._turns = []
+        for number in EXAMPLES:
+            self._turns += [Message("user", _ask(every[number])), Message("assistant", _fenced(every[number]))]
         return [every[number] for number in TEST_SPLIT]
 
     async def prepare(self, tasks: Sequence[Task], context: PrepareContext) -> None:
@@ -80,19 +91,20 @@ class Mbpp:
     async def attempt(self, task: MbppTask, context: Context) -> Scored:
         chat = self.options.style == "chat" or (self.options.style == "auto" and context.chat)
         if chat:
-            prompt = ASK.format(text=task.text, tests="\n".join(task.test_list))
+            prompt = _ask(task)
+            turns = self._turns if self.options.fewshot_as_turns else []
             generation = await context.generate(
                 context.sampling(max_tokens=MAX_TOKENS),
-                messages=[Message("user", prompt)],
+                messages=[*turns, Message("user", prompt)],
                 reference=f"```python\n{task.code}\n```",
             )
-            sample = Sample(extract_code(generation.text, _tested_name(task)))
+            sample = Sample(await read_program(generation.text, _tested_names(task)))
         else:
             prompt = self._shots + _shot(task)
             generation = await context.generate(
                 context.sampling(max_tokens=MAX_TOKENS, stop=(DONE,)), prompt=prompt, reference=task.code
             )
-            sample = Sample(generation.text)
+            sample = Sample(cut_at(generation.text, (DONE,)))
         scored = await self.score(task, sample, context)
         return scored.of(prompt, generation)
 
@@ -103,7 +115,7 @@ class Mbpp:
             CodeJob(
                 sections=(Section(sample.text), *setup),
                 checks=task.test_list,
-                guarded=tuple(_called_names(task)),
+                functions=_names_of_sample(task),
                 timeout_s=context.timeout_s or TIMEOUT_S,
             )
         )
@@ -116,24 +128,37 @@ class Mbpp:
                 "asserts": len(result.checks),
                 "asserts_passed": sum(result.checks),
                 "exec_s": result.wall_s,
+                **near_limit(result),
             },
+            program=sample.text,
         )
 
     def metrics(self, attempts: Sequence[AttemptSummary]) -> list[Metric]:
-        """pass@k; execution accuracy (share of asserts that pass, clustered by task); time to solution in seconds."""
+        """pass@k; execution accuracy (the share of a task's asserts that pass); time to solution in seconds.
+
+        Both are means over tasks of the mean over a task's attempts, over those that passed for the time.
+        """
         found = pass_at_k_metrics(attempts)
-        outcomes: list[float] = []
-        clusters: list[str] = []
-        for attempt in attempts:
-            total, passed = int(attempt.metrics["asserts"]), int(attempt.metrics["asserts_passed"])
-            outcomes += [1.0] * passed + [0.0] * (total - passed)
-            clusters += [attempt.key.task_id] * total
-        if outcomes:
-            found.append(to_metric("execution_accuracy", clustered_mean(outcomes, clusters)))
-        times = [a.latency_s + float(a.metrics["exec_s"]) for a in attempts if a.passed]
+        accuracy = task_means(attempts, _asserts_passed)
+        if accuracy:
+            found.append(to_metric("execution_accuracy", share(list(accuracy.values()))))
+        times = task_means(attempts, lambda a: a.latency_s + float(a.metrics["exec_s"]) if a.passed else None)
         if times:
-            found.append(to_metric("time_to_solution_s", mean(times)))
+            found.append(to_metric("time_to_solution_s", amount(list(times.values()))))
         return found
+
+
+def _asserts_passed(attempt: AttemptSummary) -> float | None:
+    asserts = int(attempt.metrics["asserts"])
+    return int(attempt.metrics["asserts_passed"]) / asserts if asserts else None
+
+
+def _ask(task: MbppTask) -> str:
+    return ASK.format(text=task.text, tests="\n".join(task.test_list))
+
+
+def _fenced(task: MbppTask) -> str:
+    return f"```python\n{_unix(task.code)}\n```"
 
 
 def _shot(task: MbppTask) -> str:
@@ -144,22 +169,38 @@ def _unix(code: str) -> str:
     return code.replace("\r\n", "\n").strip()
 
 
-def _called_names(task: MbppTask) -> list[str]:
-    """The plain names that the asserts call: functions of the sample among them are guarded."""
-    names: set[str] = set()
-    for test in task.test_list:
+def _called_names(texts: Sequence[str]) -> list[str]:
+    """The plain names that asserts call, in the order of their calls, the outer before the inner."""
+    names: dict[str, None] = {}
+    for text in texts:
         try:
-            tree = ast.parse(test)
+            tree = ast.parse(text)
         except SyntaxError:
             continue
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-                names.add(node.func.id)
-    return sorted(names)
+                names[node.func.id] = None
+    return list(names)
 
 
-def _tested_name(task: MbppTask) -> str:
-    """The function that the first assert calls, as far as the text shows it."""
-    head = task.test_list[0].removeprefix("assert").strip().lstrip("(")
-    name = head.split("(", 1)[0].strip()
-    return name if name.isidentifier() else ""
+@cache
+def _names_of_sample(task: MbppTask) -> tuple[str, ...]:
+    """The functions and classes of a program that the tests use: those that the reference defines."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about escape sequences in the dataset's programs
+        program = ast.parse(task.code)
+        tests = ast.parse("\n".join((task.test_setup_code, *task.test_list)))
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    defined = {node.name for node in program.body if isinstance(node, functions)}
+    used = {node.id for node in ast.walk(tests) if isinstance(node, ast.Name)}
+    return tuple(sorted(defined & used))
+
+
+def _tested_names(task: MbppTask) -> list[str]:
+    """Those of them that a solution is to define, as the reference does: the function, rarely a class beside it."""
+    called = _called_names((*task.test_list, task.test_setup_code))
+    try:
+        defined = {getattr(node, "name", "") for node in ast.parse(_unix(task.code)).body}
+    except SyntaxError:
+        defined = set[str]()
+    return [name for name in called if name in defined] or called

@@ -14,8 +14,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from stackbench.benchmarks.base import Context, Options, PrepareContext, Sample, failure
-from stackbench.benchmarks.extract import extract_code
+from stackbench.benchmarks.base import Context, Options, PrepareContext, Sample, failure, near_limit
+from stackbench.benchmarks.extract import read_program
 from stackbench.benchmarks.passes import pass_at_k_metrics
 from stackbench.datasets import DatasetStore
 from stackbench.errors import DataCorruptError, DataError
@@ -32,6 +32,8 @@ TASK_LIMIT_S = 60.0
 MEMORY_MIB = 4096
 REFERENCE_FACTOR = 4.0
 TRUTH_TIMEOUT_S = 180.0
+TOO_SLOW = "TooSlow: time limit"
+"""The harness's words for an input whose limit of processor time was reached."""
 STOP = ('\n"""', "\nassert", "\n#", "\nif __name__", "\nprint(", "\n```")
 ASK = (
     "Write the Python function that this docstring asks for. Reply with the code only, with every import it needs, "
@@ -122,7 +124,7 @@ class MbppPlus:
                 messages=[Message("user", prompt)],
                 reference=f"```python\n{reference}\n```",
             )
-            sample = Sample(extract_code(generation.text, task.entry_point), whole=True)
+            sample = Sample(await read_program(generation.text, (task.entry_point,)), whole=True)
         else:
             prompt = task.prompt
             generation = await context.generate(
@@ -149,7 +151,9 @@ class MbppPlus:
                 "plus": plus.reason,
                 "base_passed": base.passed,
                 "exec_s": base.wall_s + plus.wall_s,
+                **({"near_limit": True} if TOO_SLOW in worse.reason else near_limit(base, plus)),
             },
+            program=program,
         )
 
     def metrics(self, attempts: Sequence[AttemptSummary]) -> list[Metric]:
@@ -163,7 +167,9 @@ class MbppPlus:
         truth = self._truths[task.task_id, which]
         limits = [max(LEAST_LIMIT_S, LIMIT_FACTOR * seconds) for seconds in truth.seconds]
         payload = _payload(task, which) | {"make": False, "expected": truth.expected, "limits_s": limits}
-        limit_s = context.timeout_s or min(TASK_LIMIT_S, sum(limits)) + 1.0
+        # EvalPlus's limit of a task, but never less than on a machine so slow that the reference alone would reach it.
+        whole_s = max(min(TASK_LIMIT_S, sum(limits)), LIMIT_FACTOR * sum(truth.seconds))
+        limit_s = context.timeout_s or whole_s + 1.0
         if truth.expected is None:
             payload["reference"] = task.prompt + task.canonical_solution
             limit_s += REFERENCE_FACTOR * sum(truth.seconds) + 1.0

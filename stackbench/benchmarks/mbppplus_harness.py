@@ -1,10 +1,10 @@
 """Runs MBPP+ inputs through a sample's function, inside the sandbox: makes expected outputs, or compares with them.
 
-Standard library only; executed apart from the sample, with `_sample` (its namespace), `_payload` (JSON) and `_plain`
-(refuses objects that decide themselves what they equal). Leaves
-`_result` for expected outputs; raises for a wrong output. Outputs that are too large to keep (some run to hundreds of
-megabytes) are made again beside the sample's, one at a time. Times are processor time: a busy machine makes no sample
-slow, and one that sleeps meets the job's own limit. Rules: mbppplus_rules.toml.
+Standard library only; executed by the judge, with `_channel` (to the process of the sample, which has the inputs and
+never the outputs) and `_payload` (JSON). Leaves `_result` for expected outputs; raises for a wrong output. Outputs that
+are too large to keep (some run to hundreds of megabytes) are made again here, one at a time. Times are the processor
+time of the sample's process: a busy machine makes no sample slow, and one that sleeps meets the job's own limit. Rules:
+mbppplus_rules.toml.
 """
 
 import base64
@@ -12,37 +12,28 @@ import copy
 import json
 import math
 import pickle
-import signal
-import time
-
 
 LARGEST_KEPT = 1 << 20
 
 
-class TooSlow(Exception):
-    pass
-
-
 def main(payload):
-    function = _sample[payload["entry_point"]]
     inputs = [convert(payload["input_rule"], given) for given in payload["inputs"]]
     if payload["make"]:
-        return expected_outputs(function, inputs, payload["output_rule"])
+        return expected_outputs(inputs, payload["entry_point"], payload["output_rule"])
     if payload["expected"] is None:
         expected = outputs_of_reference(payload, inputs)
     else:
         expected = pickle.loads(base64.b64decode(payload["expected"]))
-    compare_all(function, inputs, expected, payload)
+    compare_all(inputs, expected, payload)
     return None
 
 
-def expected_outputs(function, inputs, output_rule):
+def expected_outputs(inputs, entry_point, output_rule):
     outputs, seconds, size = [], [], 0
     for given in inputs:
-        given = copy.deepcopy(given)
-        began = time.process_time()
-        output = function(*given)
-        seconds.append(time.process_time() - began)
+        began = _channel.cpu_s()
+        output = _channel.ask("call", entry_point, tuple(given), {})
+        seconds.append(_channel.cpu_s() - began)
         if output_rule == "not_none":
             output = output is not None
         if size <= LARGEST_KEPT:
@@ -61,29 +52,22 @@ def outputs_of_reference(payload, inputs):
         yield output is not None if payload["output_rule"] == "not_none" else output
 
 
-def compare_all(function, inputs, expected, payload):
+def compare_all(inputs, expected, payload):
     tolerance = payload["atol"]
+    _channel.call_with_each(payload["entry_point"], inputs)
     for index, (given, want) in enumerate(zip(inputs, expected)):
-        signal.signal(signal.SIGPROF, too_slow)
-        signal.setitimer(signal.ITIMER_PROF, payload["limits_s"][index])
         try:
-            got = function(*given)
-        except BaseException as error:
+            got = _channel.timed_answer(payload["limits_s"][index])
+        except Exception as error:
             raise AssertionError("input %d: %s: %s" % (index, type(error).__name__, str(error)[:200])) from None
-        finally:
-            signal.setitimer(signal.ITIMER_PROF, 0)
         if tolerance == 0 and all_floats(want):
             tolerance = 1e-6  # once set it stays, as in EvalPlus
         try:
-            right = matches(payload["output_rule"], _plain(got), want, given, tolerance)
-        except BaseException:
+            right = matches(payload["output_rule"], got, want, given, tolerance)
+        except Exception:
             right = False
         if not right:
             raise AssertionError("input %d: wrong output" % index)
-
-
-def too_slow(signum, frame):
-    raise TooSlow("time limit")
 
 
 def matches(rule, got, want, given, tolerance):

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-import re
+import math
 import tomllib
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib import resources
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from stackbench.benchmarks.base import Context, Options, PrepareContext
-from stackbench.benchmarks.passes import to_metric
+from stackbench.benchmarks.letter_answers import LETTERS, find_letter
+from stackbench.benchmarks.passes import task_means, to_metric
 from stackbench.datasets import DatasetStore
-from stackbench.stats import clustered_mean, proportion
+from stackbench.stats import Estimate, share
 from stackbench.types import AttemptSummary, Generation, Message, Metric, Scored, Task
 
-__all__ = ["Mmlu", "MmluOptions", "MmluTask", "find_letter"]
+__all__ = ["Mmlu", "MmluOptions", "MmluTask"]
 
-LETTERS = "ABCD"
-MAX_TOKENS = 32
+MAX_TOKENS = 2048
+"""Of an answer in words: a thought may come before the letter, and a model ends by itself behind it."""
+MAX_CONTINUATION_TOKENS = 32
+LEAST_SHARE = {"chat": 0.5, "completion": 0.01}
+"""The letters' share of the first token's probability from which on it decides. A chat's first token may begin a
+thought or a sentence; after a bare prompt the four are compared, as the paper does, unless they mean nothing."""
 ASK = "\nReply with the letter of the right answer and nothing else."
-SAID = re.compile(r"(?:answer|option|choice)\s*(?:is|:)?\s*[*(\"']*([A-D])\b", re.IGNORECASE)
-LETTER = re.compile(r"\b([A-D])\b")
 
 
 class MmluOptions(Options):
@@ -34,6 +37,8 @@ class MmluOptions(Options):
     """auto: the letters' log-probabilities after a bare few-shot prompt where the model takes one, else a chat turn."""
     shots: int = Field(default=5, ge=0, le=5)
     """Examples of the same subject from the dev split."""
+    fewshot_as_turns: bool = False
+    """In a chat, show the examples as earlier turns of it: a question of the user's, an answer of the assistant's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,7 @@ class MmluTask(Task):
 
 
 class Mmlu:
-    """Implements `Benchmark`."""
+    """Implements `Benchmark` and `ClusteredBenchmark`."""
 
     name: ClassVar[str] = "mmlu"
     title: ClassVar[str] = "MMLU: 14,042 four-way questions in 57 subjects"
@@ -57,12 +62,17 @@ class Mmlu:
     def __init__(self, options: MmluOptions) -> None:
         self.options = options
         self._shots: dict[str, str] = {}
+        self._turns: dict[str, list[Message]] = {}
 
     def tasks(self, data: DatasetStore) -> list[MmluTask]:
         examples: dict[str, list[str]] = defaultdict(list)
+        turns: dict[str, list[Message]] = defaultdict(list)
         for row in data.rows("mmlu", "dev"):
             if len(examples[row["subject"]]) < self.options.shots:
-                examples[row["subject"]].append(f"{_question(_task(row, 0))} {LETTERS[row['answer']]}\n\n")
+                question, letter = _question(_task(row, 0)), LETTERS[row["answer"]]
+                examples[row["subject"]].append(f"{question} {letter}\n\n")
+                turns[row["subject"]] += [Message("user", question + ASK), Message("assistant", letter)]
+        self._turns = dict(turns)
         self._shots = {
             subject: f"Multiple-choice questions on {subject.replace('_', ' ')}, with answers.\n\n{''.join(found)}"
             for subject, found in examples.items()
@@ -81,65 +91,110 @@ class Mmlu:
         style = self.options.style
         if style == "auto":
             style = "completion" if context.plain_prompts else "chat"
-        prompt = self._shots.get(task.category, "") + _question(task)
+        as_turns = style == "chat" and self.options.fewshot_as_turns
+        prompt = ("" if as_turns else self._shots.get(task.category, "")) + _question(task)
         reference = LETTERS[task.answer]
-        sampling = context.sampling(max_tokens=MAX_TOKENS)
         if style == "chat":
             prompt += ASK
-            choices = list(LETTERS) if context.scores_choices else ()
-            generation = await context.generate(
-                sampling, messages=[Message("user", prompt)], choices=choices, reference=reference
-            )
-        else:
-            choices = [f" {letter}" for letter in LETTERS] if context.scores_choices else ()
-            generation = await context.generate(
-                sampling.with_stop("\n"), prompt=prompt, choices=choices, reference=reference
-            )
-        chosen = _chosen(generation)
+        turns = self._turns.get(task.category, []) if as_turns else []
+        generation, in_letters = await self._ask(prompt, reference, style, context, turns)
+        by_logprob = in_letters is not None and in_letters >= LEAST_SHARE[style]
+        if in_letters is not None and not by_logprob:
+            in_words, _ = await self._ask(prompt, reference, style, context, turns, scored=False)
+            generation = _after(generation, in_words)
+        chosen = _likeliest(generation) if by_logprob else find_letter(generation.text, task.choices)
         passed = chosen == reference
         return Scored(
             score=float(passed),
             passed=passed,
             reason="" if passed else f"failed: answered {chosen or 'no letter'}, not {reference}",
-            metrics={"answer": chosen, "by": "logprob" if generation.choice_logprobs else "text"},
+            metrics={
+                "answer": chosen,
+                "by": "logprob" if by_logprob else "text",
+                "letters_share": None if in_letters is None else round(in_letters, 4),
+            },
         ).of(prompt, generation)
 
+    @staticmethod
+    def cluster(attempt: AttemptSummary) -> str:
+        """The subject."""
+        return attempt.category
+
+    async def _ask(
+        self,
+        prompt: str,
+        reference: str,
+        style: str,
+        context: Context,
+        turns: Sequence[Message],
+        *,
+        scored: bool = True,
+    ) -> tuple[Generation, float | None]:
+        """The answer, and the letters' share of the first token's probability; None where that was not asked for."""
+        scored = scored and context.scores_choices
+        if style == "chat":
+            generation = await context.generate(
+                context.sampling(max_tokens=MAX_TOKENS),
+                messages=[*turns, Message("user", prompt)],
+                choices=list(LETTERS) if scored else (),
+                reference=reference,
+            )
+        else:
+            generation = await context.generate(
+                context.sampling(max_tokens=MAX_CONTINUATION_TOKENS, stop=("\n",)),
+                prompt=prompt,
+                choices=[f" {letter}" for letter in LETTERS] if scored else (),
+                reference=reference,
+            )
+        if not scored:
+            return generation, None
+        return generation, sum(math.exp(min(value, 0.0)) for value in generation.choice_logprobs or ())
+
     def metrics(self, attempts: Sequence[AttemptSummary]) -> list[Metric]:
-        """Accuracy over questions (micro), over subjects (macro), by group and by subject."""
+        """Accuracy over questions (micro), over subjects (macro), by group and by subject; questions are the unit."""
         if not attempts:
             return []
-        scores = [float(bool(attempt.passed)) for attempt in attempts]
-        subjects = [attempt.category for attempt in attempts]
+        subjects = {attempt.key.task_id: attempt.category for attempt in attempts}
+        by_subject: dict[str, list[float]] = defaultdict(list)
+        for task, score in task_means(attempts, lambda attempt: float(bool(attempt.passed))).items():
+            by_subject[subjects[task]].append(score)
         found = [
-            to_metric("acc", clustered_mean(scores, subjects)),
-            to_metric("acc_macro", clustered_mean(scores, subjects, weight_clusters=True)),
+            to_metric("acc", _accuracy(by_subject)),
+            to_metric("acc_macro", _accuracy(by_subject, macro=True)),
         ]
         for group, members in _groups().items():
-            inside = [(s, c) for s, c in zip(scores, subjects, strict=True) if c in members]
+            inside = {subject: scores for subject, scores in by_subject.items() if subject in members}
             if inside:
-                estimate = clustered_mean([s for s, _ in inside], [c for _, c in inside])
-                found.append(to_metric("acc", estimate, group))
-        by_subject: dict[str, list[float]] = defaultdict(list)
-        for score, subject in zip(scores, subjects, strict=True):
-            by_subject[subject].append(score)
-        for subject, values in sorted(by_subject.items()):
-            found.append(to_metric("acc", proportion(int(sum(values)), len(values)), subject))
+                found.append(to_metric("acc", _accuracy(inside), group))
+        for subject, scores in sorted(by_subject.items()):
+            found.append(to_metric("acc", _accuracy({subject: scores}), subject))
         return found
 
 
-def find_letter(text: str) -> str:
-    """The letter that an answer names: said to be the answer, or else the first that stands alone. Empty for none."""
-    said = SAID.search(text)
-    if said:
-        return said.group(1).upper()
-    alone = LETTER.search(text)
-    return alone.group(1) if alone else ""
+def _accuracy(by_subject: Mapping[str, Sequence[float]], *, macro: bool = False) -> Estimate:
+    """Over scores of questions; those of one subject belong together.
+
+    Further attempts at a question are mostly copies (answers by log-probability always are), so that a question is
+    never worth more than one attempt.
+    """
+    scores = [score for found in by_subject.values() for score in found]
+    subjects = [subject for subject, found in by_subject.items() for _ in found]
+    return share(scores, clusters=subjects, weight_clusters=macro, attempts=[1] * len(scores))
 
 
-def _chosen(generation: Generation) -> str:
-    if generation.choice_logprobs:
-        return LETTERS[max(range(len(LETTERS)), key=generation.choice_logprobs.__getitem__)]
-    return find_letter(generation.text)
+def _likeliest(generation: Generation) -> str:
+    assert generation.choice_logprobs is not None
+    return LETTERS[max(range(len(LETTERS)), key=generation.choice_logprobs.__getitem__)]
+
+
+def _after(first: Generation, second: Generation) -> Generation:
+    """The second of two answers to one question, with what both cost."""
+    return replace(
+        second,
+        prompt_tokens=first.prompt_tokens + second.prompt_tokens,
+        completion_tokens=first.completion_tokens + second.completion_tokens,
+        latency_s=first.latency_s + second.latency_s,
+    )
 
 
 def _task(row: dict[str, Any], number: int) -> MmluTask:

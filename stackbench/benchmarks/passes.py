@@ -1,14 +1,15 @@
-"""What benchmarks that pass or fail have in common: pass@k over tasks."""
+"""What benchmarks have in common: pass@k over tasks, and averages within a task."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from statistics import fmean
 
 from stackbench.stats import Estimate, pass_at_k_estimate
 from stackbench.types import AttemptSummary, Metric
 
-__all__ = ["KS", "pass_at_k_metrics", "to_metric"]
+__all__ = ["KS", "pass_at_k_metrics", "task_means", "to_metric"]
 
 KS = (1, 10, 100)
 
@@ -28,6 +29,19 @@ def pass_at_k_metrics(
     pairs = [(n, c) for n, c in counts.values()]
     found = [(k, pass_at_k_estimate(pairs, k)) for k in KS]
     return [to_metric(f"{prefix}pass@{k}", estimate) for k, estimate in found if estimate is not None]
+
+
+def task_means(attempts: Iterable[AttemptSummary], value: Callable[[AttemptSummary], float | None]) -> dict[str, float]:
+    """The mean of a figure over each task's attempts, by task id, since tasks are the unit of every interval.
+
+    Attempts to which the figure does not apply (None) are left out, and with them tasks that have no others.
+    """
+    found: dict[str, list[float]] = defaultdict(list)
+    for attempt in attempts:
+        figure = value(attempt)
+        if figure is not None:
+            found[attempt.key.task_id].append(float(figure))
+    return {task: fmean(figures) for task, figures in found.items()}
 
 
 def to_metric(name: str, estimate: Estimate, category: str = "") -> Metric:

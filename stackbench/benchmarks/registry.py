@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from stackbench.benchmarks.base import Benchmark
 from stackbench.errors import ConfigError, UsageError
 
-__all__ = ["create_benchmark", "list_benchmarks"]
+__all__ = ["create_benchmark", "find_benchmark", "list_benchmarks"]
 
 GROUP = "stackbench.benchmarks"
 
@@ -20,6 +20,12 @@ GROUP = "stackbench.benchmarks"
 def list_benchmarks() -> dict[str, type[Benchmark]]:
     """Every benchmark by name, in alphabetical order. Loads their modules."""
     return {name: point.load() for name, point in sorted(_points().items())}
+
+
+def find_benchmark(name: str) -> type[Benchmark] | None:
+    """One benchmark by name; None where it is not installed (any more)."""
+    point = _points().get(name)
+    return point.load() if point is not None else None
 
 
 def create_benchmark(name: str, options: Mapping[str, Any]) -> Benchmark:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import sys
@@ -11,37 +12,62 @@ from typing import NoReturn
 __all__ = ["main", "program"]
 
 INTERNAL_ERROR = 3
+INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
-    """Runs the program and exits: 0 done, 1 gate failed, 2 usage, 3 run failed, 130 interrupted."""
+    """Runs the program and exits: 0 done, 1 gate or verification failed, 2 usage, 3 run failed, 130 interrupted."""
     from stackbench.cli.arguments import take_debug, with_optional_values
+    from stackbench.cli.streams import open_standard_streams, standard_output_fault
 
-    arguments, debug = take_debug(list(sys.argv[1:] if argv is None else argv))
+    before = sys.stdout, sys.stderr
+    open_standard_streams()
     try:
+        arguments, debug = take_debug(list(sys.argv[1:] if argv is None else argv))
         code = _run(with_optional_values(arguments), debug=debug)
         sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader of our output has gone (`stackbench runs | head`): nothing more to say, and no traceback at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+        fault = standard_output_fault()
+        if fault is not None and code in (0, 1):
+            code = _complain(fault, f"standard output cannot be written: {fault.strerror}", INTERNAL_ERROR, debug=debug)
+        sys.stderr.flush()
+    finally:
+        sys.stdout, sys.stderr = before
     sys.exit(code)
 
 
 def program() -> NoReturn:
     """`main` for a process of its own, which ends with it: no tenth of a second for taking loaded modules apart."""
-    code: object = 0
+    code: object = INTERNAL_ERROR
     # Modules and rows are many and stay: looking for cycles every 700 objects is a twentieth of loading the program.
     gc.set_threshold(20_000, 20, 20)
     try:
         main()
     except SystemExit as done:
         code = done.code
-    sys.stderr.flush()
-    os._exit(code if isinstance(code, int) else INTERNAL_ERROR)
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except BaseException as error:  # before or behind what main catches; Python's own code for it, 1, means a gate
+        with contextlib.suppress(Exception):
+            sys.stderr.write(f"stackbench: error: {type(error).__name__} outside the program's own commands\n")
+    finally:
+        os._exit(code if isinstance(code, int) else INTERNAL_ERROR)
 
 
 def _run(arguments: list[str], *, debug: bool) -> int:
+    try:
+        return _command(arguments, debug=debug)
+    except KeyboardInterrupt as error:
+        return _complain(error, "interrupted", INTERRUPTED, debug=debug)
+    except BrokenPipeError:
+        return 0  # the reader of our output has gone (`stackbench runs | head`): nothing more to say
+    except BaseException as error:  # the last line of defence: one line instead of a traceback, and never exit code 1
+        text = (
+            f"{type(error).__name__}: {error}; this is a fault in stackbench: run it again with --debug and report it"
+        )
+        return _complain(error, text, INTERNAL_ERROR, debug=debug)
+
+
+def _command(arguments: list[str], *, debug: bool) -> int:
     import typer
 
     from stackbench.cli.app import build_app
@@ -60,22 +86,17 @@ def _run(arguments: list[str], *, debug: bool) -> int:
         where = f'; see "{hint.command_path} --help"' if hint is not None else ""
         text = (show() if show else str(error)).rstrip(".")
         return _complain(error, f"{text[:1].lower()}{text[1:]}{where}", 2, debug=debug)
-    except (typer.Abort, KeyboardInterrupt) as error:
-        return _complain(error, "interrupted", 130, debug=debug)
-    except BrokenPipeError:
-        raise
-    except Exception as error:  # the last line of defence: one line instead of a traceback
-        text = (
-            f"{type(error).__name__}: {error}; this is a fault in stackbench: run it again with --debug and report it"
-        )
-        return _complain(error, text, INTERNAL_ERROR, debug=debug)
+    except typer.Abort as error:
+        return _complain(error, "interrupted", INTERRUPTED, debug=debug)
     return int(result) if isinstance(result, int) else 0
 
 
 def _complain(error: BaseException, text: str, code: int, *, debug: bool) -> int:
+    from stackbench.cli.visible_text import in_one_line, visible
+
     if debug:
         import traceback
 
-        traceback.print_exception(error)
-    sys.stderr.write(f"stackbench: error: {' '.join(text.split())}\n")
+        sys.stderr.write(visible("".join(traceback.format_exception(error))))
+    sys.stderr.write(f"stackbench: error: {in_one_line(' '.join(text.split()))}\n")
     return code

@@ -6,20 +6,29 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
+from rich.text import Text
+
+from stackbench.benchmarks import ClusteredBenchmark, find_benchmark
 from stackbench.cli.console import out, print_json, print_table
+from stackbench.cli.differences import difference_lines, setup_differences
 from stackbench.cli.history import opened
+from stackbench.cli.scoreboard import result_document
 from stackbench.cli.speeds import is_speed
 from stackbench.config import Home
 from stackbench.errors import UsageError
-from stackbench.stats import PairedDifference, mean, paired_difference
+from stackbench.report.caveats import caveats, counted
+from stackbench.stats import PairedDifference, paired_difference
 from stackbench.store import BenchmarkResult, Reader, RunInfo
-from stackbench.types import AttemptStatus
+from stackbench.types import AttemptStatus, AttemptSummary
 
 __all__ = ["compare"]
 
-UNIMPORTANT = {"vllm_bin", "concurrency", "sandboxes", "max_error_rate", "max_hours", "retries", "request_timeout_s"}
+WHICH = ("first", "second")
+CUT_APART = 0.01
+"""Shares of answers that were cut which differ by more than this are pointed out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,22 +58,30 @@ def compare(home: Path | None, first: str, second: str, tasks: int, *, as_json: 
         results = [{result.benchmark: result for result in reader.results(run.run_id)} for run in runs]
         shared = [name for name in results[0] if name in results[1]]
         found = [c for name in shared if (c := _compare(reader, runs, name)) is not None]
+        differences = setup_differences(runs, [reader.planned(run.run_id) for run in runs])
     if not found:
         raise UsageError(f"runs {runs[0].run_id} and {runs[1].run_id} have no completed task in common")
-    differences = _settings_apart(runs[0].config, runs[1].config)
+    warnings = _warnings(runs, results, found)
     if as_json:
-        print_json(_document(runs, found, differences))
+        print_json(_document(runs, results, found, differences, warnings))
         return
     console = out()
-    console.print(f"first   {runs[0].run_id}  {runs[0].model}")
-    console.print(f"second  {runs[1].run_id}  {runs[1].model}")
-    for name, (a, b) in differences.items():
-        console.print(f"        {name}: {a} | {b}")
+    for which, run, by_name in zip(WHICH, runs, results, strict=True):
+        console.print(Text(f"{which:<6}  {run.run_id}  {run.status}  {run.model}"))
+        for name in shared:
+            console.print(Text(f"        {name}: {counted(by_name[name])}"))
+    if differences:
+        console.print("\nsettings that differ")
+        for line in difference_lines(differences, console.width):
+            console.print(line)
+    for line in warnings:
+        console.print(Text(f"warning: {line}", style="yellow"))
     console.print()
     print_table(
         ["benchmark", "tasks", "first", "second", "difference", "95% interval", "better", "worse", "p", "test"],
         [_row(comparison) for comparison in found],
         right=["tasks", "first", "second", "difference", "better", "worse", "p"],
+        or_list=True,
     )
     for comparison in found:
         _print_tasks(comparison, tasks)
@@ -73,34 +90,73 @@ def compare(home: Path | None, first: str, second: str, tasks: int, *, as_json: 
 
 
 def _compare(reader: Reader, runs: Sequence[RunInfo], benchmark: str) -> BenchmarkComparison | None:
-    first, second = (_task_scores(reader, run, benchmark) for run in runs)
+    completed = [_completed(reader, run, benchmark) for run in runs]
+    first, second = (_task_scores(attempts) for attempts in completed)
     both = [task for task in first if task in second]
     if not both:
         return None
     a, b = [first[task] for task in both], [second[task] for task in both]
+    clusters = _clusters(benchmark, completed[0])
     return BenchmarkComparison(
         benchmark,
-        mean(a).value,
-        mean(b).value,
-        paired_difference(a, b),
+        fmean(a),
+        fmean(b),
+        paired_difference(a, b, clusters=[clusters[task] for task in both] if clusters else None),
         tuple((task, first[task], second[task]) for task in both if first[task] != second[task]),
         len(first) - len(both),
         len(second) - len(both),
     )
 
 
-def _task_scores(reader: Reader, run: RunInfo, benchmark: str) -> dict[str, float]:
+def _completed(reader: Reader, run: RunInfo, benchmark: str) -> list[AttemptSummary]:
+    return [s for s in reader.summaries(run.run_id, benchmark) if s.status is AttemptStatus.COMPLETED]
+
+
+def _task_scores(attempts: Sequence[AttemptSummary]) -> dict[str, float]:
+    """The mean over each task's attempts: tasks are the unit."""
     scores: dict[str, list[float]] = defaultdict(list)
-    for summary in reader.summaries(run.run_id, benchmark):
-        if summary.status is AttemptStatus.COMPLETED and summary.score is not None:
-            scores[summary.key.task_id].append(summary.score)
-    return {task: mean(values).value for task, values in scores.items()}
+    for attempt in attempts:
+        if attempt.score is not None:
+            scores[attempt.key.task_id].append(attempt.score)
+    return {task: fmean(values) for task, values in scores.items()}
 
 
-def _settings_apart(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    a, b = first.get("settings", {}), second.get("settings", {})
-    names = [name for name in {**a, **b} if a.get(name) != b.get(name) and name not in UNIMPORTANT | {"model"}]
-    return {name: (a.get(name), b.get(name)) for name in names}
+def _clusters(benchmark: str, attempts: Sequence[AttemptSummary]) -> dict[str, str]:
+    """The cluster of each task, where the benchmark's tasks come in clusters."""
+    kind = find_benchmark(benchmark)
+    if kind is None or not isinstance(kind, ClusteredBenchmark):
+        return {}
+    return {attempt.key.task_id: kind.cluster(attempt) for attempt in attempts}
+
+
+def _warnings(
+    runs: Sequence[RunInfo],
+    results: Sequence[Mapping[str, BenchmarkResult]],
+    found: Sequence[BenchmarkComparison],
+) -> list[str]:
+    """What makes the two runs less than comparable, a line each."""
+    lines: list[str] = []
+    for comparison in found:
+        name = comparison.benchmark
+        if comparison.only_first or comparison.only_second:
+            lines.append(
+                f"{name}: the runs have different tasks; the {comparison.paired.difference.n} that both completed are "
+                f"compared, {comparison.only_first} of the first run only and {comparison.only_second} of the second "
+                "only are left out"
+            )
+        shares = [_cut_share(by_name[name]) for by_name in results]
+        if abs(shares[0] - shares[1]) > CUT_APART:
+            lines.append(
+                f"{name}: {shares[0]:.1%} of the first run's answers were cut at the token limit, {shares[1]:.1%} of "
+                "the second's; the difference may be the limit's"
+            )
+    for which, run, by_name in zip(WHICH, runs, results, strict=True):
+        lines += [f"{which} run: {line}" for result in by_name.values() for line in caveats(result, run.status)]
+    return lines
+
+
+def _cut_share(result: BenchmarkResult) -> float:
+    return result.cut / result.completed if result.completed else 0.0
 
 
 def _row(comparison: BenchmarkComparison) -> tuple[str, ...]:
@@ -122,9 +178,6 @@ def _row(comparison: BenchmarkComparison) -> tuple[str, ...]:
 
 def _print_tasks(comparison: BenchmarkComparison, most: int) -> None:
     console = out()
-    for number, which in ((comparison.only_first, "first"), (comparison.only_second, "second")):
-        if number:
-            console.print(f"\n{comparison.benchmark}: {number} tasks are in the {which} run only, and left out")
     differing = comparison.differing
     if not differing:
         return
@@ -132,7 +185,10 @@ def _print_tasks(comparison: BenchmarkComparison, most: int) -> None:
     left = len(differing) - len(shown)
     console.print(f"\n{comparison.benchmark}: {len(differing)} tasks with other scores")
     print_table(
-        ["task", "first", "second"], [(task, f"{a:g}", f"{b:g}") for task, a, b in shown], right=["first", "second"]
+        ["task", "first", "second"],
+        [(task, f"{a:g}", f"{b:g}") for task, a, b in shown],
+        right=["first", "second"],
+        or_list=True,
     )
     if left:
         console.print(f"... {left} more; --tasks 0 shows all")
@@ -150,16 +206,30 @@ def _print_speeds(first: BenchmarkResult, second: BenchmarkResult) -> None:
     ]
     if rows:
         out().print(f"\n{first.benchmark}, medians of the repeats")
-        print_table(["workload", "metric", "first", "second", "ratio"], rows, right=["first", "second", "ratio"])
+        print_table(
+            ["workload", "metric", "first", "second", "ratio"], rows, right=["first", "second", "ratio"], or_list=True
+        )
 
 
 def _document(
-    runs: Sequence[RunInfo], found: Sequence[BenchmarkComparison], differences: Mapping[str, tuple[Any, Any]]
+    runs: Sequence[RunInfo],
+    results: Sequence[Mapping[str, BenchmarkResult]],
+    found: Sequence[BenchmarkComparison],
+    differences: Mapping[str, tuple[Any, Any]],
+    warnings: Sequence[str],
 ) -> dict[str, Any]:
     return {
-        "first": {"run_id": runs[0].run_id, "model": runs[0].model},
-        "second": {"run_id": runs[1].run_id, "model": runs[1].model},
+        **{
+            which: {
+                "run_id": run.run_id,
+                "model": run.model,
+                "status": run.status,
+                "results": [result_document(result, run.status) for result in by_name.values()],
+            }
+            for which, run, by_name in zip(WHICH, runs, results, strict=True)
+        },
         "settings": {name: list(pair) for name, pair in differences.items()},
+        "warnings": list(warnings),
         "benchmarks": [
             {
                 "benchmark": comparison.benchmark,
@@ -172,6 +242,7 @@ def _document(
                 "ci_high": comparison.paired.difference.ci_high,
                 "p_value": comparison.paired.p_value,
                 "test": comparison.paired.test,
+                "interval": comparison.paired.method,
                 "better": comparison.paired.better,
                 "worse": comparison.paired.worse,
                 "only_first": comparison.only_first,

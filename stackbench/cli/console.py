@@ -1,4 +1,4 @@
-"""The two streams: results on stdout, progress and notices on stderr."""
+"""The two streams: results on stdout, progress and notices on stderr; text of others as `visible_text` has it."""
 
 from __future__ import annotations
 
@@ -8,22 +8,55 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
+from rich.text import Text
 
-__all__ = ["err", "make_table", "notice", "out", "print_json", "print_line", "print_table", "write_bytes"]
+from stackbench.cli.streams import displays_stream
+from stackbench.cli.visible_text import in_json, in_one_line, visible
+
+__all__ = [
+    "VisibleConsole",
+    "err",
+    "fits",
+    "make_table",
+    "notice",
+    "out",
+    "print_json",
+    "print_json_line",
+    "print_line",
+    "print_table",
+]
 
 WIDE = 200
 
 
+class VisibleConsole(Console):
+    """A console that takes no text for markup, emoji names or links, and passes no control character on.
+
+    Callers make text visible before it is laid out, which keeps columns straight; what they forget is visible too.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False, **settings)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(visible(segment.text), segment.style)
+
+    def on_broken_pipe(self) -> None:
+        """Left to the stream; rich's own way is to exit with 1, which means a gate here."""
+
+
 def out() -> Console:
     """Standard output; a pipe gets wide lines rather than folded ones."""
-    return Console(width=_width(sys.stdout), highlight=False, soft_wrap=not sys.stdout.isatty())
+    return VisibleConsole(width=_width(sys.stdout), soft_wrap=not sys.stdout.isatty())
 
 
 def err() -> Console:
     """Standard error."""
-    return Console(stderr=True, highlight=False, width=_width(sys.stderr))
+    return VisibleConsole(file=displays_stream(), width=_width(sys.stderr))
 
 
 def _width(stream: TextIO) -> int | None:
@@ -33,8 +66,20 @@ def _width(stream: TextIO) -> int | None:
 
 def notice(line: str) -> None:
     """One line for the operator."""
-    sys.stderr.write(f"{line}\n")
+    sys.stderr.write(f"{in_one_line(line)}\n")
     sys.stderr.flush()
+
+
+def print_line(line: object) -> None:
+    """One line of results."""
+    sys.stdout.write(f"{in_one_line(line)}\n")
+    sys.stdout.flush()
+
+
+def print_json_line(document: Any) -> None:
+    """A JSON document on one line of standard output."""
+    sys.stdout.write(in_json(json.dumps(document, default=str)) + "\n")
+    sys.stdout.flush()
 
 
 def make_table(
@@ -44,39 +89,44 @@ def make_table(
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(
-            column, justify="right" if column in right else "left", overflow="fold", no_wrap=column in whole
+            Text(in_one_line(column)),
+            justify="right" if column in right else "left",
+            overflow="fold",
+            no_wrap=column in whole,
         )
     for row in rows:
-        table.add_row(*("" if cell is None else escape(str(cell)) for cell in row))
+        table.add_row(*("" if cell is None else Text(visible(str(cell))) for cell in row))
     return table
 
 
-def escape(text: str) -> str:
-    """Text that rich prints as it is."""
-    from rich.markup import escape as rich_escape
-
-    return rich_escape(text)
+def fits(table: Table) -> bool:
+    """Whether standard output has room for the table without a cell that is folded or cut."""
+    console = out()
+    wanted = table.__rich_measure__(console, console.options.update(max_width=10_000)).maximum
+    return wanted <= console.width
 
 
 def print_table(
-    columns: Sequence[str], rows: Iterable[Sequence[Any]], right: Sequence[str] = (), whole: Sequence[str] = ()
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    right: Sequence[str] = (),
+    whole: Sequence[str] = (),
+    *,
+    or_list: bool = False,
 ) -> None:
-    out().print(make_table(columns, rows, right, whole))
+    """Prints a table; with `or_list`, one without room is a list: a row's first cell, then the others by heading."""
+    rows = list(rows)
+    table = make_table(columns, rows, right, whole)
+    if not or_list or fits(table):
+        out().print(table)
+        return
+    for first, *cells in rows:
+        out().print(Text(str(first), style="bold"))
+        told = [f"{name} {cell}" for name, cell in zip(columns[1:], cells, strict=True) if cell not in (None, "")]
+        out().print(Text(f"  {', '.join(told)}"))
 
 
 def print_json(document: Any) -> None:
     """Exactly one JSON document on standard output."""
-    sys.stdout.write(json.dumps(document, indent=2, default=str) + "\n")
+    sys.stdout.write(in_json(json.dumps(document, indent=2, default=str)) + "\n")
     sys.stdout.flush()
-
-
-def print_line(document: Any) -> None:
-    """A JSON document on one line of standard output."""
-    sys.stdout.write(json.dumps(document, default=str) + "\n")
-    sys.stdout.flush()
-
-
-def write_bytes(data: bytes) -> None:
-    sys.stdout.flush()
-    sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()

@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from stackbench import nesting
 from stackbench.cli.arguments import LATEST
-from stackbench.cli.console import notice, out, print_json, print_line
+from stackbench.cli.console import notice, out, print_json, print_json_line
 from stackbench.cli.options import run_settings
 from stackbench.cli.progress import Progress, make_progress
 from stackbench.cli.scoreboard import outcome_document, scoreboard
-from stackbench.config import Home, Settings, load_settings
+from stackbench.cli.stop_signals import INTERRUPTED, StopSignals
+from stackbench.config import HIDDEN, Home, Settings, load_settings, read_texts
 from stackbench.engine import (
+    PACE,
     EngineService,
     RunOutcome,
     RunPlan,
     SampleFile,
-    SubmittedRun,
     plan_benchmarks,
     plan_suite,
     read_plan_samples,
     read_samples,
+    replay_settings,
     write_results,
 )
 from stackbench.errors import HomeLockedError, StackbenchError, StoreError, UsageError
@@ -36,13 +37,6 @@ from stackbench.store import Reader, RunInfo, open_queries
 from stackbench.types import RunStatus
 
 __all__ = ["batch", "evaluate", "score"]
-
-# What may differ between the parts of a resumed run: how fast it goes, not what it measures.
-PACE = {
-    "concurrency", "sandboxes", "max_hours", "max_error_rate", "max_batch", "api_key_env", "request_timeout_s",
-    "retries", "n_per_request", "gpus", "executor", "vllm_bin", "load_timeout_s", "stall_timeout_s",
-    "gpu_memory_utilization", "max_num_seqs", "tensor_parallel_size", "one_by_one", "approve_calls",
-}  # fmt: skip
 
 
 def evaluate(benchmarks: Sequence[str], flags: Mapping[str, Any]) -> int:
@@ -59,7 +53,7 @@ def evaluate(benchmarks: Sequence[str], flags: Mapping[str, Any]) -> int:
                 "--scenarios goes with the benchmark tooluse alone: stackbench eval tooluse --scenarios DIR"
             )
         options["scenarios"] = str(flags["scenarios"].absolute())
-    settings = load_settings(run_settings(flags)).settings
+    settings = _settings(flags)
     plan = plan_benchmarks(benchmarks, settings, _names(flags["sample_ids"]), options)
     return _run(home, plan, flags)
 
@@ -75,7 +69,7 @@ def batch(suite: str, flags: Mapping[str, Any]) -> int:
         )
     if flags["benchmark_options"]:
         raise UsageError("-T sets options of benchmarks named to eval; in a suite they stand in its file")
-    settings = load_settings(run_settings(flags)).settings
+    settings = _settings(flags)
     return _run(home, plan_suite(suite or "full", settings, _names(flags["sample_ids"])), flags)
 
 
@@ -89,6 +83,8 @@ def score(
 ) -> int:
     """Scores recorded samples and writes `FILE_results.jsonl`; returns the exit code."""
     samples = read_samples(path, benchmark, home)
+    for line in samples.warnings():
+        notice(f"stackbench: warning: {line}")
     plan = plan_benchmarks([benchmark], settings).model_copy(
         update={"suite": "score", "samples_file": str(path.absolute()), "samples_sha256": samples.sha256}
     )
@@ -123,15 +119,7 @@ def _run(
             notice(_resume_hint(progress.run_id, flags))
         raise
     finally:
-        if left:
-            from stackbench.cli.detach import go_on_with
-
-            go_on_with(home, left)
-    if code == 130:
-        # Threads of libraries may be deep in work that nobody waits for any more.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+        _hand_on(home, left)
     return code
 
 
@@ -146,25 +134,29 @@ async def _drive(
     left: list[dict[str, Any]],
 ) -> int:
     """Runs the plan in this process; `left` takes the runs that others put into its queue."""
-    loop = asyncio.get_running_loop()
     async with EngineService(home, listener=progress) as service:
         run = service.submit(plan, resume=resume, samples=samples, head_start=head_start, last=True)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, _on_signal, run)
         try:
-            with progress:
+            with StopSignals(run.stop, lambda: run.stopping), progress:
                 outcome = await run.outcome()
         finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.remove_signal_handler(number)
             left += service.hand_over()
-    return _report(home, outcome, flags, samples)
+    code = _report(home, outcome, flags, samples)
+    if code == INTERRUPTED:
+        _hand_on(home, left)
+        # Threads of libraries may be deep in work that nobody waits for any more.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
 
 
-def _on_signal(run: SubmittedRun) -> None:
-    if run.stopping:
-        os._exit(130)  # asked twice: what is committed is safe, containers end as their streams close
-    run.stop()
+def _hand_on(home: Home, left: list[dict[str, Any]]) -> None:
+    """Has an engine of its own go on with what waits in the queue of this one."""
+    if left:
+        from stackbench.cli.detach import go_on_with
+
+        go_on_with(home, left)
 
 
 def _follow_queued(
@@ -192,7 +184,7 @@ def _detach(home: Home, plan: RunPlan, flags: Mapping[str, Any], resume: str | N
     if flags["output"] is not None and not flags["wait"]:
         raise UsageError("--output with --detach needs --wait; or export the run later: stackbench export RUN --to DIR")
     started = detach(home, plan, resume)
-    print_line(started)
+    print_json_line(started)
     if not flags["wait"]:
         return 0
     from stackbench.cli.follow import follow_run
@@ -201,12 +193,12 @@ def _detach(home: Home, plan: RunPlan, flags: Mapping[str, Any], resume: str | N
     try:
         outcome = asyncio.run(follow_run(home, started["run_id"], progress))
     except asyncio.CancelledError:
-        return 130
+        return INTERRUPTED
     if flags["output"] is not None and outcome.attempts:
         from stackbench.cli.history import export_run
 
         export_run(home, outcome.run_id, flags["output"])
-    print_line(outcome_document(outcome))
+    print_json_line(outcome_document(outcome))
     return _exit_code(outcome, flags)
 
 
@@ -224,7 +216,7 @@ def attach(home: Home, name: str | None, *, as_json: bool, quiet: bool) -> int:
         outcome = asyncio.run(follow())
     except (asyncio.CancelledError, KeyboardInterrupt):
         notice("stackbench: detached; the run goes on")
-        return 130
+        return INTERRUPTED
     return _report(home, outcome, flags, None)
 
 
@@ -246,7 +238,7 @@ def _exit_code(outcome: RunOutcome, flags: Mapping[str, Any]) -> int:
     """The code of the contract, with the line that belongs to it."""
     if outcome.status is RunStatus.INTERRUPTED:
         notice("stackbench: interrupted" if not outcome.recorded else _resume_hint(outcome.run_id, flags))
-        return 130
+        return INTERRUPTED
     if outcome.status is RunStatus.FAILED:
         errors = sum(result.errors for result in outcome.results)
         problem = outcome.problem or (
@@ -267,7 +259,7 @@ def _resume_hint(run_id: str, flags: Mapping[str, Any]) -> str:
 
 
 def _resume(home: Home, flags: Mapping[str, Any], *, benchmarks: Sequence[str] = (), suite: str = "") -> int:
-    given = run_settings(flags)
+    given = _as_settings(run_settings(flags))
     run = _find_run(home, flags["resume"], benchmarks, suite, given)
     try:
         plan = RunPlan.model_validate(run.config)
@@ -278,6 +270,7 @@ def _resume(home: Home, flags: Mapping[str, Any], *, benchmarks: Sequence[str] =
         raise UsageError(f"run {run.run_id} is of {names}, not of {', '.join(benchmarks)}")
     if flags["sample_ids"] or flags["benchmark_options"] or flags["scenarios"]:
         raise UsageError("a resumed run keeps its tasks and options; leave --sample-ids, --scenarios and -T out")
+    given = read_texts(given)
     for name, value in given.items():
         kept = getattr(plan.settings, name)
         if name not in PACE and value != kept:
@@ -287,8 +280,19 @@ def _resume(home: Home, flags: Mapping[str, Any], *, benchmarks: Sequence[str] =
             )
     pace = {name: value for name, value in given.items() if name in PACE}
     settings = Settings.model_validate({**plan.settings.model_dump(), **pace})
+    hidden = [header.partition(":")[0] for header in settings.headers if header.endswith(f":{HIDDEN}")]
+    if hidden:
+        again = " ".join(f"--header {name}:VALUE" for name in hidden)
+        raise UsageError(f"run {run.run_id} sends headers whose values are not recorded; give them again: {again}")
     plan = plan.model_copy(update={"settings": settings})
     return _run(home, plan, flags, samples=read_plan_samples(plan, home), resume=run.run_id)
+
+
+def _as_settings(given: dict[str, Any]) -> dict[str, Any]:
+    """The flags with their values as the settings have them. Raises ConfigError for one that is not valid."""
+    if "extra_body" in given:
+        given["extra_body"] = load_settings({"extra_body": given["extra_body"]}).settings.extra_body
+    return given
 
 
 def _find_run(home: Home, name: str, benchmarks: Sequence[str], suite: str, given: Mapping[str, Any]) -> RunInfo:
@@ -316,6 +320,13 @@ def _find_run(home: Home, name: str, benchmarks: Sequence[str], suite: str, give
 # -- flags
 
 
+def _settings(flags: Mapping[str, Any]) -> Settings:
+    """A run's settings; of a replay only what the command line says, for the rest is as the replayed run has it."""
+    given = run_settings(flags)
+    settings = load_settings(given).settings
+    return replay_settings(settings, given) if settings.model.startswith("replay:") else settings
+
+
 def _names(listed: str | None) -> list[str]:
     return [name.strip() for name in (listed or "").split(",") if name.strip()]
 
@@ -328,7 +339,7 @@ def _options(pairs: Sequence[str] | None) -> dict[str, Any]:
         if not equals or not name:
             raise UsageError(f'-T {pair}: write it as name=value; "stackbench list benchmarks" shows the options')
         try:
-            found[name.strip()] = json.loads(text)
+            found[name.strip()] = nesting.loads(text)
         except ValueError:
             found[name.strip()] = text
     return found

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
+from rich.console import Group
 from rich.rule import Rule
 from rich.syntax import Syntax
 from rich.text import Text
 
-from stackbench.cli.console import notice, out, print_json, print_table, write_bytes
-from stackbench.cli.scoreboard import result_document, results_table
+from stackbench.cli.console import fits, make_table, notice, out, print_json, print_table
+from stackbench.cli.query_output import QueryOutput
+from stackbench.cli.scoreboard import caveat_lines, result_documents, results_table, skipped_lines
 from stackbench.cli.speeds import is_speed, speeds_table
 from stackbench.cli.transcript import has_transcript, print_transcript
+from stackbench.cli.visible_text import in_one_line, visible
 from stackbench.config import Home
 from stackbench.engine import RunPlan
 from stackbench.errors import UsageError
+from stackbench.report.caveats import counted, partial_reasons
 from stackbench.store import AttemptDetail, BenchmarkResult, Queries, Reader, RunInfo, open_queries
+from stackbench.types import FinishReason
 
 __all__ = ["export_run", "query", "runs", "show"]
 
@@ -40,12 +46,15 @@ def runs(home: Path | None, limit: int, *, as_json: bool) -> None:
     """Lists the newest runs with their headline numbers."""
     with opened(Home.find(home)) as queries:
         reader = Reader(queries)
-        rows = [(run, reader.results(run.run_id)) for run in reader.runs(limit)]
+        found = reader.runs(limit)
+        rows = [(run, reader.results(run.run_id)) for run in found]
+        skipped = [reader.skipped(run.run_id) for run in found]
     if as_json:
-        print_json([_run_document(run, results) for run, results in rows])
+        print_json([_run_document(run, results, left) for (run, results), left in zip(rows, skipped, strict=True)])
         return
-    print_table(
-        ["run", "status", "started", "suite", "model", "attempts", "results"],
+    columns = ["run", "status", "started", "suite", "model", "attempts", "results"]
+    table = make_table(
+        columns,
         [
             (
                 run.run_id,
@@ -53,28 +62,48 @@ def runs(home: Path | None, limit: int, *, as_json: bool) -> None:
                 run.created_at,
                 run.suite,
                 run.model,
-                sum(r.attempts for r in results),
-                _heads(results),
+                _attempts(results),
+                "\n".join(_heads(run, results)),
             )
             for run, results in rows
         ],
         right=["attempts"],
-        whole=["run", "status"],
     )
+    out().print(table if fits(table) else Group(*(line for row in rows for line in _run_lines(*row))))
 
 
-def _heads(results: Sequence[BenchmarkResult]) -> str:
+def _run_lines(run: RunInfo, results: Sequence[BenchmarkResult]) -> Iterator[Text]:
+    """A run as a list, where a table has no room."""
+    yield Text(f"{run.run_id}  {run.status}", style="bold")
+    yield Text(f"  {run.created_at}  {run.suite}, {_attempts(results)} attempts")
+    yield Text(f"  {run.model}")
+    for head in _heads(run, results):
+        yield Text(f"  {head}")
+
+
+def _attempts(results: Sequence[BenchmarkResult]) -> int:
+    return sum(result.attempts for result in results)
+
+
+def _heads(run: RunInfo, results: Sequence[BenchmarkResult]) -> list[str]:
+    """The headline of each benchmark with its denominators."""
     found: list[str] = []
     for result in results:
         heads = [m for m in result.metrics if not m.category and m.name in HEADLINES]
-        if heads:
-            best = min(heads, key=lambda m: HEADLINES.index(m.name))
-            found.append(f"{result.benchmark} {best.value:.3f}")
-    return ", ".join(found)
+        best = min(heads, key=lambda m: HEADLINES.index(m.name), default=None)
+        value = f"{best.name} {best.value:.3f}" if best is not None else "no score"
+        partial = partial_reasons(result, run.status)
+        marks = [f"partial: {', '.join(partial)}"] if partial else []
+        bounds = result.planned.lower_bounds if result.planned is not None else {}
+        if result.errors and best is not None and best.name in bounds:
+            marks.insert(0, f"{bounds[best.name]:.3f} with errors as failures")
+        marks += [f"{result.cut} cut"] if result.cut else []
+        found.append(f"{result.benchmark} {value} ({'; '.join([counted(result), *marks])})")
+    return found
 
 
-SAMPLING = ("top_p", "max_tokens", "samples", "limit")
-HEADLINES = ("pass@1", "completion", "exact_match_flexible", "acc", "output_tok_s")
+SAMPLING = ("top_p", "max_tokens", "samples", "limit", "limit_seed")
+HEADLINES = ("pass@1", "completion", "exact_match_robust", "exact_match_flexible", "acc", "output_tok_s")
 
 
 def show(home: Path | None, name: str, sample: str | None, *, failures: int, as_json: bool) -> None:
@@ -83,12 +112,12 @@ def show(home: Path | None, name: str, sample: str | None, *, failures: int, as_
         reader = Reader(queries)
         run = reader.run(name)
         if sample is None:
-            results = reader.results(run.run_id)
+            results, skipped = reader.results(run.run_id), reader.skipped(run.run_id)
             failed = reader.failures(run.run_id, failures) if failures else []
             if as_json:
-                print_json(_run_document(run, results))
+                print_json(_run_document(run, results, skipped))
             else:
-                _print_run(run, results, failed)
+                _print_run(run, results, skipped, failed)
             return
         attempts = list(reader.sample(run.run_id, sample))
     if not attempts:
@@ -100,7 +129,7 @@ def show(home: Path | None, name: str, sample: str | None, *, failures: int, as_
         _print_attempt(attempt)
 
 
-def _run_document(run: RunInfo, results: Sequence[BenchmarkResult]) -> dict[str, Any]:
+def _run_document(run: RunInfo, results: Sequence[BenchmarkResult], skipped: Mapping[str, str]) -> dict[str, Any]:
     return {
         "run_id": run.run_id,
         "suite": run.suite,
@@ -112,12 +141,15 @@ def _run_document(run: RunInfo, results: Sequence[BenchmarkResult]) -> dict[str,
         "git_commit": run.git_commit,
         "config": run.config,
         "environment": run.environment,
-        "results": [result_document(result) for result in results],
+        "results": result_documents(results, skipped, run.status),
     }  # fmt: skip
 
 
 def _print_run(
-    run: RunInfo, results: Sequence[BenchmarkResult], failed: Sequence[tuple[str, int, int, str, str | None]]
+    run: RunInfo,
+    results: Sequence[BenchmarkResult],
+    skipped: Mapping[str, str],
+    failed: Sequence[tuple[str, int, int, str, str | None]],
 ) -> None:
     console = out()
     settings = run.config.get("settings", {})
@@ -131,7 +163,7 @@ def _print_run(
         ("finished", f"{run.finished_at} UTC" if run.finished_at else "-"),
         ("seeds", ", ".join(map(str, run.seeds))),
         ("sampling", f"temperature {_temperatures(run)}, {_pairs(settings, SAMPLING)}"),
-        ("commit", run.git_commit or "-"),
+        ("stackbench", f"{machine.get('stackbench', '?')}, commit {run.git_commit or 'unknown'}"),
         ("machine", f"{machine.get('cpu')}, {machine.get('cpus')} processors, {_gib(machine.get('memory_bytes'))}"),
         ("system", f"{machine.get('os')}, Python {machine.get('python')}"),
         ("GPUs", _gpus(machine)),
@@ -140,18 +172,21 @@ def _print_run(
         *_model_lines(machine.get("model", {})),
     ]
     for name, value in about:
-        console.print(Text.assemble((f"{name:>13}  ", "bold"), str(value)))
+        console.print(Text.assemble((f"{name:>13}  ", "bold"), in_one_line(value)))
     console.print()
     console.print(results_table(results, categories=True))
     for result in results:
         if is_speed(result):
             console.print(speeds_table(result))
+    for line in [*caveat_lines(results, run.status), *skipped_lines(skipped)]:
+        console.print(line)
     if failed:
         console.print(f"\nFailed attempts (the first {len(failed)}):")
         print_table(
             ["task", "attempt", "seed", "status", "reason"],
-            [(task, n, seed, status, (reason or "")[:100]) for task, n, seed, status, reason in failed],
+            [(task, n, seed, status, in_one_line(reason or "")[:100]) for task, n, seed, status, reason in failed],
             whole=["task"],
+            or_list=True,
         )
 
 
@@ -210,6 +245,7 @@ def _attempt_document(attempt: AttemptDetail) -> dict[str, Any]:
         "completion": attempt.completion,
         "prompt_tokens": attempt.prompt_tokens,
         "completion_tokens": attempt.completion_tokens,
+        "finish_reason": attempt.finish_reason,
         "latency_s": attempt.latency_s,
         "metrics": attempt.metrics,
         "events": [{"kind": kind, "payload": payload} for kind, payload in attempt.events],
@@ -221,34 +257,42 @@ def _print_attempt(attempt: AttemptDetail) -> None:
     key = attempt.key
     word, style = {True: ("passed", "green"), False: ("failed", "red"), None: ("error", "yellow")}[attempt.passed]
     console.print(
-        Rule(Text(f"{key.benchmark} {key.task_id}  attempt {key.attempt}  seed {key.seed}: {word}", style=style))
+        Rule(
+            Text(
+                in_one_line(f"{key.benchmark} {key.task_id}  attempt {key.attempt}  seed {key.seed}: {word}"),
+                style=style,
+            )
+        )
     )
     if attempt.error:
-        console.print(Text(attempt.error, style=style))
+        console.print(Text(visible(attempt.error), style=style))
     console.print(
         f"{attempt.prompt_tokens} prompt tokens, {attempt.completion_tokens} completion tokens, "
         f"{attempt.latency_s:.2f} s"
     )
+    if attempt.finish_reason == FinishReason.LENGTH:
+        console.print(Text("an answer ended at its token limit", style="yellow"))
     told = [f"{name} {json.dumps(value)}" for name, value in attempt.metrics.items() if value not in (None, "", [], {})]
     if told:
-        console.print(Text(", ".join(told), style="dim"))
+        console.print(Text(in_one_line(", ".join(told)), style="dim"))
     if has_transcript(attempt.events):
         console.print(Rule("task", align="left", style="dim"))
-        console.print(Text(_cut(attempt.prompt)))
+        console.print(Text(visible(_cut(attempt.prompt))))
         print_transcript(console, attempt.events)
         return
     for title, text in (("prompt", attempt.prompt), ("completion", attempt.completion)):
         console.print(Rule(title, align="left", style="dim"))
-        console.print(Text(_cut(text)))
+        console.print(Text(visible(_cut(text))))
     for kind, payload in attempt.events:
-        console.print(Rule(kind, align="left", style="dim"))
+        console.print(Rule(Text(in_one_line(kind)), align="left", style="dim"))
         code = payload.get("code")
         if code:
-            console.print(Syntax(_cut(code), "python", theme="ansi_dark", background_color="default", word_wrap=True))
+            shown = visible(_cut(str(code)))
+            console.print(Syntax(shown, "python", theme="ansi_dark", background_color="default", word_wrap=True))
         rest = {
             name: value for name, value in payload.items() if name not in ("code", "seed") and value not in ("", [])
         }
-        console.print(Text(_cut(json.dumps(rest, ensure_ascii=False))))
+        console.print(Text(_cut(in_one_line(json.dumps(rest, ensure_ascii=False)))))
 
 
 def _cut(text: str) -> str:
@@ -259,12 +303,13 @@ def _cut(text: str) -> str:
 def query(home: Path | None, sql: str, format: str) -> None:
     """Runs the user's SQL and prints the rows."""
     with opened(Home.find(home)) as queries:
-        data = queries.user_query(sql, format)
-    if format == "table":
-        document = json.loads(data)
-        print_table(document["columns"], document["rows"])
-    else:
-        write_bytes(data)
+        if format == "table":
+            answer = io.BytesIO()
+            queries.user_query(sql, format, answer)
+            document = json.loads(answer.getvalue())
+            print_table(document["columns"], document["rows"])
+        else:
+            queries.user_query(sql, format, cast(BinaryIO, QueryOutput(format)))
 
 
 def export_run(home: Home, name: str, to: Path, formats: Sequence[str] | None = None) -> None:

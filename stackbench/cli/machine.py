@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.text import Text
 
-from stackbench.cli.console import err, make_table, notice, out, print_json, print_table
+from stackbench.cli.console import err, make_table, notice, out, print_json, print_line, print_table
+from stackbench.cli.visible_text import in_one_line, visible
 from stackbench.config import Home
 from stackbench.datasets import DatasetStore
 from stackbench.errors import DataError, UsageError
@@ -51,7 +52,8 @@ def doctor(home: Path | None, *, as_json: bool) -> int:
         table = make_table(["", "state", "found", "what mends it"], [])
         for check in checks:
             mend = "" if check.state == "ok" else check.mend
-            table.add_row(check.name, Text(check.state, style=STYLES[check.state]), Text(check.found), Text(mend))
+            state = Text(check.state, style=STYLES[check.state])
+            table.add_row(check.name, state, Text(visible(check.found)), Text(visible(mend)))
         out().print(table)
     return 1 if any(check.state == "broken" for check in checks) else 0
 
@@ -153,7 +155,7 @@ def models_pull(home: Path | None, names: Sequence[str]) -> None:
     for name in names:
         with _transfer() as progress:
             path = pull(name, folder, notice, progress)
-        print(path)  # noqa: T201 (a result, for scripts)
+        print_line(path)
 
 
 # -- data
@@ -202,7 +204,7 @@ def data_pull(home: Path | None, names: Sequence[str]) -> None:
             failures.append(str(error))
         else:
             for path in paths:
-                print(path)  # noqa: T201
+                print_line(path)
     if failures:
         raise DataError("; ".join(failures))
 
@@ -214,13 +216,13 @@ def _transfer() -> Iterator[FetchProgress | None]:
     if not console.is_terminal:
         yield _plain_transfer()
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=console, transient=True) as display:
         tasks: dict[str, object] = {}
 
         def show(what: str, done: int, total: int) -> None:
             if what not in tasks:
-                tasks[what] = display.add_task(what, total=total or None)
+                tasks[what] = display.add_task(in_one_line(what), total=total or None)
             display.update(tasks[what], completed=done, total=total or None)  # type: ignore[arg-type]
 
         yield show
@@ -245,7 +247,7 @@ def sandbox_build(base: str | None, *, again: bool) -> None:
     """Makes the image and prints its tag."""
     from stackbench.sandbox.image import build_image
 
-    print(build_image(notice, base, again=again))  # noqa: T201
+    print_line(build_image(notice, base, again=again))
 
 
 def sandbox_status(*, as_json: bool) -> None:
@@ -274,7 +276,7 @@ def sandbox_clean(*, everything: bool) -> None:
     """Removes leftovers and says how many."""
     from stackbench.sandbox.hygiene import remove_leftovers
 
-    print(f"removed {remove_leftovers(everything=everything)} containers")  # noqa: T201
+    print_line(f"removed {remove_leftovers(everything=everything)} containers")
 
 
 def sandbox_shell(home: Path | None) -> int:

@@ -54,7 +54,11 @@ def _run_options(
         ),
     ] = None,
     limit: Annotated[
-        int | None, _panel(TASKS, "--limit", metavar="N", help="Only the first N tasks of each benchmark.")
+        int | None,
+        _panel(TASKS, "--limit", metavar="N", help="Only N tasks of each benchmark, spread over its categories."),
+    ] = None,
+    limit_seed: Annotated[
+        int | None, _panel(TASKS, "--limit-seed", metavar="SEED", help="Which tasks --limit selects [0].")
     ] = None,
     sample_ids: Annotated[str | None, _panel(TASKS, "--sample-ids", metavar="A,B", help="Only these tasks.")] = None,
     benchmark_options: Annotated[
@@ -72,6 +76,36 @@ def _run_options(
         float | None, _panel(SAMPLING, "--temperature", metavar="T", help="0 is greedy [0; 0.8 for several attempts].")
     ] = None,
     top_p: Annotated[float | None, _panel(SAMPLING, "--top-p", metavar="P", help="Nucleus sampling [1].")] = None,
+    top_k: Annotated[
+        int | None, _panel(SAMPLING, "--top-k", metavar="K", help="Draw from the K likeliest tokens [0: all].")
+    ] = None,
+    min_p: Annotated[
+        float | None,
+        _panel(SAMPLING, "--min-p", metavar="P", help="Not from those under P times the likeliest's probability [0]."),
+    ] = None,
+    presence_penalty: Annotated[
+        float | None, _panel(SAMPLING, "--presence-penalty", metavar="X", help="Of tokens in the answer [0].")
+    ] = None,
+    frequency_penalty: Annotated[
+        float | None,
+        _panel(SAMPLING, "--frequency-penalty", metavar="X", help="Of tokens in the answer, each time [0]."),
+    ] = None,
+    repetition_penalty: Annotated[
+        float | None,
+        _panel(SAMPLING, "--repetition-penalty", metavar="X", help="Of tokens in prompt and answer [1: none]."),
+    ] = None,
+    system_prompt: Annotated[
+        str | None,
+        _panel(SAMPLING, "--system-prompt", metavar="TEXT|@FILE", help="Stands before every chat."),
+    ] = None,
+    prefill: Annotated[
+        str | None,
+        _panel(SAMPLING, "--prefill", metavar="TEXT|@FILE", help="How every answer begins; the model goes on."),
+    ] = None,
+    stop: Annotated[
+        list[str] | None,
+        _panel(SAMPLING, "--stop", metavar="TEXT", help="Ends an answer, beside the benchmark's own; repeatable."),
+    ] = None,
     max_tokens: Annotated[
         int | None, _panel(SAMPLING, "--max-tokens", metavar="N", help="Tokens per answer [the benchmark's own].")
     ] = None,
@@ -151,8 +185,12 @@ def _run_options(
         int | None,
         _panel(LOADING, "--max-num-seqs", metavar="N", help="Sequences vLLM decodes together [concurrency]."),
     ] = None,
+    generation_config: Annotated[
+        str | None,
+        _panel(LOADING, "--generation-config", metavar="WHOSE", help="Sampling not set: vllm (neutral) or checkpoint."),
+    ] = None,
     chat_template: Annotated[
-        str | None, _panel(LOADING, "--chat-template", metavar="FILE", help="In place of the model's own, for vLLM.")
+        str | None, _panel(LOADING, "--chat-template", metavar="FILE", help="In place of the model's own; Jinja.")
     ] = None,
     tool_call_parser: Annotated[
         str | None, _panel(LOADING, "--tool-call-parser", metavar="NAME", help="vLLM's [that of the model's family].")
@@ -189,6 +227,14 @@ def _run_options(
     n_per_request: Annotated[
         int | None,
         _panel(ENDPOINT, "--n-per-request", metavar="N", help="Attempts at one prompt asked in one request."),
+    ] = None,
+    extra_body: Annotated[
+        str | None,
+        _panel(ENDPOINT, "--extra-body", metavar="JSON", help="Fields to add to each request; null leaves one out."),
+    ] = None,
+    headers: Annotated[
+        list[str] | None,
+        _panel(ENDPOINT, "--header", metavar="NAME:VALUE", help="A header to add; never recorded; repeatable."),
     ] = None,
     request_timeout_s: Annotated[
         float | None, _panel(ENDPOINT, "--request-timeout", metavar="SECONDS", help="Per request [600].")
@@ -252,7 +298,9 @@ def _panel_of(parameter: inspect.Parameter) -> str | None:
 
 
 def _with_options(command: Command, shared: list[inspect.Parameter]) -> Command:
-    own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    added = {p.name for p in shared}  # a second program in one process finds them there already
+    every = inspect.signature(command, eval_str=True).parameters.values()
+    own = [p for p in every if p.kind is not p.VAR_KEYWORD and p.name not in added]
     parameters = [p.replace(kind=p.KEYWORD_ONLY) for p in (*own, *shared)]
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in parameters}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -15,7 +14,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from stackbench.cli.console import err
+from stackbench.cli.console import err, notice
+from stackbench.cli.visible_text import in_one_line
 from stackbench.control.messages import (
     AttemptFinished,
     BenchmarkFinished,
@@ -69,7 +69,11 @@ class BenchmarkProgress:
     ended: float | None = None
     done: int = 0
     errors: int = 0
+    cut: int = 0
+    """Attempts with an answer that ended at the token limit."""
     tokens: int = 0
+    tasks: set[str] = field(default_factory=set[str])
+    """Those with a scored attempt in this part of the run."""
 
     @property
     def finished(self) -> int:
@@ -83,14 +87,18 @@ class BenchmarkProgress:
         self.done += 1
         self.passed += event.passed is True
         self.errors += event.passed is None
+        self.cut += event.cut and event.passed is not None
         self.tokens += event.completion_tokens
+        if event.passed is not None:
+            self.tasks.add(event.attempt.task_id)
 
     def rate(self) -> str:
-        """The pass rate so far with its Wilson interval."""
+        """The share of attempts that passed so far, with Wilson's interval on as many units as there are tasks."""
         scored = self.finished - self.errors
         if scored <= 0:
             return "-"
-        p = proportion(self.passed, scored)
+        now = self.done - self.errors
+        p = proportion(self.passed, scored, units=scored * len(self.tasks) / now if now else scored)
         return f"{p.value:.3f} [{p.ci_low:.3f}, {p.ci_high:.3f}]"
 
     def speed(self) -> str:
@@ -195,13 +203,12 @@ class PlainProgress(SilentProgress):
     def _report(self, tally: BenchmarkProgress) -> None:
         self._say(
             f"{tally.benchmark}: {tally.finished}/{tally.total} passed {tally.rate()} "
-            f"errors {tally.errors} {tally.speed()} {tally.eta()}"
+            f"errors {tally.errors} {f'cut {tally.cut} ' if tally.cut else ''}{tally.speed()} {tally.eta()}"
         )
         self._said[tally.benchmark] = tally.finished
 
     def _say(self, line: str) -> None:
-        sys.stderr.write(f"{time.strftime('%H:%M:%S')} {line}\n")
-        sys.stderr.flush()
+        notice(f"{time.strftime('%H:%M:%S')} {line}")
         self._last = time.monotonic()
 
 
@@ -234,13 +241,13 @@ class LiveProgress(SilentProgress):
             if event.benchmark in self._tallies:
                 self._tallies[event.benchmark].ended = time.monotonic()
         elif isinstance(event, RunStarted):
-            self._model = event.model
+            self._model = in_one_line(event.model)
         elif isinstance(event, BenchmarkSkipped):
-            self._live.console.print(Text(f"{event.benchmark}: skipped: {event.reason}", style="yellow"))
+            self._live.console.print(Text(in_one_line(f"{event.benchmark}: skipped: {event.reason}"), style="yellow"))
         else:
             line = told(run_id, event)
             if line:
-                self._live.console.print(Text(line, style="dim"))
+                self._live.console.print(Text(in_one_line(line), style="dim"))
 
     def render(self) -> RenderableType:
         if self.run_id is None:
@@ -248,16 +255,17 @@ class LiveProgress(SilentProgress):
         title = Text.assemble(("run ", "dim"), self.run_id, ("  model ", "dim"), self._model)
         narrow = self._live.console.width < WIDE_ENOUGH_FOR_BARS
         table = Table(box=None, pad_edge=False, header_style="dim")
-        for name in ("benchmark", "done", "pass rate", "err", "speed", "time"):
+        for name in ("benchmark", "done", "pass rate", "err", "cut", "speed", "time"):
             table.add_column(name, justify="left" if name == "benchmark" else "right", no_wrap=True)
         if not narrow:
             table.add_column("", no_wrap=True)
         for tally in self._tallies.values():
             cells: list[RenderableType] = [
-                tally.benchmark,
+                Text(in_one_line(tally.benchmark)),
                 f"{tally.finished}/{tally.total}",
-                tally.rate().split(" ")[0] if narrow else tally.rate(),
+                Text(tally.rate().split(" ")[0] if narrow else tally.rate()),
                 Text(str(tally.errors), style="red" if tally.errors else ""),
+                Text(str(tally.cut), style="yellow" if tally.cut else ""),
                 tally.speed(),
                 tally.eta(),
             ]

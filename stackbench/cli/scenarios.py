@@ -17,6 +17,8 @@ from stackbench.benchmarks.tooluse.expansion import PUBLISHED_SEED, ToolTask, lo
 from stackbench.benchmarks.tooluse.published import published_problems
 from stackbench.benchmarks.tooluse.soundness import Finding, check_set, check_task
 from stackbench.cli.console import notice, out, print_json, print_table
+from stackbench.cli.streams import displays_stream
+from stackbench.cli.visible_text import visible
 from stackbench.config import load_settings
 from stackbench.engine.lazy_sandbox import LazySandbox
 from stackbench.errors import UsageError
@@ -79,7 +81,7 @@ def check(
         )
         return 1 if findings else 0
     for finding in findings:
-        out().print(f"{finding.task_id}: {finding.problem}", markup=False)
+        out().print(visible(f"{finding.task_id}: {finding.problem}"))
     counts = Counter(task.category for task in tasks)
     out().print(
         f"{len(tasks)} tasks of {len({task.template for task in tasks})} templates "
@@ -118,8 +120,8 @@ async def _play(tasks: Sequence[ToolTask], sandboxes: int) -> list[Finding]:
             findings.extend(await check_task(task, sandbox.lease))
             done += 1
             if sys.stderr.isatty():
-                sys.stderr.write(f"\r{done}/{len(tasks)} played, {len(findings)} problems ")
-                sys.stderr.flush()
+                displays_stream().write(f"\r{done}/{len(tasks)} played, {len(findings)} problems ")
+                displays_stream().flush()
             elif done % 100 == 0:
                 notice(f"{done}/{len(tasks)} played, {len(findings)} problems")
 
@@ -131,7 +133,7 @@ async def _play(tasks: Sequence[ToolTask], sandboxes: int) -> list[Finding]:
         raise errors.exceptions[0] from None
     finally:
         if sys.stderr.isatty():
-            sys.stderr.write("\r\x1b[K")
+            displays_stream().write("\r\x1b[K")
         await sandbox.close()
     return findings
 

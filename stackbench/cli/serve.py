@@ -7,7 +7,7 @@ import signal
 from collections.abc import Mapping
 from typing import Any
 
-from stackbench.cli.console import notice
+from stackbench.cli.console import notice, print_line
 from stackbench.cli.options import run_settings
 from stackbench.config import Home, load_settings
 from stackbench.engine import model_options
@@ -37,7 +37,7 @@ def serve(target: str, port: int | None, flags: Mapping[str, Any]) -> int:
 async def _serve(model: VllmModel, target: str) -> int:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # its terminal is what a server in front is kept for
         loop.add_signal_handler(number, stop.set)
     starting = asyncio.ensure_future(model.start(notice))
     stopped = asyncio.ensure_future(stop.wait())
@@ -46,7 +46,7 @@ async def _serve(model: VllmModel, target: str) -> int:
         if stop.is_set():
             return 0
         starting.result()
-        print(model.url, flush=True)  # noqa: T201 (a result, for scripts)
+        print_line(model.url)
         notice(f"serving; as a model here: openai:{target}@{model.url}  (Ctrl-C stops it)")
         return await _watch(model, stopped)
     finally:
@@ -69,7 +69,7 @@ async def _watch(model: VllmModel, stopped: asyncio.Future[Any]) -> int:
                 raise lost.result()
             if model.url != url:
                 url = model.url
-                print(url, flush=True)  # noqa: T201
+                print_line(url)
             load = model.load()
             if load is not None and (load.running, load.completion_tokens) != told:
                 told = load.running, load.completion_tokens

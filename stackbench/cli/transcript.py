@@ -14,6 +14,7 @@ from rich.text import Text
 
 from stackbench import nesting
 from stackbench.cli.console import make_table
+from stackbench.cli.visible_text import in_one_line, visible
 
 __all__ = ["has_transcript", "print_transcript"]
 
@@ -38,15 +39,16 @@ def print_transcript(console: Console, events: Sequence[Event]) -> None:
             turn += 1
             took = f"{payload.get('completion_tokens', 0)} tokens, {payload.get('latency_s') or 0:.2f} s"
             console.print(Rule(f"turn {turn}: {took}", align="left", style="dim"))
+            if payload.get("thought"):
+                _print_indented(console, payload["thought"], 2, style="dim italic")
             if payload.get("text"):
                 _print_indented(console, payload["text"], 2)
         elif kind == "tool_result":
             _print_call(console, payload, _standing(number, payload, matched, harmful, judged=bool(verdict)))
             number += 1
         elif kind == "operator":
-            console.print(
-                Text(f"  operator: {json.dumps(_without(payload, 'seed'), ensure_ascii=False)}", style="cyan")
-            )
+            told = json.dumps(_without(payload, "seed"), ensure_ascii=False)
+            console.print(Text(in_one_line(f"  operator: {told}"), style="cyan"))
         elif kind == "context_trimmed":
             console.print(Text(f"  {payload['messages']} old results were left out: the window is full", style="cyan"))
     if verdict:
@@ -69,7 +71,7 @@ def _standing(
     if not payload["valid"]:
         return Text("malformed", style="red")
     if number in matched:
-        return Text(f"expected: {matched[number]}", style="green")
+        return Text(in_one_line(f"expected: {matched[number]}"), style="green")
     if not judged:
         return Text("")
     return Text("not expected", style="red") if number in harmful else Text("not expected, harmless", style="dim")
@@ -77,7 +79,7 @@ def _standing(
 
 def _print_call(console: Console, payload: Mapping[str, Any], standing: Text) -> None:
     written = " (written as text)" if payload.get("repaired") else ""
-    line = Text.assemble(("  > ", "bold"), (str(payload["tool"]), "bold"), f"{written}  ", standing)
+    line = Text.assemble(("  > ", "bold"), (in_one_line(payload["tool"]), "bold"), f"{written}  ", standing)
     console.print(line)
     _print_indented(console, _arguments(payload["arguments"]), 4, style="magenta")
     _print_indented(console, payload["text"], 4, style="red" if payload["failed"] else "dim")
@@ -104,7 +106,8 @@ def _print_verdict(console: Console, verdict: Mapping[str, Any]) -> None:
         wanted = f"  with {json.dumps(call['with'], ensure_ascii=False)}" if call["with"] else ""
         mark = ("  + ", "green") if made is not None else ("  - ", "red")
         by = f"  was call {made + 1}" if made is not None else "  was not made"
-        console.print(Text.assemble(mark, f"{_name(expected, index)}: {' or '.join(call['tools'])}{after}{wanted}{by}"))
+        line = f"{_name(expected, index)}: {' or '.join(call['tools'])}{after}{wanted}{by}"
+        console.print(Text.assemble(mark, in_one_line(line)))
     if not expected:
         console.print("  none")
     console.print(Rule("checks", align="left", style="dim"))
@@ -120,7 +123,7 @@ def _print_verdict(console: Console, verdict: Mapping[str, Any]) -> None:
 
 def _print_indented(console: Console, text: str, by: int, style: str = "") -> None:
     """Folded lines are indented too on a terminal; nothing is folded or cut in a pipe."""
-    shown = _cut(text)
+    shown = visible(_cut(text))
     if console.soft_wrap:
         console.print(Text(indent(shown, " " * by), style=style))
     else:

@@ -189,6 +189,9 @@ class MetricValue(_Message):
     stderr: float | None = None
     ci_low: float | None = None
     ci_high: float | None = None
+    low: float | None = None
+    """Of a metric that is the median of repeats: the least of them."""
+    high: float | None = None
     n: int | None = None
     category: str = ""
 
@@ -322,8 +325,8 @@ class AttemptFinished(_Message):
     passed: bool | None
     reason: str = ""
     completion_tokens: int = 0
-    latency_s: float = 0.0
-    finish_reason: str | None = None
+    cut: bool = False
+    """Whether an answer of it ended at its token limit."""
 
 
 class Gauges(_Message):

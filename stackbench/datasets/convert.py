@@ -13,6 +13,9 @@ from stackbench.fetch import FetchError
 
 __all__ = ["convert"]
 
+LARGEST = 64 << 20
+"""Bytes of the tables of a split, unpacked; MMLU's test split has 7 MB."""
+
 
 def convert(how: str, path: Path) -> None:
     """Rewrites the file in place; `how` is empty (nothing to do), `head:N` (the first N lines) or `mmlu-tar:SPLIT`.
@@ -40,12 +43,18 @@ def _mmlu_rows(path: Path, split: str) -> list[dict[str, object]]:
     """The rows of `data/SPLIT/SUBJECT_SPLIT.csv` in order of subject: question, A, B, C, D, answer letter."""
     rows: list[dict[str, object]] = []
     with tarfile.open(path) as archive:
-        names = sorted(n for n in archive.getnames() if n.startswith(f"data/{split}/") and n.endswith(f"_{split}.csv"))
-        for name in names:
-            file = archive.extractfile(name)
+        members = [
+            one
+            for one in archive
+            if one.isreg() and one.name.startswith(f"data/{split}/") and one.name.endswith(f"_{split}.csv")
+        ]
+        if sum(one.size for one in members) > LARGEST:
+            raise FetchError(f"{path.name} holds more than {LARGEST:,} bytes of rows")
+        for member in sorted(members, key=lambda one: one.name):
+            file = archive.extractfile(member)
             if file is None:
                 continue
-            subject = Path(name).name.removesuffix(f"_{split}.csv")
+            subject = Path(member.name).name.removesuffix(f"_{split}.csv")
             for record in csv.reader(io.TextIOWrapper(file, encoding="utf-8", newline="")):
                 question, *choices = record[:5]
                 rows.append(

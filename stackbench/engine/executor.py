@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -12,11 +12,22 @@ from stackbench.engine.context import AttemptContext
 from stackbench.engine.plan import RunPlan
 from stackbench.engine.resources import RunResources
 from stackbench.engine.work import AttemptSpec, LoadedBenchmark
-from stackbench.errors import AttemptError, ModelLostError, StoreError
+from stackbench.errors import AttemptError, ModelLostError, StoreError, one_line
 from stackbench.slots import Slots
-from stackbench.types import AttemptRecord, AttemptStatus, EventRecord, Scored, Task, ToolCallRecord
+from stackbench.types import (
+    AttemptKey,
+    AttemptRecord,
+    AttemptStatus,
+    EventRecord,
+    FinishReason,
+    Scored,
+    Task,
+    ToolCallRecord,
+)
 
-__all__ = ["AttemptResult", "Executor", "LocalExecutor"]
+__all__ = ["AttemptResult", "Executor", "LocalExecutor", "failed_record"]
+
+LONGEST_FAULT = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +92,11 @@ class LocalExecutor:
             raise
         except Exception as problem:  # a fault in one benchmark's code must not lose the other attempts
             known = isinstance(problem, AttemptError)
-            text = str(problem) if known else f"fault in {spec.key.benchmark}: {problem!r}"
+            text = str(problem) if known else f"fault in {spec.key.benchmark}: {one_line(repr(problem), LONGEST_FAULT)}"
             scored, status, error = context.failed(), AttemptStatus.ERROR, f"error: {text}"
         finally:
             context.end()
-        record = _record(spec, scored, status, error, started_at)
+        record = _record(spec, scored, status, error, started_at, cut=context.cut)
         return AttemptResult(record, tuple(context.events), tuple(context.tool_calls))
 
     async def _make(self, spec: AttemptSpec, task: Task, context: AttemptContext) -> Scored:
@@ -94,13 +105,11 @@ class LocalExecutor:
             return await benchmark.attempt(task, context)
         assert isinstance(benchmark, CodeBenchmark)
         scored = await benchmark.score(task, spec.sample, context)
-        return Scored(
-            scored.score, scored.passed, completion=spec.sample.text, reason=scored.reason, metrics=scored.metrics
-        )
+        return replace(scored, completion=spec.sample.text)
 
 
 def _record(
-    spec: AttemptSpec, scored: Scored, status: AttemptStatus, error: str | None, started_at: datetime
+    spec: AttemptSpec, scored: Scored, status: AttemptStatus, error: str | None, started_at: datetime, *, cut: bool
 ) -> AttemptRecord:
     completed = status is AttemptStatus.COMPLETED
     return AttemptRecord(
@@ -119,5 +128,10 @@ def _record(
         metrics=scored.metrics,
         thought=scored.thought,
         program=scored.program,
-        finish_reason=scored.finish_reason,
+        finish_reason=FinishReason.LENGTH if cut else scored.finish_reason,
     )
+
+
+def failed_record(key: AttemptKey, category: str, why: str, started_at: datetime) -> AttemptRecord:
+    """The record of an attempt that ended in an error and left nothing else."""
+    return _record(AttemptSpec(key, category), Scored(0.0, False), AttemptStatus.ERROR, why, started_at, cut=False)

@@ -20,6 +20,9 @@ class GateResult:
     threshold: float
     value: float | None
     passed: bool
+    benchmark: str = ""
+    metric: str = ""
+    category: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,5 +76,6 @@ def check_gates(gates: Sequence[Gate], results: Sequence[BenchmarkResult]) -> tu
     found: list[GateResult] = []
     for gate in gates:
         value = values.get((gate.benchmark, gate.category, gate.metric))
-        found.append(GateResult(gate.name, gate.threshold, value, value is not None and value >= gate.threshold))
+        passed = value is not None and value >= gate.threshold
+        found.append(GateResult(gate.name, gate.threshold, value, passed, gate.benchmark, gate.metric, gate.category))
     return tuple(found)

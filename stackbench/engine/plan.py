@@ -8,7 +8,16 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from stackbench.config import Settings
 
-__all__ = ["BenchmarkPlan", "Gate", "RunPlan"]
+__all__ = ["PACE", "BenchmarkPlan", "Gate", "RunPlan"]
+
+PACE = frozenset(
+    {
+        "concurrency", "sandboxes", "max_hours", "max_error_rate", "max_batch", "api_key_env", "request_timeout_s",
+        "retries", "n_per_request", "headers", "gpus", "executor", "vllm_bin", "load_timeout_s", "stall_timeout_s",
+        "gpu_memory_utilization", "max_num_seqs", "tensor_parallel_size", "one_by_one", "approve_calls",
+    }
+)  # fmt: skip
+"""Settings that say how fast a run goes, not what it measures: they may differ between its parts."""
 
 SEVERAL_ATTEMPTS_TEMPERATURE = 0.8
 
@@ -20,7 +29,7 @@ class BenchmarkPlan(BaseModel):
 
     name: str
     limit: int | None = Field(default=None, ge=1)
-    """Only the first tasks."""
+    """Only so many tasks; see `stackbench.engine.selection`."""
     sample_ids: tuple[str, ...] = ()
     """Only these tasks."""
     samples: int | None = Field(default=None, ge=1)
@@ -56,10 +65,16 @@ class RunPlan(BaseModel):
     """Set when recorded samples are scored and no model is asked."""
     samples_sha256: str | None = None
     """Of that file; a resumed run refuses an altered one."""
+    replays: str | None = None
+    """The id of the run whose answers this one takes, and as which it asks."""
 
     def attempts(self, plan: BenchmarkPlan) -> int:
         """Attempts per task and seed."""
         return plan.samples or self.settings.samples
+
+    def copies(self, plan: BenchmarkPlan) -> bool:
+        """Whether a task gets several attempts that nothing makes differ."""
+        return self.attempts(plan) > 1 and self.temperature(plan) == 0
 
     def temperature(self, plan: BenchmarkPlan) -> float:
         """0 for one attempt per task; several attempts need variety to differ."""

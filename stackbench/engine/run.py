@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
-from stackbench.benchmarks import AgentBenchmark, Benchmark, SpeedBenchmark
+from stackbench.benchmarks import AgentBenchmark, SpeedBenchmark
 from stackbench.config import Home
 from stackbench.control.messages import (
     BenchmarkFinished,
@@ -26,6 +26,7 @@ from stackbench.control.messages import (
 from stackbench.datasets import DatasetStore
 from stackbench.engine.attempt_tracker import AttemptTracker
 from stackbench.engine.attempts import AttemptRunner, BenchmarkProgress, RunCounts, model_slots
+from stackbench.engine.completeness import Figures, sum_up
 from stackbench.engine.context import Preparation, utc_now
 from stackbench.engine.controls import RunControls
 from stackbench.engine.environment import git_commit, machine_environment
@@ -34,15 +35,25 @@ from stackbench.engine.lazy_sandbox import LazySandbox
 from stackbench.engine.monitor import Monitor
 from stackbench.engine.outcome import RunOutcome, check_gates
 from stackbench.engine.plan import RunPlan
+from stackbench.engine.replays import Replay, held_by, model_traits, take_plan
 from stackbench.engine.resources import RunResources
-from stackbench.engine.run_model import create_run_model
+from stackbench.engine.run_model import check_same_model, create_run_model
 from stackbench.engine.samples import SampleFile
-from stackbench.engine.work import AttemptSpec, LoadedBenchmark, list_attempts, load_benchmarks
-from stackbench.errors import StackbenchError, StoreError, UsageError
+from stackbench.engine.stall_watch import StallWatch
+from stackbench.engine.work import (
+    AttemptSpec,
+    LoadedBenchmark,
+    list_attempts,
+    load_benchmarks,
+    planned_attempts,
+    planned_rows,
+    without_speed,
+)
+from stackbench.errors import StackbenchError, StoreError
 from stackbench.models import Model, Reloadable
 from stackbench.sandbox.launch import HeadStart
-from stackbench.store import BenchmarkResult, LocalQueries, Reader, RunRow, Writer
-from stackbench.types import AttemptKey, AttemptStatus, EventRecord, Metric, RunStatus, Variant
+from stackbench.store import FreshQueries, Reader, RunRow, Writer
+from stackbench.types import AttemptKey, EventRecord, Metric, RunStatus, Variant
 
 __all__ = ["RunExecution", "RunOrder", "new_run_id"]
 
@@ -95,7 +106,8 @@ class RunExecution:
         self._seq: Iterator[int] = itertools.count(1)
         self._recorded = False
         self._machine: dict[str, Any] = {}
-        self._metrics: dict[str, tuple[Metric, ...]] = {}
+        self._figures: dict[str, Figures] = {}
+        self._replay: Replay | None = None
 
     async def run(self) -> RunOutcome:
         """Runs to the end, to `controls.stop`, or to an error that leaves the run resumable.
@@ -104,29 +116,39 @@ class RunExecution:
             StackbenchError: the run could not start, or the database failed under it.
         """
         started = time.monotonic()
+        watch = StallWatch(self.say, self._record_stall)
+        watch.start()
         async with contextlib.AsyncExitStack() as stack:
+            stack.callback(watch.close)
+            reader = Reader(FreshQueries(self._writer.cursor))
+            self._replay = await asyncio.to_thread(take_plan, self.plan, reader)
+            self.plan = self._replay.plan if self._replay is not None else self.plan
             model = create_run_model(self.plan, self.home, self._writer, self.home.run(self.run_id))
             sandbox = LazySandbox(self.plan.settings, self.run_id, self.say, self.order.head_start)
             stack.push_async_callback(sandbox.close)
             stack.push_async_callback(model.close)
-            reader = Reader(LocalQueries(self._writer.cursor()))
             resources = RunResources(self._writer, reader, model, sandbox, self.controls, self.tracker, self._publish)
             return await self._run(resources, started)
 
     async def _run(self, resources: RunResources, started: float) -> RunOutcome:
         data = DatasetStore(self.home.data, self.home.data_extra)
-        loading = asyncio.to_thread(load_benchmarks, self.plan, data, self.order.samples)
+        recorded, first_tasks = self._selected(resources.reader)
+        loading = asyncio.to_thread(
+            load_benchmarks, self.plan, data, self.order.samples, recorded, first_tasks=first_tasks
+        )
         found = await self._unless_stopped(loading)
         if found is None:
             return self._not_begun(resources, started)
-        loaded, skipped = _without_speed(*found, resources.model)
+        loaded, skipped = without_speed(*found, resources.model)
         for name, reason in skipped.items():
             self._publish(BenchmarkSkipped(benchmark=name, reason=reason))
         if not await self._make_ready(resources, loaded):
             return self._not_begun(resources, started)
         self.controls.slots.resize(model_slots(self.plan, resources.model))
-        self._record_start(resources)
+        self._record_start(resources, loaded, skipped)
         self._publish(RunStarted(suite=self.plan.suite, model=resources.model.name))
+        for line in self._replay.overridden if self._replay is not None else ():
+            self.say(f"not as run {self.plan.replays} was: {line}")
         monitor = Monitor(
             self._writer, self.run_id, resources.model, lambda: (self.counts.tokens, len(self.tracker)), self._now,
             self._publish,
@@ -149,9 +171,16 @@ class RunExecution:
                 watcher.cancel()
             await asyncio.gather(*watchers, return_exceptions=True)
         resources.sandbox.begin_closing()  # the stack waits for its end
-        return await asyncio.to_thread(
-            self._finish, resources, [item.benchmark for item in loaded], skipped, started, problem
-        )
+        return await asyncio.to_thread(self._finish, resources, loaded, skipped, started, problem)
+
+    def _selected(self, reader: Reader) -> tuple[Mapping[str, Sequence[str]], bool]:
+        """Tasks that are settled already, by benchmark; and whether a limit selects the first ones (old runs)."""
+        if self.order.resume and reader.run(self.run_id).environment:  # empty while it only waited in a queue
+            recorded = reader.task_ids(self.run_id)
+            return recorded, not recorded
+        if self._replay is not None:
+            return self._replay.task_ids, self._replay.first_tasks
+        return {}, False
 
     async def _make_ready(self, resources: RunResources, loaded: Sequence[LoadedBenchmark]) -> bool:
         """Model and sandboxes, side by side; False when stopped meanwhile. What cannot be had ends the run here."""
@@ -177,10 +206,16 @@ class RunExecution:
 
     # -- start and end
 
-    def _record_start(self, resources: RunResources) -> None:
+    def _record_start(
+        self, resources: RunResources, loaded: Sequence[LoadedBenchmark], skipped: Mapping[str, str]
+    ) -> None:
+        planned = planned_rows(self.plan, loaded, skipped, self.order.samples)
         if self.order.resume:
+            check_same_model(resources.reader.run(self.run_id), resources.model.describe())
             self._seq = itertools.count(resources.reader.last_seq(self.run_id) + 1)
-            self._writer.resume_run(self.run_id, self._environment(resources), git_commit())
+            self._writer.resume_run(
+                self.run_id, planned, environment=self._environment(resources), git_commit=git_commit()
+            )
         else:
             self._writer.start_run(
                 RunRow(
@@ -192,7 +227,8 @@ class RunExecution:
                     seeds=self.plan.settings.seeds,
                     git_commit=git_commit(),
                     environment=self._environment(resources),
-                )
+                ),
+                planned,
             )
         self._recorded = True
 
@@ -200,6 +236,7 @@ class RunExecution:
         self._machine = self._machine or machine_environment()
         return self._machine | {
             "model": dict(resources.model.describe()),
+            "model_traits": model_traits(resources.model),
             "sandbox": dict(resources.sandbox.describe()),
         }
 
@@ -210,16 +247,16 @@ class RunExecution:
     def _finish(
         self,
         resources: RunResources,
-        benchmarks: Sequence[Benchmark],
+        loaded: Sequence[LoadedBenchmark],
         skipped: Mapping[str, str],
         started: float,
         problem: str,
     ) -> RunOutcome:
-        metrics = {benchmark.name: self._metrics_of(resources.reader, benchmark) for benchmark in benchmarks}
+        figures = {item.plan.name: self._figures_of(resources.reader, item, ended=bool(problem)) for item in loaded}
         order = {part.name: number for number, part in enumerate(self.plan.benchmarks)}
         # The benchmark's own order of metrics: its headline comes first.
         results = tuple(
-            BenchmarkResult(r.benchmark, r.tasks, r.attempts, r.errors, metrics.get(r.benchmark, ()))
+            r.summed_up(found.metrics, found.lower_bounds, found.missing) if (found := figures.get(r.benchmark)) else r
             for r in sorted(resources.reader.results(self.run_id), key=lambda r: order.get(r.benchmark, len(order)))
         )
         outcome = RunOutcome(
@@ -233,14 +270,22 @@ class RunExecution:
             problem=problem,
             last_error=self.counts.last_error,
         )
-        if self._left_unmade(len(benchmarks)) and not problem:
+        if self._left_unmade(len(loaded)) and not problem:
             status = RunStatus.INTERRUPTED
         elif problem or outcome.error_rate > self.plan.settings.max_error_rate:
             status = RunStatus.FAILED
         else:
             status = RunStatus.COMPLETED
         environment = self._environment(resources)  # with the model's restarts and reloads
-        self._writer.finish_run(self.run_id, status, self._now(), metrics, environment)
+        self._writer.finish_run(
+            self.run_id,
+            status,
+            self._now(),
+            {name: found.metrics for name, found in figures.items()},
+            environment,
+            lower_bounds={name: found.lower_bounds for name, found in figures.items()},
+            missing={name: found.missing for name, found in figures.items()},
+        )
         return replace(outcome, status=status)
 
     def _left_unmade(self, benchmarks: int) -> bool:
@@ -250,13 +295,14 @@ class RunExecution:
         begun = len(self.runners)
         return self.controls.ending and (begun < benchmarks or any(r.queued for r in self.runners.values()))
 
-    def _metrics_of(self, reader: Reader, benchmark: Benchmark) -> tuple[Metric, ...]:
+    def _figures_of(self, reader: Reader, item: LoadedBenchmark, *, ended: bool = False) -> Figures:
         """Computed once, when no more attempts at the benchmark come."""
-        if benchmark.name not in self._metrics:
-            summaries = reader.summaries(self.run_id, benchmark.name)
-            completed = [s for s in summaries if s.status is AttemptStatus.COMPLETED]
-            self._metrics[benchmark.name] = tuple(benchmark.metrics(completed))
-        return self._metrics[benchmark.name]
+        name = item.plan.name
+        if name not in self._figures:
+            planned = planned_attempts(self.plan, item, self.order.samples)
+            to_come = "the run ended before the others" if ended else "the run was interrupted before the others"
+            self._figures[name] = sum_up(item.benchmark, reader.summaries(self.run_id, name), planned, to_come)
+        return self._figures[name]
 
     # -- one benchmark
 
@@ -266,7 +312,9 @@ class RunExecution:
         name = item.plan.name
         work = list_attempts(self.plan, item, self.order.samples)
         done = resources.reader.done(self.run_id) if self.order.resume else set[AttemptKey]()
-        left = [one for one in work if one.key not in done]
+        left, lacking = held_by(resources.model, [spec for spec in work if spec.key not in done])
+        if lacking:
+            self.say(f"{name}: {lacking} attempts were not made in the replayed run and are left out")
         before = [s for s in resources.reader.summaries(self.run_id, name) if s.passed] if self.order.resume else []
         if left:
             preparation = Preparation(self.home.path / "cache", resources.sandbox, self.say)
@@ -276,6 +324,15 @@ class RunExecution:
                 return
         if await self._unless_stopped(_done(_serve_as_usual(resources.model))) is None:
             return
+        if (
+            self.plan.copies(item.plan)
+            and self.order.samples is None
+            and not isinstance(item.benchmark, SpeedBenchmark)
+        ):
+            self.say(
+                f"{name}: attempts at temperature 0 are mostly copies of one another; intervals count tasks, so that "
+                f"{self.plan.attempts(item.plan)} attempts at each say no more than one where they are"
+            )
         progress = BenchmarkProgress(total=len(work), before=len(work) - len(left), passed=len(before))
         self._publish(
             BenchmarkStarted(benchmark=name, total=progress.total, done=progress.before, passed=progress.passed)
@@ -286,24 +343,25 @@ class RunExecution:
         await runner.run_all(left)
         if len(loaded) == 1:
             resources.sandbox.begin_closing()  # beside the summing up
-        await self._sum_up(item.benchmark, resources)
+        await self._sum_up(item, resources)
 
     async def _run_again(self, runner: AttemptRunner, resources: RunResources) -> None:
         """Makes attempts that the operator put back after their benchmark had ended."""
         await runner.run_all([])
-        await self._sum_up(runner.item.benchmark, resources)
+        await self._sum_up(runner.item, resources)
 
-    async def _sum_up(self, benchmark: Benchmark, resources: RunResources) -> None:
+    async def _sum_up(self, item: LoadedBenchmark, resources: RunResources) -> None:
         await asyncio.to_thread(self._writer.flush)
+        name = item.plan.name
         counts = {result.benchmark: result for result in resources.reader.results(self.run_id)}
-        if benchmark.name in counts:
-            r = counts[benchmark.name]
-            self._metrics.pop(benchmark.name, None)
-            metrics = await asyncio.to_thread(self._metrics_of, resources.reader, benchmark)
+        if name in counts:
+            r = counts[name]
+            self._figures.pop(name, None)
+            figures = await asyncio.to_thread(self._figures_of, resources.reader, item)
             self._publish(
                 BenchmarkFinished(
-                    benchmark=r.benchmark, tasks=r.tasks, attempts=r.attempts, errors=r.errors,
-                    metrics=tuple(_value(metric) for metric in metrics),
+                    benchmark=name, tasks=r.tasks, attempts=r.attempts, errors=r.errors,
+                    metrics=tuple(_value(metric) for metric in figures.metrics),
                 )
             )  # fmt: skip
 
@@ -329,6 +387,9 @@ class RunExecution:
         """Tells the operator, and once the run is recorded, whoever reads it later."""
         self._publish(Notice(text=line))
         self.record("notice", {"text": line})
+
+    def _record_stall(self, seconds: float, stack: Sequence[str]) -> None:
+        self.record("stall", {"seconds": round(seconds, 3), "stack": list(stack)})
 
     def record(self, kind: str, payload: Mapping[str, Any]) -> None:
         """Records an event of the run itself, once the run is recorded."""
@@ -358,18 +419,6 @@ async def _all_of(works: Sequence[Awaitable[None]]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _without_speed(
-    loaded: Sequence[LoadedBenchmark], skipped: Mapping[str, str], model: Model
-) -> tuple[list[LoadedBenchmark], Mapping[str, str]]:
-    """Leaves benchmarks of speed out for a model that has none. Raises UsageError when nothing else is left."""
-    kept = [item for item in loaded if model.has_speed or not isinstance(item.benchmark, SpeedBenchmark)]
-    names = {item.plan.name for item in loaded} - {item.plan.name for item in kept}
-    why = f"{model.name} makes no tokens of its own, so it has no speed; use hf:, vllm: or openai:"
-    if not kept:
-        raise UsageError(f"{', '.join(sorted(names))}: {why}")
-    return kept, {**skipped, **dict.fromkeys(names, why)}
-
-
 def _value(metric: Metric) -> MetricValue:
     return MetricValue(
         name=metric.name,
@@ -377,6 +426,8 @@ def _value(metric: Metric) -> MetricValue:
         stderr=metric.stderr,
         ci_low=metric.ci_low,
         ci_high=metric.ci_high,
+        low=metric.low,
+        high=metric.high,
         n=metric.n,
         category=metric.category,
     )

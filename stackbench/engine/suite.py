@@ -10,14 +10,16 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from stackbench.benchmarks import create_benchmark
+from stackbench.benchmarks import SpeedBenchmark, create_benchmark
+from stackbench.bounded_files import read_bounded
 from stackbench.config import Settings
-from stackbench.engine.plan import BenchmarkPlan, Gate, RunPlan
-from stackbench.errors import ConfigError, UsageError
+from stackbench.engine.plan import SEVERAL_ATTEMPTS_TEMPERATURE, BenchmarkPlan, Gate, RunPlan
+from stackbench.errors import ConfigError, UsageError, one_line
 
 __all__ = ["Suite", "list_suites", "load_suite", "plan_benchmarks", "plan_suite"]
 
 PACKAGE = "stackbench.suites"
+LARGEST_FILE = 1 << 20
 
 
 class Suite(BaseModel):
@@ -48,10 +50,7 @@ def load_suite(name: str) -> tuple[str, Suite]:
     """
     if name.endswith(".toml"):
         path = Path(name)
-        try:
-            return path.stem, _parse(name, path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"the suite file {name} cannot be read: {error}") from error
+        return path.stem, _parse(name, read_bounded(path, LARGEST_FILE))
     built_in = list_suites()
     if name not in built_in:
         raise UsageError(f'unknown suite "{name}"; built in: {", ".join(built_in)}; or name a .toml file')
@@ -59,12 +58,14 @@ def load_suite(name: str) -> tuple[str, Suite]:
 
 
 def plan_suite(name: str, settings: Settings, sample_ids: Sequence[str] = ()) -> RunPlan:
-    """The run of a suite; the user's limit and task ids win over the suite's. Errors as for `load_suite`."""
+    """The run of a suite; the user's limit and task ids win over the suite's.
+
+    Raises:
+        UsageError, ConfigError: as for `load_suite` and `plan_benchmarks`.
+    """
     suite_name, suite = load_suite(name)
     plans = tuple(_with_user(plan, settings, sample_ids) for plan in suite.benchmarks)
-    for plan in plans:
-        create_benchmark(plan.name, plan.options)
-    return RunPlan(suite=suite_name, settings=settings, benchmarks=plans, gates=suite.gates)
+    return _checked(RunPlan(suite=suite_name, settings=_varied(settings), benchmarks=plans, gates=suite.gates))
 
 
 def plan_benchmarks(
@@ -73,13 +74,38 @@ def plan_benchmarks(
     """The run of named benchmarks.
 
     Raises:
-        UsageError, ConfigError: a benchmark or option does not exist.
+        UsageError, ConfigError: a benchmark or option does not exist, or several seeds are to give the same answers.
     """
-    plans: list[BenchmarkPlan] = []
-    for name in dict.fromkeys(names):
-        create_benchmark(name, options or {})
-        plans.append(_with_user(BenchmarkPlan(name=name, options=dict(options or {})), settings, sample_ids))
-    return RunPlan(suite="eval", settings=settings, benchmarks=tuple(plans))
+    plans = tuple(
+        _with_user(BenchmarkPlan(name=name, options=dict(options or {})), settings, sample_ids)
+        for name in dict.fromkeys(names)
+    )
+    return _checked(RunPlan(suite="eval", settings=_varied(settings), benchmarks=plans))
+
+
+def _varied(settings: Settings) -> Settings:
+    """Several seeds are several attempts at a task: like those, they have a temperature unless the user sets one.
+
+    A seed named twice is one.
+    """
+    seeds = tuple(dict.fromkeys(settings.seeds))
+    if seeds != settings.seeds:
+        settings = settings.model_copy(update={"seeds": seeds})
+    if settings.temperature is not None or len(settings.seeds) < 2:
+        return settings
+    return settings.model_copy(update={"temperature": SEVERAL_ATTEMPTS_TEMPERATURE})
+
+
+def _checked(plan: RunPlan) -> RunPlan:
+    for part in plan.benchmarks:
+        benchmark = create_benchmark(part.name, part.options)
+        greedy = plan.temperature(part) == 0 and not isinstance(benchmark, SpeedBenchmark)
+        if greedy and len(plan.settings.seeds) > 1:
+            raise UsageError(
+                f"{part.name}: at temperature 0 a seed changes nothing, so that {len(plan.settings.seeds)} seeds would "
+                "give copies of one answer; name one --seed, or set --temperature above 0"
+            )
+    return plan
 
 
 def _with_user(plan: BenchmarkPlan, settings: Settings, sample_ids: Sequence[str]) -> BenchmarkPlan:
@@ -93,9 +119,11 @@ def _with_user(plan: BenchmarkPlan, settings: Settings, sample_ids: Sequence[str
 
 def _parse(name: str, text: str) -> Suite:
     try:
-        return Suite.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"the suite {name} is not valid TOML: {error}") from error
+        table = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"the suite {name} is not valid TOML: {one_line(error)}") from error
+    try:
+        return Suite.model_validate(table)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
-from stackbench.benchmarks import Benchmark, SpeedBenchmark, create_benchmark
+from stackbench.benchmarks import Benchmark, HashedTasks, SpeedBenchmark, create_benchmark
 from stackbench.benchmarks.base import Sample
 from stackbench.datasets import DatasetStore
 from stackbench.engine.plan import BenchmarkPlan, RunPlan
 from stackbench.engine.samples import SampleFile
+from stackbench.engine.selection import select_limited
 from stackbench.errors import DataNotAvailableError, UsageError
+from stackbench.models import Model
+from stackbench.store import BenchmarkRow
 from stackbench.types import AttemptKey, Task
 
-__all__ = ["AttemptSpec", "LoadedBenchmark", "list_attempts", "load_benchmarks"]
+__all__ = [
+    "AttemptSpec",
+    "LoadedBenchmark",
+    "list_attempts",
+    "load_benchmarks",
+    "planned_attempts",
+    "planned_rows",
+    "without_speed",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +36,10 @@ class LoadedBenchmark:
     plan: BenchmarkPlan
     benchmark: Benchmark
     tasks: tuple[Task, ...]
+    available: int
+    """Tasks that the benchmark has, under its options."""
+    datasets: Mapping[str, str] = field(default_factory=dict[str, str])
+    """sha256 of each of its dataset files, as the manifest promises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +53,22 @@ class AttemptSpec:
 
 
 def load_benchmarks(
-    plan: RunPlan, data: DatasetStore, samples: SampleFile | None
+    plan: RunPlan,
+    data: DatasetStore,
+    samples: SampleFile | None,
+    recorded: Mapping[str, Sequence[str]] | None = None,
+    *,
+    first_tasks: bool = False,
 ) -> tuple[list[LoadedBenchmark], Mapping[str, str]]:
     """The plan's benchmarks whose data can be had, and for the others the reason.
+
+    `recorded` holds the tasks that a run which is resumed selected, by benchmark: it goes on with exactly these.
+    `first_tasks`: a limit selects the first ones, as it did for runs that recorded no tasks.
 
     Raises:
         DataCorruptError: a dataset is not what the manifest promises.
         DataNotAvailableError: no benchmark's data can be had.
-        UsageError: a task id exists in none of the benchmarks.
+        UsageError: a task id exists in none of the benchmarks, or a recorded task is there no more.
     """
     loaded: list[LoadedBenchmark] = []
     skipped: dict[str, str] = {}
@@ -60,7 +85,13 @@ def load_benchmarks(
             continue
         unknown -= {task.task_id for task in tasks}
         example = example or f'{part.name} names its tasks like "{tasks[0].task_id}"'
-        loaded.append(LoadedBenchmark(part, benchmark, tuple(_select(part, tasks, samples))))
+        kept = (recorded or {}).get(part.name)
+        if kept is not None:
+            chosen = _again(part.name, kept, tasks)
+        else:
+            first = first_tasks or isinstance(benchmark, SpeedBenchmark)
+            chosen = _select(part, tasks, samples, None if first else plan.settings.limit_seed)
+        loaded.append(LoadedBenchmark(part, benchmark, tuple(chosen), len(tasks), _hashes(benchmark, data)))
     if not loaded:
         raise DataNotAvailableError("; ".join(f"{name}: {reason}" for name, reason in skipped.items()))
     if unknown:
@@ -68,26 +99,101 @@ def load_benchmarks(
     return loaded, skipped
 
 
-def _select(part: BenchmarkPlan, tasks: Sequence[Task], samples: SampleFile | None) -> Sequence[Task]:
+def _select(
+    part: BenchmarkPlan, tasks: Sequence[Task], samples: SampleFile | None, limit_seed: int | None
+) -> Sequence[Task]:
+    """`limit_seed` None: a limit selects the first tasks."""
     if samples is not None:
         wanted = {key.task_id for key in samples.keys}
         return [task for task in tasks if task.task_id in wanted]
     if part.sample_ids:
         known = {task.task_id: task for task in tasks}
         return [known[name] for name in dict.fromkeys(part.sample_ids) if name in known]
-    return tasks[: part.limit]
+    if part.limit is None or limit_seed is None:
+        return tasks[: part.limit]
+    return select_limited(tasks, part.limit, limit_seed)
+
+
+def _again(name: str, recorded: Sequence[str], tasks: Sequence[Task]) -> Sequence[Task]:
+    known = {task.task_id: task for task in tasks}
+    missing = [task_id for task_id in recorded if task_id not in known]
+    if missing:
+        raise UsageError(f'the run has the task "{missing[0]}" of {name}, which is there no more; start a new run')
+    return [known[task_id] for task_id in recorded]
+
+
+def _hashes(benchmark: Benchmark, data: DatasetStore) -> Mapping[str, str]:
+    found = {file.path: file.sha256 for name in benchmark.datasets for file in data.manifest.files(name).values()}
+    return found | ({"tasks": benchmark.tasks_hash} if isinstance(benchmark, HashedTasks) else {})
+
+
+def without_speed(
+    loaded: Sequence[LoadedBenchmark], skipped: Mapping[str, str], model: Model
+) -> tuple[list[LoadedBenchmark], Mapping[str, str]]:
+    """Leaves benchmarks of speed out for a model that has none. Raises UsageError when nothing else is left."""
+    kept = [item for item in loaded if model.has_speed or not isinstance(item.benchmark, SpeedBenchmark)]
+    names = {item.plan.name for item in loaded} - {item.plan.name for item in kept}
+    why = f"{model.name} makes no tokens of its own, so it has no speed; use hf:, vllm: or openai:"
+    if not kept:
+        raise UsageError(f"{', '.join(sorted(names))}: {why}")
+    return kept, {**skipped, **dict.fromkeys(names, why)}
+
+
+def planned_rows(
+    plan: RunPlan, loaded: Sequence[LoadedBenchmark], skipped: Mapping[str, str], samples: SampleFile | None
+) -> list[BenchmarkRow]:
+    """What a run records of its benchmarks before its first attempt, in the plan's order."""
+    rows = {item.plan.name: _planned_row(plan, item, samples) for item in loaded}
+    rows |= {name: BenchmarkRow(name, 0, 0, 0, (), {"by": "all"}, {}, reason) for name, reason in skipped.items()}
+    return [rows[part.name] for part in plan.benchmarks]
+
+
+def _planned_row(plan: RunPlan, loaded: LoadedBenchmark, samples: SampleFile | None) -> BenchmarkRow:
+    part, available, chosen = loaded.plan, loaded.available, len(loaded.tasks)
+    attempts = chosen * len(plan.settings.seeds) * _attempts(plan, loaded)
+    how: dict[str, Any] = {"by": "all"}
+    if samples is not None:
+        how = {"by": "samples_file", "file": samples.path.name, "tasks_with_samples": chosen}
+    elif part.sample_ids:
+        how = {"by": "sample_ids"}
+    elif chosen < available:
+        stratified = any(task.strata for task in loaded.tasks) and not isinstance(loaded.benchmark, SpeedBenchmark)
+        how = {"by": "limit", "limit": part.limit, "stratified": stratified}
+        how |= {"seed": plan.settings.limit_seed} if stratified else {}
+    return BenchmarkRow(
+        benchmark=part.name,
+        tasks_available=available,
+        tasks_planned=chosen if samples is None else available,
+        attempts_planned=len(samples.keys) if samples is not None else attempts,
+        task_ids=[task.task_id for task in loaded.tasks],
+        selection=how,
+        datasets=loaded.datasets,
+    )
 
 
 def list_attempts(plan: RunPlan, loaded: LoadedBenchmark, samples: SampleFile | None) -> list[AttemptSpec]:
     """Every attempt at a benchmark's tasks, in order of task, seed, attempt; with samples, one for each of them."""
-    benchmark = loaded.benchmark
-    least = benchmark.least_attempts if isinstance(benchmark, SpeedBenchmark) else 1
     if samples is not None:
         categories = {task.task_id: task.category for task in loaded.tasks}
         return [AttemptSpec(key, categories[key.task_id], samples.samples[key]) for key in samples.keys]
+    attempts = _attempts(plan, loaded)
     return [
         AttemptSpec(AttemptKey(loaded.plan.name, task.task_id, attempt, seed), task.category)
         for task in loaded.tasks
         for seed in plan.settings.seeds
-        for attempt in range(max(plan.attempts(loaded.plan), least))
+        for attempt in range(attempts)
     ]
+
+
+def planned_attempts(plan: RunPlan, loaded: LoadedBenchmark, samples: SampleFile | None) -> dict[str, int]:
+    """How many attempts a run is to make, by task."""
+    if samples is not None:
+        return Counter(key.task_id for key in samples.keys)
+    each = len(plan.settings.seeds) * _attempts(plan, loaded)
+    return dict.fromkeys((task.task_id for task in loaded.tasks), each)
+
+
+def _attempts(plan: RunPlan, loaded: LoadedBenchmark) -> int:
+    """Per task and seed."""
+    least = loaded.benchmark.least_attempts if isinstance(loaded.benchmark, SpeedBenchmark) else 1
+    return max(plan.attempts(loaded.plan), least)

@@ -1,12 +1,13 @@
 """Text in, text out: one protocol, one file per kind of model."""
 
-from stackbench.models.base import Model, Reloadable, Watched
+from stackbench.models.base import Model, Preset, Reloadable, Watched
 from stackbench.models.options import ModelOptions, VllmOptions
 from stackbench.models.registry import create_model, parse_model_name
 
 __all__ = [
     "Model",
     "ModelOptions",
+    "Preset",
     "Reloadable",
     "VllmOptions",
     "Watched",

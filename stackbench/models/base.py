@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from stackbench.types import Generation, Request, ServerLoad, Variant
 
-__all__ = ["Model", "Reloadable", "Watched"]
+__all__ = ["Model", "Preset", "Reloadable", "Watched"]
 
 
 class Model(Protocol):
@@ -67,6 +67,14 @@ class Watched(Protocol):
     def load(self) -> ServerLoad | None:
         """The last reading, at most some seconds old; None while there is none."""
         ...
+
+
+@runtime_checkable
+class Preset(Protocol):
+    """A model that knows how its checkpoint wants to be sampled, where the user asked for that."""
+
+    sampling_defaults: Mapping[str, float]
+    """Values of `Sampling` by name, for those that the user left neutral; known once the model is started."""
 
 
 @runtime_checkable

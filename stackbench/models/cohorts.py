@@ -11,6 +11,7 @@ from transformers import DynamicCache
 
 from stackbench.errors import GenerationError
 from stackbench.models.kv_cache import lay_out
+from stackbench.models.sampling import SeenTokens
 from stackbench.types import FinishReason, Generation, Request
 
 __all__ = ["Cohort", "Row", "length_class", "longest_of", "regroup"]
@@ -39,11 +40,13 @@ class Row:
     """Positions in the cache."""
     finish: FinishReason | None = None
     generator: torch.Generator | None = None
+    seen: SeenTokens | None = None
+    """Where the request penalises tokens."""
 
     def begin_again(self) -> None:
         """Forgets what was drawn; the same will be drawn again."""
         self.ids, self.token_times, self.length = [], [], 0
-        self.first_token_at = self.finish = self.generator = None
+        self.first_token_at = self.finish = self.generator = self.seen = None
 
 
 @dataclass(slots=True, eq=False)

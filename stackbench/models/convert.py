@@ -8,7 +8,8 @@ from pathlib import Path
 
 from stackbench.errors import ModelNotAvailableError, one_line
 from stackbench.fetch import sha256_of
-from stackbench.models.sources import write_hashes
+from stackbench.models.headers import check_gguf
+from stackbench.models.sources import write_hashes, write_origin
 
 __all__ = ["convert_gguf"]
 
@@ -28,6 +29,7 @@ def convert_gguf(gguf: Path, ready: Path, digest: str) -> None:
         raise ModelNotAvailableError(
             f"a GGUF file needs the local extra ({error.name} is missing); run: pip install 'stackbench[local]'"
         ) from error
+    check_gguf(gguf)
     transformers.utils.logging.disable_progress_bar()
     fresh = ready.with_name(ready.name + ".fresh")
     shutil.rmtree(fresh, ignore_errors=True)
@@ -41,10 +43,11 @@ def convert_gguf(gguf: Path, ready: Path, digest: str) -> None:
         tokenizer = transformers.AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
         model.save_pretrained(fresh)
         tokenizer.save_pretrained(fresh)
-    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
+    except Exception as error:  # GGUF files come from anywhere, and every library has errors of its own
         shutil.rmtree(fresh, ignore_errors=True)
         raise ModelNotAvailableError(f"{gguf} cannot be converted: {one_line(error, 200)}") from error
     weights = {path.name: sha256_of(path) for path in sorted(fresh.glob("*.safetensors"))}
+    write_origin(fresh, {"file": gguf.name, "sha256": digest})
     write_hashes(fresh, {gguf.name: digest, **weights})
     shutil.rmtree(ready, ignore_errors=True)
     os.replace(fresh, ready)

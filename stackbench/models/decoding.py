@@ -19,6 +19,7 @@ from transformers.masking_utils import sdpa_mask
 from stackbench.models.cohorts import Cohort, Row, length_class, longest_of, regroup
 from stackbench.models.kv_cache import begin_with, copy_row, empty_cache, pull_right
 from stackbench.models.prefixes import SHORTEST, KnownPrefix, PrefixStore, common_prefix
+from stackbench.models.sampling import SeenTokens, draw, is_plain, penalises
 from stackbench.types import FinishReason, Generation
 
 __all__ = ["ATTENTION", "BatchDecoder"]
@@ -200,6 +201,8 @@ class BatchDecoder:
             row.length = len(row.prompt_ids)
             self.prompt_tokens += row.length
             sampling = row.request.sampling
+            if penalises(sampling):
+                row.seen = SeenTokens.of(row.prompt_ids, logits[0])
             if sampling.temperature > 0:
                 row.generator = torch.Generator(device=self._model.device)
                 row.generator.manual_seed(sampling.seed if sampling.seed is not None else 0)
@@ -238,13 +241,16 @@ class BatchDecoder:
         """Draws a token for each row of this cache; rows that end with it are done."""
         drawn = logits.max(dim=-1).indices  # of argmax, which takes five times as long
         for index, row in enumerate(rows):
-            if row.finish is None and row.request.sampling.temperature > 0:
-                drawn[index] = _sample(logits[index], row)
+            sampling = row.request.sampling
+            if row.finish is None and not is_plain(sampling):
+                drawn[index] = draw(logits[index], sampling, row.seen, row.generator)
         now = time.perf_counter()
         for index, (row, token) in enumerate(zip(rows, drawn.tolist(), strict=True)):
             if row.finish is None:
                 row.first_token_at = row.first_token_at or now
                 row.ids.append(token)
+                if row.seen is not None:
+                    row.seen.made[token] += 1
                 self.completion_tokens += 1
                 if row.request.stream:
                     row.token_times.append(now)
@@ -304,18 +310,3 @@ def _most_positions(row: Row) -> int:
 
 def _unread(row: Row, known: KnownPrefix) -> int:
     return len(row.prompt_ids) - known.length
-
-
-def _sample(logits: torch.Tensor, row: Row) -> torch.Tensor:
-    """Draws from softmax(logits / temperature) cut to the smallest set of tokens whose mass reaches top_p.
-
-    Source: Holtzman et al. 2020 (arXiv:1904.09751), nucleus sampling. The row's own generator makes the draw
-    independent of the rows beside it.
-    """
-    sampling = row.request.sampling
-    probs = torch.softmax(logits.float() / sampling.temperature, dim=-1)
-    if sampling.top_p >= 1.0:
-        return torch.multinomial(probs, 1, generator=row.generator)[0]
-    ordered, order = probs.sort(descending=True)
-    ordered[ordered.cumsum(-1) - ordered >= sampling.top_p] = 0.0
-    return order[torch.multinomial(ordered, 1, generator=row.generator)[0]]

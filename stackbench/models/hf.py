@@ -3,34 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import os
+import contextlib
 import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from stackbench.errors import GenerationError, ModelNotAvailableError, one_line
+from stackbench.errors import GenerationError, ModelLostError, ModelNotAvailableError, StackbenchError, one_line
 from stackbench.models.gpus import GpuReader
-from stackbench.models.loading import choose_placement, free_bytes, load_weights
-from stackbench.models.memory import entry_of, kv_bytes_per_token
+from stackbench.models.hf_loading import LoadedModel, load_hf
 from stackbench.models.options import ModelOptions
-from stackbench.models.pull import file_hashes, origin, quantized_variant
-from stackbench.models.tool_calls import chat_for_template, take_calls, tools_for_template
-from stackbench.types import FinishReason, Generation, Request, ServerLoad
+from stackbench.types import Generation, Request, ServerLoad
 
 if TYPE_CHECKING:
     from stackbench.models.cohorts import Row
     from stackbench.models.decoding import BatchDecoder
 
-__all__ = ["HFModel", "with_calls"]
+__all__ = ["HFModel"]
 
 LONGEST_STEP_S = 10.0
-CACHE_SHARE = 2
-"""One part in so many of the memory that the weights leave free is for the keys and values of what is decoded."""
-KEPT_SHARE = 8
-"""One part in so many holds what was read of chats that go on."""
 
 Waiting = tuple[Request, "asyncio.Future[Generation]"]
 
@@ -50,6 +43,7 @@ class HFModel:
         self.window: int | None = None
         self.concurrency = 64
         self.gpus = 0
+        self.sampling_defaults: Mapping[str, float] = {}
         self._target = target
         self._options = options
         self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
@@ -57,8 +51,11 @@ class HFModel:
         """The next to join, once there is room for their keys and values."""
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._model: Any = None
-        self._tokenizer: Any = None
+        self._unanswered: set[asyncio.Future[Generation]] = set()
+        """Of the event loop's thread."""
+        self._ended: StackbenchError | None = None
+        """Why nothing more is answered."""
+        self._loaded: LoadedModel | None = None
         self._decoder: BatchDecoder | None = None
         self._gpu_reader: GpuReader | None = None
         self._closing = False
@@ -73,10 +70,14 @@ class HFModel:
 
     async def generate(self, requests: Sequence[Request]) -> list[Generation]:
         assert self._loop is not None, "start() was not called"
+        if self._ended is not None:
+            raise self._ended
         futures: list[asyncio.Future[Generation]] = []
         for request in requests:
             future: asyncio.Future[Generation] = self._loop.create_future()
             futures.append(future)
+            self._unanswered.add(future)
+            future.add_done_callback(self._unanswered.discard)
             self._queue.put((request, future))
         return list(await asyncio.gather(*futures))
 
@@ -106,8 +107,16 @@ class HFModel:
     async def close(self) -> None:
         self._closing = True
         self._queue.put(None)
-        if self._thread is not None and self._model is not None:
+        if self._thread is not None and self._loaded is not None:
             await asyncio.to_thread(self._thread.join, LONGEST_STEP_S)
+        self._end(GenerationError(f"{self.name} was closed before it answered"))
+
+    def _end(self, why: StackbenchError) -> None:
+        """Nothing more is answered: whoever waits hears why."""
+        self._ended = self._ended or why
+        for future in list(self._unanswered):
+            if not future.done():
+                future.set_exception(self._ended)
 
     # -- the decoding thread
 
@@ -118,9 +127,9 @@ class HFModel:
 
         def tell(line: str) -> None:
             if not self._closing:
-                loop.call_soon_threadsafe(say, line)
+                self._on_loop(say, line)
 
-        def settle(error: Exception | None) -> None:
+        def settle(error: BaseException | None) -> None:
             if ready.done():
                 return
             if error is None:
@@ -128,88 +137,39 @@ class HFModel:
             else:
                 ready.set_exception(error)
 
+        # Whatever happens here, somebody waits for it; a panic of a library in Rust is no Exception.
         try:
             decoder = self._load(tell)
-        except Exception as error:
-            if not self._closing:
-                loop.call_soon_threadsafe(settle, error)
+        except BaseException as error:
+            self._on_loop(settle, error if isinstance(error, StackbenchError) else _not_loaded(self._target, error))
             return
-        if self._closing:
-            return
-        loop.call_soon_threadsafe(settle, None)
-        self._decode(decoder, tell)
+        self._on_loop(settle, None)
+        try:
+            self._decode(decoder, tell)
+        except BaseException as error:
+            self._on_loop(self._end, ModelLostError(f"{self.name} stopped decoding: {_named(error)}"))
+        finally:
+            if self._loaded is not None and self._loaded.reader.template is not None:
+                self._loaded.reader.template.close()
+
+    def _on_loop(self, call: Callable[..., object], *arguments: object) -> None:
+        """Calls there; a loop that is closed has nobody who waits."""
+        assert self._loop is not None
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(call, *arguments)
 
     def _load(self, say: Callable[[str], None]) -> BatchDecoder:
-        options = self._options
-        if options.gpus is not None:
-            os.environ["CUDA_VISIBLE_DEVICES"] = options.gpus
-        try:
-            import torch
-            import transformers
-
-            from stackbench.models.decoding import ATTENTION, BatchDecoder, register_attention
-            from stackbench.models.packed import pack_linear_layers
-        except ImportError as error:
-            raise ModelNotAvailableError(
-                f"hf: models need the local extra ({error.name} is missing); run: pip install 'stackbench[local]'"
-            ) from error
-        folder, quantization = quantized_variant(self._target, options.quantization, options.home / "models", say)
-        transformers.utils.logging.disable_progress_bar()
-        register_attention()
-        placement = choose_placement(options.dtype)
-        say(f"loading {folder.name} on {placement.describe()}{f', {quantization}' if quantization else ''}")
-        try:
-            self._tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-        except (OSError, ValueError, RuntimeError, KeyError) as error:
-            raise ModelNotAvailableError(f"{folder} cannot be loaded: {one_line(error)}") from error
-        self._model = load_weights(folder, placement, quantization, ATTENTION)
-        self.chat = self._tokenizer.chat_template is not None
-        template = str(self._tokenizer.chat_template)
-        self.native_tools = "tools" in template and "<tool_call>" in template
-        self.gpus = placement.gpus
-        window = int(self._model.config.get_text_config().max_position_embeddings)
-        self.window = min(window, options.max_model_len or window)
-        max_batch = options.max_batch or (256 if placement.gpus else 64)
-        self.concurrency = 2 * max_batch
-        method = getattr(self._model.config, "quantization_config", None)
-        if not placement.gpus and method is None:
-            pack_linear_layers(self._model, max_batch)
-        self._about |= {
-            "target": self._target,
-            "files": file_hashes(folder),
-            "origin": origin(folder),
-            "device": torch.cuda.get_device_name() if placement.gpus else "cpu",
-            "gpus": placement.gpus,
-            "dtype": str(placement.dtype).removeprefix("torch."),
-            "quantization": quantization or _method(method),
-            "torch": torch.__version__,
-            "cuda": torch.version.cuda,
-            "transformers": transformers.__version__,
-            "context_window": self.window,
-            "max_batch": max_batch,
-        }
-        if placement.gpus:
+        loaded = self._loaded = load_hf(self._target, self._options, lambda: self._closing, say)
+        self.chat = loaded.reader.template is not None
+        self.native_tools = loaded.reader.template is not None and loaded.reader.template.takes_tools
+        self.gpus, self.window = loaded.gpus, loaded.reader.window
+        self.concurrency = 2 * loaded.decoder.max_batch
+        self.sampling_defaults = loaded.sampling_defaults
+        self._about |= loaded.about
+        if loaded.gpus:
             self._gpu_reader = GpuReader()
-        free = free_bytes(placement)
-        self._decoder = BatchDecoder(
-            self._model,
-            self._tokenizer,
-            self._eos_ids(),
-            max_batch=max_batch,
-            cache_tokens=free // CACHE_SHARE // kv_bytes_per_token(entry_of(str(folder)), placement.dtype.itemsize * 8),
-            kept_bytes=free // KEPT_SHARE,
-            stopping=lambda: self._closing,
-        )
-        return self._decoder
-
-    def _eos_ids(self) -> set[int]:
-        listed = self._model.generation_config.eos_token_id
-        ids = set(listed if isinstance(listed, list) else [listed]) | {self._tokenizer.eos_token_id}
-        for token in ("<|im_end|>", "<|endoftext|>", "<|eot_id|>"):
-            token_id = self._tokenizer.convert_tokens_to_ids(token)
-            if isinstance(token_id, int) and token_id != self._tokenizer.unk_token_id:
-                ids.add(token_id)
-        return {int(token_id) for token_id in ids if token_id is not None}
+        self._decoder = loaded.decoder
+        return loaded.decoder
 
     def _decode(self, decoder: BatchDecoder, say: Callable[[str], None]) -> None:
         """Joins waiting requests into the batch when an eighth of it is free, else draws the next tokens."""
@@ -256,46 +216,16 @@ class HFModel:
                 return None
             if waiting is None:
                 return None
+            request, future = waiting
+            assert self._loaded is not None, "nothing is read before the model is loaded"
             try:
-                return self._row(*waiting)
+                return self._loaded.reader.row(request, partial(self._resolve, future))
             except GenerationError as error:
-                self._resolve(waiting[1], error)
-
-    def _row(self, request: Request, future: asyncio.Future[Generation]) -> Row:
-        from stackbench.models.cohorts import Row
-
-        if request.prompt is None:
-            text = self._tokenizer.apply_chat_template(
-                chat_for_template(request.messages),
-                tools=tools_for_template(request.tools),
-                tokenize=False,
-                add_generation_prompt=True,
-            )
-            ids = self._tokenizer.encode(text, add_special_tokens=False)
-        else:
-            ids = self._tokenizer.encode(request.prompt)
-        assert self.window is not None, "nothing is decoded before the model is loaded"
-        if len(ids) >= self.window:
-            raise GenerationError(f"the prompt has {len(ids)} tokens, the model's window holds {self.window}")
-        if not ids:
-            raise GenerationError("the prompt is empty")
-        return Row(
-            request=request,
-            prompt_ids=ids,
-            max_tokens=min(request.sampling.max_tokens, self.window - len(ids)),
-            choice_ids=[self._choice_id(choice) for choice in request.choices],
-            done=lambda outcome: self._resolve(future, with_calls(outcome) if request.tools else outcome),
-        )
-
-    def _choice_id(self, choice: str) -> int:
-        ids = self._tokenizer.encode(choice, add_special_tokens=False)
-        if len(ids) != 1:
-            raise GenerationError(f'the choice "{choice}" is {len(ids)} tokens for this model, not one')
-        return ids[0]
+                self._resolve(future, error)
+            except BaseException as error:  # of the tokenizer, say: this request's fault alone
+                self._resolve(future, GenerationError(f"the prompt cannot be read: {_named(error)}"))
 
     def _resolve(self, future: asyncio.Future[Generation], outcome: Generation | GenerationError) -> None:
-        assert self._loop is not None
-
         def settle() -> None:
             if future.done():
                 return
@@ -304,7 +234,7 @@ class HFModel:
             else:
                 future.set_exception(outcome)
 
-        self._loop.call_soon_threadsafe(settle)
+        self._on_loop(settle)
 
 
 def _advance(decoder: BatchDecoder, joining: list[Row]) -> tuple[str, bool]:
@@ -312,24 +242,20 @@ def _advance(decoder: BatchDecoder, joining: list[Row]) -> tuple[str, bool]:
     try:
         decoder.add(joining)
         decoder.step()
-    except (RuntimeError, MemoryError) as error:
+    except BaseException as error:  # whatever it was, these rows are waited for
         import torch
 
         short = isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)
-        return one_line(error), short
+        return one_line(error) if isinstance(error, RuntimeError) else _named(error), short
     return "", False
 
 
-def with_calls(outcome: Generation | GenerationError) -> Generation | GenerationError:
-    """A generation with the calls in its text as calls."""
-    if not isinstance(outcome, Generation):
-        return outcome
-    text, calls = take_calls(outcome.text)
-    finish = FinishReason.TOOL_CALLS if calls and outcome.finish_reason is FinishReason.STOP else outcome.finish_reason
-    return replace(outcome, text=text, tool_calls=calls, finish_reason=finish)
+def _named(error: BaseException) -> str:
+    """An error that nobody expected, with its type."""
+    return f"{type(error).__name__}: {one_line(error)}"
 
 
-def _method(config: Any) -> str | None:
-    """The quantisation that a checkpoint comes with."""
-    found = config.get("quant_method") if isinstance(config, dict) else getattr(config, "quant_method", None)
-    return None if found is None else str(getattr(found, "value", found))
+def _not_loaded(target: str, error: BaseException) -> ModelNotAvailableError:
+    found = ModelNotAvailableError(f"{target} cannot be loaded: {_named(error)}")
+    found.__cause__ = error
+    return found

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from stackbench.errors import ModelNotAvailableError, one_line
 from stackbench.models.hardware import cpu_has_bfloat16
+from stackbench.models.headers import check_weights
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Placement", "choose_placement", "free_bytes", "load_weights"]
+__all__ = ["Placement", "choose_placement", "free_bytes", "load_tokenizer", "load_weights"]
 
 CHECKPOINTS = {"awq": "gptqmodel", "gptq": "optimum gptqmodel"}
 
@@ -51,6 +52,16 @@ def free_bytes(placement: Placement) -> int:
     return min(int(torch.cuda.mem_get_info(gpu)[0]) for gpu in range(placement.gpus))
 
 
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer. Raises ModelNotAvailableError when it cannot be loaded."""
+    import transformers
+
+    try:
+        return transformers.AutoTokenizer.from_pretrained(folder)
+    except Exception as error:  # as for the weights
+        raise ModelNotAvailableError(f"{folder} cannot be loaded: {one_line(error)}") from error
+
+
 def load_weights(folder: Path, placement: Placement, quantization: str | None, attention: str) -> Any:
     """The model, ready to be called; spread over the GPUs by accelerate where there are several.
 
@@ -60,6 +71,7 @@ def load_weights(folder: Path, placement: Placement, quantization: str | None, a
     import torch
     import transformers
 
+    check_weights(folder)
     options: dict[str, Any] = {
         "dtype": placement.dtype,
         "attn_implementation": attention,
@@ -74,7 +86,7 @@ def load_weights(folder: Path, placement: Placement, quantization: str | None, a
         raise ModelNotAvailableError(
             f"{folder.name} needs a package that is not installed ({one_line(error)}); run: pip install {missing}"
         ) from error
-    except (OSError, ValueError, RuntimeError, KeyError, AttributeError, TypeError) as error:
+    except Exception as error:  # checkpoints come from anywhere, and every library has errors of its own
         raise ModelNotAvailableError(f"{folder} cannot be loaded: {one_line(error)}") from error
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tomllib
 from importlib import resources
 from pathlib import Path
@@ -10,10 +9,14 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from stackbench import nesting
+
 __all__ = ["IN_FLIGHT", "ModelEntry", "ModelSource", "Wheel", "load_manifest", "model_config"]
 
 IN_FLIGHT = {"bitsandbytes": 4, "bitsandbytes-8bit": 8, "fp8": 8}
 """Quantisations that are made from the full weights while they load, with their bits."""
+
+LARGEST_CONFIG = 16 << 20
 
 
 class Wheel(BaseModel):
@@ -105,6 +108,7 @@ def load_manifest() -> dict[str, ModelEntry]:
 def model_config(folder: Path) -> dict[str, Any]:
     """The config.json of a model's folder; empty where there is none that can be read."""
     try:
-        return dict(json.loads((folder / "config.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError):
+        with (folder / "config.json").open(encoding="utf-8") as file:
+            return dict(nesting.loads(file.read(LARGEST_CONFIG)))
+    except (OSError, ValueError, TypeError):
         return {}

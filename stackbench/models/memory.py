@@ -105,7 +105,7 @@ def entry_of(target: str) -> ModelEntry:
             sources=(),
             quantization=str(quantization.get("quant_method", "")),
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, ArithmeticError, AttributeError) as error:
         raise UsageError(
             f'nothing is known of the model "{target}": not in the manifest ("stackbench models list"), '
             f"and no folder with a config.json of a language model ({error!r})"

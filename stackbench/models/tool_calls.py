@@ -12,16 +12,27 @@ from stackbench.types import Message, ToolCall, ToolSpec
 
 __all__ = ["chat_for_template", "take_calls", "tools_for_template"]
 
-TAGGED = re.compile(r"<tool_call>\s*(.*?)\s*(?:</tool_call>|\Z)", re.DOTALL)
+OPEN, CLOSE = "<tool_call>", "</tool_call>"
 """Hermes and Qwen: one JSON object between tags. A last one that was cut off has no end."""
 
 
 def take_calls(text: str) -> tuple[str, tuple[ToolCall, ...]]:
-    """The text without its tagged calls, and the calls; one whose content is no call keeps its content as arguments."""
-    if "<tool_call>" not in text:
+    """The text without its tagged calls, and the calls; one whose content is no call keeps its content as arguments.
+
+    The text is an answer: a call that is only drafted in a thought has been taken out of it before.
+    """
+    rest: list[str] = []
+    calls: list[ToolCall] = []
+    at = 0
+    while (begin := text.find(OPEN, at)) >= 0:
+        rest.append(text[at:begin])
+        inside = begin + len(OPEN)
+        end = text.find(CLOSE, inside)
+        at = len(text) if end < 0 else end + len(CLOSE)
+        calls.append(_call(len(calls) + 1, text[inside : at if end < 0 else end].strip()))
+    if not calls:
         return text, ()
-    calls = tuple(_call(number, found) for number, found in enumerate(TAGGED.findall(text), 1))
-    return TAGGED.sub("", text).strip(), calls
+    return "".join((*rest, text[at:])).strip(), tuple(calls)
 
 
 def _call(number: int, content: str) -> ToolCall:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from stackbench.errors import UsageError
 from stackbench.report.saturation import saturation_plot
-from stackbench.store import Queries, Reader
+from stackbench.store import HAS_PLANNED, Queries, Reader
 
 __all__ = ["FORMATS", "export"]
 
@@ -17,8 +19,26 @@ TABLES = {
     "attempts": "SELECT * FROM attempts WHERE run_id = '{run}' ORDER BY benchmark, task_id, seed, attempt",
     "events": "SELECT * FROM events WHERE run_id = '{run}' ORDER BY seq",
     "tool_calls": "SELECT * FROM tool_calls WHERE run_id = '{run}' ORDER BY task_id, attempt, step",
-    "metrics": "SELECT * FROM metrics WHERE run_id = '{run}' ORDER BY benchmark, category, name",
+    "metrics": "SELECT m.*, low, high FROM metrics m LEFT JOIN ranges USING (run_id, benchmark, category, name) "
+    "WHERE run_id = '{run}' ORDER BY benchmark, category, name",
     "run": "SELECT * FROM runs WHERE run_id = '{run}'",
+}
+# Metrics with their denominators, and what the run set out to do; databases of older versions have no such table.
+PLANNED_TABLES = {
+    "metrics": """
+SELECT m.*, c.tasks_completed, b.tasks_planned, b.tasks_available, c.attempts, c.errors, c.cut,
+    b.selection ->> '$.by' AS selection, (b.lower_bounds -> m.name)::DOUBLE AS errors_as_failures
+FROM (SELECT * FROM metrics WHERE run_id = '{run}') m
+LEFT JOIN run_benchmarks b ON b.run_id = m.run_id AND b.benchmark = m.benchmark
+LEFT JOIN (
+    SELECT benchmark, count(DISTINCT task_id) FILTER (status = 'completed') AS tasks_completed, count(*) AS attempts,
+        count(*) FILTER (status = 'error') AS errors,
+        count(*) FILTER (status = 'completed' AND finish_reason = 'length') AS cut
+    FROM attempts WHERE run_id = '{run}' GROUP BY benchmark
+) c ON c.benchmark = m.benchmark
+ORDER BY m.benchmark, m.category, m.name
+""",
+    "benchmarks": "SELECT * FROM run_benchmarks WHERE run_id = '{run}' ORDER BY position",
 }
 COUNT = "SELECT count(*) FROM ({table})"
 BENCHMARKS = "SELECT DISTINCT benchmark FROM attempts WHERE run_id = ? ORDER BY benchmark"
@@ -43,6 +63,7 @@ def export(queries: Queries, run_id: str, to: Path, formats: Sequence[str] = ())
     for name in formats:
         if name not in FORMATS:
             raise UsageError(f'unknown format "{name}"; formats: {", ".join(FORMATS)}')
+    tables = TABLES | (PLANNED_TABLES if queries.rows(HAS_PLANNED) else {})
     try:
         to.mkdir(parents=True, exist_ok=True)
         for name in formats or FORMATS:
@@ -52,10 +73,12 @@ def export(queries: Queries, run_id: str, to: Path, formats: Sequence[str] = ())
             if name == "plots":
                 yield from _plots(queries, run_id, to, asked=bool(formats))
                 continue
-            for table, sql in TABLES.items():
+            for table, sql in tables.items():
                 sql = sql.format(run=run_id.replace("'", "''"))
                 if queries.rows(COUNT.format(table=sql))[0][0]:
-                    yield _write(to / f"{table}.{name}", queries.user_query(sql, QUERY_FORMATS[name]))
+                    with _whole(to / f"{table}.{name}") as file:
+                        queries.user_query(sql, QUERY_FORMATS[name], file)
+                    yield to / f"{table}.{name}"
     except OSError as error:
         raise UsageError(f"the export to {to} failed: {error.strerror or error}") from error
 
@@ -89,7 +112,18 @@ def _plots(queries: Queries, run_id: str, to: Path, *, asked: bool) -> Iterator[
 
 
 def _write(path: Path, data: bytes) -> Path:
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    fresh.write_bytes(data)
-    fresh.replace(path)
+    with _whole(path) as file:
+        file.write(data)
     return path
+
+
+@contextlib.contextmanager
+def _whole(path: Path) -> Iterator[BinaryIO]:
+    """A file that takes its name's place once it is complete."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with fresh.open("wb") as file:
+            yield file
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)

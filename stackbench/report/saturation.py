@@ -54,8 +54,8 @@ def load_series(metrics: Sequence[Metric]) -> dict[str, list[LoadPoint]]:
                 label=f"{size:g}" if closed else f"{size:g}/s",
                 size=size,
                 tok_s=tok_s.value,
-                tok_s_low=tok_s.ci_low,
-                tok_s_high=tok_s.ci_high,
+                tok_s_low=tok_s.value if tok_s.low is None else tok_s.low,
+                tok_s_high=tok_s.value if tok_s.high is None else tok_s.high,
                 latency_ms={name: metric.value for name, metric in found.items() if name != "output_tok_s"},
             )
         )
@@ -87,7 +87,7 @@ def saturation_plot(metrics: Sequence[Metric], title: str) -> bytes | None:
         axis.grid(alpha=0.25)
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].legend(frameon=False, fontsize=8, title="median; dotted: 99th percentile", title_fontsize=8)
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(title.replace("$", r"\$"), fontsize=11)  # a name, not a formula
     out = io.BytesIO()
     canvas.print_png(out)
     return out.getvalue()

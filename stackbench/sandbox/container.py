@@ -12,18 +12,25 @@ from stackbench.errors import SandboxError
 from stackbench.sandbox.bundle import bundle, frame_bytes
 from stackbench.sandbox.jobs import job_frame, job_result
 from stackbench.sandbox.launch import Launched, remove
-from stackbench.sandbox.types import CodeJob, CodeResult
+from stackbench.sandbox.types import CodeJob, CodeResult, Outcome
 
 if TYPE_CHECKING:
     from docker.models.containers import Container as DockerContainer
 
-__all__ = ["Container"]
+__all__ = ["Container", "ContainerLostError"]
 
 READY_WITHIN_S = 60.0
 PING_EVERY_S = 10.0
 ANSWERS_WITHIN_S = 60.0
 
+LONGEST_PROGRAM = 4 << 20
+LONGEST_FRAME = 256 << 20
+
 Frame = dict[str, Any]
+
+
+class ContainerLostError(SandboxError):
+    """The container died, or stopped answering, with work in it."""
 
 
 class Container(asyncio.Protocol):
@@ -79,8 +86,13 @@ class Container(asyncio.Protocol):
         """Runs one code job.
 
         Raises:
-            SandboxError: the container died or refused the job.
+            ContainerLostError: the container died.
+            SandboxError: it refused the job.
         """
+        length = sum(len(section.code) for section in job.sections if not section.trusted)
+        if length > LONGEST_PROGRAM:
+            reason = f"failed: the program is longer than {LONGEST_PROGRAM >> 20} Mi characters"
+            return CodeResult(Outcome.FAILED, reason, checks=(False,) * len(job.checks))
         return job_result(await self.ask(job_frame(job)), job)
 
     def next_id(self) -> int:
@@ -96,7 +108,7 @@ class Container(asyncio.Protocol):
             SandboxError: the container died, or refused what was asked.
         """
         if not self.alive:
-            raise SandboxError(self._problem or "the sandbox container has stopped")
+            raise ContainerLostError(self._problem or "the sandbox container has stopped")
         number = number or next(self._ids)
         answer: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
         self._asked[number] = answer
@@ -152,20 +164,27 @@ class Container(asyncio.Protocol):
                 self._stderr = (self._stderr + raw[8 : 8 + size])[-8192:]
             del raw[: 8 + size]
         frames = self._frames
-        while len(frames) >= 4:
-            size = int.from_bytes(frames[:4], "big")
-            if len(frames) < 4 + size:
-                break
-            message = json.loads(bytes(frames[4 : 4 + size]))
-            del frames[: 4 + size]
-            self._on_message(message)
+        try:
+            while len(frames) >= 4:
+                size = int.from_bytes(frames[:4], "big")
+                if size > LONGEST_FRAME:
+                    raise ValueError(f"a frame of {size} bytes")
+                if len(frames) < 4 + size:
+                    break
+                message = json.loads(bytes(frames[4 : 4 + size]))
+                del frames[: 4 + size]
+                self._on_message(message)
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            self._problem = f"the sandbox container sent what nobody can read ({error})"
+            if self._transport is not None:
+                self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.alive = False
         self._problem = (
             self._problem or f"the sandbox container stopped: {self._last_words() or exc or 'stream closed'}"
         )
-        error = SandboxError(self._problem)
+        error = ContainerLostError(self._problem)
         for waiting in (self._ready, *self._asked.values()):
             if not waiting.done():
                 waiting.set_exception(error)

@@ -12,6 +12,11 @@ __all__ = ["job_frame", "job_result"]
 # errno of Linux (include/uapi/asm-generic/errno-base.h): the container's, whatever this machine runs.
 EAGAIN, ENOMEM, EMFILE, EFBIG, ENOSPC = 11, 12, 24, 27, 28
 
+NEAR = 0.8
+"""The share of its time limit from which on a verdict is marked."""
+NOTABLE_WAIT = 0.1
+"""So much of its limit that a sample waited for a processor shows that the machine was busy."""
+
 
 def job_frame(job: CodeJob) -> dict[str, Any]:
     """The frame that asks for a job, but for its id."""
@@ -22,7 +27,7 @@ def job_frame(job: CodeJob) -> dict[str, Any]:
         ],
         "checks": job.checks,
         "payload": job.payload,
-        "guarded": job.guarded,
+        "functions": job.functions,
         "timeout_s": job.timeout_s,
         "memory_bytes": job.memory_mib << 20,
         "file_bytes": job.file_mib << 20,
@@ -37,15 +42,14 @@ def job_result(answer: dict[str, Any], job: CodeJob) -> CodeResult:
     """The result that an answer stands for.
 
     Raises:
-        SandboxError: the container could not prepare the sample.
+        SandboxError: the machine had no time for the sample.
     """
     events = answer.get("events", [])
     steps = {event["index"]: event for event in events if event["step"] == "check"}
     section = next((event for event in events if event["step"] == "section"), None)
     end = next((event for event in events if event["step"] == "end"), None)
-    setup = next((event for event in events if event["step"] == "setup"), None)
-    if setup is not None:
-        raise SandboxError(f"the sandbox could not prepare a sample: {setup['error']}")
+    if answer["status"] == "starved":
+        raise SandboxError(f"the sample waited {answer['waited_s']:.0f} s for a processor of this machine")
     checks = tuple(index in steps and steps[index]["error"] is None for index in range(len(job.checks)))
     failed_check = next((steps[i] for i, ok in enumerate(checks) if not ok and i in steps), None)
     if answer["status"] == "timed out":
@@ -68,10 +72,19 @@ def job_result(answer: dict[str, Any], job: CodeJob) -> CodeResult:
         wall_s=answer.get("wall_s", 0.0),
         cpu_s=answer.get("cpu_s", 0.0),
         max_rss_mib=answer.get("max_rss_kib", 0) / 1024,
+        near_limit=_is_near_limit(answer, job.timeout_s),
         output=answer.get("output", ""),
         output_bytes=answer.get("output_bytes", 0),
         result=None if end is None else end["result"],
     )
+
+
+def _is_near_limit(answer: dict[str, Any], limit_s: float) -> bool:
+    """Time counts as the limit does: without what was spent waiting for a processor."""
+    waited_s = answer.get("waited_s", 0.0)
+    if answer["status"] == "timed out":
+        return waited_s > NOTABLE_WAIT * limit_s
+    return answer.get("wall_s", 0.0) - waited_s > NEAR * limit_s
 
 
 def _failure(event: dict[str, Any], job: CodeJob) -> str:

@@ -144,7 +144,7 @@ class HeadStart:
         try:
             client = self._client = connect()
             client.images.get(self.spec.image)
-        except Exception as error:  # whoever takes a launch is told, and then goes the usual way
+        except BaseException as error:  # whoever takes a launch is told, and then goes the usual way
             self.found.set_result(False)
             for future in self._futures:
                 future.set_exception(error)
@@ -152,13 +152,16 @@ class HeadStart:
         self.found.set_result(True)
         for future in self._futures[1:]:
             thread = threading.Thread(target=self._launch, args=(client, future), daemon=True, name="head-start")
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError as error:  # no more threads: whoever waits for this one goes the usual way
+                future.set_exception(error)
         self._launch(client, self._futures[0])
 
     def _launch(self, client: docker.DockerClient, future: Future[Launched]) -> None:
         try:
             future.set_result(_tell(launch(client, self.spec)))
-        except Exception as error:
+        except BaseException as error:
             future.set_exception(error)
 
 
@@ -184,7 +187,9 @@ def _create(client: docker.DockerClient, spec: ContainerSpec) -> DockerContainer
     from docker.types import LogConfig
 
     cpus = spec.cpus or float(os.cpu_count() or 1)
-    room = f"rw,nosuid,nodev,size={spec.disk_mib}m,nr_inodes={spec.files}"
+    # Files count as memory: what a tenant can fill must leave enough for the programs.
+    disk_mib = min(spec.disk_mib, max(spec.memory_mib // 5, 1))
+    room = f"rw,nosuid,nodev,size={disk_mib}m,nr_inodes={spec.files}"
     first_uid = FIRST_UID + secrets.randbelow(UID_BLOCKS) * UIDS_PER_CONTAINER
     options: dict[str, Any] = {"runtime": spec.runtime} if spec.runtime else {"sysctls": NO_SYSTEM_V}
     return client.containers.create(
@@ -223,6 +228,7 @@ def _create(client: docker.DockerClient, spec: ContainerSpec) -> DockerContainer
             "/work": f"{room},mode=711",
             "/workspace": f"{room},mode=755,exec",
             "/tmp": f"{room},mode=1777",
+            "/check": f"{room},mode=711,exec",
             "/var/tmp": "rw,nosuid,nodev,mode=1777,size=16m,nr_inodes=4096",
         },
         auto_remove=True,

@@ -12,6 +12,7 @@ __all__ = [
     "Entry",
     "FileContent",
     "HttpAnswer",
+    "HttpLog",
     "HttpPages",
     "HttpRate",
     "HttpRequest",
@@ -175,6 +176,16 @@ class HttpRequest:
     headers: Mapping[str, str]
     body: bytes
     status: int
+
+
+@dataclass(frozen=True, slots=True)
+class HttpLog:
+    """What the HTTP service was asked, in order."""
+
+    requests: tuple[HttpRequest, ...]
+    total: int
+    """Requests that came; more than are kept where `complete` is False."""
+    complete: bool
 
 
 def compare(before: Snapshot, after: Snapshot) -> Changes:

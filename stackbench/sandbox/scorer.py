@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Literal
 
 from stackbench.errors import DockerNotAvailableError, SandboxError
-from stackbench.sandbox.container import Container
+from stackbench.sandbox.container import Container, ContainerLostError
 from stackbench.sandbox.pool import SandboxPool
-from stackbench.sandbox.types import CodeJob, CodeResult
+from stackbench.sandbox.types import CodeJob, CodeResult, Outcome
 
 __all__ = ["Scope", "Scorer"]
 
@@ -32,6 +32,10 @@ class Scorer:
         self._slots: list[Container | None] = [None] * pool.size
         self._starting = [asyncio.Lock() for _ in range(pool.size)]
         self._loads = [0] * pool.size
+        self._reserved: int | None = None
+        """The slot of a job that runs alone."""
+        self._one_alone = asyncio.Lock()
+        self._changed = asyncio.Event()
         self._room = asyncio.Semaphore(pool.size * (QUEUED_PER_CONTAINER if scope == "container" else 1))
         self._closed = False
 
@@ -54,26 +58,33 @@ class Scorer:
     async def run(self, job: CodeJob) -> CodeResult:
         """Runs one job, on another container when one dies under it.
 
+        Any of the samples in a container that dies may have killed it, so each is run again alone. One under which
+        containers die also then has failed: it did that to itself. A container that dies with its engine says nothing.
+
         Raises:
-            SandboxError: containers died under this job `TRIES` times, or none could be made.
+            SandboxError: `TRIES` containers refused the job, or none could be made.
         """
         async with self._room:
-            last: SandboxError | None = None
-            tries = 0
-            while tries < TRIES:
+            refusals = deaths = 0
+            while True:
                 outages = self.pool.outages
                 try:
-                    return await self._run_once(job)
+                    return await (self._run_alone(job) if deaths else self._run_once(job))
                 except DockerNotAvailableError:
                     raise
-                except SandboxError as error:
+                except ContainerLostError as error:
                     if self._closed:
                         raise
-                    last = error
-                    # A container that died with its engine says nothing about the job. The outage is counted when
-                    # the next container is asked for, so one death more is allowed than that.
-                    tries += 1 if self.pool.outages == outages else 0
-            raise SandboxError(f"the sandbox failed {TRIES} times under one sample; last: {last}") from last
+                    # An outage is counted when the next container is asked for, so one death more is allowed than that.
+                    deaths += 1 if self.pool.outages == outages else 0
+                    if deaths == TRIES:
+                        return _killer(job, error)
+                except SandboxError as error:
+                    refusals += 1
+                    if self._closed or refusals == TRIES:
+                        raise SandboxError(
+                            f"the sandbox failed {refusals} times under one sample; last: {error}"
+                        ) from error
 
     async def close(self) -> None:
         """Stops and removes every container."""
@@ -85,7 +96,25 @@ class Scorer:
         if self._scope == "sample":
             async with self.pool.lease() as session:
                 return await session.container.run(job)
-        slot = self._loads.index(min(self._loads))
+        while self._reserved is not None and self.pool.size == 1:
+            await self._change()
+        slots = [slot for slot in range(self.pool.size) if slot != self._reserved]
+        return await self._run_in(min(slots, key=self._loads.__getitem__), job)
+
+    async def _run_alone(self, job: CodeJob) -> CodeResult:
+        if self._scope == "sample":
+            return await self._run_once(job)
+        async with self._one_alone:
+            slot = self._reserved = self._loads.index(min(self._loads))
+            try:
+                while self._loads[slot]:
+                    await self._change()
+                return await self._run_in(slot, job)
+            finally:
+                self._reserved = None
+                self._changed.set()
+
+    async def _run_in(self, slot: int, job: CodeJob) -> CodeResult:
         self._loads[slot] += 1
         try:
             container = self._slots[slot]
@@ -94,6 +123,11 @@ class Scorer:
             return await container.run(job)
         finally:
             self._loads[slot] -= 1
+            self._changed.set()
+
+    async def _change(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()
 
     async def _container(self, slot: int) -> Container:
         async with self._starting[slot]:
@@ -112,3 +146,10 @@ class Scorer:
                 raise SandboxError("the sandbox is closed")
             self._slots[slot] = started
             return started
+
+
+def _killer(job: CodeJob, error: ContainerLostError) -> CodeResult:
+    reason = (
+        f"failed: {TRIES} sandbox containers died under it, the last {TRIES - 1} with nothing else in them ({error})"
+    )
+    return CodeResult(Outcome.FAILED, reason, checks=(False,) * len(job.checks))

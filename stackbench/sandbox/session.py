@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import errno
+import signal
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from stackbench.errors import SandboxError, ToolError
@@ -15,15 +18,28 @@ from stackbench.sandbox.records import (
     Completed,
     Entry,
     FileContent,
-    HttpAnswer,
-    HttpRequest,
+    HttpLog,
     HttpRoute,
     Match,
     ProcessInfo,
     Snapshot,
 )
+from stackbench.sandbox.session_frames import (
+    CHECK_ENVIRONMENT,
+    CHECKS,
+    WORKSPACE,
+    entry_of,
+    process_of,
+    request_of,
+    route_frame,
+)
 
 __all__ = ["Session"]
+
+LARGEST_WRITE = 32 << 20
+LONGEST_COMMAND = 1 << 20
+"""Characters of a command with its environment: the kernel takes less (execve(2), E2BIG)."""
+LONGEST_PATH = 1 << 16
 
 
 class Session:
@@ -74,6 +90,12 @@ class Session:
             "memory_bytes": None if memory_mib is None else memory_mib << 20,
         }
         frame |= {"command": command} if isinstance(command, str) else {"argv": list(command)}
+        return await self._start(frame)
+
+    async def _start(self, frame: dict[str, Any]) -> Process:
+        command, env = frame.get("argv") or [frame.get("command") or frame["script"]], frame["env"]
+        if sum(map(len, [*command, *env, *env.values()])) > LONGEST_COMMAND:
+            raise ToolError(f"a command has at most {LONGEST_COMMAND} characters")
         number = self.container.next_id()
         made: list[Process] = []
         answer = asyncio.create_task(self._ask(frame, lambda event: made[0].on_event(event), number))
@@ -96,24 +118,57 @@ class Session:
     ) -> Completed:
         """Runs a command to its end, with everything that it wrote; `options` as for `start`."""
         process = await self.start(command, stdin=stdin is not None, timeout_s=timeout_s, **options)
+        return await _completed(process, stdin)
+
+    async def check(self, command: str, *, timeout_s: float = 30.0, output_mib: int = 4) -> Completed:
+        """Runs a command line that judges what the agent left, out of the agent's reach.
+
+        It runs as a user of its own in a copy of the workspace, with a home and a folder for temporary files that
+        nobody wrote before, the system's programs alone, and git without hooks and without a repository's own
+        programs. No list of processes shows the command line. The copy and what still runs in it go afterwards.
+        `/workspace` in the command line leads to the copy, and the output has it again.
+
+        Raises ToolError also where the workspace cannot be copied: more than 256 MiB, folders too deep.
+        """
+        folder = f"{CHECKS}/{self.container.next_id()}"
         try:
-            if stdin is not None:
-                process.write(stdin, eof=True)
-            pieces = [piece async for piece in process.output()]
-            ended = await process.wait()
-        except asyncio.CancelledError:
-            process.kill()
-            raise
-        return replace(
-            ended,
-            stdout=b"".join(piece.data for piece in pieces if piece.stream == "stdout"),
-            stderr=b"".join(piece.data for piece in pieces if piece.stream == "stderr"),
-        )
+            await self._file("duplicate", ".", to=folder, privileged=True)
+            home = {"HOME": f"{folder}/home", "TMPDIR": f"{folder}/tmp"}
+            process = await self._start(
+                {
+                    "op": "exec",
+                    "user": "checker",
+                    "script": f"exec 4<&-\n{command.replace(WORKSPACE, f'{folder}/workspace')}\n",
+                    "env": CHECK_ENVIRONMENT | home,
+                    "cwd": f"{folder}/workspace",
+                    "timeout_s": timeout_s,
+                    "output_bytes": output_mib << 20,
+                    "processes": 128,
+                }
+            )
+            done = await _completed(process, None)
+        finally:
+            await self._signal_user("checker", signal.SIGKILL)
+            with suppress(ToolError):  # nothing was made, or it is too deep; it goes with the container
+                await self.remove(folder, recursive=True, root=CHECKS, privileged=True)
+        inside, outside = f"{folder}/workspace".encode(), WORKSPACE.encode()
+        return replace(done, stdout=done.stdout.replace(inside, outside), stderr=done.stderr.replace(inside, outside))
+
+    async def freeze(self) -> None:
+        """Stops every process of the agent's where it is: all are still there, none does anything more."""
+        await self._signal_user("agent", signal.SIGSTOP)
+
+    async def thaw(self) -> None:
+        """Lets the agent's processes go on."""
+        await self._signal_user("agent", signal.SIGCONT)
+
+    async def _signal_user(self, user: str, number: int) -> None:
+        await self._ask({"op": "signal_user", "user": user, "signal": int(number)})
 
     async def processes(self) -> list[ProcessInfo]:
         """The processes in the container, those of the sandbox itself left out."""
         answer = await self._ask({"op": "processes"})
-        return [_process(one) for one in answer["processes"]]
+        return [process_of(one) for one in answer["processes"]]
 
     # -- files
 
@@ -126,17 +181,19 @@ class Session:
         self, path: str, data: bytes, *, parents: bool = True, mode: int | None = None, **where: Any
     ) -> bool:
         """Writes a whole file, 32 MiB at most, in one step; returns whether it is new. A file keeps its mode."""
+        if len(data) > LARGEST_WRITE:
+            raise ToolError(f"{len(data)} bytes are more than a file may have here ({LARGEST_WRITE})")
         text = base64.b64encode(data).decode()
         return (await self._file("write", path, data=text, parents=parents, mode=mode, **where))["created"]
 
     async def status(self, path: str, *, follow: bool = True, **where: Any) -> Entry:
         """What is at a path."""
-        return _entry(path, await self._file("status", path, follow=follow, **where))
+        return entry_of(path, await self._file("status", path, follow=follow, **where))
 
     async def list(self, path: str = ".", *, recursive: bool = False, limit: int = 10_000, **where: Any) -> list[Entry]:
         """A folder's entries, sorted, `limit` at most; with `recursive` those below as well (paths from the folder)."""
         answer = await self._file("list", path, recursive=recursive, limit=limit, **where)
-        return [_entry(entry["path"], entry) for entry in answer["entries"]]
+        return [entry_of(entry["path"], entry) for entry in answer["entries"]]
 
     async def search(
         self, pattern: str, path: str = ".", *, glob: str = "", limit: int = 1000, **where: Any
@@ -165,34 +222,27 @@ class Session:
         """
         answer = await self._file("snapshot", path, limit=limit, **{"privileged": True, **where})
         if answer["cut"]:
-            raise ToolError(f"a snapshot of {path} holds more than {limit} entries")
-        return Snapshot({path: _entry(path, entry) for path, entry in answer["entries"].items()})
+            raise ToolError(f"{path} holds more than {limit} entries, or folders that are nested too deep")
+        return Snapshot({path: entry_of(path, entry) for path, entry in answer["entries"].items()})
 
     # -- the HTTP service
 
     async def start_http(self, routes: Sequence[HttpRoute], *, port: int = 0) -> int:
         """Starts the service of fixtures on the container's loopback; returns its port."""
-        listed = [_route(route) for route in routes]
+        listed = [route_frame(route) for route in routes]
         return (await self._ask({"op": "http", "routes": listed, "port": port}))["port"]
 
-    async def http_log(self) -> list[HttpRequest]:
-        """What the service was asked, in order."""
+    async def http_log(self) -> HttpLog:
+        """What the service was asked, in order, and whether that is all of it."""
         answer = await self._ask({"op": "http_log"})
-        return [
-            HttpRequest(
-                method=one["method"],
-                path=one["path"],
-                query=one["query"],
-                headers=one["headers"],
-                body=base64.b64decode(one["body"]),
-                status=one["status"],
-            )
-            for one in answer["requests"]
-        ]
+        requests = tuple(map(request_of, answer["requests"]))
+        return HttpLog(requests, answer["total"], answer["complete"])
 
     # -- asking
 
     async def _file(self, operation: str, path: str, **fields: Any) -> dict[str, Any]:
+        if len(path) > LONGEST_PATH:
+            raise ToolError("a path is too long", errno=errno.ENAMETOOLONG)
         return await self._ask({"op": "file", "operation": operation, "path": path, **fields})
 
     async def _ask(
@@ -208,50 +258,18 @@ class Session:
         return answer
 
 
-def _entry(path: str, found: Mapping[str, Any]) -> Entry:
-    return Entry(
-        path=path,
-        kind=found["kind"],
-        size=found["size"],
-        mode=found["mode"],
-        mtime_ns=found["mtime_ns"],
-        links=found["links"],
-        target=found.get("target", ""),
-        sha256=found.get("sha256"),
-    )
-
-
-def _route(route: HttpRoute) -> dict[str, Any]:
-    return {
-        "path": route.path,
-        "method": route.method,
-        **_answer(HttpAnswer(route.status, route.headers, route.body, route.delay_s)),
-        "faults": [_answer(fault) for fault in route.faults],
-        "auth": route.auth,
-        "rate": None if route.rate is None else asdict(route.rate),
-        "pages": None if route.pages is None else asdict(route.pages),
-        "etag": route.etag,
-    }
-
-
-def _answer(answer: HttpAnswer) -> dict[str, Any]:
-    return {
-        "status": answer.status,
-        "headers": dict(answer.headers),
-        "body": base64.b64encode(answer.body).decode(),
-        "delay_s": answer.delay_s,
-        "keep": answer.keep,
-        "times": answer.times,
-    }
-
-
-def _process(found: Mapping[str, Any]) -> ProcessInfo:
-    return ProcessInfo(
-        pid=found["pid"],
-        parent=found["parent"],
-        state=found["state"],
-        user=found["user"],
-        command=tuple(found["command"]),
-        cpu_s=found["cpu_s"],
-        memory_bytes=found["memory_bytes"],
+async def _completed(process: Process, stdin: bytes | None) -> Completed:
+    """Waits for a command with all that it writes; cancelled, it is killed."""
+    try:
+        if stdin is not None:
+            process.write(stdin, eof=True)
+        pieces = [piece async for piece in process.output()]
+        ended = await process.wait()
+    except asyncio.CancelledError:
+        process.kill()
+        raise
+    return replace(
+        ended,
+        stdout=b"".join(piece.data for piece in pieces if piece.stream == "stdout"),
+        stderr=b"".join(piece.data for piece in pieces if piece.stream == "stderr"),
     )

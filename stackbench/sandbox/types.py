@@ -20,30 +20,31 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A piece of program text, executed in the job's namespace."""
+    """A piece of program text: the sample's, executed in the sample's process, or the benchmark's, in the judge's."""
 
     code: str
     trusted: bool = False
     """True for text of the benchmark's own (tests): it is compiled once per container and kept."""
     apart: bool = False
-    """True to execute it in a namespace of its own, where `_sample` is the namespace of the other sections: names that
-    the sample took (`max`, `list`, ...) do not change what it means."""
+    """True to execute it in a namespace of its own, where `_channel` (inside/remote.py) leads to the sample."""
 
 
 @dataclass(frozen=True, slots=True)
 class CodeJob:
     """One code sample with its tests.
 
-    The sections run in order in one fresh namespace; the first exception ends the job. Then each check runs, whatever
-    became of the checks before it. A `payload` is put into the namespace as `_payload` before the first trusted
-    section; a string that the sections leave in `_result` comes back in `CodeResult.result`.
+    The sample's sections come first and run in order in one fresh namespace. Then the trusted ones run in another
+    process, the judge's, in one namespace, where `functions` stand for the sample's functions of these names: they
+    take and give plain data. The first exception ends the job. Then each check runs there too, whatever became of the
+    checks before it. A `payload` is put into the judge's namespace as `_payload`; a string that the trusted sections
+    leave in `_result` comes back in `CodeResult.result`.
     """
 
     sections: tuple[Section, ...]
     checks: tuple[str, ...] = ()
     payload: str | None = None
-    guarded: tuple[str, ...] = ()
-    """Functions of the sample whose answers must not be of a class that says itself what it equals."""
+    functions: tuple[str, ...] = ()
+    """Names of the sample that the tests use: its functions, and classes that they make instances of."""
     image: str | None = None
     """The image to run it in; None: the run's own."""
     timeout_s: float = 3.0
@@ -70,6 +71,9 @@ class CodeResult:
     wall_s: float = 0.0
     cpu_s: float = 0.0
     max_rss_mib: float = 0.0
+    near_limit: bool = False
+    """Whether another machine, or this one less busy, might have come to another verdict: it ended within a fifth of
+    its time limit, or ran out of it while it waited for processors."""
     output: str = ""
     output_bytes: int = 0
     result: str | None = None

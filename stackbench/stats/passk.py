@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 
 import numpy as np
 
-from stackbench.stats.estimates import Estimate, bootstrap_mean, proportion
+from stackbench.stats.estimates import Estimate, share
 
 __all__ = ["pass_at_k", "pass_at_k_estimate", "pass_hat_k"]
 
 
+@functools.lru_cache(maxsize=4096)
 def pass_at_k(n: int, c: int, k: int) -> float:
     """The unbiased estimate of pass@k for one task from n attempts of which c passed: 1 - C(n-c, k) / C(n, k).
 
@@ -22,6 +24,8 @@ def pass_at_k(n: int, c: int, k: int) -> float:
         raise ValueError(f"pass@{k} is not defined for {c} passes of {n} attempts")
     if n - c < k:
         return 1.0
+    if c == 0:
+        return 0.0
     return 1.0 - float(np.prod(1.0 - k / np.arange(n - c + 1, n + 1)))
 
 
@@ -36,13 +40,11 @@ def pass_hat_k(n: int, c: int, k: int) -> float:
     return math.comb(c, k) / math.comb(n, k)
 
 
-def pass_at_k_estimate(attempts: Sequence[tuple[int, int]], k: int, *, seed: int = 0) -> Estimate | None:
+def pass_at_k_estimate(attempts: Sequence[tuple[int, int]], k: int) -> Estimate | None:
     """pass@k over tasks, from (attempts, passes) per task; None when a task has fewer than k attempts.
 
-    With one attempt per task it is a proportion (Wilson interval), else a mean over tasks (bootstrap over tasks).
+    The mean over tasks with the interval of `share`; with one attempt per task it is a proportion's (Wilson).
     """
     if not attempts or any(n < k for n, _ in attempts):
         return None
-    if all(n == 1 for n, _ in attempts):
-        return proportion(sum(c for _, c in attempts), len(attempts))
-    return bootstrap_mean([pass_at_k(n, c, k) for n, c in attempts], seed=seed)
+    return share([pass_at_k(n, c, k) for n, c in attempts], attempts=[n for n, _ in attempts] if k == 1 else None)

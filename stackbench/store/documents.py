@@ -16,11 +16,19 @@ SURROGATE = "\\ud"
 
 
 def document(value: Any) -> str:
-    """JSON of a value. A number that JSON has not becomes null, a lone surrogate the text of its escape."""
+    """JSON of a value. A number that JSON has not becomes null, a lone surrogate the text of its escape, what JSON does
+    not know its text.
+
+    Raises:
+        ValueError: it is nested without end, or too deep.
+    """
     try:
-        dumped = json.dumps(value, allow_nan=False)
-    except ValueError:
-        dumped = json.dumps(_finite(value))
+        try:
+            dumped = json.dumps(value, allow_nan=False, default=str)
+        except (ValueError, TypeError):
+            dumped = json.dumps(_finite(value), default=str)
+    except RecursionError as error:
+        raise ValueError("a document that is nested too deep") from error
     return _legible(dumped)
 
 
@@ -33,10 +41,12 @@ def document_of_text(told: str) -> str:
 
 
 def text(told: str | None) -> str | None:
-    """Text with each lone surrogate as the text of its escape."""
-    if told is None or told.isascii():
-        return told
-    return told.encode("utf-8", "backslashreplace").decode("utf-8")
+    """Text with each lone surrogate as the text of its escape; what is no text, as text."""
+    if told is None:
+        return None
+    if not isinstance(told, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        told = str(told)
+    return told if told.isascii() else told.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _legible(dumped: str) -> str:
@@ -53,7 +63,7 @@ def _finite(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {name: _finite(one) for name, one in value.items()}
+        return {str(name): _finite(one) for name, one in value.items()}
     if isinstance(value, list | tuple):
         return [_finite(one) for one in value]
     return value

@@ -1,22 +1,25 @@
-"""Reading the database with SQL: our own typed reads and the user's read-only queries."""
+"""Reading the database with SQL: our own typed reads, and the user's queries, which can do nothing else."""
 
 from __future__ import annotations
 
-import json
-import os
-import tempfile
-from collections.abc import Sequence
+import contextlib
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import duckdb
 
 from stackbench.errors import StoreError, UsageError, one_line
+from stackbench.store.rendering import FORMATS, render, result_file
+from stackbench.store.statements import reading_statement
 
-__all__ = ["FORMATS", "LocalQueries", "Queries", "run_user_query"]
+__all__ = ["FORMATS", "FreshQueries", "LocalQueries", "Queries", "run_user_query"]
 
-FORMATS = ("table", "json", "jsonl", "csv", "parquet")
-READ_ONLY_STATEMENTS = {"SELECT", "EXPLAIN", "PRAGMA", "CALL", "RELATION"}
+INTERRUPT_EVERY_S = 0.1
+INTERRUPTS = 50
 
 
 class Queries(Protocol):
@@ -29,8 +32,8 @@ class Queries(Protocol):
         """Our own typed reads; timestamps come as ISO text or datetime."""
         ...
 
-    def user_query(self, sql: str, format: str) -> bytes:
-        """A user's query, rendered; `table` comes as JSON: {"columns": [...], "rows": [[...]]}."""
+    def user_query(self, sql: str, format: str, to: BinaryIO) -> None:
+        """Writes the rendered rows of a user's query; `table` is JSON: {"columns": [...], "rows": [[...]]}."""
         ...
 
     def close(self) -> None: ...
@@ -47,60 +50,90 @@ class LocalQueries:
         try:
             return self._connection.execute(sql, list(parameters)).fetchall()
         except duckdb.Error as error:
-            raise StoreError(f"the database cannot be read: {str(error).splitlines()[0]}") from error
+            raise StoreError(f"the database cannot be read: {one_line(error)}") from error
 
-    def user_query(self, sql: str, format: str) -> bytes:
-        return run_user_query(self._connection, sql, format)
+    def user_query(self, sql: str, format: str, to: BinaryIO) -> None:
+        with result_file(self._connection) as path:
+            _interruptibly(self._connection, lambda: run_user_query(self._connection, sql, format, path))
+            with path.open("rb") as file:
+                shutil.copyfileobj(file, to)
 
     def close(self) -> None:
         self._connection.close()
 
 
-def run_user_query(connection: duckdb.DuckDBPyConnection, sql: str, format: str) -> bytes:
-    """Runs one read-only statement in a read-only transaction and renders it.
+class FreshQueries:
+    """Answers each read on a connection of its own, so that several threads may read at once."""
+
+    at_rest = False
+
+    def __init__(self, connect: Callable[[], duckdb.DuckDBPyConnection]) -> None:
+        self._connect = connect
+
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        with self._opened() as queries:
+            return queries.rows(sql, parameters)
+
+    def user_query(self, sql: str, format: str, to: BinaryIO) -> None:
+        with self._opened() as queries:
+            queries.user_query(sql, format, to)
+
+    def close(self) -> None:
+        """Holds nothing."""
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[LocalQueries]:
+        queries = LocalQueries(self._connect())
+        try:
+            yield queries
+        finally:
+            queries.close()
+
+
+def _interruptibly(connection: duckdb.DuckDBPyConnection, work: Callable[[], None]) -> None:
+    """Does the work in a thread: DuckDB looks at no signal while it runs, and Ctrl-C is to end a query."""
+    done: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:
+            done.set_exception(error)
+        else:
+            done.set_result(None)
+
+    thread = threading.Thread(target=run, name="query", daemon=True)
+    thread.start()
+    try:
+        done.result()
+    finally:
+        for _ in range(INTERRUPTS):
+            if not thread.is_alive():
+                break
+            if not done.done():
+                connection.interrupt()
+            thread.join(INTERRUPT_EVERY_S)
+
+
+def run_user_query(
+    connection: duckdb.DuckDBPyConnection, sql: str, format: str, path: Path, parameters: Sequence[Any] = ()
+) -> None:
+    """Runs one reading statement in a read-only transaction and renders its rows into a file (see `result_file`).
+
+    The rows are written as they come: memory does not grow with their number.
 
     Raises:
-        UsageError: it is not one read-only statement, or DuckDB refuses it.
+        UsageError: it is not one reading statement, or DuckDB refuses it.
     """
-    try:
-        statements = connection.extract_statements(sql)
-    except duckdb.Error as error:
-        raise UsageError(f"the query is not SQL that DuckDB reads: {one_line(error, 400)}") from error
-    if len(statements) != 1:
-        raise UsageError(f"a query is one statement; this has {len(statements)}")
-    kind = statements[0].type.name
-    if kind not in READ_ONLY_STATEMENTS:
-        raise UsageError(f"queries only read; {kind} is not allowed")
+    if format not in FORMATS:
+        raise UsageError(f'unknown format "{format}"; formats: {", ".join(FORMATS)}')
+    statement = reading_statement(connection, sql)
     try:
         connection.execute("BEGIN TRANSACTION READ ONLY")
         try:
-            return _render(connection, statements[0], format)
+            render(connection, statement, format, path, parameters)
         finally:
-            connection.execute("ROLLBACK")
-    except duckdb.Error as error:
+            with contextlib.suppress(duckdb.Error):  # the error that broke the transaction is the one to tell
+                connection.execute("ROLLBACK")
+    except (duckdb.Error, OSError, UnicodeError) as error:
         raise UsageError(f"the query failed: {one_line(error, 400)}") from error
-
-
-def _render(connection: duckdb.DuckDBPyConnection, statement: duckdb.Statement, format: str) -> bytes:
-    if format == "table" or (format == "json" and statement.type.name != "SELECT"):
-        result = connection.execute(statement)
-        columns = [column[0] for column in result.description or []]
-        return json.dumps({"columns": columns, "rows": result.fetchall()}, default=str).encode()
-    if format == "json":
-        return _copy(connection, statement.query, "FORMAT json, ARRAY true")
-    if format == "jsonl":
-        return _copy(connection, statement.query, "FORMAT json, ARRAY false")
-    if format == "csv":
-        return _copy(connection, statement.query, "FORMAT csv, HEADER true")
-    return _copy(connection, statement.query, "FORMAT parquet")
-
-
-def _copy(connection: duckdb.DuckDBPyConnection, sql: str, options: str) -> bytes:
-    handle, name = tempfile.mkstemp(prefix="stackbench-query-")
-    os.close(handle)
-    path = Path(name)
-    try:
-        connection.execute(f"COPY ({sql.strip().rstrip(';')}) TO '{name}' ({options})")
-        return path.read_bytes()
-    finally:
-        path.unlink(missing_ok=True)

@@ -10,9 +10,10 @@ from typing import Any
 
 from stackbench.errors import UsageError
 from stackbench.store.query import Queries
-from stackbench.types import AttemptKey, AttemptStatus, AttemptSummary, FinishReason, Metric, RunStatus
+from stackbench.store.results import HAS_PLANNED, BenchmarkResult, PlannedBenchmark, read_planned, read_results
+from stackbench.types import AttemptKey, AttemptStatus, AttemptSummary, FinishReason, RunStatus
 
-__all__ = ["AttemptDetail", "BenchmarkResult", "Reader", "RunInfo"]
+__all__ = ["AttemptDetail", "Reader", "RecordedAnswer", "RunInfo"]
 
 RUN_COLUMNS = "run_id, suite, status, created_at, finished_at, model, config, seeds, git_commit, environment"
 RUNS = f"SELECT {RUN_COLUMNS} FROM runs ORDER BY created_at DESC LIMIT ?"
@@ -24,13 +25,7 @@ SELECT benchmark, task_id, attempt, seed, category, status, score, passed, laten
     finish_reason
 FROM attempts WHERE run_id = ? AND benchmark = ? ORDER BY task_id, seed, attempt
 """
-COUNTS = """
-SELECT benchmark, count(DISTINCT task_id), count(*), count(*) FILTER (status = 'error')
-FROM attempts WHERE run_id = ? GROUP BY benchmark ORDER BY min(started_at)
-"""
-METRICS = """
-SELECT benchmark, category, name, value, stderr, ci_low, ci_high, n FROM metrics WHERE run_id = ? ORDER BY ALL
-"""
+TASK_IDS = "SELECT benchmark, task_ids FROM run_benchmarks WHERE run_id = ? AND skipped IS NULL"
 LAST_SEQ = "SELECT coalesce(max(seq), 0) FROM events WHERE run_id = ?"
 SAMPLE = """
 SELECT benchmark, task_id, attempt, seed, category, status, score, passed, error, prompt, completion, prompt_tokens,
@@ -42,17 +37,13 @@ SELECT kind, payload FROM events
 WHERE run_id = ? AND benchmark = ? AND task_id = ? AND attempt = ? AND coalesce(payload ->> '$.seed', ?) = ?
 ORDER BY seq
 """
-COMPLETIONS = """
-SELECT benchmark, task_id, attempt, seed, completion, prompt_tokens, completion_tokens
-FROM attempts WHERE run_id = ? AND status = 'completed'
+ANSWERS = """
+SELECT benchmark, task_id, attempt, seed, status, completion, thought, prompt_tokens, completion_tokens, latency_s,
+    finish_reason, error
+FROM attempts WHERE run_id = ?
 """
-TURNS = """
-SELECT a.benchmark, a.task_id, a.attempt, a.seed, e.payload
-FROM events e JOIN attempts a ON a.run_id = e.run_id AND a.benchmark = e.benchmark AND a.task_id = e.task_id
-    AND a.attempt = e.attempt AND a.seed::VARCHAR = e.payload ->> '$.seed'
-WHERE e.run_id = ? AND e.kind = 'model_call' AND a.status = 'completed'
-    AND json_exists(e.payload, '$.tool_calls')
-ORDER BY e.seq
+MODEL_CALLS = """
+SELECT benchmark, task_id, attempt, payload FROM events WHERE run_id = ? AND kind = 'model_call' ORDER BY seq
 """
 VERDICTS = "SELECT benchmark, task_id, attempt, seed, passed, error FROM attempts WHERE run_id = ?"
 FAILURES = """
@@ -80,17 +71,6 @@ class RunInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class BenchmarkResult:
-    """One benchmark of a run."""
-
-    benchmark: str
-    tasks: int
-    attempts: int
-    errors: int
-    metrics: tuple[Metric, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class AttemptDetail:
     """One attempt with its texts and events."""
 
@@ -110,6 +90,21 @@ class AttemptDetail:
     program: str | None
     finish_reason: str | None
     events: tuple[tuple[str, Mapping[str, Any]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedAnswer:
+    """An attempt as a replay needs it."""
+
+    key: AttemptKey
+    status: AttemptStatus
+    completion: str
+    thought: str
+    prompt_tokens: int
+    completion_tokens: int
+    latency_s: float
+    finish_reason: FinishReason | None
+    error: str
 
 
 class Reader:
@@ -166,14 +161,22 @@ class Reader:
         ]
 
     def results(self, run_id: str) -> list[BenchmarkResult]:
-        """Counts and metrics of a run's benchmarks, in the order they ran."""
-        metrics: dict[str, list[Metric]] = {}
-        for benchmark, category, name, *numbers in self._queries.rows(METRICS, [run_id]):
-            metrics.setdefault(benchmark, []).append(Metric(name, *numbers, category=category))
-        return [
-            BenchmarkResult(benchmark, tasks, attempts, errors, tuple(metrics.get(benchmark, ())))
-            for benchmark, tasks, attempts, errors in self._queries.rows(COUNTS, [run_id])
-        ]
+        """Counts and metrics of a run's benchmarks, in the order they ran; those not begun yet come last."""
+        return read_results(self._queries, run_id)
+
+    def planned(self, run_id: str) -> list[PlannedBenchmark]:
+        """What a run set out to do, benchmark by benchmark; empty for a run of an older version."""
+        return read_planned(self._queries, run_id)
+
+    def skipped(self, run_id: str) -> dict[str, str]:
+        """The benchmarks that could not be run, with the reason."""
+        return {one.benchmark: one.skipped for one in self.planned(run_id) if one.skipped is not None}
+
+    def task_ids(self, run_id: str) -> dict[str, tuple[str, ...]]:
+        """The tasks that a run selected, by benchmark; empty for a run of an older version."""
+        if not self._queries.rows(HAS_PLANNED):
+            return {}
+        return {name: tuple(ids) for name, ids in self._queries.rows(TASK_IDS, [run_id])}
 
     def last_seq(self, run_id: str) -> int:
         """The highest event number of a run, 0 for none."""
@@ -189,15 +192,26 @@ class Reader:
             AttemptKey(*row[:4]): (bool(row[4]), row[5] or "passed") for row in self._queries.rows(VERDICTS, [run_id])
         }
 
-    def completions(self, run_id: str) -> Iterator[tuple[AttemptKey, str, int, int]]:
-        """What the model answered, with prompt and completion tokens."""
-        for row in self._queries.rows(COMPLETIONS, [run_id]):
-            yield AttemptKey(*row[:4]), row[4] or "", row[5] or 0, row[6] or 0
+    def answers(self, run_id: str) -> Iterator[RecordedAnswer]:
+        """What the model answered to each attempt."""
+        for row in self._queries.rows(ANSWERS, [run_id]):
+            yield RecordedAnswer(
+                AttemptKey(*row[:4]),
+                AttemptStatus(row[4]),
+                completion=row[5] or "",
+                thought=row[6] or "",
+                prompt_tokens=row[7] or 0,
+                completion_tokens=row[8] or 0,
+                latency_s=row[9] or 0.0,
+                finish_reason=FinishReason(row[10]) if row[10] else None,
+                error=row[11] or "",
+            )
 
-    def turns(self, run_id: str) -> Iterator[tuple[AttemptKey, Mapping[str, Any]]]:
-        """What a model said in each turn of its agents, in order: text, tool_calls, tokens."""
-        for row in self._queries.rows(TURNS, [run_id]):
-            yield AttemptKey(*row[:4]), json.loads(row[4])
+    def model_calls(self, run_id: str) -> Iterator[tuple[AttemptKey, Mapping[str, Any]]]:
+        """The payload of each call of the model, in order."""
+        for benchmark, task_id, attempt, text in self._queries.rows(MODEL_CALLS, [run_id]):
+            payload = json.loads(text)
+            yield AttemptKey(benchmark, task_id, attempt, int(payload["seed"])), payload
 
     def sample(self, run_id: str, name: str) -> Iterator[AttemptDetail]:
         """The attempts at a task, by task id or `benchmark/task id`."""

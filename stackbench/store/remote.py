@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import socket
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from pydantic import ValidationError
 
@@ -19,6 +20,7 @@ __all__ = ["RemoteQueries", "open_queries"]
 
 TIMEOUT_S = 300.0
 HELLO_WITHIN_S = 10.0
+CHUNK = 1 << 20
 
 
 def open_queries(database: Path, engine_socket: Path) -> Queries:
@@ -72,10 +74,12 @@ class RemoteQueries:
         self._socket.settimeout(TIMEOUT_S)
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        return [tuple(row) for row in json.loads(self._ask(Rows(id=1, sql=sql, parameters=tuple(parameters))))]
+        answer = io.BytesIO()
+        self._ask(Rows(id=1, sql=sql, parameters=tuple(parameters)), answer)
+        return [tuple(row) for row in json.loads(answer.getvalue())["rows"]]
 
-    def user_query(self, sql: str, format: str) -> bytes:
-        return self._ask(Query(id=1, sql=sql, format=format))
+    def user_query(self, sql: str, format: str, to: BinaryIO) -> None:
+        self._ask(Query(id=1, sql=sql, format=format), to)
 
     def close(self) -> None:
         self._file.close()
@@ -90,20 +94,25 @@ class RemoteQueries:
         if not isinstance(reply, Welcome):
             raise StoreError("the running engine did not introduce itself; is it of another version of stackbench?")
 
-    def _ask(self, request: Query | Rows) -> bytes:
+    def _ask(self, request: Query | Rows, to: BinaryIO) -> None:
         try:
             self._file.write(request.model_dump_json().encode() + b"\n")
             self._file.flush()
             reply = self._read()
-            body = self._file.read(reply.size) if isinstance(reply, Answer) else b""
+            left = reply.size if isinstance(reply, Answer) else 0
+            while left:
+                chunk = self._file.read(min(left, CHUNK))
+                if not chunk:
+                    raise ConnectionResetError("the engine ended")
+                to.write(chunk)
+                left -= len(chunk)
         except (OSError, ValueError) as error:
             raise StoreError(f"the running engine did not answer the query: {error}") from error
         if isinstance(reply, Refusal):
             kind: type[StackbenchError] = UsageError if reply.fault == "usage" else StoreError
             raise kind(reply.error)
-        if not isinstance(reply, Answer) or len(body) < reply.size:
-            raise StoreError("the running engine ended before it answered the query")
-        return body
+        if not isinstance(reply, Answer):
+            raise StoreError("the running engine did not answer the query")
 
     def _read(self) -> Any:
         line = self._file.readline()

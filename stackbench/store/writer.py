@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import astuple, dataclass, field
-from datetime import datetime
+from dataclasses import asdict, astuple, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from stackbench.errors import StoreError
-from stackbench.store.database import open_database
-from stackbench.store.documents import document
-from stackbench.store.rows import attempt_row, event_row, tool_call_row
-from stackbench.types import AttemptKey, AttemptRecord, EventRecord, Metric, RunStatus, ToolCallRecord
+from stackbench.errors import StoreError, one_line
+from stackbench.store.database import keep_log_private, open_database
+from stackbench.store.documents import document, text
+from stackbench.store.results import MissingMetric
+from stackbench.store.rows import BenchmarkRow, attempt_row, benchmark_row, event_row, tool_call_row
+from stackbench.types import AttemptKey, AttemptRecord, AttemptStatus, EventRecord, Metric, RunStatus, ToolCallRecord
 
 __all__ = ["ResourceRow", "RunRow", "Writer"]
 
 BATCH_WITHIN_S = 0.1
 BATCH_ROWS = 2000
+ROW_AT_FAULT = (
+    duckdb.DataError, duckdb.InvalidInputException, duckdb.InvalidTypeException, UnicodeError, TypeError, ValueError,
+    OverflowError,
+)  # fmt: skip
+"""What a value that a column does not take raises, in one version of DuckDB or another."""
 
 INSERT_RUN = "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 INSERT_ATTEMPTS = """
@@ -47,12 +54,22 @@ SELECT unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(
     unnest(?::INTEGER[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[])::JSON, unnest(?::BOOLEAN[]), unnest(?::VARCHAR[]),
     unnest(?::VARCHAR[]), unnest(?::DOUBLE[])
 """
-INSERT_METRICS = "INSERT INTO metrics VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+INSERT_METRICS = """
+INSERT INTO metrics (run_id, benchmark, category, name, value, stderr, ci_low, ci_high, n)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+INSERT_RANGES = "INSERT INTO ranges (run_id, benchmark, category, name, low, high) VALUES (?, ?, ?, ?, ?, ?)"
 INSERT_RESOURCES = """
 INSERT INTO resources (run_id, ts, gpu, gpu_util, vram_used, vram_total, cpu, rss, kv_cache, tokens_per_s, running,
     waiting, prefix_queries, prefix_hits, preemptions) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
+INSERT_BENCHMARKS = """
+INSERT OR REPLACE INTO run_benchmarks (run_id, benchmark, position, tasks_available, tasks_planned, attempts_planned,
+    task_ids, selection, datasets, skipped) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+UPDATE_BENCHMARK = "UPDATE run_benchmarks SET lower_bounds = ?, missing_metrics = ? WHERE run_id = ? AND benchmark = ?"
 DELETE_METRICS = "DELETE FROM metrics WHERE run_id = ?"
+DELETE_RANGES = "DELETE FROM ranges WHERE run_id = ?"
 UPDATE_STATUS = "UPDATE runs SET status = ?, finished_at = ? WHERE run_id = ?"
 FINISH_RUN = """
 UPDATE runs SET status = ?, finished_at = ?, environment = coalesce(?, environment) WHERE run_id = ?
@@ -141,8 +158,13 @@ class Writer:
         self._path = path
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.failure: StoreError | None = None
+        self._taking = threading.Lock()
+        self._ending = False
+        """Nothing is queued once the thread has been told to end."""
         self._opening = threading.Lock()  # a connection cannot be closed while another thread takes a cursor of it
         self._closed = False
+        self.make_room: Callable[[], None] = _no_room
+        """Called from the writer's thread when a commit finds no memory, before it is tried again: ends queries."""
         self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -177,25 +199,46 @@ class Writer:
         """Queues an event that belongs to no attempt."""
         self._put((None, [event_row(run_id, event)], []))
 
-    def start_run(self, run: RunRow, status: RunStatus = RunStatus.RUNNING) -> None:
-        """Records a run and waits for the commit."""
+    def start_run(
+        self, run: RunRow, benchmarks: Sequence[BenchmarkRow] = (), *, status: RunStatus = RunStatus.RUNNING
+    ) -> None:
+        """Records a run with what it sets out to do, in one transaction, and waits for the commit."""
         row = (run.run_id, run.suite, status.value, run.created_at, None, run.model, document(run.config))
         row = (*row, list(run.seeds), run.git_commit, document(run.environment))
-        self._call(lambda connection: connection.execute(INSERT_RUN, row))
+        planned = [benchmark_row(run.run_id, *one) for one in enumerate(benchmarks)]
 
-    def resume_run(self, run_id: str, environment: Mapping[str, Any], git_commit: str | None) -> None:
+        def work(connection: duckdb.DuckDBPyConnection) -> None:
+            connection.execute(INSERT_RUN, row)
+            if planned:
+                connection.executemany(INSERT_BENCHMARKS, planned)
+
+        self._call(work)
+
+    def resume_run(
+        self,
+        run_id: str,
+        benchmarks: Sequence[BenchmarkRow] = (),
+        *,
+        environment: Mapping[str, Any] | None = None,
+        git_commit: str | None = None,
+    ) -> None:
         """Marks a run as running again and takes back its errors, so that they are attempted anew.
 
-        A run that was recorded while it waited in a queue gets the environment of the process that begins it.
+        What it sets out to do is recorded where an older version did not. A run that was recorded while it waited in a
+        queue gets the environment of the process that begins it.
         """
-        told = document(environment)
+        told = None if environment is None else document(environment)
+        planned = [benchmark_row(run_id, *one) for one in enumerate(benchmarks)]
 
         def work(connection: duckdb.DuckDBPyConnection) -> None:
             connection.execute(DELETE_ERROR_EVENTS, [run_id])
             connection.execute(DELETE_ERROR_CALLS, [run_id])
             connection.execute(DELETE_ERRORS, [run_id])
             connection.execute(UPDATE_STATUS, [RunStatus.RUNNING.value, None, run_id])
-            connection.execute(FIRST_ENVIRONMENT, [told, git_commit, run_id])
+            if told is not None:
+                connection.execute(FIRST_ENVIRONMENT, [told, git_commit, run_id])
+            if planned:
+                connection.executemany(INSERT_BENCHMARKS, planned)
 
         self._call(work)
 
@@ -227,10 +270,14 @@ class Writer:
         finished_at: datetime,
         metrics: Mapping[str, Sequence[Metric]],
         environment: Mapping[str, Any] | None = None,
+        *,
+        lower_bounds: Mapping[str, Mapping[str, float]] | None = None,
+        missing: Mapping[str, Sequence[MissingMetric]] | None = None,
     ) -> None:
         """Records metrics by benchmark, in place of earlier ones, and the run's end, in one transaction.
 
-        `environment`, where it is given, takes the place of what was recorded at the start.
+        `environment`, where it is given, takes the place of what was recorded at the start. `lower_bounds` and
+        `missing` are by benchmark too.
         """
         told = None if environment is None else document(environment)
         rows = [
@@ -239,10 +286,24 @@ class Writer:
             for m in found
         ]
 
+        ranges = [
+            (run_id, name, m.category, m.name, m.low, m.high)
+            for name, found in metrics.items()
+            for m in found
+            if m.low is not None
+        ]
+
         def work(connection: duckdb.DuckDBPyConnection) -> None:
             if rows:
                 connection.execute(DELETE_METRICS, [run_id])
+                connection.execute(DELETE_RANGES, [run_id])
                 connection.executemany(INSERT_METRICS, rows)
+            if ranges:
+                connection.executemany(INSERT_RANGES, ranges)
+            for name in metrics:
+                lacking = [asdict(one) for one in (missing or {}).get(name, ())]
+                bounds = (lower_bounds or {}).get(name, {})
+                connection.execute(UPDATE_BENCHMARK, [document(bounds), document(lacking), run_id, name])
             connection.execute(FINISH_RUN, [status.value, finished_at, told, run_id])
 
         self._call(work)
@@ -252,20 +313,25 @@ class Writer:
         self._call(lambda connection: None)
 
     def close(self) -> None:
-        """Commits what is queued and closes the file."""
-        if self._thread.is_alive():
+        """Commits what is queued and closes the file; nothing is taken from now on."""
+        with self._taking:
+            self._ending = True
             self._queue.put(None)
-            self._thread.join()
+        self._thread.join()
         with self._opening:
             self._closed = True
-            self._connection.close()
+            with contextlib.suppress(duckdb.Error):  # refused while a query goes on that cannot be interrupted
+                self._connection.close()
 
     # -- the thread
 
     def _put(self, item: Any) -> None:
-        if self.failure is not None:
-            raise self.failure
-        self._queue.put(item)
+        with self._taking:
+            if self.failure is not None:
+                raise self.failure
+            if self._ending:
+                raise StoreError("the database is closed: the run that held it has ended")
+            self._queue.put(item)
 
     def _call(self, work: Callable[[duckdb.DuckDBPyConnection], Any]) -> None:
         done: Future[Any] = Future()
@@ -301,10 +367,25 @@ class Writer:
         return items, True
 
     def _commit(self, items: list[Any]) -> None:
+        try:
+            try:
+                self._store(items)
+            except duckdb.OutOfMemoryException:
+                self.make_room()
+                self._store(items)
+            except ROW_AT_FAULT:
+                self._store_apart(items)
+        except BaseException as error:  # whatever it was: who waits must hear of it, and the thread must go on
+            self.failure = StoreError(f"{self._path} cannot be written: {one_line(error)}")
+            _refuse(items, self.failure)
+
+    def _store(self, items: list[Any]) -> None:
+        """Stores all in one transaction, or nothing."""
         batch = _sort(items)
         connection = self._connection
+        keep_log_private(self._path)
+        connection.begin()
         try:
-            connection.begin()
             if batch.attempts:
                 connection.execute(INSERT_ATTEMPTS, [list(column) for column in zip(*batch.attempts, strict=True)])
             if batch.events:
@@ -314,12 +395,25 @@ class Writer:
             for work, _ in batch.calls:
                 work(connection)
             connection.commit()
-        except (duckdb.Error, OSError, UnicodeError) as error:
-            self.failure = StoreError(f"{self._path} cannot be written: {str(error).splitlines()[0]}")
-            _refuse(items, self.failure)
-        else:
-            for _, done in batch.calls:
-                done.set_result(None)
+        except BaseException:
+            with contextlib.suppress(duckdb.Error):
+                connection.rollback()
+            raise
+        for _, done in batch.calls:
+            done.set_result(None)
+
+    def _store_apart(self, items: list[Any]) -> None:
+        """Stores one by one what could not be stored together: an attempt with a value that a column does not take
+        becomes an error, anything else with one is left out."""
+        for item in items:
+            try:
+                self._store([item])
+            except ROW_AT_FAULT as error:
+                waiter = _waiter(item)
+                if waiter is not None:
+                    waiter.set_exception(StoreError(f"{self._path} does not take a value: {one_line(error)}"))
+                elif not callable(item) and item[0] is not None:
+                    self._store([(_error_row(item[0], error), [], [])])
 
 
 def _sort(items: list[Any]) -> _Batch:
@@ -336,6 +430,18 @@ def _sort(items: list[Any]) -> _Batch:
             batch.events.extend(events)
             batch.tool_calls.extend(tool_calls)
     return batch
+
+
+def _error_row(row: tuple[Any, ...], error: Exception) -> tuple[Any, ...]:
+    """The row of an attempt that cannot be stored as it is: its key, and why."""
+    why = f"error: the attempt cannot be recorded: {one_line(error)}"
+    started_at = row[14] if isinstance(row[14], datetime) else datetime.now(UTC).replace(tzinfo=None)
+    told = ("", AttemptStatus.ERROR.value, None, None, text(why), "", "", 0, 0, started_at, 0.0, "{}", "", None, None)
+    return (*row[:5], *told)
+
+
+def _no_room() -> None:
+    """No queries share the memory."""
 
 
 def _waiter(item: Any) -> Future[Any] | None:

@@ -345,7 +345,7 @@ async def test_a_request_is_made_as_it_was_asked_for(workspace: Workspace, base:
     )  # fmt: skip
     assert outcome.details["status"] == 201
     assert outcome.text.splitlines()[0].startswith("HTTP/1.1 201") and outcome.text.endswith("made")
-    (logged,) = await workspace.session.http_log()
+    (logged,) = (await workspace.session.http_log()).requests
     assert (logged.method, logged.path, logged.query) == ("POST", "/items", "q=a+b&on=true")
     assert (logged.headers["X-Mine"], logged.headers["Content-Type"]) == ("yes", "application/json")
     assert json.loads(logged.body) == {"name": "é"}

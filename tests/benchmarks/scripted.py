@@ -56,7 +56,10 @@ class ScriptedContext:
         reference: str = "",
     ) -> Generation:
         text = prompt if prompt is not None else messages[-1].content
-        self.asked.append({"text": text, "choices": tuple(choices), "stop": sampling.stop, "reference": reference})
+        turns = [(message.role, message.content) for message in messages]
+        self.asked.append(
+            {"turns": turns, "text": text, "choices": tuple(choices), "stop": sampling.stop, "reference": reference}
+        )
         answer = self._answer(self.asked[-1])
         return answer if isinstance(answer, Generation) else Generation(answer)
 

@@ -33,6 +33,28 @@ async def test_answers_pass_however_they_are_dressed(benchmark: HumanEval, data:
         assert scored.passed, (answer, scored.reason)
 
 
+async def test_the_program_that_was_executed_is_recorded(
+    benchmark: HumanEval, data: DatasetStore, sandbox: Scorer
+) -> None:
+    task = benchmark.tasks(data)[0]
+    whole = task.prompt + task.canonical_solution
+    answer = (
+        f"```python\n{task.prompt}    pass\n```\nComplete:\n```python\nfrom __future__ import annotations\n{whole}\n"
+        f"print({task.entry_point}([1.0], float(input())))\n```"
+    )
+    scored = await benchmark.attempt(task, ScriptedContext(answer, sandbox=sandbox))
+    assert scored.passed, scored.reason
+    assert scored.program is not None
+    assert scored.program.startswith(f"from __future__ import annotations\n{task.prompt}")
+    assert "input()" not in scored.program
+    scored = await benchmark.attempt(
+        task, ScriptedContext(f"{task.canonical_solution}\ndef more(): return (", sandbox=sandbox, chat=False)
+    )
+    assert (scored.passed, scored.program) == (True, whole)
+    refused = await benchmark.attempt(task, ScriptedContext("I cannot help.", sandbox=sandbox))
+    assert (refused.passed, refused.program) == (False, f"{task.prompt}I cannot help.")
+
+
 async def test_a_model_without_a_template_continues_the_prompt(
     benchmark: HumanEval, data: DatasetStore, sandbox: Scorer
 ) -> None:

@@ -35,6 +35,22 @@ async def test_each_assert_counts_for_execution_accuracy(data: DatasetStore, san
     assert metrics["execution_accuracy"] == pytest.approx(1 / 3)
 
 
+async def test_a_class_that_the_set_up_or_the_tests_use_is_read_with_the_function(
+    data: DatasetStore, sandbox: Scorer
+) -> None:
+    benchmark = Mbpp(MbppOptions())
+    task = next(task for task in benchmark.tasks(data) if task.task_id == "367")
+    cut = task.code.index("def ")
+    cut = task.code.index("def ", task.code.index("def get_height") if "def get_height" in task.code else cut)
+    first, second = task.code[:cut], task.code[cut:]
+    answer = f"First\n```python\n{first}```\nand then\n```python\n{second}\nassert not is_tree_balanced(None)\n```"
+    scored = await benchmark.attempt(task, ScriptedContext(answer, sandbox=sandbox))
+    assert scored.passed, scored.reason
+    assert scored.program is not None
+    assert "class Node" in scored.program
+    assert "assert" not in scored.program
+
+
 async def test_instruct_models_see_the_tests_and_base_models_three_examples(
     data: DatasetStore, sandbox: Scorer
 ) -> None:
@@ -47,3 +63,13 @@ async def test_instruct_models_see_the_tests_and_base_models_three_examples(
     assert all(test in chat.asked[0]["text"] for test in task.test_list)
     assert base.asked[0]["text"].count("[BEGIN]") == 4
     assert base.asked[0]["stop"] == ("[DONE]",)
+
+
+async def test_examples_can_be_turns_of_the_chat(sandbox: Scorer, data: DatasetStore) -> None:
+    benchmark = Mbpp(MbppOptions(fewshot_as_turns=True))
+    task = benchmark.tasks(data)[0]
+    context = ScriptedContext(lambda asked: asked["reference"], sandbox=sandbox)
+    assert (await benchmark.attempt(task, context)).passed
+    turns = context.asked[0]["turns"]
+    assert [role for role, _ in turns] == ["user", "assistant"] * 3 + ["user"]
+    assert all(text.startswith("```python\ndef ") or "import" in text for role, text in turns if role == "assistant")

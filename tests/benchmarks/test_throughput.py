@@ -190,7 +190,8 @@ async def test_a_server_is_measured_three_times_with_warm_up_left_out(home: Home
     metrics = {(m.category, m.name): m for m in outcome.results[0].metrics}
     median = metrics[("40x8/c4", "output_tok_s")]
     values = sorted(attempt.metrics["figures"]["output_tok_s"] for attempt in attempts)
-    assert (median.ci_low, median.value, median.ci_high, median.n) == (*values, 3)
+    assert (median.low, median.value, median.high, median.n) == (*values, 3)
+    assert (median.stderr, median.ci_low, median.ci_high) == (None, None, None)
     assert outcome.results[0].metrics[0].name == "output_tok_s" and not outcome.results[0].metrics[0].category
 
 

@@ -58,6 +58,16 @@ def test_plain_lines_say_what_begins_and_ends(capsys: pytest.CaptureFixture[str]
     assert re.match(r"humaneval: 5/10 passed 0\.500 \[0\.150, 0\.850\] errors 1 \d+ tok/s 0:00", lines[4])
 
 
+def test_the_interval_shown_counts_tasks_not_attempts(capsys: pytest.CaptureFixture[str]) -> None:
+    """Two tasks, five attempts at each: Wilson's interval of 1 of 2."""
+    with PlainProgress() as progress:
+        progress("r", BenchmarkStarted(benchmark="humaneval", total=10, done=0, passed=0))
+        for number in range(10):
+            progress("r", finished(f"t/{number % 2}", number % 2 == 0, "", 0))
+        progress("r", BenchmarkFinished(benchmark="humaneval", tasks=2, attempts=10, errors=0))
+    assert "humaneval: 10/10 passed 0.500 [0.095, 0.905]" in capsys.readouterr().err
+
+
 def test_plain_lines_go_on_while_nothing_ends(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

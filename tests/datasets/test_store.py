@@ -3,7 +3,9 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import stat
 import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from stackbench.datasets import DatasetFile, DatasetStore, Manifest, Source
 from stackbench.datasets.convert import convert
 from stackbench.datasets.store import rows_hash
 from stackbench.errors import DataCorruptError, DataNotAvailableError, UsageError
-from stackbench.fetch import FetchError, sha256_of
+from stackbench.fetch import FetchError, copy_bounded, open_member, sha256_of
 
 ROWS = [{"question": f"q{i}", "answer": str(i)} for i in range(3)]
 
@@ -135,3 +137,65 @@ def test_head_keeps_the_first_lines_and_junk_is_refused(tmp_path: Path) -> None:
     assert path.read_text() == "1\n2\n"
     with pytest.raises(FetchError, match="cannot convert"):
         convert("mmlu-tar:test", path)
+
+
+def test_a_link_in_an_archive_is_no_file(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("secret")
+    tar = tmp_path / "x.tar.gz"
+    with tarfile.open(tar, "w:gz") as archive:
+        for name, kind, target in (
+            ("p/out.jsonl", tarfile.SYMTYPE, str(secret)),
+            ("p/self.jsonl", tarfile.SYMTYPE, "self.jsonl"),
+            ("p/hard.jsonl", tarfile.LNKTYPE, "p/hard.jsonl"),
+            ("p/device.jsonl", tarfile.CHRTYPE, ""),
+        ):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, target
+            archive.addfile(member)
+    for name in ("out", "self", "hard", "device"):
+        with pytest.raises(FetchError, match="no ordinary file"), open_member(tar, f"{name}.jsonl"):
+            pass
+    package = tmp_path / "x.whl"
+    with zipfile.ZipFile(package, "w") as archive:
+        link = zipfile.ZipInfo("p/out.jsonl")
+        link.external_attr = (stat.S_IFLNK | 0o777) << 16
+        archive.writestr(link, str(secret))
+        archive.writestr("p/good.jsonl", "{}")
+    with pytest.raises(FetchError, match="no ordinary file"), open_member(package, "p/out.jsonl"):
+        pass
+    with open_member(package, "p/good.jsonl") as file:
+        assert file.read() == b"{}"
+
+
+def test_an_archive_that_unpacks_to_more_than_any_dataset_is_refused(tmp_path: Path) -> None:
+    package = tmp_path / "x.whl"
+    with zipfile.ZipFile(package, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("big", b"\0" * (3 << 20))
+    with open_member(package, "big") as file, pytest.raises(FetchError, match="more than the 1,048,576 bytes"):
+        copy_bounded(file, io.BytesIO(), 1 << 20, "big")
+
+
+@pytest.mark.parametrize("path", ["../out.jsonl", "/tmp/out.jsonl", "toy/../../out.jsonl", "toy\\out.jsonl"])
+def test_a_dataset_is_written_below_its_folder(tmp_path: Path, path: str) -> None:
+    file = DatasetFile(
+        path=path, size=1, sha256="0" * 64, rows_sha256="0" * 64, rows=1, fields=("q",), licence="MIT", origin="here",
+        sources=(Source(kind="url", where="http://127.0.0.1:9/x"),),
+    )  # fmt: skip
+    store = DatasetStore(tmp_path / "cache", None, Manifest({"toy": {"test": file}}))
+    with pytest.raises(DataNotAvailableError, match="nothing is written"):
+        store.pull("toy")
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_a_dataset_that_unpacks_without_end_is_refused_within_little_memory(tmp_path: Path) -> None:
+    store = make_store(tmp_path)
+    (tmp_path / "toy" / "test.jsonl").unlink()
+    packed = tmp_path / "toy" / "test.jsonl.gz"
+    with gzip.open(packed, "wb", compresslevel=1) as out:
+        for _ in range(300):
+            out.write(b" " * (1 << 20))
+    file = store.manifest.files("toy")["test"].model_copy(update={"path": "toy/test.jsonl.gz"})
+    bomb = DatasetStore(tmp_path / "cache", tmp_path, Manifest({"toy": {"test": file}}))
+    with pytest.raises(DataCorruptError, match="larger than any dataset"):
+        bomb.rows("toy")

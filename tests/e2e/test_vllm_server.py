@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from stackbench.models import ModelOptions, create_model
+from stackbench.models import ModelOptions, VllmOptions, create_model
 from stackbench.types import Message, Request, Sampling
 from tests.conftest import MODELS, Program
 from tests.waiting import wait_for
@@ -117,6 +117,37 @@ def test_its_throughput_is_measured(program: Program, served: str, small_model: 
     assert 0 < metrics["ttft_ms_p50/64x16/c4"] < metrics["e2el_ms_p50/64x16/c4"]
     assert metrics["goodput_requests_s/64x16/c4"] == pytest.approx(metrics["requests_s/64x16/c4"], rel=0.3)
     assert (tmp_path / "throughput.png").read_bytes().startswith(b"\x89PNG")
+
+
+async def test_a_checkpoints_own_sampling_changes_no_answer(
+    vllm_bin: str, served: str, small_model: str, tmp_path: Path
+) -> None:
+    """Greedy answers of a folder whose generation_config.json penalises repetition are those of one without."""
+    folder = tmp_path / "opinionated"
+    folder.mkdir()
+    for file in (MODELS / small_model).iterdir():
+        (folder / file.name).symlink_to(file)
+    (folder / "generation_config.json").unlink(missing_ok=True)
+    wants = {"repetition_penalty": 1.3, "top_k": 1, "top_p": 0.1, "temperature": 0.4, "do_sample": True}
+    (folder / "generation_config.json").write_text(json.dumps(wants))
+    options = ModelOptions(
+        home=MODELS.parent, logs=tmp_path, dtype="float32", max_model_len=2048,
+        vllm=VllmOptions(bin=vllm_bin, args=("--enforce-eager",)),
+    )  # fmt: skip
+    questions = ["Count from 1 to 20.", "Write a Python function that adds two numbers.", "Say hello.", "List colours."]
+    requests = [Request(Sampling(max_tokens=48), messages=(Message("user", question),)) for question in questions]
+    texts: list[list[str]] = []
+    for name in (f"openai:{small_model}@{served}", f"vllm:{folder}"):
+        model = create_model(name, options)
+        await model.start(lambda line: None)
+        try:
+            texts.append([answer.text for answer in await model.generate(requests)])
+            about = model.describe()
+        finally:
+            await model.close()
+    assert texts[0] == texts[1]
+    assert about["generation_config"]["applied"] == "vllm"
+    assert about["generation_config"]["checkpoint"]["repetition_penalty"] == 1.3
 
 
 async def test_greedy_answers_are_those_of_the_accurate_sampler(served: str, small_model: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,8 @@ HELLO = Hello().model_dump_json().encode() + b"\n"
 class Door:
     """An engine that answers without doing anything."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / "result"
         self.interrupted = asyncio.Event()
         self.asked = asyncio.Event()
 
@@ -37,7 +40,8 @@ class Door:
             raise KeyError("oops")
         return {"verb": command.verb, "arguments": command.arguments}
 
-    async def query(self, sql: str, format: str) -> bytes:
+    @asynccontextmanager
+    async def result(self, sql: str, format: str, parameters: tuple[Any, ...] = ()) -> AsyncIterator[Path]:
         if sql == "slow":
             self.asked.set()
             try:
@@ -47,16 +51,14 @@ class Door:
                 raise
         if sql == "broken":
             raise StoreError("the disk is full")
-        return sql.encode() * 3
-
-    async def rows(self, sql: str, parameters: tuple[Any, ...]) -> bytes:
-        return json.dumps([list(parameters)]).encode()
+        self.file.write_bytes(sql.encode() * 3)
+        yield self.file
 
 
 class Served:
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.door = Door()
+        self.door = Door(path.parent)
         self.stream = EventStream()
         self.server = ControlServer(path, self.door, self.stream)
 

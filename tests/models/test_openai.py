@@ -17,22 +17,6 @@ def ask(text: str = "hi", **sampling: object) -> Request:
     return Request(Sampling(**sampling), messages=(Message("user", text),))  # type: ignore[arg-type]
 
 
-@pytest.fixture
-async def connect(endpoint: FakeEndpoint, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(module, "FIRST_BACKOFF_S", 0.01)
-    models: list[OpenAIModel] = []
-
-    async def make(**options: object) -> OpenAIModel:
-        model = OpenAIModel(endpoint.name, endpoint.model, endpoint.url, ModelOptions(**options))  # type: ignore[arg-type]
-        models.append(model)
-        await model.start(lambda line: None)
-        return model
-
-    yield make
-    for model in models:
-        await model.close()
-
-
 async def test_what_is_asked_and_answered(connect, endpoint: FakeEndpoint) -> None:
     model = await connect()
     (answer,) = await model.generate([ask(temperature=0.2, top_p=0.9, max_tokens=7, stop=("x",), seed=3)])
@@ -295,7 +279,8 @@ async def test_fixed_lengths_are_asked_for(connect, endpoint: FakeEndpoint) -> N
 async def test_a_model_that_calls_the_limit_otherwise_is_asked_so(connect, endpoint: FakeEndpoint) -> None:
     endpoint.lacks |= {"max_tokens", "completions"}
     model = await connect()
-    assert (model.capabilities.chat, model.capabilities.chat_limit) == (True, "max_completion_tokens")
+    assert model.capabilities.chat is True
+    assert model.describe()["capabilities"]["requests"] == {"chat": {"limit": "max_completion_tokens"}}
     await model.generate([ask(max_tokens=9)])
     assert endpoint.requests[0]["max_completion_tokens"] == 9
     assert "max_tokens" not in endpoint.requests[0]

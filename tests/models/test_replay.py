@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
 import pytest
 
+from stackbench import bounded_files
 from stackbench.errors import GenerationError, ModelNotAvailableError
 from stackbench.models.replay import ReplayModel
 from stackbench.types import AttemptKey, Request, Sampling
@@ -38,7 +40,17 @@ async def test_answers_come_by_attempt_and_under_any_seed(tmp_path: Path) -> Non
         await model.generate([ask("t", 2)])
 
 
-@pytest.mark.parametrize("line", ["not json", "[]", '{"task_id": "t"}'])
+ROW = '{"benchmark": "b", "task_id": "t", "completion": "c", '
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "not json", "[]", "7", '{"task_id": "t"}', "[" * 10_000, ROW + f'"x": {"[" * 200}{"]" * 200}}}',
+        ROW + '"attempt": "x"}', ROW + '"attempt": -1}', ROW + '"seed": {}}', ROW + '"prompt_tokens": 1e400}',
+        ROW + '"completion_tokens": 2147483648}', ROW + f'"seed": {"9" * 5000}}}',
+    ],
+)  # fmt: skip
 def test_a_malformed_line_is_named(tmp_path: Path, line: str) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text(f'{{"benchmark": "b", "task_id": "t", "completion": "c"}}\n{line}\n')
@@ -49,3 +61,13 @@ def test_a_malformed_line_is_named(tmp_path: Path, line: str) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelNotAvailableError, match="cannot be read"):
         ReplayModel.from_file("replay:x", str(tmp_path / "none.jsonl"))
+
+
+async def test_a_packed_file_is_read_within_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.jsonl.gz"
+    path.write_bytes(gzip.compress(b'{"benchmark": "humaneval", "task_id": "t", "completion": "c"}\n'))
+    model = ReplayModel.from_file("replay:x", str(path))
+    assert [answer.text for answer in await model.generate([ask("t")])] == ["c"]
+    monkeypatch.setattr(bounded_files, "LONGEST_LINE", 10)
+    with pytest.raises(ModelNotAvailableError, match="line 1 is longer than"):
+        ReplayModel.from_file("replay:x", str(path))

@@ -8,6 +8,7 @@ import pytest
 
 from stackbench.models.tool_calls import chat_for_template, take_calls, tools_for_template
 from stackbench.types import Message, ToolCall, ToolSpec
+from tests.counting import work_of
 
 CALL = '<tool_call>\n{"name": "read", "arguments": {"path": "a"}}\n</tool_call>'
 
@@ -58,3 +59,11 @@ def test_a_chat_with_calls_as_templates_and_servers_take_it() -> None:
     assert tools_for_template([]) is None
     (tool,) = tools_for_template([ToolSpec("read", "Reads.", '{"type": "object"}')]) or []
     assert tool["function"] == {"name": "read", "description": "Reads.", "parameters": {"type": "object"}}
+
+
+@pytest.mark.parametrize("unit", ["<tool_call>", "<tool_call>x ", " ", "<tool_call></tool_call>", '"name"', "<", "\n"])
+@pytest.mark.parametrize("begin", ["", "<tool_call>", '<tool_call>"name"'])
+def test_the_work_of_taking_calls_grows_no_faster_than_the_text(unit: str, begin: str) -> None:
+    few, many = (work_of(lambda n=n: take_calls(begin + unit * n)) for n in (200, 800))
+    assert many < 5 * few + 200
+    assert take_calls(begin + unit * 20_000) is not None

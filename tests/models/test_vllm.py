@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
 import signal
@@ -114,6 +115,49 @@ async def test_a_server_is_started_asked_and_stopped(bench: Bench, started: Call
     await model.close()
     assert not psutil.pid_exists(child)
     assert not bench.processes()
+
+
+async def test_a_checkpoints_own_sampling_does_not_reach_the_server_unless_asked_for(
+    bench: Bench, started: Callable[..., Any]
+) -> None:
+    wants = {"repetition_penalty": 1.3, "top_k": 1}
+    (bench.weights / "generation_config.json").write_text(json.dumps(wants))
+    model = await started()
+    assert bench.flag(0, "--generation-config") == "vllm"
+    assert model.sampling_defaults == {}
+    assert model.describe()["generation_config"] == {"applied": "vllm", "checkpoint": wants}
+    model = await started(options={"generation_config": "checkpoint"})
+    assert bench.flag(1, "--generation-config") == "auto"
+    assert model.sampling_defaults == wants
+    assert model.describe()["generation_config"] == {"applied": "checkpoint", "checkpoint": wants}
+
+
+async def test_the_files_it_serves_are_hashed_when_they_are_loaded(bench: Bench, started: Callable[..., Any]) -> None:
+    (bench.weights / "model.safetensors").write_bytes(b"weights")
+    (bench.weights / "stackbench.sha256").write_text(f"{'0' * 64}  model.safetensors\n")
+    model = await started()
+    about = model.describe()
+    assert about["files"]["model.safetensors"] == hashlib.sha256(b"weights").hexdigest()
+    assert set(about["files"]) == {"model.safetensors", "config.json"} and len(about["sha256"]) == 64
+    assert any("model.safetensors: not the bytes that were fetched" in line for line in bench.said)
+
+
+async def test_a_watcher_that_fails_ends_the_model_for_all_who_wait(
+    bench: Bench, started: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.behave(wedge_after=0, lives=9)
+    model = await started()
+    hanging = asyncio.create_task(model.generate([ASK]))
+
+    async def fails(*_: object) -> int:
+        raise KeyError("a metric")
+
+    monkeypatch.setattr(model, "_read_load", fails)
+    lost = await asyncio.wait_for(model.wait_lost(), 20)
+    assert "can no longer be watched: KeyError('a metric')" in str(lost)
+    for waiting in (hanging, model.generate([ASK])):
+        with pytest.raises(ModelLostError, match="can no longer be watched"):
+            await asyncio.wait_for(waiting, 20)
 
 
 async def test_its_load_is_read(bench: Bench, started: Callable[..., Any]) -> None:
@@ -271,7 +315,9 @@ async def test_a_way_that_cannot_be_served_is_an_error_and_leaves_nobody_waiting
 
 async def test_what_cannot_work_is_refused_before_anything_loads(bench: Bench, started: Callable[..., Any]) -> None:
     with pytest.raises(ModelNotAvailableError, match="--chat-template none.jinja: no such file"):
-        await started(chat_template="none.jinja")
+        await started(options={"chat_template": "none.jinja"})
+    with pytest.raises(ModelNotAvailableError, match="goes past what is recorded; use --generation-config checkpoint"):
+        await started(args=("--generation-config=auto",))
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ModelNotAvailableError, match=f"port {port}: Address already in use; name another"):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from stackbench.models.vllm.command import tool_call_parser
+from stackbench.models.vllm.command import Command, tool_call_parser
 from stackbench.models.vllm.log import LogReader, diagnose
+from stackbench.models.vllm.server import LoadingFailed, VllmServer
 
 AT = "(EngineCore pid=7) ERROR 11-24 10:00:00 [core.py:1] "
 
@@ -83,3 +85,31 @@ def test_the_tool_call_parser_is_that_of_the_family(
     folder.mkdir()
     (folder / "config.json").write_text(f'{{"model_type": "{model_type}"}}')
     assert tool_call_parser(folder, name) == parser
+
+
+async def test_keys_that_a_server_logs_are_not_told(tmp_path: Path) -> None:
+    secrets = {"HF_TOKEN": "hf_abcdefgh12345", "MY_API_KEY": "sk-0123456789abcdef"}
+    script = 'echo "ValueError: no access with $HF_TOKEN and $MY_API_KEY, $2" >&2; exit 1'
+    arguments = ("/bin/sh", "-c", script, "sh", "--api-key", "other-key-77")
+    command = Command(arguments, {**os.environ, **secrets}, "http://127.0.0.1:9")
+    server = VllmServer(command, tmp_path / "vllm.log")
+    await server.start()
+    with pytest.raises(LoadingFailed) as raised:
+        await server.wait_ready(lambda line: None, 30)
+    await server.stop()
+    assert "no access with [key] and [key], [key]" in str(raised.value)
+    assert "other-key-77" not in (tmp_path / "vllm.log").read_text().splitlines()[0]
+
+
+def test_a_log_that_is_gone_or_has_one_endless_line_is_read_within_bounds(tmp_path: Path) -> None:
+    path = tmp_path / "vllm.log"
+    path.write_text("")
+    reader = LogReader(path)
+    with path.open("w") as file:
+        file.write("x" * (8 << 20))
+        file.write("\nStarting to load model tiny\n")
+    assert reader.new_stages() == ["loading weights"]
+    assert len(reader.text()) <= 256 << 10
+    path.unlink()
+    assert reader.new_stages() == []
+    assert "cannot be read" in reader.text()

@@ -31,7 +31,7 @@ def files_of(home: Home, run_id: str, to: Path, formats: tuple[str, ...] = ()) -
 
 async def test_every_format_holds_the_same_rows(home: Home, run_id: str, tmp_path: Path) -> None:
     paths = {path.name for path in files_of(home, run_id, tmp_path / "out")}
-    tables = ("attempts", "events", "metrics", "run")
+    tables = ("attempts", "benchmarks", "events", "metrics", "run")
     assert paths == {f"{t}.{f}" for t in tables for f in FORMATS if f not in ("samples", "plots")} | {
         "samples-humaneval.jsonl"
     }
@@ -40,6 +40,16 @@ async def test_every_format_holds_the_same_rows(home: Home, run_id: str, tmp_pat
     for name in ("attempts.csv", "attempts.parquet"):
         found = duckdb.sql(f"SELECT task_id, completion FROM '{tmp_path / 'out' / name}'").fetchall()
         assert found == [(row["task_id"], row["completion"]) for row in rows]
+
+
+async def test_exported_metrics_have_their_denominators(home: Home, run_id: str, tmp_path: Path) -> None:
+    files_of(home, run_id, tmp_path / "out", ("jsonl", "csv"))
+    rows = [json.loads(line) for line in (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()]
+    (found,) = [row for row in rows if row["name"] == "pass@1"]
+    wanted = {"tasks_completed": 3, "tasks_planned": 3, "tasks_available": 164, "attempts": 3, "errors": 0, "cut": 0}
+    assert wanted.items() <= found.items()
+    assert (found["selection"], found["errors_as_failures"]) == ("limit", 1.0)
+    assert "tasks_planned" in (tmp_path / "out" / "metrics.csv").read_text().splitlines()[0]
 
 
 async def test_exported_samples_can_be_scored_again(home: Home, run_id: str, tmp_path: Path) -> None:

@@ -11,11 +11,12 @@ import pytest
 from stackbench.config import Settings
 from stackbench.engine.lazy_sandbox import LazySandbox
 from stackbench.errors import DockerNotAvailableError, SandboxError
-from stackbench.sandbox import CodeJob, Section
+from stackbench.sandbox import CodeJob, Outcome, Section
 from stackbench.sandbox import container as container_module
 from stackbench.sandbox.launch import ContainerSpec, HeadStart
 from stackbench.sandbox.pool import SandboxPool
 from stackbench.sandbox.scorer import Scorer
+from stackbench.sandbox.session import Session
 from stackbench.sandbox.sizing import default_size
 
 pytestmark = pytest.mark.docker
@@ -135,3 +136,46 @@ async def test_a_head_start_without_its_image_leaves_the_image_to_be_made(image:
 def test_the_default_size_fits_processors_and_memory() -> None:
     assert default_size(4096) >= 1
     assert default_size(1 << 30) == 1
+
+
+async def test_a_sample_that_kills_its_container_fails_and_its_neighbours_do_not(image: str) -> None:
+    """Who of those in a container killed it shows when each runs alone."""
+    scorer = Scorer(SandboxPool(ContainerSpec(image), size=1))
+    culprit = CodeJob((Section("import time\nopen('/tmp/culprit', 'w')\ntime.sleep(60)"),), timeout_s=90.0)
+    slow = CodeJob((Section("import time\ntime.sleep(1)"),), timeout_s=90.0)
+
+    async def die() -> None:
+        """Stands for the culprit's deed: any container dies that it runs in."""
+        for _ in range(3):
+            while not await culprit_runs():
+                await asyncio.sleep(0.02)
+            container = scorer.containers[0]
+            await asyncio.to_thread(container.container.kill)
+            while container.alive:
+                await asyncio.sleep(0.02)
+
+    async def culprit_runs() -> bool:
+        if not scorer.containers or not scorer.containers[0].alive:
+            return False
+        found = await Session(scorer.containers[0]).list("/tmp", root="/", privileged=True)
+        return any(entry.path.endswith("culprit") for entry in found)
+
+    try:
+        await scorer.warm_up()
+        dying = asyncio.create_task(die())
+        results = await asyncio.gather(*(scorer.run(job) for job in (slow, culprit, slow)))
+        await dying
+        assert [result.reason for result in (results[0], results[2])] == ["passed"] * 2
+        assert results[1].outcome is Outcome.FAILED
+        assert results[1].reason.startswith(
+            "failed: 3 sandbox containers died under it, the last 2 with nothing else in them"
+        )
+        assert (await scorer.run(JOB)).passed
+    finally:
+        await scorer.close()
+
+
+async def test_verdicts_near_the_time_limit_are_marked(sandbox: Scorer) -> None:
+    nap = CodeJob((Section("import time\ntime.sleep(0.9)"),), timeout_s=1.0)
+    results = await asyncio.gather(sandbox.run(nap), sandbox.run(JOB))
+    assert [(result.reason, result.near_limit) for result in results] == [("passed", True), ("passed", False)]

@@ -259,7 +259,7 @@ async def test_the_http_service_answers_and_remembers(session: Session) -> None:
     await session.run(["python3", "-c", FETCH, f"http://127.0.0.1:{port}/items", "hello"])
     missing = await session.run(["python3", "-c", FETCH, f"http://127.0.0.1:{port}/none", ""])
     assert b"404" in missing.stderr
-    log = await session.http_log()
+    log = (await session.http_log()).requests
     assert [(r.method, r.path, r.query, r.body, r.status) for r in log] == [
         ("GET", "/items", "q=1", b"", 200),
         ("POST", "/items", "", b"hello", 201),

@@ -35,7 +35,7 @@ class Target:
 
     async def attack(self, code: str, *, tests: str = TESTS, timeout_s: float = 10.0, **limits: int) -> CodeResult:
         sections = (Section(code), Section(tests, trusted=True))
-        return await self.scorer.run(CodeJob(sections, guarded=("answer",), timeout_s=timeout_s, **limits))
+        return await self.scorer.run(CodeJob(sections, functions=("answer",), timeout_s=timeout_s, **limits))
 
     async def files(self) -> dict[str, list[str]]:
         session = Session(self.container)
@@ -347,6 +347,39 @@ import socket
 s = socket.socket(socket.AF_UNIX); s.bind('/tmp/socket'); s.listen()
 a = socket.socket(socket.AF_UNIX); a.bind('\\0abstract'); a.listen()
 t = socket.socket(); t.bind(('127.0.0.1', 0)); t.listen()""",
+    "a sibling of its own process": """
+import ctypes, os, time
+if ctypes.CDLL(None).syscall(56, 0x8000 | 17, 0, 0, 0, 0) == 0:
+    os.setsid()
+    while True: time.sleep(0.01); open(f'/tmp/{os.getpid()}', 'w')""",
+    "siblings that keep making siblings": """
+import ctypes, os
+libc = ctypes.CDLL(None)
+if libc.syscall(56, 0x8000 | 17, 0, 0, 0, 0) == 0:
+    while libc.syscall(56, 0x8000 | 17, 0, 0, 0, 0) == 0: pass
+    os._exit(0)""",
+    "siblings that end at once": """
+import ctypes, os
+libc = ctypes.CDLL(None)
+for i in range(200):
+    if libc.syscall(56, 0x8000 | 17, 0, 0, 0, 0) == 0: os._exit(99)""",
+    "a process that ignores its end": """
+import os, signal, time
+if os.fork() == 0:
+    for n in range(1, 65):
+        try: signal.signal(n, signal.SIG_IGN)
+        except (OSError, ValueError): pass
+    os.setsid()
+    if os.fork() == 0: time.sleep(1000)
+    time.sleep(1000)""",
+    "a stopped process": """
+import os, signal
+if os.fork() == 0: os.kill(os.getpid(), signal.SIGSTOP)""",
+    "many folders, deep and wide": """
+import os
+for i in range(300): os.makedirs(f'/tmp/wide/{i}/a/b')
+for i in range(1500):
+    os.mkdir('d'); os.chdir('d')""",
     "other modules for the next sample": """
 import sys, math, builtins
 sys.modules['json'] = None; math.pi = 3; builtins.len = None; sys.path.insert(0, '/tmp')
@@ -360,6 +393,118 @@ async def test_leaving_something_behind(target: Target, name: str) -> None:
     assert result.reason == "failed: ValueError: end", result.reason
     look = "import os, math\nassert math.pi > 3.1 and os.listdir('/tmp') == [] and os.listdir('.') == []\n"
     assert (await target.attack(look + RIGHT)).reason == "passed"
+
+
+async def test_a_racing_link_leads_no_cleaner_out(target: Target) -> None:
+    """A sibling exchanges folders that are being removed with links to the folder of a neighbour that still runs."""
+    victim = f"""
+import os, time
+os.mkdir('d'); open('d/mine', 'w').write('x'); time.sleep(1.5)
+assert os.path.exists('d/mine'), 'my files were deleted while I ran'
+{RIGHT}"""
+    race = """
+import ctypes, os
+libc = ctypes.CDLL(None)
+me = os.getuid()
+others = {os.stat('/proc/' + p).st_uid for p in os.listdir('/proc') if p.isdigit()} - {0, me}
+for n, uid in enumerate(others): os.symlink(f'/work/{uid}', f's{n}'); os.mkdir(f'y{n}')
+for n in range(2000): open(f'f{n}', 'w').close()
+here = os.open('.', os.O_RDONLY)
+if libc.syscall(56, 0x8000 | 17, 0, 0, 0, 0) == 0:
+    while True:
+        for n in range(len(others)): libc.syscall(316, here, b'y%d' % n, here, b's%d' % n, 2)
+raise ValueError('end')"""
+    slow = [asyncio.create_task(target.attack(victim, timeout_s=10.0)) for _ in range(2)]
+    raced = [await target.attack(race, timeout_s=5.0) for _ in range(3)]
+    assert {one.reason for one in raced} == {"failed: ValueError: end"}
+    assert {one.reason for one in await asyncio.gather(*slow)} == {"passed"}
+
+
+async def test_many_survivors_take_no_place_of_others(target: Target) -> None:
+    """Each would leave 60 processes in a container of 1,024; the honest ones between them never notice."""
+    crowd = """
+import ctypes, os, time
+libc = ctypes.CDLL(None)
+for i in range(60):
+    if libc.syscall(56, 0x8000 | 17, 0, 0, 0, 0) == 0: os.setsid(); time.sleep(3600)
+raise ValueError('end')"""
+    for _ in range(20):
+        assert (await target.attack(crowd)).reason == "failed: ValueError: end"
+        assert (await target.attack(RIGHT)).reason == "passed"
+
+
+# What a sample may write where its answers go; after each the sample leaves as one that has answered everything.
+FRAMES = {
+    "nesting": "say(b'v' + b'[' * 300000)",
+    "nesting that is closed": "say(b'v' + b'[' * 100000 + b']' * 100000)",
+    "nesting of tuples": "say(b'v' + b'{\"t\":[' * 5000 + b']}' * 5000)",
+    "a length that never comes": "os.write(3, b'\\xff\\xff\\xff\\xff')",
+    "a length of nothing": "say(b'')",
+    "a longer length": "os.write(3, (1000).to_bytes(4, 'big') + b'v1')",
+    "no JSON": "say(b'v{')",
+    "bytes that are no text": "say(b'v\\xff\\xfe')",
+    "an unknown letter": "say(b'q1')",
+    "an unknown kind": "say(b'v{\"zz\": 1}')",
+    "an empty object": "say(b'v{}')",
+    "unhashable members": "say(b'v{\"s\": [[1], [2]]}')",
+    "unhashable keys": 'say(b\'v{"d": [[1]], "v": [1]}\')',
+    "keys without values": 'say(b\'v{"d": [1, 2], "v": [1]}\')',
+    "a tuple of nothing": "say(b'v{\"t\": 5}')",
+    "a range of texts": 'say(b\'v{"r": ["a"]}\')',
+    "rows without end": 'say(b\'v{"R": ["tuple", 1000000000000, ["a"], "AAAA"]}\')',
+    "rows of missing cells": 'say(b\'v{"R": ["tuple", 1, [], "AAAA"]}\')',
+    "a library's unknown type": 'say(b\'v{"x": ["system", [1]]}\')',
+    "a huge exponent": 'say(b\'v{"x": ["Fraction", [1, 0]]}\')',
+    "a long number": "say(b'v' + b'9' * 100000)",
+    "an exception without fields": "say(b'e[]')",
+    "an exception of wrong fields": 'say(b\'e[[1], {"t": []}, "x"]\')',
+    "an exception group": 'say(b\'e["ExceptionGroup", "x", null]\')',
+    "an exception of no name": 'say(b\'e["", "x", 99999999999999999999]\')',
+    "a failure without fields": "say(b's')",
+    "a failure of wrong fields": "say(b's[[1],[2],[3],[4]]')",
+    "a failure in text that cannot be stored": (
+        'say(b\'s[99999999999999999999, "\\\\ud800", "\\\\ud800", 99999999999999999999]\')'
+    ),
+    "an exception in text that cannot be stored": 'say(b\'e["\\\\ud800", "\\\\ud800", -1]\')',
+    "a failure of the machine": "say(b'-nothing to do with me'); say(b's[0, \"setup\", \"x\", null]')",
+    "events of before": 'say(b\'{"step":"setup","error":"nothing to do with me"}\')',
+    "a handle of another's": "say(b'v{\"h\": 99999999999999999999}')",
+    "a handle that is none": 'say(b\'v{"h": "x"}\')',
+    "a flood": "for i in range(2000): say(b'v' + b'1' * 1000)",
+    "colliding keys": (
+        "n = 2 ** 61 - 1\nsay(b'v{\"s\": [' + b','.join(b'%d' % (i * n) for i in range(30000)) + b']}')"
+    ),
+}
+
+
+async def test_whatever_a_sample_writes_it_alone_fails(target: Target) -> None:
+    """The one that wrote it has failed, which is no error; the others, the judge and process 1 go on."""
+    begin = "import os\ndef say(b): os.write(3, len(b).to_bytes(4, 'big') + b)\n"
+    jobs = [target.attack(f"{begin}{code}\nos._exit(99)", timeout_s=2.0) for code in FRAMES.values()]
+    honest = [target.attack(RIGHT) for _ in range(20)]
+    results = await asyncio.gather(*jobs, *honest)
+    assert [name for name, one in zip(FRAMES, results, strict=False) if one.passed] == []
+    assert {one.reason for one in results[len(jobs) :]} == {"passed"}
+    assert all(one.reason.encode() and one.failed_section in (None, 0, 1) for one in results)
+
+
+async def test_text_in_many_bytes_holds_up_nobody(target: Target) -> None:
+    emoji = "# " + "\N{GRINNING FACE}" * 14 + "\n"
+    long = [target.attack(f"{emoji * count}{RIGHT}") for count in (900, 4110, 20000)]
+    assert {one.reason for one in await asyncio.gather(*long)} == {"passed"}
+    too_long = await target.attack("x = 1\n" * (1 << 20) + RIGHT)
+    assert too_long.reason == "failed: the program is longer than 4 Mi characters"
+
+
+async def test_burners_do_not_time_out_an_honest_neighbour(target: Target) -> None:
+    """30 processes burn every processor while an honest sample needs a third of its limit of processor time."""
+    burners = f"import os\nfor i in range(30): os.fork() or exec('while True: pass')\nwhile True: pass\n{RIGHT}"
+    busy = f"import time\nwhile time.process_time() < 0.3: pass\n{RIGHT}"
+    burning = [asyncio.create_task(target.attack(burners, timeout_s=2.0)) for _ in range(2)]
+    assert {one.reason for one in await asyncio.gather(*(target.attack(busy, timeout_s=1.0) for _ in range(3)))} == {
+        "passed"
+    }
+    assert {one.reason for one in await asyncio.gather(*burning)} == {"timed out"}
 
 
 async def test_a_daemon_cannot_write_after_its_sample(target: Target) -> None:

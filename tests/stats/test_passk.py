@@ -33,13 +33,32 @@ def test_single_attempts_are_a_proportion_with_wilson_interval() -> None:
     assert (estimate.ci_low, estimate.ci_high) == pytest.approx((0.2189, 0.3958), abs=1e-4)
 
 
-def test_several_attempts_average_over_tasks_and_bootstrap_repeatably() -> None:
-    pairs = [(4, 4), (4, 0), (4, 2), (4, 1)] * 10
-    first, second = pass_at_k_estimate(pairs, 2), pass_at_k_estimate(pairs, 2)
-    assert first == second
-    assert first is not None
-    assert first.value == pytest.approx((1 + 0 + 5 / 6 + 1 / 2) / 4)
-    assert first.ci_low < first.value < first.ci_high
+def test_several_attempts_average_over_tasks() -> None:
+    found = pass_at_k_estimate([(4, 4), (4, 0), (4, 2), (4, 1)] * 10, 2)
+    assert found is not None
+    assert found.value == pytest.approx((1 + 0 + 5 / 6 + 1 / 2) / 4)
+    assert found.ci_low < found.value < found.ci_high
+    assert found.n == 40
+
+
+def test_copies_of_one_attempt_are_no_evidence() -> None:
+    """Ten copies of each of 50 answers have the interval of the 50."""
+    copies, alone = (
+        pass_at_k_estimate([(10, 10)] * 20 + [(10, 0)] * 30, 1),
+        pass_at_k_estimate([(1, 1)] * 20 + [(1, 0)] * 30, 1),
+    )
+    assert copies == alone
+
+
+@pytest.mark.parametrize("pairs", [[(1, 0)], [(1, 1)], [(10, 5)], [(10, 10)], [(2, 1)] * 20, [(20, 20)] * 5])
+def test_no_interval_has_width_zero(pairs: list[tuple[int, int]]) -> None:
+    for k in (1, 2, 10):
+        found = pass_at_k_estimate(pairs, k)
+        if found is None:
+            continue
+        assert 0.0 <= found.ci_low <= found.value <= found.ci_high <= 1.0
+        assert found.ci_high - found.ci_low > 0.01
+        assert math.isfinite(found.stderr)
 
 
 def test_too_few_attempts_give_no_estimate() -> None:

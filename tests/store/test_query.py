@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import csv
+import io
 import json
+import re
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from stackbench.errors import StoreError, UsageError
-from stackbench.store import open_database, open_queries, run_user_query
+from stackbench.store import LocalQueries, open_database, open_queries
 
 
 @pytest.fixture
@@ -17,35 +21,146 @@ def connection(tmp_path: Path):
     made.close()
 
 
+def ask(connection: duckdb.DuckDBPyConnection, sql: str, format: str) -> bytes:
+    answer = io.BytesIO()
+    LocalQueries(connection).user_query(sql, format, answer)
+    return answer.getvalue()
+
+
 def test_rows_come_in_every_format(connection, tmp_path: Path) -> None:
-    sql = "SELECT benchmark, value FROM metrics;"
-    assert json.loads(run_user_query(connection, sql, "table")) == {
-        "columns": ["benchmark", "value"],
-        "rows": [["b", 0.5]],
-    }
-    assert json.loads(run_user_query(connection, sql, "json")) == [{"benchmark": "b", "value": 0.5}]
-    assert run_user_query(connection, sql, "csv") == b"benchmark,value\nb,0.5\n"
+    sql = "SELECT benchmark, value FROM metrics; -- both"
+    assert json.loads(ask(connection, sql, "table")) == {"columns": ["benchmark", "value"], "rows": [["b", 0.5]]}
+    assert json.loads(ask(connection, sql, "json")) == [{"benchmark": "b", "value": 0.5}]
+    assert json.loads(ask(connection, sql, "jsonl")) == {"benchmark": "b", "value": 0.5}
+    assert ask(connection, sql, "csv") == b"benchmark,value\nb,0.5\n"
     parquet = tmp_path / "x.parquet"
-    parquet.write_bytes(run_user_query(connection, sql, "parquet"))
-    assert connection.execute(f"SELECT * FROM '{parquet}'").fetchall() == [("b", 0.5)]
+    parquet.write_bytes(ask(connection, sql, "parquet"))
+    assert duckdb.sql(f"SELECT * FROM '{parquet}'").fetchall() == [("b", 0.5)]
 
 
 @pytest.mark.parametrize(
     "sql",
     [
-        "DELETE FROM metrics",
-        "INSERT INTO metrics SELECT * FROM metrics",
-        "DROP TABLE metrics",
-        "SELECT 1; DROP TABLE metrics",
-        "ATTACH 'x.db'",
-        "COPY metrics TO 'x.csv'",
-        "WITH t AS (SELECT 1) UPDATE metrics SET value = 1",
+        "SELECT 1 AS a, 2 AS a", "VALUES (1, 'x')", "FROM metrics", "TABLE metrics", "DESCRIBE metrics",
+        "SHOW TABLES", "SUMMARIZE metrics", "WITH t AS (SELECT 1 AS x) FROM t", "SELECT 1 -- a comment",
+        "SELECT 'é;' AS é /* ; */ ; -- ;", "EXPLAIN SELECT 1",
+        "EXPLAIN ANALYZE SELECT * FROM metrics", "SELECT * FROM range(3), unnest([1, 2])",
+        "SELECT * FROM duckdb_tables()", "FROM pragma_table_info('metrics')",
+        f"SELECT {'+'.join(['1'] * 400)}", """SELECT '"type":"TABLE_FUNCTION"' AS text""",
+    ],
+)  # fmt: skip
+def test_what_reads_is_allowed(connection, sql: str) -> None:
+    assert json.loads(ask(connection, sql, "table"))["rows"]
+    if not sql.startswith("EXPLAIN"):
+        assert ask(connection, sql, "csv").count(b"\n") > 1
+
+
+READ = "queries only read"
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        ("DELETE FROM metrics", READ),
+        ("INSERT INTO metrics SELECT * FROM metrics", READ),
+        ("DROP TABLE metrics", READ),
+        ("SELECT 1; DROP TABLE metrics", "one statement"),
+        ("WITH t AS (SELECT 1) UPDATE metrics SET value = 1", READ),
+        ("CREATE TEMP TABLE t AS SELECT 1", READ),
+        ("CREATE TEMP MACRO m() AS 1", READ),
+        ("PREPARE p AS SELECT 1", READ),
+        ("CHECKPOINT", READ),
+        ("VACUUM", READ),
+        ("BEGIN", READ),
+        ("ATTACH 'OUT/x.db'", READ),
+        ("ATTACH ':memory:' AS m", READ),
+        ("COPY metrics TO 'OUT/x.csv'", READ),
+        ("COPY (SELECT 1) TO 'OUT/x.csv'", READ),
+        ("EXPLAIN COPY metrics TO 'OUT/x.csv'", READ),
+        ("EXPLAIN ANALYZE COPY metrics TO 'OUT/x.csv'", READ),
+        ("explain  analyze\ncopy metrics to 'OUT/x.csv'", READ),
+        ("EXPLAIN/**/ANALYZE/**/COPY metrics TO 'OUT/x.csv'", "EXPLAIN is written as"),
+        ("EXPLAIN (ANALYZE) COPY metrics TO 'OUT/x.csv'", READ),
+        ("EXPLAIN ANALYZE DELETE FROM metrics", READ),
+        ("EXPORT DATABASE 'OUT'", READ),
+        ("IMPORT DATABASE 'OUT'", READ),
+        ("CALL enable_logging(storage = 'file', storage_path = 'OUT')", READ),
+        ("SELECT * FROM enable_logging(storage = 'file', storage_path = 'OUT')", "enable_logging"),
+        ("SELECT * FROM query('SELECT * FROM enable_logging()')", '"query"'),
+        ("PRAGMA enable_profiling", READ),
+        ("PRAGMA profiling_output = 'OUT/x'", READ),
+        ("SET threads = 1", READ),
+        ("RESET memory_limit", READ),
+        ("SET enable_external_access = true", READ),
+        ("INSTALL httpfs", READ),
+        ("LOAD httpfs", READ),
+        ("SELECT getenv('HOME')", "getenv"),
+        ("SELECT * FROM read_csv('OUT/secret.csv')", "read_csv"),
+        ("SELECT * FROM system.main.read_text('OUT/secret.csv')", "read_text"),
+        ("WITH t AS (FROM read_blob('OUT/secret.csv')) SELECT count(*) FROM t", "read_blob"),
+        ("SELECT (SELECT count(*) FROM glob('/etc/*'))", "glob"),
+        ("SELECT * FROM sniff_csv('OUT/secret.csv')", "sniff_csv"),
+        ("FROM 'OUT/secret.csv'", "disabled by configuration"),
+        ("SELECT * FROM 'OUT/secret.parquet'", "disabled by configuration"),
+        ("FROM arrow_scan(0, 0, 0)", "arrow_scan"),
+        ("FROM checkpoint()", "checkpoint"),
+        ("FROM connection", "connection"),
     ],
 )
-def test_a_query_only_reads(connection, sql: str) -> None:
-    with pytest.raises(UsageError):
-        run_user_query(connection, sql, "table")
+def test_a_query_only_reads_this_database(connection, tmp_path: Path, sql: str, said: str) -> None:
+    secret = tmp_path / "secret.csv"
+    secret.write_text("a,b\n1,2\n")
+    before = sorted(tmp_path.rglob("*"))
+    for kind in ("table", "json", "csv"):
+        with pytest.raises(UsageError, match=re.escape(said)):
+            ask(connection, sql.replace("OUT", str(tmp_path)), kind)
+    assert sorted(tmp_path.rglob("*")) == before
     assert connection.execute("SELECT value FROM metrics").fetchall() == [(0.5,)]
+
+
+def test_the_connection_itself_refuses_files_and_settings(connection, tmp_path: Path) -> None:
+    """Behind the check of the statement: what a way round it would meet."""
+    for sql in (
+        f"COPY metrics TO '{tmp_path / 'x.csv'}'",
+        f"ATTACH '{tmp_path / 'x.db'}'",
+        "FROM read_text('/etc/hostname')",
+        "CALL enable_logging()",
+        "SET enable_external_access = true",
+        "SET memory_limit = '1TB'",
+    ):
+        with pytest.raises(duckdb.Error, match="disabled by configuration|has been locked"):
+            connection.execute(sql)
+
+
+def test_database_log_and_temporary_files_are_the_owners_alone(tmp_path: Path) -> None:
+    path = tmp_path / "home" / "db.duckdb"
+    made = open_database(path)
+    for name in ("a", "b"):
+        made.execute("INSERT INTO metrics VALUES (?, 'b', '', 'pass@1', 0.5, 0.1, 0.4, 0.6, 10)", [name])
+        found = {p.name: oct(p.stat().st_mode & 0o777) for p in (path.parent, *path.parent.iterdir())}
+        assert found == {"home": "0o700", "db.duckdb": "0o600", "db.duckdb.wal": "0o600", "db.duckdb.tmp": "0o700"}
+    made.close()
+    path.chmod(0o644)
+    open_database(path).close()
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+FORMULAS = ["=1+1", "+1", "-1+2", "@SUM(1)", "\tx", "\rx", "\nx", "-5", "\uff1d1"]
+
+
+def test_cells_that_begin_like_a_formula_are_text(connection) -> None:
+    for value in FORMULAS:
+        connection.execute("INSERT INTO metrics VALUES (?, 'b', '', 'x', -0.5, NULL, 0.4, 0.6, -10)", [value])
+    sql = """
+    SELECT run_id, value, n, [run_id] AS l, run_id AS "=name", '-3'::JSON AS j FROM metrics WHERE n < 0 ORDER BY rowid
+    """
+    rows = list(csv.reader(io.StringIO(ask(connection, sql, "csv").decode(), newline="")))
+    assert rows[0] == ["run_id", "value", "n", "l", "'=name", "j"]
+    assert [row[0] for row in rows[1:]] == [f"'{value}" for value in FORMULAS]
+    assert {tuple(row[1:3]) for row in rows[1:]} == {("-0.5", "-10")}
+    assert {row[5] for row in rows[1:]} == {"-3"}
+    exact = [json.loads(line)["run_id"] for line in ask(connection, sql, "jsonl").splitlines()]
+    assert exact == FORMULAS
 
 
 @pytest.mark.parametrize(
@@ -53,7 +168,7 @@ def test_a_query_only_reads(connection, sql: str) -> None:
 )
 def test_a_bad_query_is_one_clear_line(connection, sql: str, said: str) -> None:
     with pytest.raises(UsageError, match=said) as caught:
-        run_user_query(connection, sql, "table")
+        ask(connection, sql, "table")
     assert "\n" not in str(caught.value)
 
 

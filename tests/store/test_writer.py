@@ -67,6 +67,18 @@ def test_what_is_written_is_read_back(writer: Writer) -> None:
     assert reader.last_seq("r1") == 2
 
 
+def test_the_range_of_repeats_is_kept_apart_from_confidence_intervals(writer: Writer) -> None:
+    writer.attempt("r1", record("t/1"))
+    metric = Metric.of_repeats("output_tok_s", [30.0, 10.0, 20.0], "c8")
+    for _ in range(2):  # the second time in place of the first, as when a run is resumed
+        writer.finish_run("r1", RunStatus.COMPLETED, NOW, {"humaneval": [metric]})
+    queries = LocalQueries(writer.cursor())
+    assert Reader(queries).results("r1")[0].metrics == (metric,)
+    assert (metric.value, metric.low, metric.high, metric.n) == (20.0, 10.0, 30.0, 3)
+    assert queries.rows("SELECT stderr, ci_low, ci_high FROM metrics") == [(None, None, None)]
+    assert queries.rows("SELECT low, high FROM ranges") == [(10.0, 30.0)]
+
+
 def test_an_attempt_cannot_be_recorded_twice(writer: Writer) -> None:
     writer.attempt("r1", record("t/1"))
     writer.flush()
@@ -91,7 +103,7 @@ def test_resuming_takes_errors_back_and_keeps_the_rest(writer: Writer) -> None:
     writer.attempt("r1", record("good"), [event("good", 1)])
     writer.attempt("r1", record("bad", status=AttemptStatus.ERROR), [event("bad", 2)])
     writer.flush()
-    writer.resume_run("r1", {}, None)
+    writer.resume_run("r1")
     reader = Reader(LocalQueries(writer.cursor()))
     assert reader.done("r1") == {AttemptKey("humaneval", "good", 0, 0)}
     assert writer.cursor().execute("SELECT task_id FROM events").fetchall() == [("good",)]
@@ -104,7 +116,7 @@ def test_tool_calls_come_and_go_with_their_attempt(writer: Writer) -> None:
     writer.attempt("r1", record("good"), [], [call, replace(call, step=2)])
     writer.attempt("r1", record("bad", status=AttemptStatus.ERROR), [], [call])
     writer.flush()
-    writer.resume_run("r1", {}, None)
+    writer.resume_run("r1")
     found = writer.cursor().execute(
         "SELECT benchmark, task_id, seed, step, tool, arguments ->> '$.path', valid, result, error FROM tool_calls"
     )
@@ -194,6 +206,26 @@ def test_a_database_whose_maker_was_killed_at_once_says_so(tmp_path: Path) -> No
     open_database(tmp_path / "db.duckdb", read_only=True).close()
 
 
+@pytest.mark.parametrize("read_only", [False, True])
+def test_ranges_of_an_older_database_stop_being_confidence_intervals(tmp_path: Path, read_only: bool) -> None:
+    path = tmp_path / "db.duckdb"
+    open_database(path).close()
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("DROP TABLE ranges")
+        connection.execute("DROP TABLE run_benchmarks")
+        connection.execute("DELETE FROM schema_version WHERE version >= 5")
+        connection.execute(
+            "INSERT INTO metrics VALUES ('r', 'throughput', 'c1', 'ttft_ms_p50', 5, 1, 4, 6, 3),"
+            "('r', 'humaneval', '', 'pass@1', 0.5, 0.1, 0.4, 0.6, 20)"
+        )
+    with open_database(path, read_only=read_only) as connection:
+        rows = connection.execute(
+            "SELECT benchmark, stderr, ci_low, ci_high FROM metrics ORDER BY benchmark"
+        ).fetchall()
+        assert rows == [("humaneval", 0.1, 0.4, 0.6), ("throughput", None, None, None)]
+        assert connection.execute("SELECT name, low, high FROM ranges").fetchall() == [("ttft_ms_p50", 4.0, 6.0)]
+
+
 def test_a_database_of_a_newer_schema_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "db.duckdb"
     open_database(path).close()
@@ -207,7 +239,7 @@ def test_opening_again_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "db.duckdb"
     for _ in range(2):
         connection = open_database(path)
-        assert connection.execute("SELECT count(*) FROM schema_version").fetchone() == (SCHEMA_VERSION,)
+        assert connection.execute("SELECT max(version) FROM schema_version").fetchone() == (SCHEMA_VERSION,)
         connection.close()
 
 
@@ -252,3 +284,52 @@ def test_a_database_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) ->
     connection = open_database(path)
     assert connection.execute("SELECT run_id, cpu, prefix_hits FROM resources").fetchone() == ("old", 0.5, None)
     connection.close()
+
+
+def test_whatever_fails_in_the_writers_thread_reaches_who_waits(tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "db.duckdb")
+    writer.start_run(RUN)
+
+    def refuse(connection: object) -> None:
+        raise RecursionError("no row of this kind")
+
+    writer._put(refuse)
+    with pytest.raises(StoreError, match=r"cannot be written: .*no row of this kind"):
+        writer.flush()
+    with pytest.raises(StoreError, match="no row of this kind"):
+        writer.attempt("r1", record("t/2"))
+    assert writer.failure is not None
+    writer.close()
+
+
+def test_a_closed_writer_refuses_instead_of_waiting(tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "db.duckdb")
+    writer.start_run(RUN)
+    writer.attempt("r1", record("t/1"))
+    writer.close()
+    for work in (writer.flush, lambda: writer.attempt("r1", record("t/2")), lambda: writer.resume_run("r1")):
+        with pytest.raises(StoreError, match="the database is closed"):
+            work()
+    writer.close()
+    with duckdb.connect(str(tmp_path / "db.duckdb"), read_only=True) as after:
+        assert after.execute("SELECT task_id FROM attempts").fetchall() == [("t/1",)]
+
+
+def test_a_commit_without_memory_ends_queries_and_is_tried_again(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from stackbench.store import writer as module
+
+    calls: list[str] = []
+
+    def short_of_memory(path: Path) -> None:
+        if "made room" not in calls:
+            calls.append("full")
+            raise duckdb.OutOfMemoryException("no memory")
+
+    monkeypatch.setattr(module, "keep_log_private", short_of_memory)
+    writer.make_room = lambda: calls.append("made room")
+    writer.attempt("r1", record("t/1"))
+    writer.flush()
+    assert calls == ["full", "made room"]
+    assert writer.cursor().execute("SELECT count(*) FROM attempts").fetchall() == [(1,)]

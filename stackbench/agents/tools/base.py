@@ -24,7 +24,7 @@ P = TypeVar("P", bound="Parameters", contravariant=True)
 class Parameters(BaseModel):
     """The parameters of a tool, named as the model sees them."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False)
 
 
 @dataclass(frozen=True, slots=True)

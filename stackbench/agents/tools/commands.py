@@ -157,7 +157,7 @@ def _log(job: Job, asked: ProcessParameters) -> ToolOutcome:
     if not shown and asked.offset:
         raise ToolRefusedError(f"there is no line {first}; the output has {len(lines)}")
     where = f"lines {first}-{first + len(shown) - 1} of {len(lines)}" if shown else "no output"
-    return ToolOutcome("\n".join([*map(cut_middle, shown), f"[{where}; {job.status}]"]), details=_details(job))
+    return ToolOutcome(f"{cut_middle(chr(10).join(shown))}\n[{where}; {job.status}]", details=_details(job))
 
 
 async def _kill(job: Job) -> ToolOutcome:

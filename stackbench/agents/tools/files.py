@@ -11,10 +11,14 @@ from stackbench.agents.tools.text import Text, decode_file
 
 __all__ = ["Edit", "Read", "Write"]
 
-PIECE = 4 << 20
+PIECE = 1 << 20
+MOST_SEARCHED = 256 << 20
+"""Bytes of a file that are gone through for a line."""
+LONGEST_LINE = 4 * 50_000
+"""Bytes of a line that are kept; the rest is counted."""
 MOST_LINES = 2000
 MOST_CHARACTERS = 50_000
-LARGEST_EDITED = 32 << 20
+LARGEST_EDITED = 16 << 20
 MAGIC = {
     b"\x89PNG\r\n\x1a\n": "PNG",
     b"\xff\xd8\xff": "JPEG",
@@ -55,10 +59,16 @@ class Read:
 
 
 async def _lines(asked: ReadParameters, workspace: Workspace) -> tuple[list[str], bool, int]:
-    """The lines that were asked for, as many as fit; whether there are more; the file's size."""
+    """The lines that were asked for, as many as fit; whether there are more; the file's size.
+
+    Raises:
+        ToolError: the file cannot be read.
+        ToolRefusedError: it is an image or binary, or the lines lie beyond `MOST_SEARCHED` bytes.
+    """
     most = min(asked.limit or MOST_LINES, MOST_LINES)
     found: list[str] = []
-    number, room, at, left, size = 1, MOST_CHARACTERS, 0, b"", 0
+    number, room, at, size = 1, MOST_CHARACTERS, 0, 0
+    line, dropped = b"", 0
     while True:
         content = await workspace.session.read(asked.path, offset=at, size=PIECE, **workspace.where)
         size = content.size
@@ -66,24 +76,49 @@ async def _lines(asked: ReadParameters, workspace: Workspace) -> tuple[list[str]
             _refuse_images(asked.path, content.data, size)
         at += len(content.data)
         ended = at >= size or not content.data
-        data = left + content.data
-        *lines, left = data.split(b"\n")
-        if ended and left:
-            lines.append(left)
-        for line in lines:
-            if number < asked.offset:
-                number += 1
-                continue
-            text = decode_file(asked.path, line.removesuffix(b"\r")).content
-            if len(found) == most or (found and len(text) > room):
-                return found, True, size
-            if len(text) > MOST_CHARACTERS:
-                text = f"{text[:MOST_CHARACTERS]} [... {len(text) - MOST_CHARACTERS} characters of this line left out]"
-            found.append(text)
-            room -= len(text) + 1
-            number += 1
+        breaks = content.data.count(b"\n")
+        if number + breaks < asked.offset:  # all of it stands before what was asked for
+            number += breaks
+            pieces = [content.data[content.data.rfind(b"\n") + 1 :]] if breaks else [content.data]
+            if breaks:
+                line, dropped = b"", 0
+        else:
+            pieces = content.data.split(b"\n")
+        for index, piece in enumerate(pieces):
+            keep = max(0, LONGEST_LINE - len(line))
+            line, dropped = line + piece[:keep], dropped + max(0, len(piece) - keep)
+            if number >= asked.offset and b"\0" in line:
+                raise ToolRefusedError(f"{asked.path} is a binary file of {size} bytes")
+            last = index == len(pieces) - 1
+            if last and not (ended and (line or dropped)):
+                break
+            if number >= asked.offset:
+                text = _line(asked.path, line, dropped)
+                if len(found) == most or (found and len(text) > room):
+                    return found, True, size
+                found.append(text)
+                room -= len(text) + 1
+            number, line, dropped = number + 1, b"", 0
         if ended:
             return found, False, size
+        if at >= MOST_SEARCHED:
+            if found:
+                return found, True, size
+            problem = f"line {asked.offset} lies beyond the first {MOST_SEARCHED} of its {size} bytes"
+            raise ToolRefusedError(f"{asked.path}: {problem}; use exec (tail, sed) to get there")
+
+
+def _line(path: str, line: bytes, dropped: int) -> str:
+    """A line as it is shown; its end may have been `dropped`, so many bytes of it. Raises ToolRefusedError."""
+    if dropped:  # a character may have been cut in two
+        text = line.decode(errors="ignore")
+        left = f"{len(text) - MOST_CHARACTERS + dropped}"
+    else:
+        text = decode_file(path, line.removesuffix(b"\r")).content
+        left = str(len(text) - MOST_CHARACTERS)
+    if len(text) <= MOST_CHARACTERS and not dropped:
+        return text
+    return f"{text[:MOST_CHARACTERS]} [... {left} characters of this line left out]"
 
 
 def _refuse_images(path: str, data: bytes, size: int) -> None:

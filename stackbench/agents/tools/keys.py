@@ -18,6 +18,8 @@ NAMED = {
     "F4": "\x1bOS", "F5": "\x1b[15~", "F6": "\x1b[17~", "F7": "\x1b[18~", "F8": "\x1b[19~", "F9": "\x1b[20~",
     "F10": "\x1b[21~", "F11": "\x1b[23~", "F12": "\x1b[24~",
 }  # fmt: skip
+LONGEST_NAME = 32
+"""Of a key; longer text is text."""
 BY_LOWER = {name.lower(): sent for name, sent in NAMED.items()}
 MODIFIED = re.compile(r"(?P<modifiers>(?:[CM]-)+)(?P<key>.+)", re.IGNORECASE)
 
@@ -32,6 +34,8 @@ def encode_keys(keys: Sequence[str]) -> bytes:
 
 
 def _encode(key: str) -> str:
+    if len(key) > LONGEST_NAME:
+        return key
     if key.lower() in BY_LOWER:
         return BY_LOWER[key.lower()]
     match = MODIFIED.fullmatch(key)

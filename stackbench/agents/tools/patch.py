@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -12,11 +13,14 @@ from stackbench.agents.tools.base import Parameters, ToolOutcome, ToolRefusedErr
 from stackbench.agents.tools.files import read_text
 from stackbench.errors import ToolError
 
-__all__ = ["ApplyPatch", "FileChange", "Hunk", "apply_hunks", "parse_patch"]
+__all__ = ["ApplyPatch", "FileChange", "Hunk", "LineSearch", "apply_hunks", "parse_patch"]
 
 BEGIN, END = "*** Begin Patch", "*** End Patch"
 ADD, DELETE, UPDATE, MOVE = "*** Add File: ", "*** Delete File: ", "*** Update File: ", "*** Move to: "
 END_OF_FILE = "*** End of File"
+MOST_STEPS = 20_000_000
+SHOWN = 200
+MOST_FILES = 500
 
 
 @dataclass(slots=True)
@@ -37,7 +41,8 @@ class FileChange:
 
     kind: str
     path: str
-    content: str = ""
+    lines: list[str] = field(default_factory=list[str])
+    """Of a file that is added."""
     move_to: str = ""
     hunks: list[Hunk] = field(default_factory=list[Hunk])
 
@@ -60,7 +65,7 @@ class ApplyPatch:
     read_only: ClassVar[bool] = False
 
     async def call(self, asked: ApplyPatchParameters, workspace: Workspace) -> ToolOutcome:
-        changes = parse_patch(asked.input)
+        changes = await asyncio.to_thread(parse_patch, asked.input)
         writes: dict[str, bytes] = {}
         removals: list[str] = []
         said: list[str] = []
@@ -86,7 +91,7 @@ async def _plan(
     if change.kind == "add":
         if await _exists(path, workspace):
             raise ToolRefusedError(f"{path} is there already; use '{UPDATE}{path}'")
-        writes[path] = change.content.encode()
+        writes[path] = "".join(f"{line}\n" for line in change.lines).encode()
         said.append(f"added {path}")
         return
     if change.kind == "delete":
@@ -97,7 +102,7 @@ async def _plan(
         said.append(f"deleted {path}")
         return
     text = await read_text(path, workspace)
-    data = text.encode(apply_hunks(path, text.content, change.hunks))
+    data = text.encode(await asyncio.to_thread(apply_hunks, path, text.content, change.hunks))
     if not change.move_to or change.move_to == path:
         writes[path] = data
         said.append(f"changed {path}")
@@ -137,9 +142,11 @@ def parse_patch(text: str) -> list[FileChange]:
         if header is not None:
             changes.append(header)
         elif not changes:
-            raise ToolRefusedError(f"line {number} of the patch stands before any file: {line!r}")
+            raise ToolRefusedError(f"line {number} of the patch stands before any file: {line[:SHOWN]!r}")
         else:
             _take_line(changes[-1], line, number)
+    if len(changes) > MOST_FILES:
+        raise ToolRefusedError(f"the patch changes {len(changes)} files; at most {MOST_FILES} in one")
     if not changes:
         raise ToolRefusedError("the patch changes no file")
     for change in changes:
@@ -161,12 +168,14 @@ def _header(line: str) -> FileChange | None:
 def _take_line(change: FileChange, line: str, number: int) -> None:
     if change.kind == "add":
         if not line.startswith("+"):
-            raise ToolRefusedError(f"line {number} of the patch: a line of an added file begins with +: {line!r}")
-        change.content += line[1:] + "\n"
+            raise ToolRefusedError(
+                f"line {number} of the patch: a line of an added file begins with +: {line[:SHOWN]!r}"
+            )
+        change.lines.append(line[1:])
         return
     if change.kind == "delete":
         if line.strip():
-            raise ToolRefusedError(f"line {number} of the patch: a deleted file has no lines: {line!r}")
+            raise ToolRefusedError(f"line {number} of the patch: a deleted file has no lines: {line[:SHOWN]!r}")
         return
     if line.startswith(MOVE.rstrip()) and not change.hunks:
         change.move_to = line[len(MOVE.rstrip()) :].strip()
@@ -182,7 +191,7 @@ def _take_line(change: FileChange, line: str, number: int) -> None:
     elif line[0] == "+":
         _hunk(change).new.append(line[1:])
     else:
-        raise ToolRefusedError(f"line {number} of the patch begins with neither space, + nor -: {line!r}")
+        raise ToolRefusedError(f"line {number} of the patch begins with neither space, + nor -: {line[:SHOWN]!r}")
 
 
 def _hunk(change: FileChange) -> Hunk:
@@ -200,25 +209,26 @@ def apply_hunks(path: str, content: str, hunks: Sequence[Hunk]) -> str:
     Lines are matched exactly, else without white space at their ends, else without any around them.
 
     Raises:
-        ToolRefusedError: a hunk's lines are not there.
+        ToolRefusedError: a hunk's lines are not there, or to look for all of them takes more than `MOST_STEPS` steps.
     """
     ended = content.endswith("\n") or not content
     lines = content.removesuffix("\n").split("\n") if content else []
+    search = LineSearch(lines)
     made: list[str] = []
     at = 0
     for number, hunk in enumerate(hunks, 1):
         start = at
         if hunk.context:
-            found = _find(lines, [hunk.context], start, at_end=False)
+            found = search.find([hunk.context], start, at_end=False)
             if found is None:
-                raise ToolRefusedError(f"{path}: hunk {number}: no line {hunk.context!r}")
+                raise ToolRefusedError(f"{path}: hunk {number}: no line {hunk.context[:SHOWN]!r}")
             start = found + 1
         if not hunk.old:  # only added lines: after the context, else at the end
             place = start if hunk.context else len(lines)
         else:
-            place = _find(lines, hunk.old, start, at_end=hunk.at_end)
+            place = search.find(hunk.old, start, at_end=hunk.at_end)
         if place is None:
-            shown = "\n".join(hunk.old[:6])
+            shown = "\n".join(line[:SHOWN] for line in hunk.old[:6])
             raise ToolRefusedError(f"{path}: hunk {number}: these lines are not there in this order:\n{shown}")
         made += lines[at:place]
         made += _kept_as_they_are(lines[place : place + len(hunk.old)], hunk)
@@ -233,11 +243,65 @@ def _kept_as_they_are(found: Sequence[str], hunk: Hunk) -> list[str]:
     return [exact.get(line, line) for line in hunk.new]
 
 
-def _find(lines: Sequence[str], wanted: Sequence[str], start: int, *, at_end: bool) -> int | None:
-    for loosened in (lambda line: line, str.rstrip, str.strip):
-        sought = [loosened(line) for line in wanted]
-        places = range(start, len(lines) - len(wanted) + 1)
-        for place in [places[-1]] if at_end and len(places) else places:
-            if [loosened(line) for line in lines[place : place + len(wanted)]] == sought:
-                return place
-    return None
+class LineSearch:
+    """Finds runs of lines in a file, each in steps that grow with the file's length and no faster."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        self._lines = lines
+        self._loosened: list[Sequence[str]] = [lines]
+        self.steps = 0
+        """Comparisons of lines so far."""
+
+    def find(self, wanted: Sequence[str], start: int, *, at_end: bool) -> int | None:
+        """Where the lines stand first from `start` on; with `at_end` they must be the file's last.
+
+        Raises:
+            ToolRefusedError: all searches together took more than `MOST_STEPS` steps.
+        """
+        if at_end:
+            start = max(start, len(self._lines) - len(wanted))
+        if len(self._lines) - start < len(wanted):
+            return None
+        for level, loosened in enumerate(LOOSER):
+            if level == len(self._loosened):
+                self._loosened.append([loosened(line) for line in self._lines])
+            found = self._first(self._loosened[level], [loosened(line) for line in wanted], start)
+            if found is not None:
+                return found
+        return None
+
+    def _first(self, lines: Sequence[str], wanted: Sequence[str], start: int) -> int | None:
+        """Knuth, Morris and Pratt: after a mismatch no line is looked at again."""
+        self.steps += len(wanted) + len(lines) - start
+        if self.steps > MOST_STEPS:
+            raise ToolRefusedError(f"to find its places takes more than {MOST_STEPS} steps; make it smaller")
+        borders = _borders(wanted)
+        matched = 0
+        for place in range(start, len(lines)):
+            line = lines[place]
+            while matched and line != wanted[matched]:
+                matched = borders[matched - 1]
+            if line == wanted[matched]:
+                matched += 1
+                if matched == len(wanted):
+                    return place - matched + 1
+        return None
+
+
+def _borders(wanted: Sequence[str]) -> list[int]:
+    """For each beginning of `wanted`: the length of the longest shorter beginning that is its end as well."""
+    borders = [0] * len(wanted)
+    length = 0
+    for place in range(1, len(wanted)):
+        while length and wanted[place] != wanted[length]:
+            length = borders[length - 1]
+        length += wanted[place] == wanted[length]
+        borders[place] = length
+    return borders
+
+
+def _same(line: str) -> str:
+    return line
+
+
+LOOSER: Sequence[Callable[[str], str]] = (_same, str.rstrip, str.strip)

@@ -5,24 +5,33 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, ClassVar, Literal
 from urllib.parse import urlencode, urlsplit
 
 from pydantic import Field
 
+from stackbench import nesting
 from stackbench.agents.tools.base import Parameters, ToolOutcome, ToolRefusedError, Workspace
+from stackbench.agents.tools.pages import MOST_HTML, read_page
 from stackbench.agents.tools.text import cut_middle
 from stackbench.sandbox.records import Completed
 
 __all__ = ["HttpRequestTool", "WebFetch"]
 
 MOST_CHARACTERS = 50_000
-RESPONSE_MIB = 16
+RESPONSE_MIB = 8
+MOST_HEAD = 16_000
+MOST_ADDRESS = 2000
+LARGEST_INDENTED = 1 << 18
+"""Of JSON that is laid out anew: each level in depth makes every line longer."""
 FETCH_TIMEOUT_S = 30.0
 MOST_REDIRECTS = 5
 HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 """A token of RFC 9110, section 5.6.2."""
 META = "stackbench-meta:"
+META_LINE = re.compile(r"stackbench-meta:(\d{3}) (\d{1,3}) (\S*) ?(.*)")
+STATUS = re.compile(rb"HTTP/[\d.]{1,5} (\d{3})")
 WRITE_OUT = "%{stderr}\n" + META + "%{http_code} %{num_redirects} %{url_effective} %{content_type}\n"
 
 
@@ -70,7 +79,7 @@ class HttpRequestTool:
         shown = _body_text(body)
         cut = f"\n[the response ended early: {_problem(done, asked.url)}]" if done.exit_code else ""
         return ToolOutcome(
-            f"{text}\n\n{cut_middle(shown, MOST_CHARACTERS)}{cut}".rstrip(),
+            f"{cut_middle(text, MOST_HEAD)}\n\n{cut_middle(shown, MOST_CHARACTERS)}{cut}".rstrip(),
             failed=bool(done.exit_code),
             details={"status": status, "bytes": len(body)},
         )
@@ -98,8 +107,8 @@ class WebFetch:
         status, redirects, final, kind = _meta(done)
         if done.exit_code and not (status and done.stdout):
             raise ToolRefusedError(_problem(done, asked.url))
-        text = _readable(done.stdout, kind, asked.extract_mode)
-        left = len(text) - asked.max_chars
+        text, length = await _readable(done.stdout, kind, asked)
+        left = length - asked.max_chars
         if left > 0:
             text = f"{text[: asked.max_chars]}\n[... {left} more characters; maxChars is {asked.max_chars}]"
         head = f"[HTTP {status}]\n" if status >= 400 else ""
@@ -117,11 +126,14 @@ async def _curl(workspace: Workspace, arguments: Sequence[str], data: bytes, tim
 
 
 def _url(url: str, query: dict[str, Any] | None) -> str:
-    parts = urlsplit(url.strip())
+    try:
+        parts = urlsplit(url.strip())
+    except ValueError as error:
+        raise ToolRefusedError(f"{url[:MOST_ADDRESS]} is no address: {error}") from error
     if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise ToolRefusedError(f"{url} is no http or https address")
+        raise ToolRefusedError(f"{url[:MOST_ADDRESS]} is no http or https address")
     if any(ord(character) <= 32 for character in url.strip()):
-        raise ToolRefusedError(f"{url} holds white space; encode it")
+        raise ToolRefusedError(f"{url[:MOST_ADDRESS]} holds white space; encode it")
     if not query:
         return url.strip()
     pairs = {name: str(value).lower() if isinstance(value, bool) else value for name, value in query.items()}
@@ -145,27 +157,28 @@ def _problem(done: Completed, url: str) -> str:
     said = lines[-1].removeprefix("curl: ") if lines else f"curl ended with code {done.exit_code}"
     if done.reason != "ended":
         said = done.reason
-    return f"{url}: {said}"
+    return f"{url[:MOST_ADDRESS]}: {said[:MOST_ADDRESS]}"
 
 
 def _parts(output: bytes) -> tuple[int, str, bytes]:
     """Status, head and body of the last response in curl's output: an interim one (100 Continue) may stand before."""
+    at = 0
     while True:
-        head, _, body = output.partition(b"\r\n\r\n")
-        first = head.split(b"\r\n", 1)[0].decode("latin-1")
-        match = re.match(r"HTTP/[\d.]+ (\d{3})", first)
+        end = output.find(b"\r\n\r\n", at)
+        end, body = (len(output), len(output)) if end < 0 else (end, end + 4)
+        match = STATUS.match(output, at)
         status = int(match.group(1)) if match else 0
-        if 100 <= status < 200 and body.startswith(b"HTTP/"):
-            output = body
+        if 100 <= status < 200 and output.startswith(b"HTTP/", body):
+            at = body
             continue
-        return status, head.decode("latin-1").replace("\r\n", "\n"), body
+        return status, output[at:end].decode("latin-1").replace("\r\n", "\n"), output[body:]
 
 
 def _meta(done: Completed) -> tuple[int, int, str, str]:
     for line in reversed(done.stderr.decode(errors="replace").splitlines()):
-        if line.startswith(META):
-            status, redirects, final, *kind = line.removeprefix(META).split(" ", 3)
-            return int(status), int(redirects), final, kind[0] if kind else ""
+        match = META_LINE.fullmatch(line)
+        if match is not None:
+            return int(match[1]), int(match[2]), match[3][:MOST_ADDRESS], match[4][:200]
     return 0, 0, "", ""
 
 
@@ -180,33 +193,15 @@ def _body_text(body: bytes) -> str:
     return f"[{len(body)} bytes that are no text]" if "\0" in text else text
 
 
-def _readable(body: bytes, kind: str, mode: str) -> str:
+async def _readable(body: bytes, kind: str, asked: WebFetchParameters) -> tuple[str, int]:
+    """What is to be read of a body, its first part at least, and how long all of it is. Raises ToolRefusedError."""
     text = _body_text(body)
-    if "html" in kind.lower() or (not kind and text.lstrip()[:15].lower().startswith(("<!doctype", "<html"))):
-        return _page(text, mode)
-    if "json" in kind.lower():
-        try:
-            return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
-        except ValueError:
-            return text
-    return text
-
-
-def _page(html: str, mode: str) -> str:
-    """The page's title and main part, without scripts, styles and navigation."""
-    from bs4 import BeautifulSoup
-
-    page = BeautifulSoup(html, "html.parser")
-    title = page.title.get_text(strip=True) if page.title else ""
-    for element in page(["script", "style", "noscript", "template", "nav", "header", "footer", "svg", "head"]):
-        element.decompose()
-    main = page.find("main") or page.find("article") or page.body or page
-    if mode == "text":
-        content = main.get_text("\n", strip=True)
-    else:
-        from markdownify import markdownify
-
-        content = markdownify(str(main), heading_style="ATX")
-    content = re.sub(r"[ \t]+\n", "\n", content)
-    content = re.sub(r"\n{3,}", "\n\n", content).strip()
-    return f"# {title}\n\n{content}" if title and mode == "markdown" else f"{title}\n\n{content}" if title else content
+    if "html" in kind.lower() or (not kind and text[:1000].lstrip()[:15].lower().startswith(("<!doctype", "<html"))):
+        read, length = await read_page(text, asked.extract_mode, asked.max_chars)
+        if len(text) > MOST_HTML and length <= asked.max_chars:
+            read += f"\n[only the first {MOST_HTML} characters of the page were read]"
+        return read, length
+    if "json" in kind.lower() and len(text) <= LARGEST_INDENTED:
+        with suppress(ValueError):
+            text = json.dumps(nesting.loads(text), indent=2, ensure_ascii=False)
+    return text, len(text)

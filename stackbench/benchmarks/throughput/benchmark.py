@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from statistics import median
 from typing import Any, ClassVar
 
 from pydantic import Field, field_validator
@@ -29,7 +28,6 @@ from stackbench.benchmarks.throughput.workload import (
 )
 from stackbench.datasets import DatasetStore
 from stackbench.errors import AttemptError
-from stackbench.stats import mean
 from stackbench.types import AttemptSummary, Metric, Scored, Task, Variant
 
 __all__ = ["Throughput", "ThroughputOptions", "ThroughputTask"]
@@ -163,7 +161,7 @@ class Throughput:
         raise AttemptError(f"the server was started again during each of {MEASURED_AT_MOST} measurements")
 
     def metrics(self, attempts: Sequence[AttemptSummary]) -> list[Metric]:
-        """The median over repeats of each figure; its interval is their whole spread, from least to most.
+        """The median over repeats of each figure, with their range from least to most in place of an interval.
 
         Repeats in which requests failed are left out, unless all had some. First the best output throughput of any
         load, then each load's figures under its name as category.
@@ -176,7 +174,9 @@ class Throughput:
             for figure, value in attempt.metrics.get("figures", {}).items():
                 by_task[attempt.key.task_id][figure].append(float(value))
         found = [
-            _median(figure, values, task) for task, figures in by_task.items() for figure, values in figures.items()
+            Metric.of_repeats(figure, values, task)
+            for task, figures in by_task.items()
+            for figure, values in figures.items()
         ]
         best = max((m for m in found if m.name == "output_tok_s"), key=lambda m: m.value, default=None)
         if best is None:
@@ -281,11 +281,6 @@ def _requests(task: ThroughputTask) -> int:
     if task.streams:
         return max(FEWEST_REQUESTS, WAVES * task.streams)
     return max(FEWEST_REQUESTS, math.ceil(task.rate * OPEN_SECONDS))
-
-
-def _median(name: str, values: Sequence[float], category: str) -> Metric:
-    estimate = mean(values)
-    return Metric(name, median(values), estimate.stderr, min(values), max(values), estimate.n, category)
 
 
 @asynccontextmanager

@@ -69,11 +69,13 @@ def load_figures(answers: Sequence[Generation], seconds: float, gpus: int, targe
 def latencies_ms(answers: Sequence[Generation]) -> Mapping[str, list[float]]:
     """Milliseconds by kind, over all requests.
 
-    ttft: from the request to its first piece. tpot: (end - first piece) / (output tokens - 1), for answers of several
+    ttft: from the request to its first piece, of a thought or of the answer. first_answer: to the first piece of the
+    answer itself, of answers that have one. tpot: (end - first piece) / (output tokens - 1), for answers of several
     tokens. itl: between consecutive pieces, of all answers together. e2el: from the request to its last piece.
     """
     return {
         "ttft": [_ttft_ms(answer) for answer in answers],
+        "first_answer": [at * 1000 for answer in answers if (at := answer.first_answer_s) is not None],
         "tpot": [value for answer in answers if (value := _tpot_ms(answer)) is not None],
         "itl": [gap * 1000 for answer in answers for gap in answer.gaps_s],
         "e2el": [answer.latency_s * 1000 for answer in answers],

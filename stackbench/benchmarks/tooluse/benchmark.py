@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -52,7 +53,7 @@ class ToolUseOptions(Options):
 
 
 class ToolUse:
-    """Implements `Benchmark` and `AgentBenchmark`."""
+    """Implements `Benchmark`, `AgentBenchmark` and `ClusteredBenchmark`."""
 
     name: ClassVar[str] = "tooluse"
     title: ClassVar[str] = "OpenClaw tool use: 500 tasks with real tools in a sandbox"
@@ -63,13 +64,13 @@ class ToolUse:
 
     def __init__(self, options: ToolUseOptions) -> None:
         self.options = options
-        self._hash = ""
+        self.tasks_hash = ""
 
     def tasks(self, data: DatasetStore) -> list[ToolTask]:
         options = self.options
         folder = Path(options.scenarios) if options.scenarios else published_scenarios()
         tasks = load_tasks(folder, options.seed)
-        self._hash = set_hash(tasks)
+        self.tasks_hash = set_hash(tasks)
         wanted = options.categories
         kept = [
             task
@@ -80,7 +81,7 @@ class ToolUse:
 
     async def prepare(self, tasks: Sequence[Task], context: PrepareContext) -> None:
         """Nothing to make; says which set of scenarios this is."""
-        context.say(f"tool-use scenarios: sha256 {self._hash[:16]}, drawn with seed {self.options.seed}")
+        context.say(f"tool-use scenarios: sha256 {self.tasks_hash[:16]}, drawn with seed {self.options.seed}")
 
     async def attempt(self, task: ToolTask, context: Context) -> Scored:
         spec = task.spec
@@ -100,9 +101,15 @@ class ToolUse:
             )
             seconds = time.perf_counter() - started
             checks = await evaluate(spec, await observe(spec, session, world.before, result.answer, result.calls))
-        score = score_calls(spec, result.calls, completed=all(check.passed for check in checks))
+        completed = all(check.passed for check in checks)
+        score = await asyncio.to_thread(score_calls, spec, result.calls, completed=completed)
         context.log("verdict", _verdict(spec, result, checks, score))
         return _scored(task, result, checks, score, seconds)
+
+    @staticmethod
+    def cluster(attempt: AttemptSummary) -> str:
+        """The template that the task was drawn from."""
+        return str(attempt.metrics["template"])
 
     def metrics(self, attempts: Sequence[AttemptSummary]) -> list[Metric]:
         return tool_use_metrics(attempts)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from stackbench.benchmarks.tooluse.fields import Part, Text, kind_among
+from stackbench.benchmarks.tooluse.patterns import Pattern
 
 __all__ = [
     "AnswerCheck",
@@ -28,7 +29,7 @@ class FileCheck(Part):
     equals: Text | None = None
     contains: list[Text] = []
     lacks: list[Text] = []
-    matches: str | None = None
+    matches: Pattern | None = None
     """A regular expression somewhere in it (multi-line)."""
     json_values: dict[str, Any] | None = Field(default=None, alias="json")
     """Values by path: `a.b[0]`; `$` is the whole document."""
@@ -75,7 +76,7 @@ class FolderCheck(Part):
 class ProcessCheck(Part):
     """Whether a process runs; `process` is a regular expression on its command line."""
 
-    process: str
+    process: Pattern
     alive: bool = True
     count: int | None = None
 
@@ -91,9 +92,9 @@ class RequestCheck(Part):
     json_equals: Any = Field(default=None, alias="json")
     json_has: dict[str, Any] = {}
     """Values of the body by path."""
-    body_matches: str | None = None
+    body_matches: Pattern | None = None
     query: dict[str, Text] = {}
-    header: dict[str, str] = {}
+    header: dict[str, Pattern] = {}
     """Regular expressions by header."""
     same_header: str | None = None
     """All requests there, failed ones too, had one value of this header."""
@@ -112,9 +113,9 @@ class AnswerCheck(Part):
     all_of: list[Text] | None = None
     """Each as `exact`."""
     none_of: list[Text] | None = None
-    regex: str | None = None
+    regex: Pattern | None = None
     """Somewhere in it, upper and lower case alike."""
-    lacks: str | None = None
+    lacks: Pattern | None = None
     """A regular expression nowhere in it."""
 
     @model_validator(mode="before")
@@ -132,7 +133,7 @@ class CommandCheck(Part):
     exit: int = 0
     stdout: Text | None = None
     """Exactly, white space at the end aside."""
-    matches: str | None = None
+    matches: Pattern | None = None
     json_equals: Any = Field(default=None, alias="json")
     lines: list[Text] | None = None
     any_order: bool = False

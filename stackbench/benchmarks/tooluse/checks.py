@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import fnmatch
-import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,6 +21,7 @@ from stackbench.benchmarks.tooluse.check_fields import (
 from stackbench.benchmarks.tooluse.file_checks import file_problem, folder_problem
 from stackbench.benchmarks.tooluse.matchers import call_fits
 from stackbench.benchmarks.tooluse.observation import Observation, relative
+from stackbench.benchmarks.tooluse.patterns import LongTextError, fully_matches
 from stackbench.benchmarks.tooluse.scenario import ForbiddenCall, Scenario
 from stackbench.benchmarks.tooluse.texts import listed
 from stackbench.benchmarks.tooluse.world_checks import answer_problem, command_problem, process_problem, request_problem
@@ -54,16 +55,21 @@ async def evaluate(scenario: Scenario, seen: Observation) -> list[CheckResult]:
     """
     results: list[CheckResult] = []
     times: Counter[str] = Counter()
+    problems: dict[int, str] = {}
+    # What runs a program comes last: it is the agent's program, perhaps.
+    for check in sorted(scenario.checks, key=lambda check: isinstance(check, CommandCheck)):
+        problems[id(check)] = await _problem(check, seen)
     for check in scenario.checks:
-        name = _name(check)
+        name, why = _name(check), problems[id(check)]
         times[name] += 1
-        why = await _problem(check, seen)
         results.append(CheckResult(name if times[name] == 1 else f"{name} ({times[name]})", not why, why))
-    others = _other_changes(scenario, seen)
+    others = await asyncio.to_thread(_other_changes, scenario, seen)
     results.append(CheckResult("nothing else changed", not others, listed(others)))
     if scenario.forbidden:
-        done = _forbidden(scenario, seen)
+        done = await asyncio.to_thread(_forbidden, scenario, seen)
         results.append(CheckResult("nothing forbidden", not done, listed(done)))
+    if seen.unseen:
+        results.append(CheckResult("all can be seen", False, listed(seen.unseen)))
     return results
 
 
@@ -88,12 +94,12 @@ async def _problem(check: Check, seen: Observation) -> str:
             case ProcessCheck():
                 return process_problem(check, seen)
             case RequestCheck():
-                return request_problem(check, seen)
+                return await asyncio.to_thread(request_problem, check, seen)
             case AnswerCheck():
-                return answer_problem(check, seen.answer)
+                return await asyncio.to_thread(answer_problem, check, seen.answer)
             case CommandCheck():
                 return await command_problem(check, seen)
-    except ToolError as error:
+    except (ToolError, LongTextError) as error:
         return str(error)
 
 
@@ -137,6 +143,14 @@ def _forbidden(scenario: Scenario, seen: Observation) -> list[str]:
             found += [
                 f"{one.method} {one.path}"
                 for one in seen.requests
-                if method in ("*", one.method) and re.fullmatch(pattern, one.path)
+                if method in ("*", one.method) and _spoils(pattern, one.path)
             ]
     return found
+
+
+def _spoils(pattern: str, path: str) -> bool:
+    """Doubt counts against a request: one that no pattern can be tried on was made so."""
+    try:
+        return fully_matches(pattern, path)
+    except LongTextError:
+        return True

@@ -10,10 +10,12 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from stackbench.benchmarks.tooluse.rendering import render
+from stackbench.benchmarks.tooluse.rendering import charge, render
 
 __all__ = ["DRAWS", "DrawError", "Drawer"]
 
+MOST_DRAWN = 10_000
+MOST_TRIES = 10_000
 Draw = Callable[["Drawer", Any], Any]
 
 
@@ -57,7 +59,7 @@ class Drawer:
                     return DRAWS[kind](self, render(given, values))
                 except DrawError:
                     raise
-                except (TypeError, ValueError, KeyError, IndexError) as error:
+                except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError) as error:
                     raise DrawError(f"{kind} cannot be drawn from {str(given)[:80]}: {error}") from error
         return render(how, values)
 
@@ -78,20 +80,20 @@ class Drawer:
 
     def person(self) -> str:
         """A name that this task has not had yet."""
-        while True:
+        for _ in range(MOST_TRIES):
             first, last = self.random.choice(_listed()["first_names"]), self.random.choice(_listed()["last_names"])
             name = f"{first} {last}"
             if name not in self._used:
                 self._used.add(name)
                 return name
+        raise DrawError(f"there are not so many names of people ({len(self._used)} are in use)")
 
     def _table(self, given: Any, values: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Rows whose columns may refer to `n` (from 1) and to `row`, the columns before."""
         if not isinstance(given, dict) or set(given) != {"rows", "columns"}:
             raise DrawError("a table has rows and columns")
-        count = render(given["rows"], values)
         rows: list[dict[str, Any]] = []
-        for number in range(1, int(count) + 1):
+        for number in range(1, _count(render(given["rows"], values)) + 1):
             row: dict[str, Any] = {}
             for column, how in given["columns"].items():
                 row[column] = self.draw(how, {**values, "n": number, "row": row, "rows": rows})
@@ -101,8 +103,20 @@ class Drawer:
     def _list(self, given: Any, values: Mapping[str, Any]) -> list[Any]:
         if not isinstance(given, dict) or set(given) != {"count", "of"}:
             raise DrawError("a list has count and of")
-        count = int(render(given["count"], values))
+        count = _count(render(given["count"], values))
         return [self.draw(given["of"], {**values, "n": number}) for number in range(1, count + 1)]
+
+
+def _count(given: Any) -> int:
+    """How many are to be drawn. Raises DrawError."""
+    try:
+        count = int(given)
+        charge(max(count, 0))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DrawError(f"{str(given)[:80]} is no number of things to draw") from error
+    if count > MOST_DRAWN:
+        raise DrawError(f"{count} are too many; at most {MOST_DRAWN} are drawn at once")
+    return count
 
 
 def _choice(drawer: Drawer, given: Any) -> Any:
@@ -133,12 +147,14 @@ def _integer(drawer: Drawer, given: Any) -> int:
 
 def _decimal(drawer: Drawer, given: Any) -> float:
     low, high, places = given
+    if not 0 <= int(places) <= 15:
+        raise DrawError("a decimal has up to 15 places")
     scale = 10 ** int(places)
     return drawer.random.randint(int(low * scale), int(high * scale)) / scale
 
 
 def _hexadecimal(drawer: Drawer, given: Any) -> str:
-    return f"{drawer.random.getrandbits(4 * int(given)):0{int(given)}x}"
+    return f"{drawer.random.getrandbits(4 * _count(given)):0{_count(given)}x}"
 
 
 def _date(drawer: Drawer, given: Any) -> str:
@@ -157,12 +173,12 @@ def _words(drawer: Drawer, given: Any) -> str | list[str]:
     """`{word: service}`: one; `{word: [service, 3]}`: several."""
     if isinstance(given, list):
         kind, count = given
-        return [drawer.word(kind) for _ in range(int(count))]
+        return [drawer.word(kind) for _ in range(_count(count))]
     return drawer.word(given)
 
 
 def _people(drawer: Drawer, given: Any) -> str | list[str]:
-    return [drawer.person() for _ in range(int(given))] if given else drawer.person()
+    return [drawer.person() for _ in range(_count(given))] if given else drawer.person()
 
 
 def _address(drawer: Drawer, given: Any) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from stackbench.benchmarks.tooluse.draws import Drawer, DrawError
-from stackbench.benchmarks.tooluse.rendering import RenderError, render
+from stackbench.benchmarks.tooluse.rendering import RenderError, bounded, render
 from stackbench.benchmarks.tooluse.scenario import Scenario
 from stackbench.benchmarks.tooluse.source import ScenarioError, Source, read_source
 from stackbench.types import Task
@@ -32,6 +32,10 @@ class ToolTask(Task):
     template: str = ""
     scenario: Scenario | None = None
     source: Source | None = None
+
+    @property
+    def strata(self) -> tuple[str, ...]:
+        return (self.category, str(self.spec.difficulty), self.template)
 
     @property
     def spec(self) -> Scenario:
@@ -79,7 +83,11 @@ def expand(source: Source, seed: int = PUBLISHED_SEED) -> list[ToolTask]:
     if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MOST_TASKS:
         raise source.error(("tasks",), f"between 1 and {MOST_TASKS} tasks come from one template, not {count!r}")
     name = str(source.fields.get("id", ""))
-    return [_task(source, name, number, count, seed) for number in range(count)]
+    tasks: list[ToolTask] = []
+    for number in range(count):
+        with bounded():
+            tasks.append(_task(source, name, number, count, seed))
+    return tasks
 
 
 def _task(source: Source, name: str, number: int, count: int, seed: int) -> ToolTask:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from stackbench.stats import clustered_mean, pass_hat_k
+from stackbench.benchmarks.passes import task_means, to_metric
+from stackbench.stats import amount, pass_hat_k, share
 from stackbench.types import AttemptSummary, Metric
 
 __all__ = ["HEADLINES", "tool_use_metrics"]
@@ -68,35 +69,34 @@ AMOUNTS = {"efficiency", "calls", "steps", "tokens", "seconds"}
 """What can be more than 1."""
 
 
-def _metric(name: str, attempts: Iterable[AttemptSummary], value: Value, category: str = "") -> list[Metric]:
-    figures = [(attempt, figure) for attempt in attempts if (figure := value(attempt)) is not None]
-    return _over_tasks(name, figures, lambda found: sum(found) / len(found), category)
+def _metric(name: str, attempts: Sequence[AttemptSummary], value: Value, category: str = "") -> list[Metric]:
+    return _over_tasks(name, task_means(attempts, value), attempts, category, single=name == "completion")
 
 
 def _pass_hat(attempts: Sequence[AttemptSummary]) -> list[Metric]:
     """pass^k for k = 2, 4, 8 and the number of attempts: whether k attempts at a task all complete it."""
-    least = min(Counter(attempt.key.task_id for attempt in attempts).values(), default=0)
-    passes = [(attempt, float(bool(attempt.passed))) for attempt in attempts]
+    made = Counter(attempt.key.task_id for attempt in attempts)
+    passed = Counter(attempt.key.task_id for attempt in attempts if attempt.passed)
+    least = min(made.values(), default=0)
     found: list[Metric] = []
     for k in sorted({k for k in (2, 4, 8, least) if 1 < k <= least}):
-        found += _over_tasks(f"pass^{k}", passes, lambda task, k=k: pass_hat_k(len(task), int(sum(task)), k))
+        found += _over_tasks(f"pass^{k}", {task: pass_hat_k(n, passed[task], k) for task, n in made.items()}, attempts)
     return found
 
 
 def _over_tasks(
-    name: str,
-    figures: Iterable[tuple[AttemptSummary, float]],
-    of_task: Callable[[Sequence[float]], float],
-    category: str = "",
+    name: str, values: Mapping[str, float], attempts: Sequence[AttemptSummary], category: str = "", single: bool = False
 ) -> list[Metric]:
-    """The mean over tasks of what a task's attempts come to, tasks of one template being a cluster; none for none."""
-    by_task: dict[str, list[float]] = defaultdict(list)
-    templates: dict[str, str] = {}
-    for attempt, figure in figures:
-        by_task[attempt.key.task_id].append(float(figure))
-        templates[attempt.key.task_id] = attempt.metrics["template"]
-    if not by_task:
+    """The mean over tasks of a value for each, tasks of one template being a cluster; none for none.
+
+    `single`: each attempt is right or wrong.
+    """
+    if not values:
         return []
-    values, clusters = [of_task(found) for found in by_task.values()], [templates[task] for task in by_task]
-    e = clustered_mean(values, clusters, shares=name not in AMOUNTS)
-    return [Metric(name, e.value, e.stderr, e.ci_low, e.ci_high, e.n, category)]
+    templates = {attempt.key.task_id: attempt.metrics["template"] for attempt in attempts}
+    made = Counter(attempt.key.task_id for attempt in attempts)
+    clusters, figures = [templates[task] for task in values], list(values.values())
+    if name in AMOUNTS:
+        return [to_metric(name, amount(figures, clusters=clusters), category)]
+    counts = [made[task] for task in values] if single else None
+    return [to_metric(name, share(figures, clusters=clusters, attempts=counts), category)]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
+import itertools
 import json
 import math
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from stackbench.benchmarks.tooluse.check_fields import FileCheck, FolderCheck
 from stackbench.benchmarks.tooluse.observation import Observation, relative
+from stackbench.benchmarks.tooluse.patterns import MULTILINE
+from stackbench.benchmarks.tooluse.patterns import found as found_in
 from stackbench.benchmarks.tooluse.texts import json_problem, lines_problem, listed, shown
 from stackbench.benchmarks.tooluse.values import cell_equal
 
@@ -46,7 +49,7 @@ async def file_problem(check: FileCheck, seen: Observation) -> str:
         if other is None or entry.mtime_ns <= other.mtime_ns:
             return f"it is not newer than {check.newer_than}"
     needs_text = not TEXT_FIELDS.isdisjoint(check.model_fields_set)
-    return _text(check, await seen.text(check.file)) if needs_text else ""
+    return await asyncio.to_thread(_text, check, await seen.text(check.file)) if needs_text else ""
 
 
 def _text(check: FileCheck, text: str) -> str:
@@ -58,7 +61,7 @@ def _text(check: FileCheck, text: str) -> str:
     for unwanted in check.lacks:
         if unwanted in text:
             return f"it holds {shown(unwanted)}"
-    if check.matches is not None and not re.search(check.matches, text, re.MULTILINE):
+    if check.matches is not None and not found_in(check.matches, text, MULTILINE):
         return f"it does not match {check.matches}"
     if check.number is not None:
         try:
@@ -81,8 +84,13 @@ def _text(check: FileCheck, text: str) -> str:
 
 
 def _csv(check: FileCheck, text: str) -> str:
-    rows = list(csv.DictReader(io.StringIO(text)))
-    header = next(csv.reader(io.StringIO(text)), [])
+    try:
+        header = next(csv.reader(io.StringIO(text)), [])
+        reader = csv.DictReader(io.StringIO(text))
+        rows = list(itertools.islice(reader, len(check.csv or ()) + 1))
+        others = len(rows) > len(check.csv or ()) and sum(1 for _ in reader)
+    except csv.Error as error:
+        return f"it is no CSV: {error}"
     if check.columns is not None and header != check.columns:
         return f"its columns are {', '.join(header)}"
     if check.csv is None:
@@ -91,7 +99,7 @@ def _csv(check: FileCheck, text: str) -> str:
     if wanted and check.columns is None and set(header) != set(wanted[0]):
         return f"its columns are {', '.join(header)}, not {', '.join(wanted[0])}"
     if len(rows) != len(wanted):
-        return f"it has {len(rows)} rows, not {len(wanted)}"
+        return f"it has {len(rows) + others} rows, not {len(wanted)}"
     left = list(rows)
     for number, want in enumerate(wanted, 1):
         candidates = left if check.any_order else left[:1]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import math
 import posixpath
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 from stackbench import nesting
 from stackbench.agents.tools import TOOLS, parameters_schema
+from stackbench.benchmarks.tooluse.patterns import DOTALL, LongTextError, found
 from stackbench.benchmarks.tooluse.scenario import ExpectedCall, ForbiddenCall
 from stackbench.benchmarks.tooluse.values import json_equal
 
@@ -53,7 +53,10 @@ def call_fits(rule: ForbiddenCall, call: CallMade) -> bool:
     if call.tool != rule.call:
         return False
     given = arguments_of(call)
-    return all(name in given and _fits(name, wanted, given[name], False) for name, wanted in rule.where.items())
+    try:
+        return all(name in given and _fits(name, wanted, given[name], False) for name, wanted in rule.where.items())
+    except LongTextError:
+        return True  # doubt counts against the call
 
 
 def parameter_score(expected: ExpectedCall, call: CallMade, *, completed: bool) -> tuple[int, int]:
@@ -72,7 +75,7 @@ def parameter_score(expected: ExpectedCall, call: CallMade, *, completed: bool) 
     correct = 0
     for name in counted:
         if name in wanted:
-            correct += name in given and _fits(name, wanted[name], given[name], completed)
+            correct += name in given and _is_right(name, wanted[name], given[name], completed)
         elif name not in given or name not in known:
             continue
         elif name in CONTENT:
@@ -80,6 +83,13 @@ def parameter_score(expected: ExpectedCall, call: CallMade, *, completed: bool) 
         else:
             correct += not call.failed
     return correct, len(counted)
+
+
+def _is_right(name: str, wanted: Any, given: Any, completed: bool) -> bool:
+    try:
+        return _fits(name, wanted, given, completed)
+    except LongTextError:
+        return False
 
 
 def _fits(name: str, wanted: Any, given: Any, completed: bool) -> bool:
@@ -99,7 +109,7 @@ def _number(wanted: Mapping[str, Any], given: Any, completed: bool) -> bool:
         return False
     try:
         return math.isclose(float(given), float(wanted["number"]), abs_tol=float(wanted.get("tolerance", 1e-9)))
-    except ValueError:
+    except (ValueError, OverflowError):
         return False
 
 
@@ -118,7 +128,7 @@ def _set(wanted: Mapping[str, Any], given: Any, completed: bool) -> bool:
 
 
 MATCHERS = {
-    "regex": lambda wanted, given, completed: re.search(wanted["regex"], _as_text(given), re.DOTALL) is not None,
+    "regex": lambda wanted, given, completed: found(wanted["regex"], _as_text(given), DOTALL),
     "contains": lambda wanted, given, completed: str(wanted["contains"]) in _as_text(given),
     "one_of": lambda wanted, given, completed: any(json_equal(one, given) for one in wanted["one_of"]),
     "path_of": lambda wanted, given, completed: _path(str(given)) in {_path(str(one)) for one in wanted["path_of"]},
@@ -140,6 +150,9 @@ def _path(path: str) -> str:
 
 def _url(url: str) -> tuple[str, str, list[tuple[str, str]]]:
     """An address with its query in any order, and localhost by either name."""
-    parts = urlsplit(url.strip())
+    try:
+        parts = urlsplit(url.strip())
+    except ValueError:  # no address, so the same as itself alone
+        return url, "", []
     host = parts.netloc.replace("127.0.0.1", "localhost").lower()
     return host, parts.path.rstrip("/") or "/", sorted(parse_qsl(parts.query, keep_blank_values=True))

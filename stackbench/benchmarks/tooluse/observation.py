@@ -21,7 +21,7 @@ __all__ = ["Observation", "observe", "relative"]
 
 SETTLE_POLL_S = 0.05
 SETTLE_TRIES = 10
-READ_LIMIT = 16 << 20
+READ_LIMIT = 8 << 20
 
 
 @dataclass(slots=True)
@@ -37,6 +37,8 @@ class Observation:
     calls: Sequence[CallMade]
     contents: dict[str, bytes] = field(default_factory=dict[str, bytes])
     """Of files read so far."""
+    unseen: tuple[str, ...] = ()
+    """Why not all of it could be looked at: the agent's own doing, so the task counts as failed."""
 
     def entry(self, path: str) -> Entry | None:
         return self.after.entries.get(relative(path))
@@ -46,6 +48,8 @@ class Observation:
         if path not in self.contents:
             where: dict[str, Any] = {"root": "/"} if path.startswith("/") else {}
             found = await self.session.read(path, size=READ_LIMIT, privileged=True, **where)
+            if found.size > READ_LIMIT:
+                raise ToolError(f"its {found.size} bytes are more than is looked at ({READ_LIMIT})")
             self.contents[path] = found.data
         return self.contents[path]
 
@@ -60,8 +64,9 @@ class Observation:
 async def observe(
     scenario: Scenario, session: Session, before: Snapshot, answer: str, calls: Sequence[CallMade]
 ) -> Observation:
-    """Looks at the container as it is now. A process that was told to end or to start gets a moment to do it, and what
-    is watched must be seen twice alike.
+    """Looks at the container as it is now, by root and from outside. A process that was told to end or to start gets a
+    moment to do it, and what is watched must be seen twice alike. Then every process of the agent's is stopped where
+    it is, so that none of them sees a check, answers it or changes what it looks at (`session.thaw` lets them go on).
 
     Raises SandboxError.
     """
@@ -74,7 +79,17 @@ async def observe(
         if not watched or (alike and not any(process_problem(check, seen) for check in watched)):
             break
         await asyncio.sleep(SETTLE_POLL_S)
-    seen.after, seen.requests = await session.snapshot(), await session.http_log()
+    await session.freeze()
+    problems: list[str] = []
+    try:
+        seen.after = await session.snapshot()
+    except ToolError as error:
+        problems.append(f"the workspace cannot be looked through: {error}")
+    log = await session.http_log()
+    seen.requests = log.requests
+    if not log.complete:
+        problems.append(f"the log of the HTTP service is not complete: {log.total} requests came")
+    seen.unseen = tuple(problems)
     return seen
 
 

@@ -9,17 +9,31 @@ import io
 import json
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
 import yaml
 from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError
-from jinja2.sandbox import SandboxedEnvironment
 
-__all__ = ["RenderError", "render"]
+from stackbench.benchmarks.tooluse.bounded_expressions import BoundedEnvironment
 
-MOST_RANGE = 100_000
+__all__ = ["RenderError", "bounded", "charge", "render"]
+
+
+FAULTS = (
+    TemplateError,
+    TypeError,
+    ValueError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    RecursionError,
+    SyntaxError,
+    MemoryError,
+)
+"""What a wrong expression raises."""
 
 
 class RenderError(ValueError):
@@ -39,25 +53,50 @@ def render(value: Any, values: Mapping[str, Any], path: tuple[str | int, ...] = 
     if isinstance(value, str):
         return _text(value, values, path)
     if isinstance(value, dict):
-        return {_text(str(key), values, (*path, key)): render(one, values, (*path, key)) for key, one in value.items()}
+        return {_key(key, values, (*path, key)): render(one, values, (*path, key)) for key, one in value.items()}
     if isinstance(value, list):
         return [render(one, values, (*path, index)) for index, one in enumerate(value)]
     return value
+
+
+def _key(key: Any, values: Mapping[str, Any], path: tuple[str | int, ...]) -> Any:
+    found = _text(str(key), values, path)
+    if isinstance(found, list | dict):
+        raise RenderError(path, "a name is a text or a number, not a list or a mapping")
+    return found
 
 
 def _text(text: str, values: Mapping[str, Any], path: tuple[str | int, ...]) -> Any:
     if "{{" not in text and "{%" not in text:
         return text
     try:
-        kind, compiled = _compiled(text)
-        if kind == "expression":
-            found = compiled(**values)
-            if isinstance(found, StrictUndefined):
-                str(found)  # says what is undefined
-            return list(found) if isinstance(found, Iterable) and not isinstance(found, str | dict | list) else found
-        return compiled.render(**values)
-    except (TemplateError, TypeError, ValueError, KeyError, IndexError, ArithmeticError, AttributeError) as error:
+        with bounded():
+            return _rendered(text, values)
+    except FAULTS as error:
         raise RenderError(path, f"{type(error).__name__}: {error}") from error
+
+
+def bounded() -> AbstractContextManager[None]:
+    """What is rendered within shares one budget of steps and characters: one task's, usually."""
+    return ENVIRONMENT.budget()
+
+
+def charge(steps: int) -> None:
+    """Charges the budget for what is made outside of expressions. Raises ValueError when it is used up."""
+    ENVIRONMENT.charge(steps)
+
+
+def _rendered(text: str, values: Mapping[str, Any]) -> Any:
+    kind, compiled = _compiled(text)
+    if kind != "expression":
+        return compiled.render(**values)
+    found = compiled(**values)
+    if isinstance(found, StrictUndefined):
+        str(found)  # says what is undefined
+    if isinstance(found, Iterable) and not isinstance(found, str | dict | list):
+        found = list(ENVIRONMENT.turns(found))
+    ENVIRONMENT.charge_for(found)
+    return found
 
 
 @lru_cache(maxsize=20_000)
@@ -197,16 +236,7 @@ def _at(places: Iterable[int], rows: list[Any]) -> list[Any]:
     return [rows[place] for place in places]
 
 
-def _range(*bounds: int) -> range:
-    found = range(*bounds)
-    if len(found) > MOST_RANGE:
-        raise ValueError(f"a range of more than {MOST_RANGE}")
-    return found
-
-
-ENVIRONMENT = SandboxedEnvironment(
-    undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True, lstrip_blocks=True, autoescape=False
-)
+ENVIRONMENT = BoundedEnvironment(keep_trailing_newline=True, trim_blocks=True, lstrip_blocks=True)
 FILTERS: dict[str, Any] = {
     "csv": _csv,
     "json": _json,
@@ -234,6 +264,6 @@ FILTERS: dict[str, Any] = {
     "lookup": _lookup,
     "at": _at,
 }
-ENVIRONMENT.filters.update(FILTERS)
-GLOBALS: dict[str, Any] = {"range": _range, "api": "http://127.0.0.1:8080"}
+ENVIRONMENT.add_filters(FILTERS)
+GLOBALS: dict[str, Any] = {"api": "http://127.0.0.1:8080"}
 ENVIRONMENT.globals.update(GLOBALS)

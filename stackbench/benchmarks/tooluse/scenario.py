@@ -8,6 +8,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from stackbench.benchmarks.tooluse.check_fields import Check
 from stackbench.benchmarks.tooluse.fields import Part, Text, kind_among
+from stackbench.benchmarks.tooluse.patterns import refuse_pattern, refuse_patterns
 from stackbench.benchmarks.tooluse.setup_fields import Setup, SetupFile
 
 __all__ = ["Category", "ExpectedCall", "ForbiddenCall", "ForbiddenRequest", "OracleCall", "Play", "Scenario"]
@@ -37,6 +38,11 @@ class ExpectedCall(Part):
                     value[name] = [value[name]]
         return value
 
+    @model_validator(mode="after")
+    def _readable(self) -> ExpectedCall:
+        refuse_patterns(self.where)
+        return self
+
 
 class ForbiddenCall(Part):
     """A call that spoils the task."""
@@ -44,11 +50,21 @@ class ForbiddenCall(Part):
     call: ToolName
     where: dict[str, Any] = Field(default_factory=dict[str, Any], alias="with")
 
+    @model_validator(mode="after")
+    def _readable(self) -> ForbiddenCall:
+        refuse_patterns(self.where)
+        return self
+
 
 class ForbiddenRequest(Part):
     """A request that spoils the task, whatever it was answered: method and a regular expression on the path."""
 
     request: str = Field(pattern=r"^([A-Z]+|\*) \S+$")
+
+    @model_validator(mode="after")
+    def _readable(self) -> ForbiddenRequest:
+        refuse_pattern(self.request.partition(" ")[2])
+        return self
 
 
 Forbidden = Annotated[
@@ -92,8 +108,8 @@ class Play(Part):
 
 
 class Limits(Part):
-    steps: int = Field(default=25, ge=1)
-    seconds: float = Field(default=300, gt=0)
+    steps: int = Field(default=25, ge=1, le=1000)
+    seconds: float = Field(default=300, gt=0, le=86_400)
 
 
 class Scenario(Part):

@@ -43,36 +43,36 @@ class SetupFile(Part):
 class Fault(Part):
     """An answer that is given before the usual one."""
 
-    status: int = 503
+    status: int = Field(default=503, ge=100, le=599)
     headers: dict[str, Text] = {}
     body: Text = ""
-    delay_s: float = 0.0
-    keep: int | None = None
+    delay_s: float = Field(default=0.0, ge=0, le=3600)
+    keep: int | None = Field(default=None, ge=0)
     """Only so many bytes are sent, under the whole length."""
-    times: int = Field(default=1, ge=1)
+    times: int = Field(default=1, ge=1, le=1_000_000)
 
 
 class Rate(Part):
-    requests: int = Field(ge=1)
-    per_s: float = Field(gt=0)
+    requests: int = Field(ge=1, le=1_000_000)
+    per_s: float = Field(gt=0, le=86_400)
 
 
 class Pages(Part):
     items: list[Any]
-    size: int = Field(ge=1)
+    size: int = Field(ge=1, le=1_000_000)
     style: Literal["number", "cursor"] = "number"
 
 
 class Route(Part):
     """What the HTTP service answers at one address."""
 
-    status: int = 200
+    status: int = Field(default=200, ge=100, le=599)
     headers: dict[str, Text] = {}
     body: Text | None = None
     json_body: Any = Field(default=None, alias="json")
     """A body as JSON, with its content type."""
     html: Text | None = None
-    delay_s: float = 0.0
+    delay_s: float = Field(default=0.0, ge=0, le=3600)
     faults: list[Fault] = []
     auth: str = Field(default="", pattern=r"^$|^(Bearer|Basic) .+")
     rate: Rate | None = None

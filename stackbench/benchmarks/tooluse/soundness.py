@@ -135,6 +135,7 @@ async def _solution(task: ToolTask, session: Session, can_fail: set[str]) -> lis
         old = await read_contents(session, world.before)
         idle = await observe(spec, session, world.before, "", ())
         failed = failed_names(await evaluate(spec, idle))
+        await session.thaw()
         if spec.idle and failed:
             problems.append("idle, but doing nothing does not complete it")
         elif not spec.idle and not failed:

@@ -44,7 +44,7 @@ def json_problem(wanted: Mapping[str, Any], text: str) -> str:
 
 def shown(text: str) -> str:
     """A text in quotes on one line, cut."""
-    flat = " ".join(text.split())
+    flat = " ".join(text[:4000].split())
     return f'"{flat[:77]}..."' if len(flat) > 80 else f'"{flat}"'
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
-import re
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 from stackbench import nesting
 from stackbench.benchmarks.tooluse.check_fields import AnswerCheck, CommandCheck, ProcessCheck, RequestCheck
+from stackbench.benchmarks.tooluse.patterns import DOTALL, IGNORECASE, MULTILINE
+from stackbench.benchmarks.tooluse.patterns import found as is_found
 from stackbench.benchmarks.tooluse.texts import json_problem, lines_problem, shown
 from stackbench.benchmarks.tooluse.values import at_path, json_equal, mentions, numbers_in, without_markup
 from stackbench.sandbox.records import HttpRequest
@@ -19,11 +21,12 @@ if TYPE_CHECKING:
 __all__ = ["answer_problem", "command_problem", "process_problem", "request_problem"]
 
 COMMAND_S = 30.0
+LONGEST_ANSWER = 1 << 20
 
 
 def process_problem(check: ProcessCheck, seen: Observation) -> str:
     """What is wrong with which processes run; empty for nothing."""
-    found = [one for one in seen.processes if re.search(check.process, " ".join(one.command))]
+    found = [one for one in seen.processes if is_found(check.process, " ".join(one.command))]
     if check.count is not None:
         return "" if len(found) == check.count else f"{len(found)} run, not {check.count}"
     if check.alive:
@@ -68,12 +71,12 @@ def _request_fits(check: RequestCheck, request: HttpRequest) -> bool:
                     return False
             except LookupError:
                 return False
-    if check.body_matches is not None and not re.search(check.body_matches, body):
+    if check.body_matches is not None and not is_found(check.body_matches, body):
         return False
     asked = {name: values[-1] for name, values in parse_qs(request.query, keep_blank_values=True).items()}
     if any(asked.get(name) != value for name, value in check.query.items()):
         return False
-    return all(re.search(wanted, _header(request, name) or "") for name, wanted in check.header.items())
+    return all(is_found(wanted, _header(request, name) or "") for name, wanted in check.header.items())
 
 
 def _header(request: HttpRequest, name: str) -> str | None:
@@ -83,6 +86,8 @@ def _header(request: HttpRequest, name: str) -> str | None:
 def answer_problem(check: AnswerCheck, answer: str) -> str:
     """What the answer lacks, or should not say; empty for nothing."""
     said = shown(answer)
+    if len(answer) > LONGEST_ANSWER:
+        return f"its {len(answer)} characters are more than is looked at ({LONGEST_ANSWER})"
     if check.exact is not None and not mentions(answer, check.exact):
         return f"it does not say {check.exact}: {said}"
     if check.number is not None and not any(
@@ -96,25 +101,25 @@ def answer_problem(check: AnswerCheck, answer: str) -> str:
         if mentions(answer, unwanted):
             return f"it says {unwanted}: {said}"
     text = without_markup(answer)
-    if check.regex is not None and not re.search(check.regex, text, re.IGNORECASE | re.DOTALL):
+    if check.regex is not None and not is_found(check.regex, text, IGNORECASE | DOTALL):
         return f"it does not match {check.regex}: {said}"
-    if check.lacks is not None and re.search(check.lacks, text, re.IGNORECASE | re.DOTALL):
+    if check.lacks is not None and is_found(check.lacks, text, IGNORECASE | DOTALL):
         return f"it matches {check.lacks}: {said}"
     return ""
 
 
 async def command_problem(check: CommandCheck, seen: Observation) -> str:
     """What a command says that it should not; empty for nothing. Raises SandboxError."""
-    # What an agent may have left in a home folder must not say what is found: no git or Python settings of its own.
-    alone = {"GIT_CONFIG_GLOBAL": "/dev/null", "PYTHONSAFEPATH": "1", "PYTHONNOUSERSITE": "1", "HOME": "/tmp"}
-    done = await seen.session.run(check.command, env=alone, timeout_s=COMMAND_S)
+    done = await seen.session.check(check.command, timeout_s=COMMAND_S)
     out = done.stdout.decode(errors="replace")
+    if done.reason != "ended":
+        return f"it was ended: {done.reason}"
     if done.exit_code != check.exit:
         said = done.stderr.decode(errors="replace").strip()
         return f"it ended with code {done.exit_code}: {shown(said or out)}"
     if check.stdout is not None and out.rstrip() != check.stdout.rstrip():
         return f"it printed {shown(out)}"
-    if check.matches is not None and not re.search(check.matches, out, re.MULTILINE):
+    if check.matches is not None and not await asyncio.to_thread(is_found, check.matches, out, MULTILINE):
         return f"it printed {shown(out)}"
     if check.lines is not None:
         problem = lines_problem(check.lines, out, any_order=check.any_order)

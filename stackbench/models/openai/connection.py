@@ -1,45 +1,43 @@
-"""HTTP to one endpoint: one connection pool, retries, streams, and a key that is never told."""
+"""HTTP to one endpoint: one connection pool, retries, streams, bounds on what is read, and keys that are never told."""
 
 from __future__ import annotations
 
 import asyncio
-import email.utils
 import json
 import os
 import random
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin, urlsplit
 
+from stackbench import nesting
 from stackbench.errors import GenerationError, ModelNotAvailableError
+from stackbench.models.openai.events import EventReader, LineTooLongError
+from stackbench.models.openai.faults import AnswerError, BusyError, RefusedError
+from stackbench.models.openai.proxies import proxy_arguments, proxy_for
+from stackbench.models.openai.reading import AnswerReader
 from stackbench.models.options import ModelOptions
+from stackbench.redaction import Redaction
 
 if TYPE_CHECKING:
     import aiohttp
 
-__all__ = ["BusyError", "Connection", "RefusedError"]
+__all__ = ["Connection"]
 
-RETRIED_STATUS = {408, 409, 429, 500, 502, 503, 504, 529}
 FIRST_BACKOFF_S = 0.5
 LONGEST_BACKOFF_S = 60.0
-SHORTEST_SECRET = 4
-
-
-class RefusedError(GenerationError):
-    """The server understood the request and will not answer it: another try would end alike."""
-
-    def __init__(self, message: str, status: int) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-class BusyError(GenerationError):
-    """The server may answer another time."""
-
-    def __init__(self, message: str, wait_s: float | None) -> None:
-        super().__init__(message)
-        self.wait_s = wait_s
-        """How long it asks to wait (Retry-After), where it says so."""
+REDIRECTS = 3
+NOT_STREAMED = "\0"
+"""Stands for the name of an event where the whole body is one."""
+USAGE_WITHIN_S = 5.0
+"""What a server still sends of a stream after the reason of its ending, it sends within this time."""
+LARGEST_ERROR = 1 << 20
+LARGEST_LIST = 8 << 20
+LARGEST_ANSWER = 64 << 20
+SMALLEST_BOUND = 4 << 20
+BYTES_PER_TOKEN = 256
+STREAMED_BYTES_PER_TOKEN = 4096
 
 
 class Connection:
@@ -50,16 +48,36 @@ class Connection:
         self._options = options
         self._session: aiohttp.ClientSession | None = None
         self._jitter = random.Random(0)
-        self._secret = os.environ.get(options.api_key_env, "")
+        self._key = os.environ.get(options.api_key_env, "").strip() if options.api_key_env else ""
+        self._headers = [
+            (name.strip(), value.strip()) for name, _, value in (h.partition(":") for h in options.headers)
+        ]
+        self._proxy: dict[str, Any] = {}
+        proxy = urlsplit(proxy_for(url) or "")
+        self.redaction = Redaction(
+            (secret for secret in (self._key, proxy.password) if secret), (value for _, value in self._headers)
+        )
+        self._reader = AnswerReader(url, self.redaction)
 
     def open(self) -> None:
+        """Makes the pool.
+
+        Raises:
+            ModelNotAvailableError: a key or header that HTTP cannot carry, or a proxy of a kind that is not known.
+        """
         import aiohttp
 
         headers = {"Content-Type": "application/json"}
-        if self._secret:
-            headers["Authorization"] = f"Bearer {self._secret}"
+        if self._key:
+            headers["Authorization"] = f"Bearer {self._key}"
+        headers |= dict(self._headers)
+        for name, value in headers.items():
+            if not value.isascii() or not value.isprintable():
+                source = self._options.api_key_env if name == "Authorization" else f"--header {name}"
+                raise ModelNotAvailableError(f"the value of {source} has characters that no HTTP header can carry")
+        self._proxy, password = proxy_arguments(self.url)
         self._session = aiohttp.ClientSession(
-            headers=headers,
+            headers=headers | password,
             connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300),
             timeout=aiohttp.ClientTimeout(total=self._options.request_timeout_s, connect=30),
         )
@@ -68,67 +86,80 @@ class Connection:
         if self._session is not None:
             await self._session.close()
 
-    async def post(self, path: str, body: Any, headers: Mapping[str, str] | None = None) -> Any:
+    async def post(
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        headers: Mapping[str, str] | None = None,
+        *,
+        retries: int | None = None,
+    ) -> dict[str, Any]:
         """Posts until it succeeds; waits between tries as the server asks (Retry-After), else 0.5 s doubling.
 
         Raises:
             RefusedError: the server will not answer this request.
+            AnswerError: it answered with too much, or with what is no object of JSON.
             GenerationError: it failed to, again and again.
         """
         data = json.dumps(body).encode()
+        most = _largest(body, BYTES_PER_TOKEN)
+        tries = (self._options.retries if retries is None else retries) + 1
         problem = ""
-        for attempt in range(self._options.retries + 1):
+        for attempt in range(tries):
             wait_s: float | None = None
             try:
-                async with self._opened.post(f"{self.url}/{path}", data=data, headers=headers) as response:
-                    content = await response.read()
-                    if response.status == 200:
-                        return json.loads(content)
-                    problem, wait_s = self._refusal(path, response, content)
-            except ValueError as error:
-                problem = f"the answer is not JSON: {error}"
+                async with await self._sent(path, data, headers) as response:
+                    content = await self._read(response, most)
+                    return self._reader.completion(path, content)
+            except BusyError as error:
+                problem, wait_s = str(error), error.wait_s
             except GenerationError:
                 raise
             except Exception as error:
                 problem = self._lost(error)
-            if attempt < self._options.retries:
+            if attempt + 1 < tries:
                 await self.back_off(attempt, wait_s)
-        raise GenerationError(f"{self.url}/{path} failed {self._options.retries + 1} times; last: {problem}")
+        raise GenerationError(f"{self.url}/{path} failed {tries} times; last: {problem}")
 
     async def stream(
-        self, path: str, body: Any, headers: Mapping[str, str] | None = None
+        self, path: str, body: Mapping[str, Any], headers: Mapping[str, str] | None = None
     ) -> AsyncGenerator[tuple[float, dict[str, Any]], None]:
         """Posts once, and gives each event of the answer (server-sent events) with the time it came, in seconds of
         `time.perf_counter`. Not retried: what is measured must not hold a failed try.
 
+        Ends where the server says so, and where the stream ends or breaks off after it gave the reason of its ending.
+
         Raises:
-            RefusedError, GenerationError: as for `post`; a stream that breaks off is an error too.
+            RefusedError, AnswerError, GenerationError: as for `post`; a stream that breaks off is an error too.
         """
         data = json.dumps(body).encode()
+        most = _largest(body, STREAMED_BYTES_PER_TOKEN)
+        ended = asyncio.Event()
         try:
-            async with self._opened.post(f"{self.url}/{path}", data=data, headers=headers) as response:
-                if response.status != 200:
-                    problem, wait_s = self._refusal(path, response, await response.read())
-                    raise BusyError(f"{self.url}/{path}: {problem}", wait_s)
-                left = b""
-                async for chunk in response.content.iter_any():
-                    now = time.perf_counter()
-                    left += chunk.replace(b"\r", b"")
-                    *events, left = left.split(b"\n\n")
-                    for event in events:
-                        if not event.startswith(b"data:"):
-                            continue  # a comment that keeps the connection alive
-                        content = event[5:].strip()
-                        if content == b"[DONE]":
-                            return
-                        yield now, self._event(json.loads(content))
-        except ValueError as error:
-            raise GenerationError(f"{self.url}/{path} streamed what is not JSON: {error}") from error
+            async with await self._sent(path, data, headers) as response:
+                async for now, name, text in self._events(response, most, ended):
+                    if text == "[DONE]":
+                        return
+                    if name == NOT_STREAMED:
+                        yield now, self._reader.completion(path, text.encode())
+                        return
+                    event = self._reader.event(name, text)
+                    if event is not None:
+                        if _gives_reason(event):
+                            ended.set()
+                        yield now, event
+        except BusyError as error:
+            raise BusyError(f"{self.url}/{path}: {error}", error.wait_s) from error
+        except LineTooLongError as error:
+            raise AnswerError(f"{self.url}/{path} streamed {error}") from error
         except GenerationError:
             raise
         except Exception as error:
+            if ended.is_set():
+                return
             raise GenerationError(f"{self.url}/{path}: {self._lost(error)}") from error
-        raise GenerationError(f"{self.url}/{path} ended its stream in the middle")
+        if not ended.is_set():
+            raise GenerationError(f"{self.url}/{path} ended its stream in the middle")
 
     async def served(self) -> list[dict[str, Any]]:
         """What `/models` lists; empty for an endpoint without such a list.
@@ -138,78 +169,142 @@ class Connection:
         """
         import aiohttp
 
+        listed: Any = {}
         try:
             timeout = aiohttp.ClientTimeout(total=30)
-            async with self._opened.get(f"{self.url}/models", timeout=timeout) as response:
+            async with self._opened.get(
+                f"{self.url}/models", timeout=timeout, allow_redirects=False, **self._proxy
+            ) as response:
                 if response.status in (401, 403):
                     raise ModelNotAvailableError(
                         f"{self.url} refuses the key (HTTP {response.status}); set {self._options.api_key_env}"
                     )
-                listed = json.loads(await response.read()) if response.status == 200 else {}
+                if response.status == 200:
+                    content = await self._read(response, LARGEST_LIST)
+                    listed = nesting.loads(content.decode(errors="replace"))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise ModelNotAvailableError(f"nothing answers at {self.url} ({error}); is the server running?") from error
-        except ValueError:
+            raise ModelNotAvailableError(
+                f"nothing answers at {self.url} ({self._said(error)}); {_hint(error)}"
+            ) from error
+        except (ValueError, RecursionError, AnswerError):
             listed = {}
-        data = listed.get("data", []) if isinstance(listed, dict) else []
-        return [entry for entry in data if isinstance(entry, dict) and "id" in entry]
+        data = listed.get("data") if isinstance(listed, dict) else listed
+        entries = [entry for entry in data if isinstance(entry, dict)] if isinstance(data, list) else []
+        return self.redaction.messages([entry for entry in entries if isinstance(entry.get("id"), str)])
+
+    async def back_off(self, attempt: int, wait_s: float | None) -> None:
+        """Waits before another try: as long as the server asks, else 0.5 s doubling."""
+        backoff = min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2**attempt) * (0.5 + self._jitter.random())
+        await asyncio.sleep(backoff if wait_s is None else wait_s)
+
+    # -- one exchange
 
     @property
     def _opened(self) -> aiohttp.ClientSession:
         assert self._session is not None, "open() was not called"
         return self._session
 
-    def _refusal(self, path: str, response: aiohttp.ClientResponse, content: bytes) -> tuple[str, float | None]:
-        """What went wrong and how long the server asks to wait; raises RefusedError where waiting does not help."""
-        problem = f"HTTP {response.status}: {self._without_secret(_message(content))}"
-        if response.status not in RETRIED_STATUS:
-            raise RefusedError(f"{self.url}/{path} refused the request: {problem}", response.status)
-        return problem, _retry_after_s(response.headers.get("Retry-After"))
+    async def _sent(self, path: str, data: bytes, headers: Mapping[str, str] | None) -> aiohttp.ClientResponse:
+        """The answer to a post, where its status is 200, to be released by the caller; redirections to the same host
+        are followed, as they keep the request, and its headers, as they are.
+
+        Raises:
+            RefusedError, BusyError: it has another status.
+        """
+        url = f"{self.url}/{path}"
+        for _ in range(REDIRECTS + 1):
+            response = await self._opened.post(url, data=data, headers=headers, allow_redirects=False, **self._proxy)
+            if response.status == 200:
+                return response
+            async with response:
+                target = urljoin(url, response.headers.get("Location", ""))
+                if response.status not in (307, 308) or urlsplit(target).hostname != urlsplit(url).hostname:
+                    raise await self._refusal(path, response)
+                url = target
+        raise RefusedError(f"{self.url}/{path} leads from one address to the next", 310)
+
+    async def _read(self, response: aiohttp.ClientResponse, most: int) -> bytes:
+        """The body, unpacked. Raises AnswerError where it is larger than `most`."""
+        parts: list[bytes] = []
+        size = 0
+        async for chunk in response.content.iter_any():
+            size += len(chunk)
+            if size > most:
+                response.close()
+                raise AnswerError(f"{self.url} answered with more than {most >> 20} MiB")
+            parts.append(chunk)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def _refusal(self, path: str, response: aiohttp.ClientResponse) -> GenerationError:
+        """What a status other than 200 comes to."""
+        try:
+            content = await self._read(response, LARGEST_ERROR)
+        except AnswerError as error:
+            content = str(error).encode()
+        return self._reader.refusal(path, response.status, response.headers, content)
+
+    async def _events(
+        self, response: aiohttp.ClientResponse, most: int, ended: asyncio.Event
+    ) -> AsyncIterator[tuple[float, str, str]]:
+        """Events with the time they came; after the reason of the ending, those alone that come soon."""
+        reader = EventReader()
+        size = 0
+        whole: list[bytes] | None = None
+        """Of a server that does not stream, and answers with JSON."""
+        pieces = response.content.iter_any()
+        while True:
+            try:
+                if ended.is_set():
+                    async with asyncio.timeout(USAGE_WITHIN_S):
+                        piece = await anext(pieces)
+                else:
+                    piece = await anext(pieces)
+            except StopAsyncIteration:
+                break
+            now = time.perf_counter()
+            size += len(piece)
+            if size > most:
+                raise AnswerError(f"{self.url} streamed more than {most >> 20} MiB")
+            if whole is not None or (size == len(piece) and piece.lstrip().startswith(b"{")):
+                whole = [] if whole is None else whole
+                whole.append(piece)
+                continue
+            for name, text in reader.feed(piece):
+                yield now, name, text
+        now = time.perf_counter()
+        if whole is not None:
+            yield now, NOT_STREAMED, b"".join(whole).decode(errors="replace")
+        for name, text in reader.end():
+            yield now, name, text
+
+    # -- what is said of it
+
+    def _said(self, error: BaseException) -> str:
+        return self.redaction.message(" ".join(str(error).split()))[:300] or type(error).__name__
 
     def _lost(self, error: Exception) -> str:
-        """What to say of a connection that failed; anything else is raised again."""
-        import aiohttp
-
+        """What to say of an exchange that failed."""
         if isinstance(error, TimeoutError):
             return f"no answer within {self._options.request_timeout_s:g} s"
         if isinstance(error, RuntimeError) and self._opened.closed:
             return "the connection was closed"
-        if isinstance(error, aiohttp.ClientError | ConnectionError):
-            return self._without_secret(str(error)) or type(error).__name__
-        raise error
-
-    async def back_off(self, attempt: int, wait_s: float | None) -> None:
-        """Waits before another try: as long as the server asks, else 0.5 s doubling."""
-        backoff = min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2**attempt) * (0.5 + self._jitter.random())
-        await asyncio.sleep(backoff if wait_s is None else min(wait_s, 10 * LONGEST_BACKOFF_S))
-
-    def _event(self, event: Any) -> dict[str, Any]:
-        if not isinstance(event, dict):
-            raise ValueError(f"an event that is no object: {str(event)[:100]}")
-        if "error" in event:
-            raise GenerationError(f"{self.url}: {self._without_secret(_message(json.dumps(event).encode()))}")
-        return event
-
-    def _without_secret(self, text: str) -> str:
-        """Servers repeat a wrong key in their refusals; these lines are recorded."""
-        return text.replace(self._secret, "[key]") if len(self._secret) >= SHORTEST_SECRET else text
+        return self._said(error)
 
 
-def _retry_after_s(header: str | None) -> float | None:
-    """Seconds to wait from a Retry-After header: a number or an HTTP date (RFC 9110, section 10.2.3)."""
-    if not header:
-        return None
-    try:
-        return max(0.0, float(header))
-    except ValueError:
-        parsed = email.utils.parsedate_tz(header)
-        return None if parsed is None else max(0.0, email.utils.mktime_tz(parsed) - time.time())
+def _largest(body: Mapping[str, Any], bytes_per_token: int) -> int:
+    """Bytes of an answer at most: in proportion to the tokens that it may have."""
+    asked = body.get("max_tokens") or body.get("max_completion_tokens") or 0
+    tokens = asked * (body.get("n") or 1) if isinstance(asked, int) else 0
+    return min(LARGEST_ANSWER, SMALLEST_BOUND + bytes_per_token * tokens)
 
 
-def _message(content: bytes) -> str:
-    try:
-        answer = json.loads(content)
-        error = answer.get("error", answer) if isinstance(answer, dict) else answer
-        text = error.get("message", error) if isinstance(error, dict) else error
-    except ValueError:
-        text = content.decode(errors="replace")
-    return " ".join(str(text).split())[:300]
+def _gives_reason(event: Mapping[str, Any]) -> bool:
+    choices = event.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    return isinstance(first, dict) and bool(first.get("finish_reason"))
+
+
+def _hint(error: Exception) -> str:
+    if "certificate" in str(error).lower():
+        return "name a file with the authority's certificate in SSL_CERT_FILE"
+    return "is the server running?"

@@ -10,16 +10,28 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
-from stackbench.errors import GenerationError, ModelNotAvailableError
-from stackbench.models.openai.connection import BusyError, Connection, RefusedError
+from stackbench.errors import GenerationError, ModelNotAvailableError, one_line
+from stackbench.models.openai.answer import served_window
+from stackbench.models.openai.connection import Connection
+from stackbench.models.openai.dialect import Change, Dialect
+from stackbench.models.openai.faults import AnswerError, BusyError, RefusedError
 from stackbench.models.openai.probe import Capabilities, probe
-from stackbench.models.openai.wire import generations, request_body, streamed_generation
+from stackbench.models.openai.settling import settled
+from stackbench.models.openai.streamed import streamed_generation
+from stackbench.models.openai.window import Room, is_too_long, room_told, tokens_at_most
+from stackbench.models.openai.wire import Manner, generations, request_body
 from stackbench.models.options import ModelOptions
 from stackbench.types import Generation, Request
 
 __all__ = ["OpenAIModel"]
 
-NO_COMPLETION = (KeyError, IndexError, TypeError, ValueError, AttributeError)
+OWN_DEFAULTS = {"vllm", "sglang"}
+"""Servers, as they name themselves in `owned_by`, that draw with the checkpoint's parameters where none are sent."""
+SAMPLING = {
+    "temperature", "top_p", "top_k", "min_p", "seed", "stop", "max_tokens", "max_completion_tokens", "presence_penalty",
+    "frequency_penalty", "repetition_penalty",
+}  # fmt: skip
+LARGEST_ENTRY = 16 << 10
 
 
 class OpenAIModel:
@@ -44,14 +56,19 @@ class OpenAIModel:
         self._options = options
         self._connection = Connection(url, options)
         self._served: Mapping[str, Any] = {}
+        self._manner = Manner(options.explicit_sampling, options.extra_body)
+        self._chats, self._prompts = Dialect(), Dialect()
+        self._say: Callable[[str], None] = lambda line: None
+        self._told: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._gathering: list[tuple[Request, asyncio.Future[Generation]]] = []
 
     async def start(self, say: Callable[[str], None]) -> None:
+        self._say = say
         self._connection.open()
         try:
-            await self._check_served(say)
-            await self._find_out(say)
+            await self._check_served()
+            await self._find_out()
         except BaseException:
             await self.close()
             raise
@@ -60,17 +77,23 @@ class OpenAIModel:
         if self._options.n_per_request > 1 and not any(request.stream for request in requests):
             return list(await asyncio.gather(*(self._gather(request) for request in requests)))
         if len(requests) == 1:
-            return await self._ask(requests[0], 1)
-        found = await asyncio.gather(*(self._ask(request, 1) for request in requests))
+            return await self._ask(requests)
+        found = await asyncio.gather(*(self._ask([request]) for request in requests))
         return [generation for (generation,) in found]
 
     def describe(self) -> Mapping[str, Any]:
+        differences = {
+            name: dialect.describe() for name, dialect in (("chat", self._chats), ("completions", self._prompts))
+        }
         return {
             "kind": "openai",
             "model": self._model,
             "url": self._connection.url,
             "served": self._served,
-            "capabilities": self.capabilities.describe(),
+            "capabilities": {
+                **self.capabilities.describe(),
+                "requests": {name: found for name, found in differences.items() if found},
+            },
         }
 
     async def close(self) -> None:
@@ -78,21 +101,31 @@ class OpenAIModel:
 
     # -- what there is
 
-    async def _check_served(self, say: Callable[[str], None]) -> None:
+    async def _check_served(self) -> None:
         """Asks which models are served; an endpoint without that list is used as it is."""
         listed = await self._connection.served()
         url = self._connection.url
-        names = [str(entry["id"]) for entry in listed]
+        names = [entry["id"] for entry in listed]
         if names and self._model not in names:
-            raise ModelNotAvailableError(f'{url} does not serve "{self._model}"; it serves: {", ".join(names[:8])}')
+            raise ModelNotAvailableError(
+                f'{url} does not serve "{self._model}"; it serves: {one_line(", ".join(names[:8]))}'
+            )
         if not names:
-            say(f"{url} does not list its models; taking {self._model} on trust")
-        self._served = next((entry for entry in listed if entry["id"] == self._model), {})
-        length = self._served.get("max_model_len")  # vLLM and some others tell it
-        self.window = length if isinstance(length, int) else None
+            self._say(f"{url} does not list its models; taking {self._model} on trust")
+        entry = next((entry for entry in listed if entry["id"] == self._model), {})
+        self.window = served_window(entry)
+        if entry.get("owned_by") in OWN_DEFAULTS:
+            self._manner = replace(self._manner, explicit=True)
+        self._served = entry if len(json.dumps(entry)) <= LARGEST_ENTRY else {"id": self._model}
 
-    async def _find_out(self, say: Callable[[str], None]) -> None:
-        found = self.capabilities = await probe(self._connection, self._model)
+    async def _find_out(self) -> None:
+        url = self._connection.url
+        overridden = sorted(SAMPLING & self._options.extra_body.keys())
+        if overridden:
+            self._say(f"--extra-body sets {', '.join(overridden)}: it takes the place of the run's own")
+        found = self.capabilities = await probe(
+            self._connection, self._model, self._chats, self._prompts, self._manner, self._tell
+        )
         if found.chat is False and found.completions is False:
             raise ModelNotAvailableError(f"{self._model} takes neither chats nor bare prompts: {found.chat_refusal}")
         if self._options.api == "auto":
@@ -103,7 +136,15 @@ class OpenAIModel:
         self.native_tools = self.chat and found.tools is not False
         cannot = [name.replace("_", " ") for name, can in found.describe().items() if can is False]
         if cannot:
-            say(f"{self._connection.url} has no {', '.join(cannot)} for {self._model}")
+            self._say(f"{url} has no {', '.join(cannot)} for {self._model}")
+
+    def _tell(self, interface: str, change: Change) -> None:
+        """Names what requests leave out from now on, once."""
+        dialect = self._chats if interface == "chat" else self._prompts
+        line = f"{self._connection.url} {dialect.phrase(change)} ({interface})"
+        if line not in self._told:
+            self._told.add(line)
+            self._say(line)
 
     # -- several answers to one prompt in one request
 
@@ -125,7 +166,7 @@ class OpenAIModel:
 
     async def _answer(self, group: list[tuple[Request, asyncio.Future[Generation]]]) -> None:
         try:
-            generations = await self._ask(group[0][0], len(group))
+            generations = await self._ask([request for request, _ in group])
         except Exception as error:  # whatever it was, somebody waits for each of these answers
             for _, answer in group:
                 if not answer.done():
@@ -137,33 +178,105 @@ class OpenAIModel:
 
     # -- one request
 
-    async def _ask(self, request: Request, n: int) -> list[Generation]:
-        chat = request.prompt is None
-        path = "chat/completions" if chat else "completions"
-        body = request_body(self._model, request, n, self.capabilities.chat_limit)
-        started = time.perf_counter()
-        answer: Any = None
-        try:
-            if request.stream:
-                return [await self._stream(request, path, body, started)]
-            answer = await self._connection.post(path, body)
-            return generations(answer, request, n, time.perf_counter() - started)
-        except NO_COMPLETION as error:
-            shown = json.dumps(answer)[:200]
-            raise GenerationError(
-                f"{self._connection.url}/{path} answered what is no completion ({error!r}): {shown}"
-            ) from error
+    async def _ask(self, group: Sequence[Request]) -> list[Generation]:
+        """Answers to requests that differ in their seeds alone: in one request, with the first one's seed, where the
+        server gives so many, else one by one, with their own."""
+        request, n = group[0], len(group)
+        dialect = self._chats if request.prompt is None else self._prompts
+        together = 1 if dialect.leaves_out("n", n) else n
+        found = await self._fitted(request, together, dialect)
+        if len(found) < together and n > 1:
+            dialect.refused["n"] = [n]
+            self._tell("chat" if request.prompt is None else "completions", Change("n", n, []))
+        if len(found) < n:
+            more = await asyncio.gather(*(self._fitted(each, 1, dialect) for each in group[len(found) :]))
+            found += [generation for (generation,) in more]
+        return found
 
-    async def _stream(self, request: Request, path: str, body: dict[str, Any], started: float) -> Generation:
+    async def _fitted(self, request: Request, n: int, dialect: Dialect) -> list[Generation]:
+        """Asks with the limit that was wished, and again with what the window leaves where that is too long.
+
+        An agent's chat is not answered in less than half of its limit: it is shortened instead, by who asks.
+        """
+        limit: int | None = None
+        while True:
+            try:
+                return await self._settled(request, n, dialect, limit)
+            except RefusedError as error:
+                if not is_too_long(error):
+                    raise
+                asked = limit or min(request.sampling.max_tokens, dialect.most_tokens or request.sampling.max_tokens)
+                room = room_told(error, asked)
+                fewer = self._limit(room, request, n, dialect, asked)
+                least = asked // 2 if request.goes_on else 1
+                if fewer is None or not least <= fewer < asked:
+                    raise
+                if room.most is not None:
+                    dialect.most_tokens = room.most
+                if self.window is None and room.window is not None and room.prompt is not None:
+                    self.window = room.window
+                limit = fewer
+
+    def _limit(self, room: Room, request: Request, n: int, dialect: Dialect, asked: int) -> int | None:
+        """Tokens that an answer may have: by the refusal's own numbers, else by an estimate of the prompt."""
+        if room.limit is not None:
+            return room.limit
+        window = room.window or self.window
+        if window is None:
+            return None
+        body = request_body(self._model, request, n, dialect, self._manner)
+        return min(asked - 1, window - tokens_at_most(body))
+
+    async def _settled(self, request: Request, n: int, dialect: Dialect, limit: int | None) -> list[Generation]:
+        """Asks once what the endpoint takes; what it refuses by name is left out from now on."""
+        interface = "chat" if request.prompt is None else "completions"
+
+        async def ask(body: dict[str, Any]) -> list[Generation]:
+            if request.stream:
+                return [await self._stream(request, body)]
+            return await self._whole(request, body, n)
+
+        try:
+            return await settled(
+                ask,
+                lambda: request_body(
+                    self._model, request, 1 if dialect.leaves_out("n", n) else n, dialect, self._manner, limit
+                ),
+                dialect,
+                lambda change: self._tell(interface, change),
+                by_trial=ask,
+            )
+        except RefusedError as error:
+            if request.prefill and not is_too_long(error):
+                message = f"{error} (the request begins the answer itself: it ends with a message of the assistant)"
+                raise RefusedError(message, error.status, error.told) from error
+            raise
+
+    async def _whole(self, request: Request, body: dict[str, Any], n: int) -> list[Generation]:
+        path = "chat/completions" if request.prompt is None else "completions"
+        started = time.perf_counter()
+        answer = await self._connection.post(path, body)
+        took_s = time.perf_counter() - started
+        try:
+            return generations(answer, request, body, n, took_s, self._connection.redaction)
+        except AnswerError as error:
+            raise AnswerError(f"{self._connection.url}/{path} answered what is no completion: {error}") from error
+
+    async def _stream(self, request: Request, body: dict[str, Any]) -> Generation:
         """A streamed answer, asked for again where it failed on the way, unless the request is to be tried `once`."""
-        chat = request.prompt is None
+        path = "chat/completions" if request.prompt is None else "completions"
+        started = time.perf_counter()
         attempt = 0
         while True:
             try:
                 async with aclosing(self._connection.stream(path, body)) as events:
-                    return await streamed_generation(events, started, chat=chat, on_text=request.on_text)
+                    return await streamed_generation(events, started, request, body, self._connection.redaction)
             except RefusedError:
                 raise
+            except AnswerError as error:
+                if str(error).startswith(self._connection.url):
+                    raise
+                raise AnswerError(f"{self._connection.url}/{path}: {error}") from error
             except GenerationError as error:
                 if request.once or attempt >= self._options.retries:
                     raise

@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from stackbench.errors import GenerationError
-from stackbench.models.openai.connection import Connection, RefusedError
+from stackbench.models.openai.answer import tokens_of
+from stackbench.models.openai.connection import Connection
+from stackbench.models.openai.dialect import Change, Dialect
+from stackbench.models.openai.faults import RefusedError
+from stackbench.models.openai.settling import settled
+from stackbench.models.openai.wire import Manner, request_body
+from stackbench.types import Message, Request, Sampling, ToolSpec
 
 __all__ = ["Capabilities", "probe"]
 
-NEWER_LIMIT = "max_completion_tokens"
 HEADERS = {"X-Stackbench": "capability probe"}
-MESSAGES = [{"role": "user", "content": "Say yes."}]
-TOOL = {
-    "type": "function",
-    "function": {
-        "name": "say",
-        "description": "Says a word.",
-        "parameters": {"type": "object", "properties": {"word": {"type": "string"}}, "required": ["word"]},
-    },
-}
+RETRIES = 3
+STOPS = ("\n\n\n\n", "<end of a>", "<end of b>", "<end of c>")
+SAMPLING = Sampling(temperature=0.0, max_tokens=1, seed=1, stop=STOPS)
+CHAT = Request(SAMPLING, messages=(Message("user", "Say yes."),))
+TOOL = ToolSpec(
+    "say",
+    "Says a word.",
+    '{"type": "object", "properties": {"word": {"type": "string"}}, "required": ["word"]}',
+)
+LETTERS = ("A", "B", "C", "D")
+PROMPT = Request(SAMPLING, prompt="Say", choices=LETTERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +43,6 @@ class Capabilities:
     chat_logprobs: bool | None = None
     completion_logprobs: bool | None = None
     stream_usage: bool | None = None
-    chat_limit: str = "max_tokens"
-    """What the limit of a chat's answer is called."""
     chat_refusal: str = ""
     """Why it takes no chats, where it takes none."""
 
@@ -44,73 +50,99 @@ class Capabilities:
         return {name: value for name, value in asdict(self).items() if name != "chat_refusal"}
 
 
-async def probe(connection: Connection, model: str) -> Capabilities:
-    """Five requests of one token each, side by side. What the server refuses, it cannot do; what fails stays open."""
-    found = await _probe(connection, model, "max_tokens")
-    if found.chat is False and NEWER_LIMIT in found.chat_refusal:
-        found = await _probe(connection, model, NEWER_LIMIT)
-    return found
+async def probe(
+    connection: Connection,
+    model: str,
+    chats: Dialect,
+    prompts: Dialect,
+    manner: Manner,
+    changed: Callable[[str, Change], None],
+) -> Capabilities:
+    """Five requests of one token each, where nothing is refused; the dialects learn what is left out of requests.
 
-
-async def _probe(connection: Connection, model: str, limit: str) -> Capabilities:
-    one = {"model": model, "max_tokens": 1, "temperature": 0}
-    chat = {"model": model, limit: 1, "temperature": 0, "messages": MESSAGES}
-    refusals: dict[str, str] = {}
-
-    async def ask(name: str, path: str, body: dict[str, Any]) -> Any:
-        return await _try(name, connection.post(path, body, HEADERS), refusals)
-
-    async def stream() -> Any:
-        asked = {**chat, "stream": True, "stream_options": {"include_usage": True}}
-        events = connection.stream("chat/completions", asked, HEADERS)
-
-        async def last_usage() -> bool:
-            return bool([event async for _, event in events if event.get("usage")])
-
-        return await _try("stream", last_usage(), refusals)
-
-    plain, tools, logprobs, completion, usage = await asyncio.gather(
-        ask("chat", "chat/completions", chat),
-        ask("tools", "chat/completions", {**chat, "tools": [TOOL], "tool_choice": "auto"}),
-        ask("logprobs", "chat/completions", {**chat, "logprobs": True, "top_logprobs": 2}),
-        ask("completions", "completions", {**one, "prompt": "Say", "logprobs": 2}),
-        stream(),
-    )
-    without = completion
-    if "completions" in refusals:  # perhaps of the log-probabilities alone
-        without = await ask("completions without", "completions", {**one, "prompt": "Say"})
-    can_chat = _state(plain, "chat", refusals)
-    can_complete = _state(without, "completions without" if without is not completion else "completions", refusals)
+    What the server refuses, it cannot do; what fails stays open. `changed` is told of each change to a dialect.
+    """
+    found = _Probe(connection, model, {True: chats, False: prompts}, manner, changed)
+    plain, completion = await asyncio.gather(found.ask(CHAT), found.ask(PROMPT))
+    tools = logprobs = usage = plain
+    if not plain.refusal:
+        tools, logprobs, usage = await asyncio.gather(
+            found.ask(replace(CHAT, tools=(TOOL,))),
+            found.ask(replace(CHAT, choices=LETTERS)),
+            found.stream(replace(CHAT, stream=True)),
+        )
     return Capabilities(
-        chat=can_chat,
-        completions=can_complete,
-        tools=_state(tools, "tools", refusals),
-        chat_logprobs=_state(logprobs, "logprobs", refusals, _has_logprobs),
-        completion_logprobs=_state(completion, "completions", refusals, _has_logprobs),
-        stream_usage=_state(usage, "stream", refusals, bool),
-        chat_limit=limit,
-        chat_refusal=refusals.get("chat", ""),
+        chat=_state(plain),
+        completions=_state(completion),
+        tools=_state(tools),
+        chat_logprobs=_state(logprobs, _has_logprobs),
+        completion_logprobs=_state(completion, _has_logprobs),
+        stream_usage=_state(usage, bool),
+        chat_refusal=plain.refusal,
     )
 
 
-async def _try(name: str, request: Awaitable[Any], refusals: dict[str, str]) -> Any:
-    """The answer; None when there is none, in which case a refusal is noted."""
-    try:
-        return await request
-    except RefusedError as error:
-        if error.status not in (401, 403):
-            refusals[name] = str(error)
-    except GenerationError:
-        pass
-    return None
+@dataclass(frozen=True, slots=True)
+class _Found:
+    answer: Any = None
+    refusal: str = ""
 
 
-def _state(
-    answer: Any, name: str, refusals: dict[str, str], holds: Callable[[Any], bool] = lambda answer: True
-) -> bool | None:
-    if name in refusals:
+class _Probe:
+    def __init__(
+        self,
+        connection: Connection,
+        model: str,
+        dialects: Mapping[bool, Dialect],
+        manner: Manner,
+        changed: Callable[[str, Change], None],
+    ) -> None:
+        self._connection = connection
+        self._model = model
+        self._dialects = dialects
+        self._manner = manner
+        self._changed = changed
+
+    async def ask(self, request: Request) -> _Found:
+        """The answer, or the refusal; neither where it failed."""
+
+        async def post(body: dict[str, Any]) -> Any:
+            path = "completions" if request.prompt is not None else "chat/completions"
+            return await self._connection.post(path, body, HEADERS, retries=RETRIES)
+
+        return await self._settled(request, post)
+
+    async def stream(self, request: Request) -> _Found:
+        """Whether the usage comes with a stream."""
+
+        async def last_usage(body: dict[str, Any]) -> Any:
+            async with aclosing(self._connection.stream("chat/completions", body, HEADERS)) as events:
+                return any([tokens_of(event.get("usage"))[1] is not None async for _, event in events])
+
+        return await self._settled(request, last_usage)
+
+    async def _settled(self, request: Request, ask: Callable[[dict[str, Any]], Awaitable[Any]]) -> _Found:
+        chat = request.prompt is None
+        dialect = self._dialects[chat]
+        try:
+            answer = await settled(
+                ask,
+                lambda: request_body(self._model, request, 1, dialect, self._manner),
+                dialect,
+                lambda change: self._changed("chat" if chat else "completions", change),
+                by_trial=ask,
+            )
+        except RefusedError as error:
+            return _Found() if error.status in (401, 403) else _Found(refusal=str(error))
+        except GenerationError:
+            return _Found()
+        return _Found(answer)
+
+
+def _state(found: _Found, holds: Callable[[Any], bool] = lambda answer: True) -> bool | None:
+    if found.refusal:
         return False
-    return None if answer is None else holds(answer)
+    return None if found.answer is None else holds(found.answer)
 
 
 def _has_logprobs(answer: Any) -> bool:

@@ -1,183 +1,165 @@
-"""OpenAI's formats: a request's body, what a completion holds, what its stream adds up to."""
+"""A request's body in OpenAI's format, as the endpoint takes it, and the generations of an answer to it."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+from stackbench.models.openai.answer import choices_of
+from stackbench.models.openai.dialect import Dialect
+from stackbench.models.openai.faults import AnswerError
+from stackbench.models.openai.values import tokens_of
 from stackbench.models.tool_calls import chat_for_template, tools_for_template
-from stackbench.types import FinishReason, Generation, Request, ToolCall
+from stackbench.redaction import Redaction
+from stackbench.types import FinishReason, Generation, Request, Sampling
 
-__all__ = ["generations", "request_body", "streamed_generation"]
+__all__ = ["Manner", "cut_at_stop", "generations", "request_body", "sent"]
 
-TOP_LOGPROBS = 20
+TEXTS = {"model", "messages", "prompt", "tools", "stream", "stream_options"}
+"""What is not recorded of a body: what is asked, and how it is delivered."""
 
 
-def request_body(model: str, request: Request, n: int, chat_limit: str = "max_tokens") -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How requests are worded beside what the dialect leaves out."""
+
+    explicit: bool = False
+    """Send every sampling parameter: a server of this kind has defaults of its own, from the checkpoint."""
+    extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Fields that the operator adds; they take the place of those of the same name, and null leaves one out."""
+
+
+def request_body(
+    model: str, request: Request, n: int, dialect: Dialect, manner: Manner, max_tokens: int | None = None
+) -> dict[str, Any]:
     """The body for `chat/completions`, or for `completions` where the request has a bare prompt.
 
-    `chat_limit` names the limit of a chat's answer: newer models of OpenAI's take `max_completion_tokens`.
+    `max_tokens` takes the place of the request's limit where its window leaves fewer.
     """
     sampling = request.sampling
     chat = request.prompt is None
-    limit = chat_limit if chat else "max_tokens"
-    body: dict[str, Any] = {"model": model, limit: sampling.max_tokens, "temperature": sampling.temperature}
+    limit = sampling.max_tokens if max_tokens is None else min(max_tokens, sampling.max_tokens)
+    if dialect.most_tokens is not None:
+        limit = min(limit, dialect.most_tokens)
+    body: dict[str, Any] = {"model": model, dialect.limit: limit}
+    refused = dialect.refused
+    for name, value in _drawing(sampling, explicit=manner.explicit):
+        if not refused or not dialect.leaves_out(name, value):
+            body[name] = value
     if chat:
         body["messages"] = chat_for_template(request.messages, parsed=False)
         tools = tools_for_template(request.tools)
         if tools:
             body["tools"] = tools
+        if request.prefill:
+            body["messages"].append({"role": "assistant", "content": request.prefill})
+            if manner.explicit:
+                body |= {"continue_final_message": True, "add_generation_prompt": False}
     else:
         body["prompt"] = request.prompt
-    if sampling.top_p != 1.0:
-        body["top_p"] = sampling.top_p
-    if sampling.stop:
-        body["stop"] = list(sampling.stop)
-    if sampling.seed is not None:
-        body["seed"] = sampling.seed
+    if sampling.stop and dialect.stops != 0:
+        body["stop"] = list(sampling.stop[: dialect.stops])
     if sampling.ignore_eos:
         body["ignore_eos"] = True
     if n > 1:
         body["n"] = n
-    if request.choices:
-        body[limit] = 1
-        body["logprobs"] = True if chat else TOP_LOGPROBS
+    if request.choices and dialect.logprobs and not dialect.leaves_out("logprobs", True):
+        body[dialect.limit] = 1
+        body["logprobs"] = True if chat else dialect.logprobs
         if chat:
-            body["top_logprobs"] = TOP_LOGPROBS
+            body["top_logprobs"] = dialect.logprobs
     if request.stream:
         body["stream"] = True
-        body["stream_options"] = {"include_usage": True}
+        if not dialect.leaves_out("stream_options", None):
+            body["stream_options"] = {"include_usage": True}
+    if manner.extra:
+        body = {name: value for name, value in (body | dict(manner.extra)).items() if value is not None}
     return body
 
 
-def generations(answer: Any, request: Request, n: int, latency_s: float) -> list[Generation]:
-    """The n generations of a completion.
+def sent(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The sampling parameters of a body, without its texts."""
+    return {name: value for name, value in body.items() if name not in TEXTS}
+
+
+def generations(
+    answer: Mapping[str, Any], request: Request, body: Mapping[str, Any], n: int, latency_s: float, redaction: Redaction
+) -> list[Generation]:
+    """The generations of a completion, n at most.
+
+    Tokens are told for all answers of a request together: each has its share, so that their sum is what was counted.
 
     Raises:
-        KeyError, IndexError, TypeError, ValueError, AttributeError: it is no completion.
+        AnswerError: it is no completion.
     """
-    chat = request.prompt is None
-    choices = answer["choices"]
-    if len(choices) != n:
-        raise ValueError(f"{len(choices)} answers instead of {n}")
-    prompt_tokens, completion_tokens = _usage(answer)
+    try:
+        choices = choices_of(answer, request.choices, chat=request.prompt is None)[:n]
+    except ValueError as error:
+        raise AnswerError(redaction.message(str(error))) from error
+    prompt_tokens, completion_tokens = tokens_of(answer.get("usage"))
+    told = sent(body)
     found: list[Generation] = []
-    for choice in choices:
-        text = choice["message"].get("content") if chat else choice["text"]
+    stops = request.sampling.stop
+    for number, choice in enumerate(choices):
+        text = without_prefill(choice.text, body) if request.prefill else choice.text
+        text, cut = cut_at_stop(text, stops) if stops else (text, False)
         found.append(
             Generation(
-                text=text or "",
-                finish_reason=_finish(choice),
-                tool_calls=_calls(choice["message"].get("tool_calls") or ()) if chat else (),
-                prompt_tokens=prompt_tokens,
-                completion_tokens=completion_tokens // n,
+                text=text,
+                finish_reason=FinishReason.STOP if cut else choice.finish,
+                tool_calls=choice.calls,
+                prompt_tokens=_share(prompt_tokens, number, len(choices)),
+                completion_tokens=_share(completion_tokens, number, len(choices)),
                 latency_s=latency_s,
-                choice_logprobs=_choice_logprobs(choice, request.choices, chat=chat) if request.choices else None,
+                choice_logprobs=choice.logprobs,
+                thought=choice.thought,
+                sent={**told, "choice": number} if "n" in body else told,
             )
         )
     return found
 
 
-async def streamed_generation(
-    events: AsyncIterator[tuple[float, dict[str, Any]]],
-    started: float,
-    *,
-    chat: bool,
-    on_text: Callable[[str], None] | None = None,
-) -> Generation:
-    """Adds up a stream whose request was sent at `started` (seconds of `time.perf_counter`).
+def cut_at_stop(text: str, stops: tuple[str, ...]) -> tuple[str, bool]:
+    """The text before the first of the stop strings, for servers that leave it in, and whether there was one."""
+    at = min((found for stop in stops if stop and (found := text.find(stop)) >= 0), default=-1)
+    return (text[:at], True) if at >= 0 else (text, False)
 
-    Time to first token runs to the first piece, each gap from one piece to the next, and the latency to the last, as
-    `vllm bench serve` has them; a chat's opening piece without text is none. Without a usage the pieces are counted.
 
-    Raises:
-        KeyError, IndexError, TypeError, ValueError, AttributeError: an event is no piece of a completion.
+def without_prefill(text: str, body: Mapping[str, Any]) -> str:
+    """The text without the beginning of the answer that was sent, which some servers repeat.
+
+    One that continues the message, as it was told to, does not: there a text that begins alike says it once more.
     """
-    texts: list[str] = []
-    times: list[float] = []
-    calls: dict[int, dict[str, str]] = {}
-    finish, ended = FinishReason.STOP, None
-    usage: tuple[int, int] | None = None
-    async for now, event in events:
-        if event.get("usage"):
-            usage = _usage(event)
-        choices = event.get("choices")
-        if not choices:
-            continue
-        choice = choices[0]
-        text = choice["delta"].get("content") if chat else choice["text"]
-        pieces = (choice["delta"].get("tool_calls") or ()) if chat else ()
-        for piece in pieces:
-            _add_to_call(calls.setdefault(int(piece.get("index", 0)), {"id": "", "name": "", "arguments": ""}), piece)
-        if choice.get("finish_reason"):
-            finish, ended = _finish(choice), now
-        if chat and not text and not pieces and not times:
-            continue
-        times.append(now)
-        if text:
-            texts.append(text)
-            if on_text is not None:
-                on_text(text)
-    if not times:
-        if ended is None:
-            raise ValueError("a stream that neither said anything nor ended")
-        times.append(ended)
-    prompt_tokens, completion_tokens = usage or (0, len(times))
-    return Generation(
-        text="".join(texts),
-        finish_reason=finish,
-        tool_calls=_calls([{"id": call["id"], "function": call} for _, call in sorted(calls.items())]),
-        prompt_tokens=prompt_tokens,
-        completion_tokens=completion_tokens,
-        latency_s=times[-1] - started,
-        ttft_s=times[0] - started,
-        gaps_s=tuple(later - earlier for earlier, later in itertools.pairwise(times)),
-    )
+    messages = body.get("messages")
+    if not messages or messages[-1]["role"] != "assistant" or "continue_final_message" in body:
+        return text
+    return text.removeprefix(messages[-1]["content"])
 
 
-def _calls(listed: Iterable[Any]) -> tuple[ToolCall, ...]:
-    return tuple(
-        ToolCall(
-            str(call.get("id") or f"call_{number}"),
-            str(call["function"].get("name") or ""),
-            str(call["function"].get("arguments") or "{}"),
-        )
-        for number, call in enumerate(listed, 1)
-    )
+def _drawing(sampling: Sampling, *, explicit: bool) -> list[tuple[str, Any]]:
+    """Parameters of drawing tokens, by their names in the API: the temperature, and what is not as by default."""
+    found: list[tuple[str, Any]] = [("temperature", sampling.temperature)]
+    if explicit or sampling.top_p != 1.0:
+        found.append(("top_p", sampling.top_p))
+    if explicit or sampling.top_k:
+        found.append(("top_k", sampling.top_k or -1))
+    if explicit or sampling.min_p:
+        found.append(("min_p", sampling.min_p))
+    if explicit or sampling.presence_penalty:
+        found.append(("presence_penalty", sampling.presence_penalty))
+    if explicit or sampling.frequency_penalty:
+        found.append(("frequency_penalty", sampling.frequency_penalty))
+    if explicit or sampling.repetition_penalty != 1.0:
+        found.append(("repetition_penalty", sampling.repetition_penalty))
+    if sampling.seed is not None:
+        found.append(("seed", sampling.seed))
+    return found
 
 
-def _add_to_call(call: dict[str, str], piece: Any) -> None:
-    """Adds a streamed piece: the id and the name come once, the arguments in parts."""
-    function = piece.get("function") or {}
-    call["id"] = call["id"] or str(piece.get("id") or "")
-    call["name"] = call["name"] or str(function.get("name") or "")
-    call["arguments"] += str(function.get("arguments") or "")
-
-
-def _usage(answer: Any) -> tuple[int, int]:
-    usage = answer.get("usage") or {}
-    return int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
-
-
-def _finish(choice: Any) -> FinishReason:
-    reason = choice.get("finish_reason")
-    return FinishReason(reason) if reason in ("length", "tool_calls") else FinishReason.STOP
-
-
-def _choice_logprobs(choice: Any, wanted: Sequence[str], *, chat: bool) -> tuple[float, ...] | None:
-    """The best log-probability of a first token that is the choice, white space aside; None when none was given."""
-    logprobs = choice.get("logprobs")
-    if not logprobs:
-        return None
-    if chat:
-        top = {entry["token"]: entry["logprob"] for entry in logprobs["content"][0]["top_logprobs"]}
-    else:
-        top = logprobs["top_logprobs"][0]
-    best = {want.strip(): float("-inf") for want in wanted}
-    for token, value in top.items():
-        if token.strip() in best:
-            best[token.strip()] = max(best[token.strip()], float(value))
-    if all(value == float("-inf") for value in best.values()):
-        return None
-    return tuple(best[want.strip()] for want in wanted)
+def _share(total: int | None, number: int, of: int) -> int:
+    """What falls to one of several, the rest to the first."""
+    if total is None:
+        return 0
+    share, rest = divmod(total, of)
+    return share + (number < rest)

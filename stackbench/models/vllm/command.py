@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from stackbench.errors import ModelNotAvailableError
+from stackbench.models.chat_template import read_template
 from stackbench.models.manifest import model_config
 from stackbench.models.options import ModelOptions
 
@@ -105,9 +106,12 @@ def serve_command(served_name: str, loading: Loading, options: ModelOptions, *, 
     Raises:
         ModelNotAvailableError: vLLM is not there, the chat template is not, or the port is taken.
     """
-    template = options.vllm.chat_template
-    if template and "{" not in template and not Path(template).is_file():
-        raise ModelNotAvailableError(f"--chat-template {template}: no such file")
+    if options.chat_template is not None:
+        read_template(options.chat_template)
+    if any(argument.startswith("--generation-config") for argument in options.vllm.args):
+        raise ModelNotAvailableError(
+            "--vllm-arg=--generation-config goes past what is recorded; use --generation-config checkpoint"
+        )
     port = _free_port(options.vllm.port)
     url = f"http://{HOST}:{port}"
     if options.vllm.image:
@@ -116,7 +120,8 @@ def serve_command(served_name: str, loading: Loading, options: ModelOptions, *, 
     flags = _flags(str(loading.folder), served_name, port, loading, options)
     environment = _environment(options, gpus=gpus)
     environment["PATH"] = f"{Path(program[0]).parent}{os.pathsep}{os.environ.get('PATH', '')}"  # its compiler and tools
-    return Command((*program, "serve", *flags), os.environ | environment, url)
+    inherited = {name: value for name, value in os.environ.items() if name != options.api_key_env}  # not its affair
+    return Command((*program, "serve", *flags), inherited | environment, url)
 
 
 def tool_call_parser(folder: Path, name: str) -> str | None:
@@ -138,7 +143,8 @@ def _flags(model: str, served_name: str, port: int, loading: Loading, options: M
         ("--gpu-memory-utilization", loading.gpu_memory_utilization),
         ("--max-num-seqs", loading.max_num_seqs),
         ("--tensor-parallel-size", vllm.tensor_parallel_size),
-        ("--chat-template", vllm.chat_template),
+        ("--chat-template", options.chat_template),
+        ("--generation-config", "auto" if options.generation_config == "checkpoint" else "vllm"),
     ]
     for flag, value in valued:
         if value is not None:
@@ -179,8 +185,8 @@ def _in_container(
     for key, value in _environment(options, gpus=gpus).items():
         if key != "CUDA_VISIBLE_DEVICES":  # which GPUs it sees is decided above
             arguments += ["-e", f"{key}={value}"]
-    template = options.vllm.chat_template
-    if template:
+    template = options.chat_template
+    if template and "{" not in template:
         arguments += ["-v", f"{Path(template).absolute()}:{Path(template).absolute()}:ro"]
     arguments += [options.vllm.image, *_flags(IMAGE_MODEL, served_name, port, loading, options)]
     return Command(tuple(arguments), dict(os.environ), url, (docker, "rm", "-f", name))

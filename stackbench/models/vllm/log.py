@@ -10,6 +10,7 @@ __all__ = ["Diagnosis", "LogReader", "diagnose"]
 
 TAIL_BYTES = 256 << 10
 LONGEST = 300
+LONGEST_LINE = 16 << 10
 
 # What vLLM, PyTorch and the kernel say when the memory of GPU or machine does not do.
 MEMORY = re.compile(
@@ -62,11 +63,15 @@ class LogReader:
         self._left = ""
 
     def new_stages(self) -> list[str]:
-        """What has been reached since the last call, in the reader's words."""
-        with self.path.open("rb") as file:
-            file.seek(self._at)
-            data = file.read()
-        self._at += len(data)
+        """What has been reached since the last call, in the reader's words; nothing while the log cannot be read."""
+        try:
+            with self.path.open("rb") as file:
+                end = file.seek(0, 2)
+                file.seek(max(self._at, end - TAIL_BYTES))
+                data = file.read(TAIL_BYTES)
+                self._at = file.tell()
+        except OSError:
+            return []
         *lines, self._left = re.split(r"[\r\n]+", self._left + data.decode(errors="replace"))
         found: list[str] = []
         for line in lines:
@@ -75,14 +80,18 @@ class LogReader:
                 if match:
                     found.append(text.format(*match.groups()))
                     break
+        self._left = self._left[-LONGEST_LINE:]
         return found
 
     def text(self) -> str:
         """All that was written since this reader was made, at most its last 256 KiB."""
-        with self.path.open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(max(self._start, size - TAIL_BYTES))
-            return file.read().decode(errors="replace")
+        try:
+            with self.path.open("rb") as file:
+                size = file.seek(0, 2)
+                file.seek(max(self._start, size - TAIL_BYTES))
+                return file.read(TAIL_BYTES).decode(errors="replace")
+        except OSError as error:
+            return f"OSError: its log cannot be read: {error.strerror}"
 
 
 def diagnose(log: str, code: int | None) -> Diagnosis:

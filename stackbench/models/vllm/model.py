@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from stackbench.errors import GenerationError, ModelLostError, ModelNotAvailableError
+from stackbench.models.chat_template import read_template
+from stackbench.models.generation_config import describe_generation_config, sampling_defaults
 from stackbench.models.gpus import GpuReader
 from stackbench.models.hardware import list_gpus
+from stackbench.models.loaded_files import hash_loaded
 from stackbench.models.openai import OpenAIModel
-from stackbench.models.openai.connection import RefusedError
+from stackbench.models.openai.faults import RefusedError
 from stackbench.models.options import ModelOptions
-from stackbench.models.pull import file_hashes, origin
+from stackbench.models.pull import notice_changes, origin
 from stackbench.models.vllm.command import Loading
 from stackbench.models.vllm.loader import Loader
 from stackbench.models.vllm.server import VllmServer
@@ -45,6 +50,7 @@ class VllmModel:
         self.backlog = max(2, self.concurrency // 4)
         self.gpus = 0
         self.restarts = 0
+        self.sampling_defaults: Mapping[str, float] = {}
         self._target = target
         self._options = options
         self._say: Callable[[str], None] = lambda line: None
@@ -170,28 +176,63 @@ class VllmModel:
     async def _serve(self, loading: Loading, *, exact: bool = False) -> None:
         """Raises ModelNotAvailableError when it cannot be served."""
         assert self._loader is not None
-        server, loading = await self._loader.load(loading, exact=exact)
+        self.sampling_defaults = sampling_defaults(self._options, loading.folder, self._say)
+        given_up = threading.Event()
+        hashing = asyncio.create_task(
+            asyncio.to_thread(hash_loaded, loading.folder, self._options.home, given_up.is_set)
+        )
+        asked = loading.folder
+        try:
+            server, loading = await self._loader.load(loading, exact=exact)
+        except BaseException:
+            given_up.set()
+            await asyncio.gather(hashing, return_exceptions=True)
+            raise
         try:
             client = await self._connect(server)
+            hashes = await hashing
+            if loading.folder != asked:  # a quantised variant that fits
+                self.sampling_defaults = sampling_defaults(self._options, loading.folder, self._say)
+                hashes = await asyncio.to_thread(hash_loaded, loading.folder, self._options.home)
         except BaseException:
+            given_up.set()
+            await asyncio.gather(hashing, return_exceptions=True)
             await server.stop()
             raise
+        first_life = self._server is None
         self._server, self._client, self._loading, self._last_load = server, client, loading, None
         self.chat, self.plain_prompts = client.chat, client.plain_prompts
         self.scores_choices = client.scores_choices
         self.native_tools, self.window = client.native_tools, client.window
+        usual = self._variant == Variant() or not self._about
         self._about = {
             "vllm": await server.version(),
-            "files": file_hashes(loading.folder),
+            # Of the model that the run is of; a variant that was measured beside it stands in the history.
+            **(hashes.describe() if usual else {name: self._about[name] for name in ("files", "sha256")}),
             "origin": origin(loading.folder),
+            "chat_template": self._template_hash(),
+            **describe_generation_config(self._options, loading.folder),
             "device": f"{self.gpus} GPU" if self.gpus else "cpu",
         }
+        if first_life:
+            notice_changes(loading.folder, hashes, self._say)
         self._down = ""
         self._up.set()
 
+    def _template_hash(self) -> str | None:
+        """Of a template that takes the place of the model's own, which is among its files."""
+        named = self._options.chat_template
+        return None if named is None else hashlib.sha256(read_template(named).encode()).hexdigest()
+
     async def _connect(self, server: VllmServer) -> OpenAIModel:
         options = self._options.model_copy(
-            update={"retries": 0, "request_timeout_s": LONGEST_REQUEST_S, "api_key_env": ""}
+            update={
+                "retries": 0,
+                "request_timeout_s": LONGEST_REQUEST_S,
+                "api_key_env": "",
+                "headers": (),
+                "explicit_sampling": True,
+            }
         )
         client = OpenAIModel(self.name, self._target, f"{server.url}/v1", options)
         await client.start(lambda line: None)
@@ -200,6 +241,21 @@ class VllmModel:
     # -- watching
 
     async def _watch(self) -> None:
+        """Watches until the server is gone for good.
+
+        An error of the watching itself ends the model: nobody else would see that the server ends, and all who wait
+        would wait for ever.
+        """
+        try:
+            await self._keep_up()
+        except Exception as error:
+            self._give_up(f"the vLLM server can no longer be watched: {error!r}")
+            if self._server is not None:
+                await self._server.stop()  # so that what it has not answered fails
+            if self._client is not None:
+                await self._client.close()
+
+    async def _keep_up(self) -> None:
         """Reads the load each second; a server that ended, or makes no token though asked to, is started again."""
         loop = asyncio.get_running_loop()
         gpus = await asyncio.to_thread(GpuReader)

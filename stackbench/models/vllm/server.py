@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,7 @@ from stackbench.models.vllm import guard
 from stackbench.models.vllm.command import Command
 from stackbench.models.vllm.log import Diagnosis, LogReader, diagnose
 from stackbench.models.vllm.metrics import read_metrics
+from stackbench.redaction import Redaction
 from stackbench.types import ServerLoad
 
 if TYPE_CHECKING:
@@ -24,6 +27,8 @@ GRACE_S = 5.0
 """From SIGTERM to SIGKILL."""
 POLL_S = 0.25
 ANSWERS_WITHIN_S = 5.0
+SECRET_NAMES = re.compile(r"(?:^|_)(?:API_?KEY|TOKEN|SECRET|PASSWORD)$", re.IGNORECASE)
+SHORTEST_SECRET = 8
 
 
 class LoadingFailed(ModelNotAvailableError):
@@ -44,6 +49,7 @@ class VllmServer:
         self._process: asyncio.subprocess.Process | None = None
         self._session: aiohttp.ClientSession | None = None
         self._reader: LogReader | None = None
+        self._redaction = Redaction(_secrets(command))
 
     async def start(self) -> None:
         """Starts it, without waiting for what it loads. Raises ModelNotAvailableError when it cannot be started."""
@@ -54,7 +60,7 @@ class VllmServer:
         arguments = [sys.executable, "-I", "-S", guard.__file__, str(GRACE_S), *command.cleanup, "--"]
         with self.log.open("ab") as output:
             self._reader = LogReader(self.log)
-            output.write(f"# {' '.join(command.arguments)}\n".encode())
+            output.write(f"# {self._redaction.message(' '.join(command.arguments))}\n".encode())
             output.flush()
             try:
                 self._process = await asyncio.create_subprocess_exec(
@@ -85,7 +91,7 @@ class VllmServer:
             if healthy:
                 return
             if self.ended:
-                text = await asyncio.to_thread(reader.text)
+                text = await self._logged(reader)
                 raise LoadingFailed(diagnose(text, self._code), self.log)
             if asyncio.get_running_loop().time() > deadline:
                 await self.stop()
@@ -100,7 +106,7 @@ class VllmServer:
 
     async def why_ended(self) -> str:
         """The last error in its log, for one that ended in mid-run."""
-        text = await asyncio.to_thread(self._reader.text) if self._reader else ""
+        text = await self._logged(self._reader) if self._reader else ""
         return f"ended (exit code {self._code}): {diagnose(text, self._code).text}"
 
     async def healthy(self) -> bool:
@@ -136,7 +142,7 @@ class VllmServer:
         try:
             async with self._session.get(f"{self.url}/version") as response:
                 return str((await response.json()).get("version", ""))
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, AttributeError):
             return ""
 
     async def stop(self) -> None:
@@ -151,9 +157,26 @@ class VllmServer:
         process.stdin.close()
         await process.wait()
 
+    async def _logged(self, reader: LogReader) -> str:
+        """What it wrote, without the secrets that it was given."""
+        return self._redaction.message(await asyncio.to_thread(reader.text))
+
     @property
     def _code(self) -> int | None:
         return self._process.returncode if self._process else None
+
+
+def _secrets(command: Command) -> Iterator[str]:
+    """Keys and tokens among what the server is given."""
+    for name, value in command.environment.items():
+        if SECRET_NAMES.search(name) and len(value) >= SHORTEST_SECRET:
+            yield value
+    for flag, value in itertools.pairwise(command.arguments):
+        if flag == "--api-key":
+            yield value
+    for argument in command.arguments:
+        if argument.startswith("--api-key="):
+            yield argument.partition("=")[2]
 
 
 def _tree_memory(guard_pid: int) -> int:

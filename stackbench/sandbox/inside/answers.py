@@ -1,115 +1,162 @@
-"""Keeps a sample's functions from answering with objects that decide for themselves what they equal.
+"""Reduces what a sample's function answers to plain data that JSON can carry; runs in the sample's own process.
 
-A test compares an answer with what is expected; `__eq__` of a class that the sample made would settle that in the
-sample's favour. An answer, and everything in it, must therefore be of a type that Python or its library made, or of a
-class that leaves comparing and arithmetic as it inherited them.
+Nothing here guards anything: whatever the text says, the judge (plain.py) makes of it objects of exact standard types
+only. What has no plain form stays in this process; the judge gets its number.
+
+JSON's null, booleans, numbers, strings and arrays are None, bool, int and float, str and list; an object with one of
+these keys is anything else: t tuple, s set, f frozenset, d (keys) with v (values) dict, i int (hexadecimal), c complex,
+b bytes, B bytearray, r range, q deque, I iterator (drained), K V M views of a dict, C Counter, D defaultdict,
+O OrderedDict, T built-in type, x other types of the library by name and arguments, h number of an object that stays,
+R a long list of rows: their type, their length, the different cells, and which of these each cell is (base64).
 """
 
-import sys
+from binascii import b2a_base64
+from itertools import chain
+from json import dumps as to_json
+from json.encoder import encode_basestring_ascii as quoted
 
-# What a class may define without a say in how its objects compare or compute.
-HARMLESS = frozenset(
-    "__init__ __new__ __repr__ __str__ __format__ __doc__ __module__ __dict__ __weakref__ __slots__ __qualname__"
-    " __annotations__ __match_args__ __init_subclass__ __orig_bases__ __parameters__ __abstractmethods__ _abc_impl"
-    " __getnewargs__ __getstate__ __setstate__ __reduce__ __reduce_ex__ __del__ __static_attributes__"
-    " __firstlineno__ __post_init__ __dataclass_fields__ __dataclass_params__ __classcell__ __set_name__"
-    " __annotate__ __annotate_func__ __annotations_cache__ __replace__".split()
-)
-SCALARS = frozenset((int, float, str, bool, bytes, complex, type(None), range, bytearray))
-SEQUENCES = frozenset((list, tuple, set, frozenset))
-HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made by a class statement or by type()
+from _collections import OrderedDict, defaultdict, deque
+
+FLAT = frozenset((bool, float, str, type(None)))
+FLAT_OR_INT = FLAT | {int}
+SMALL = 1 << 62
 DEEPEST = 200
-bases_of = type.__dict__["__mro__"].__get__
-contents_of = type.__dict__["__dict__"].__get__
-flags_of = type.__dict__["__flags__"].__get__
-module_of = type.__dict__["__module__"].__get__
-name_of = type.__dict__["__qualname__"].__get__
+MANY_ROWS = 1 << 14
+MOST_CELLS = 256
+VIEWS = {type({}.keys()): "K", type({}.values()): "V", type({}.items()): "M"}
+KINDS_OF_DICT = {"defaultdict": "D", "OrderedDict": "O", "Counter": "C"}
 
 
-def all_classes():
-    """Every class that there is now."""
-    found, left = set(), [object]
-    while left:
-        kind = left.pop()
-        if kind not in found:
-            found.add(kind)
-            left += type.__subclasses__(kind)
-    return frozenset(found)
-
-
-PRESENT = all_classes()
-PRELOADED = frozenset(sys.modules.values())
-
-
-class ForgedAnswer(AssertionError):
-    """An answer whose class says itself what it equals."""
-
-
-def guarded_namespace(namespace, clean_builtins, names):
-    """A copy of the sample's namespace for the tests, with clean built-ins and with the named functions guarded."""
-    copied = dict(namespace)
-    copied["__builtins__"] = clean_builtins
-    for name in names:
-        if name in copied and not isinstance(copied[name], type):  # of a class the tests may make instances
-            copied[name] = guard(copied[name])
-    return copied
-
-
-def guard(function):
-    """The function, with every answer looked at before the tests get it."""
-
-    def guarded(*args, **kwargs):
-        answer = function(*args, **kwargs)
-        if type(answer) not in SCALARS:
-            plain(answer)
-        return answer
-
-    return guarded
-
-
-def plain(value, depth=0):
-    """Returns the value; raises ForgedAnswer where it, or anything in it, is of a class that compares as it likes."""
+def text_of(value, kept):
+    """The JSON text of an answer; objects without a plain form are appended to `kept`."""
     kind = type(value)
-    if kind in SCALARS or depth > DEEPEST:
+    if kind is bool:
+        return b"true" if value else b"false"
+    if kind is int and -SMALL < value < SMALL:
+        return b"%d" % value
+    if kind is str:
+        return quoted(value).encode()
+    if value is None:
+        return b"null"
+    before = len(kept)
+    try:
+        return to_json(reduced(value, kept, False)).encode()
+    except ValueError:  # an integer of too many digits to write in decimal
+        del kept[before:]
+        return to_json(reduced(value, kept, True)).encode()
+
+
+def reduced(value, kept, hexadecimal, depth=0):
+    """The value in the terms above."""
+    kind = type(value)
+    if kind in FLAT:
         return value
-    if kind not in SEQUENCES and kind is not dict:
-        refuse_own_comparing(kind)
+    if kind is int:
+        return {"i": "%x" % value} if hexadecimal else value
+    if depth > DEEPEST:
+        return keep(value, kept)
+    more = (kept, hexadecimal, depth + 1)
+    if kind is list:
+        return items(value, *more)
+    if kind is tuple:
+        return {"t": items(value, *more)}
     if isinstance(value, dict):
-        for item in dict.keys(value):
-            if type(item) not in SCALARS:
-                plain(item, depth + 1)
-        items = dict.values(value)
-    elif kind in SEQUENCES:
-        items = value
-    elif isinstance(value, (list, tuple, set, frozenset)):
-        base = next(base for base in (list, tuple, set, frozenset) if isinstance(value, base))
-        items = base.__iter__(value)
-    else:
-        return value
-    for item in items:
-        if type(item) not in SCALARS:
-            plain(item, depth + 1)
+        tag = KINDS_OF_DICT.get(kind.__name__, "d") if kind is not dict else "d"
+        return {tag: items(list(dict.keys(value)), *more), "v": items(list(dict.values(value)), *more)}
+    if isinstance(value, (set, frozenset)):
+        base = set if isinstance(value, set) else frozenset
+        return {"s" if base is set else "f": items(list(base.__iter__(value)), *more)}
+    if isinstance(value, tuple):
+        return {"t": items(list(tuple.__iter__(value)), *more)}
+    if isinstance(value, list):
+        return items(list(list.__iter__(value)), *more)
+    if isinstance(value, int):
+        return reduced(int.__add__(value, 0), kept, hexadecimal)
+    if isinstance(value, float):
+        return float.__pos__(value)
+    if isinstance(value, str):
+        return str.__str__(value)
+    return rare(value, kind, *more)
+
+
+def items(values, kept, hexadecimal, depth):
+    kinds = set(map(type, values))
+    if kinds <= FLAT or not hexadecimal and kinds <= FLAT_OR_INT:
+        return values
+    if len(values) >= MANY_ROWS and len(kinds) == 1:
+        found = rows(values, kinds.pop())
+        if found is not None:
+            return found
+    return [reduced(value, kept, hexadecimal, depth) for value in values]
+
+
+def rows(values, kind):
+    """Many rows of few different texts, in a form that does not take the memory of the text of each; None for others."""
+    if kind is not tuple and kind is not list:
+        return None
+    lengths = set(map(len, values))
+    cells = {type(cell) for row in values[:MANY_ROWS] for cell in row}
+    if len(lengths) != 1 or cells != {str} or len(set(chain.from_iterable(values[:MANY_ROWS]))) > MOST_CELLS:
+        return None
+    table = list(dict.fromkeys(chain.from_iterable(values)))
+    if len(table) > MOST_CELLS or set(map(type, table)) != {str}:
+        return None
+    numbers = {cell: number for number, cell in enumerate(table)}
+    coded = bytes(map(numbers.__getitem__, chain.from_iterable(values)))
+    return {"R": [kind.__name__, lengths.pop(), table, b2a_base64(coded, newline=False).decode()]}
+
+
+def rare(value, kind, kept, hexadecimal, depth):
+    more = (kept, hexadecimal, depth)
+    if isinstance(value, complex):
+        return {"c": [value.real, value.imag]}
+    if isinstance(value, (bytes, bytearray)):
+        return {"b" if isinstance(value, bytes) else "B": bytes(value).decode("latin-1")}
+    if kind is range:
+        return {"r": items([value.start, value.stop, value.step], *more)}
+    if isinstance(value, deque):
+        return {"q": items(list(deque.__iter__(value)), *more)}
+    if kind in VIEWS:
+        pairs = VIEWS[kind] == "M"
+        return {
+            VIEWS[kind]: [{"t": items(list(pair), *more)} for pair in value] if pairs else items(list(value), *more)
+        }
+    if isinstance(value, type):
+        return {"T": kind_name(value)} if kind_name(value) else keep(value, kept)
+    if hasattr(kind, "__next__"):
+        return {"I": items(list(value), *more)}
+    name = getattr(kind, "__name__", "")
+    if name == "Decimal":
+        return {"x": [name, [str(value)]]}
+    if name == "Fraction":
+        return {"x": [name, items([value.numerator, value.denominator], *more)]}
+    if name in ("datetime", "date", "time", "timedelta") and kind.__module__ == "datetime":
+        return {"x": [name, parts_of(value, name)]} if getattr(value, "tzinfo", None) is None else keep(value, kept)
+    return keep(value, kept)
+
+
+def kind_name(kind):
+    return kind.__name__ if kind.__module__ == "builtins" else ""
+
+
+def parts_of(value, name):
+    day, clock = ("year", "month", "day"), ("hour", "minute", "second", "microsecond")
+    parts = {"date": day, "time": clock, "datetime": day + clock, "timedelta": ("days", "seconds", "microseconds")}
+    return [getattr(value, part) for part in parts[name]]
+
+
+def keep(value, kept):
+    kept.append(value)
+    return {"h": len(kept) - 1}
+
+
+def restored(value, kept):
+    """An argument in which (..., "h", number) stands for an object kept here and (..., "T", name) for a type."""
+    kind = type(value)
+    if kind is tuple and len(value) == 3 and value[0] is ...:
+        return kept[value[2]] if value[1] == "h" else getattr(__import__("builtins"), value[2])
+    if kind in (tuple, list, set, frozenset):
+        return kind([restored(item, kept) for item in value])
+    if kind is dict:
+        return {restored(key, kept): restored(item, kept) for key, item in value.items()}
     return value
-
-
-def refuse_own_comparing(kind):
-    for base in bases_of(kind):
-        if base in PRESENT or not flags_of(base) & HEAP_TYPE or from_library(base):
-            continue
-        telling = sorted(str(name) for name in contents_of(base) if name[:2] == "__" and name not in HARMLESS)
-        if type(base) is not type and type(base) not in PRESENT:
-            telling.append("a metaclass")
-        if telling:
-            raise ForgedAnswer("the answer is of a class that defines %s itself" % ", ".join(telling))
-
-
-def from_library(kind):
-    """Whether an installed module, imported since, has the class under its name."""
-    module = sys.modules.get(str(module_of(kind)))
-    if (
-        module is None
-        or module in PRELOADED
-        or not str(getattr(module, "__file__", None)).startswith((sys.prefix, sys.base_prefix))
-    ):
-        return False
-    return vars(module).get(name_of(kind)) is kind

@@ -2,55 +2,76 @@
 
 import os
 import signal
+import time
 
-from .proc import parent_of, pids
-from .users import become
+from .proc import owner_of, pids, pids_of, threads_of
+from .signalling import kill_user
 
 SCRATCH = ("/tmp", "/dev/shm", "/var/tmp", "/dev/mqueue")
 SHORT = 16  # a file system is short of room when less than one part in so many is free
+COUNTS = ("/sys/fs/cgroup/pids/pids.current", "/sys/fs/cgroup/pids.current")  # of control groups 1 and 2
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+TO_DIE_S = 1.0
+LOOK_AGAIN_S = 0.0005
 
 
 class Cleaner:
-    """Cleans after users from `first_uid` on: no process and no file of theirs outlives their sample."""
+    """Cleans after users from `first_uid` on: no process and no file of theirs outlives their sample.
+
+    Whatever a process does (sessions, double forks, CLONE_PARENT), its user stays, and by that it is found. To look
+    through /proc after each sample would take long, so the container's number of processes is compared with what it was
+    when a look found none too many. `undead` are users with a process that does not die.
+    """
 
     def __init__(self, first_uid):
         self.first_uid = first_uid
-        try:
-            self.children = os.open("/proc/self/task/%d/children" % os.getpid(), os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:  # gVisor has no such file
-            self.children = None
+        self.undead = set()
+        self.quiet = b""  # the number of processes when there was none too many
+        self.count_fd = None
+        for path in COUNTS:
+            try:
+                self.count_fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                break
+            except OSError:  # gVisor has none
+                continue
 
-    def kill_strays(self, ours, alive):
-        """Kills processes that ended samples left behind; they were given to us (process 1) as their parent."""
-        while True:
-            left = False
-            for pid in self.list_children():
-                if pid in ours:
-                    continue
-                uid = owner_of("/proc/%d" % pid)
-                theirs = uid in alive
-                if not theirs:
-                    left = True
-                    if uid is not None and uid >= self.first_uid:
-                        kill_user(uid)
-                try:
-                    os.waitpid(pid, os.WNOHANG if theirs else 0)
-                except ChildProcessError:
-                    pass
-            if not left:
+    def kill_leftovers(self, uid, ours, alive, others_run):
+        """Kills every process of an ended sample's user, and of others that are not `alive`, and reaps them."""
+        if not others_run and not self.undead and self.count_fd is not None:
+            count = os.pread(self.count_fd, 32, 0)
+            if count == self.quiet:
                 return
+        else:
+            count = b""
+        until = time.monotonic() + TO_DIE_S
+        while True:
+            left = self.owners_of_strays(ours, alive)
+            if not left:
+                self.undead.clear()
+                self.quiet = os.pread(self.count_fd, 32, 0) if count else b""
+                return
+            for owner in left:
+                kill_user(owner)
+            reap(left, ours)
+            if time.monotonic() > until:
+                self.undead = left
+                return
+            time.sleep(LOOK_AGAIN_S)
 
-    def list_children(self):
-        if self.children is not None:
-            return [int(pid) for pid in os.pread(self.children, 1 << 16, 0).split()]
-        return [pid for pid in pids() if parent_of(pid) == os.getpid()]
+    def owners_of_strays(self, ours, alive):
+        owners = {owner_of("/proc/%d" % pid) for pid in pids() if pid not in ours}
+        return {owner for owner in owners if owner is not None and owner >= self.first_uid and owner not in alive}
+
+    def has_company(self, uid, pid):
+        """Whether a user has more than this one process with one thread."""
+        return pids_of(uid) != [pid] or threads_of(pid) > 1
 
     def clean(self, folder, alive):
         """Removes a sample's folder, and files in shared places of users that are not alive."""
         try:
             os.rmdir(folder)
         except OSError:
-            remove_tree(folder)
+            remove(folder)
         for shared in SCRATCH:
             try:
                 names = os.listdir(shared)
@@ -59,12 +80,8 @@ class Cleaner:
             for name in names:
                 path = shared + "/" + name
                 owner = owner_of(path)
-                if owner is None or owner < self.first_uid or owner in alive:
-                    continue
-                try:
-                    os.unlink(path)
-                except OSError:
-                    remove_tree(path)
+                if owner is not None and owner >= self.first_uid and owner not in alive:
+                    remove(path)
 
     def is_disk_short(self):
         for folder in ("/work", *SCRATCH[:3]):
@@ -77,33 +94,86 @@ class Cleaner:
         return False
 
 
-def remove_tree(path):
-    """Removes a folder however deep and however named: what it holds is moved up beside it before it is removed."""
-    beside, count, left = os.path.dirname(path), 0, [path]
-    while left:
-        folder = left.pop()
-        try:
-            for entry in os.scandir(folder):
-                if not entry.is_dir(follow_symlinks=False):
-                    os.unlink(entry.path)
-                    continue
-                while True:
-                    count += 1
-                    moved = "%s/.gone-%d" % (beside, count)
-                    if not os.path.lexists(moved):
-                        break
-                os.rename(entry.path, moved)
-                left.append(moved)
-            os.rmdir(folder)
-        except OSError:
-            continue
+def reap(owners, ours):
+    """Reaps those of our own children that have ended; the zygote reaps its own."""
+    for pid in pids():
+        if pid not in ours and owner_of("/proc/%d" % pid) in owners:
+            try:
+                os.waitpid(pid, os.WNOHANG)
+            except ChildProcessError:
+                pass
 
 
-def owner_of(path):
+def remove(path):
+    """Removes a file, or a folder however deep, without ever following a link.
+
+    Folders are walked by descriptor, one open at a time, and left by `..`; a folder that somebody moved meanwhile is
+    left as it is, as its `..` is then another.
+    """
+    parent, name = os.path.split(path)
     try:
-        return os.lstat(path).st_uid
+        at = [os.open(parent, FOLDER)]
+    except OSError:
+        return
+    try:
+        if not unlink(name, at[0]):
+            remove_tree(name, at)
+    except OSError:
+        pass
+    finally:
+        os.close(at[0])
+
+
+def unlink(name, fd):
+    """Whether the name is gone from the folder; False for a folder."""
+    try:
+        os.unlink(name, dir_fd=fd)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def remove_tree(name, at):
+    """Removes a folder in the folder whose descriptor is `at[0]`, which is another when this returns."""
+    path = []  # (device, inode) of each folder above, name in it, folders in it that are left to remove
+    left = [name]
+    while True:
+        if left:
+            name = left.pop()
+            inner = enter(name, at[0])
+            if inner is None:
+                continue
+            path.append((identity(at[0]), name, left))
+            os.close(at[0])
+            at[0] = inner
+            left = [entry for entry in os.listdir(inner) if not unlink(entry, inner)]
+        elif path:
+            above, name, left = path.pop()
+            outer = os.open("..", FOLDER, dir_fd=at[0])
+            os.close(at[0])
+            at[0] = outer
+            if identity(outer) != above:
+                return
+            try:
+                os.rmdir(name, dir_fd=outer)
+            except OSError:
+                pass
+        else:
+            return
+
+
+def enter(name, fd):
+    try:
+        return os.open(name, FOLDER, dir_fd=fd)
     except OSError:
         return None
+
+
+def identity(fd):
+    found = os.fstat(fd)
+    return found.st_dev, found.st_ino
 
 
 def kill_group(pid):
@@ -114,15 +184,3 @@ def kill_group(pid):
                 target(pid, signal.SIGKILL)
             except (ProcessLookupError, PermissionError):
                 pass
-
-
-def kill_user(uid):
-    """Kills every process of a user at once: a process of that user signals all it may, itself excepted."""
-    pid = os.fork()
-    if pid == 0:
-        try:
-            become(uid)
-            os.kill(-1, signal.SIGKILL)
-        finally:
-            os._exit(0)
-    os.waitpid(pid, 0)

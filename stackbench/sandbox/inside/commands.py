@@ -12,9 +12,15 @@ import time
 
 from . import users
 from .cleaning import kill_group
+from .frames import write_all
 from .proc import be_expendable, ending_of, parent_of, pids
 
 CHUNK = 1 << 16
+LAST_PIECES = (
+    32  # of output when a command has ended: more than a pipe holds, so that who still writes is not waited for
+)
+SCRIPT = "/dev/fd/4"
+MOST_SCRIPT = 60000  # what a pipe takes without a reader
 TERMINAL_PATIENCE_S = 0.2  # a process left behind may hold the terminal open
 BASE_ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -132,8 +138,9 @@ class Commands:
         """Passes on what the command wrote last, then its answer. The kernel hands a terminal's last output over a
         little after the command has ended, so the end of it is waited for; of a pipe all is there."""
         for fd in list(command.outputs):
-            while command.outputs.get(fd) and self.on_output(command, fd):
-                pass
+            for _ in range(LAST_PIECES):
+                if not (command.outputs.get(fd) and self.on_output(command, fd)):
+                    break
         if command.stdin in command.outputs and time.monotonic() < until:
             self.loop.later(0.002, lambda: self.finish(command, answer, until))
             return
@@ -144,12 +151,16 @@ class Commands:
     # -- the work
 
     def spawn(self, frame):
-        argv = frame.get("argv") or ["/bin/sh", "-c", frame["command"]]
+        # A script comes down a pipe: what it starts finds it in no list of processes.
+        argv = frame.get("argv") or (["/bin/sh", SCRIPT] if "script" in frame else ["/bin/sh", "-c", frame["command"]])
         env = {**BASE_ENVIRONMENT, **frame.get("env", {})}
         cwd = frame.get("cwd") or users.WORKSPACE
         if any("\0" in text for text in [*argv, cwd, *env, *env.values()]):
             raise ValueError("a NUL byte in the command, its folder or its environment")
         terminal = frame.get("pty", False)
+        script = frame.get("script", "").encode("utf-8", "surrogateescape")
+        if len(script) > MOST_SCRIPT:
+            raise ValueError("a script of more than %d bytes" % MOST_SCRIPT)
         failed_read, failed_write = os.pipe()
         if terminal:
             ours, theirs = os.openpty()
@@ -163,11 +174,19 @@ class Commands:
             err_read, err_write = (out_read, out_write) if frame.get("merge") else os.pipe()
             inside, outside = (stdin_read, out_write, err_write), (stdin_write, {out_read: "stdout"})
             outside[1].setdefault(err_read, "stderr")
-        pid = os.fork()
+        script_read = None
+        if script:
+            script_read = script_of(script)
+        try:
+            pid = os.fork()
+        except OSError:  # no process can be had
+            for fd in {failed_read, failed_write, script_read, *inside, outside[0], *outside[1]} - {None}:
+                os.close(fd)
+            raise
         if pid == 0:
-            exec_as_agent(argv, env, cwd, inside, failed_write, terminal, frame)
+            exec_as_user(argv, env, cwd, inside, failed_write, script_read, terminal, frame)
         os.close(failed_write)
-        for fd in set(inside):
+        for fd in {*inside, script_read} - {None}:
             os.close(fd)
         problem = os.read(failed_read, 4)
         os.close(failed_read)
@@ -194,7 +213,7 @@ class Commands:
             return False
         except OSError:  # a pseudo-terminal whose other side has closed
             data = b""
-        if not data:
+        if not data or (command.over and command.bytes_left <= 0):
             stream = command.outputs.pop(fd, None)
             if stream is not None:
                 self.loop.forget(fd)
@@ -254,19 +273,23 @@ class Commands:
             os.close(fd)
 
 
-def exec_as_agent(argv, env, cwd, inside, failed_fd, terminal, frame):
+def exec_as_user(argv, env, cwd, inside, failed_fd, script_fd, terminal, frame):
     """Becomes the command; never returns."""
     try:
+        user = users.BY_NAME[frame.get("user", "agent")]
         os.setsid()
         if terminal:
             fcntl.ioctl(inside[0], termios.TIOCSCTTY, 0)
-            os.fchown(inside[0], users.AGENT, users.AGENT)
+            os.fchown(inside[0], user, user)
         for number, fd in enumerate(inside):
             os.dup2(fd, number)
-        if failed_fd != 3:
-            os.dup2(failed_fd, 3, inheritable=False)
-        os.closerange(4, 4096)
-        be_expendable(900)
+        moved = [fcntl.fcntl(fd, fcntl.F_DUPFD, 10) for fd in (failed_fd, script_fd) if fd is not None]
+        os.dup2(moved[0], 3, inheritable=False)
+        if script_fd is not None:
+            os.dup2(moved[1], 4)
+            os.fchown(4, user, user)  # it is opened anew, by name
+        os.closerange(4 if script_fd is None else 5, 4096)
+        be_expendable(900 if user == users.AGENT else 500)  # where memory is short, a check outlives the agent's own
         for limit, name in (
             (resource.RLIMIT_AS, "memory_bytes"),
             (resource.RLIMIT_NPROC, "processes"),
@@ -279,7 +302,7 @@ def exec_as_agent(argv, env, cwd, inside, failed_fd, terminal, frame):
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGCHLD, signal.SIGXFSZ):
             signal.signal(number, signal.SIG_DFL)
-        users.become(users.AGENT)
+        users.become(user)
         os.umask(0o022)
         os.chdir(cwd)
         os.execvpe(argv[0], argv, env)
@@ -288,6 +311,23 @@ def exec_as_agent(argv, env, cwd, inside, failed_fd, terminal, frame):
         os.write(3, number.to_bytes(4, "big"))
     finally:
         os._exit(127)
+
+
+def script_of(text):
+    """A descriptor to read a script from: a pipe, which keeps nothing that was read; where pipes are small, a file."""
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    try:
+        done = os.write(write, text)
+    except BlockingIOError:
+        done = 0
+    os.close(write)
+    if done == len(text):
+        return read
+    os.close(read)
+    fd = os.memfd_create("script")
+    write_all(fd, text)
+    return fd
 
 
 def kill_tree(pid):

@@ -18,14 +18,15 @@ KEPT = 4096
 class Job:
     """A sample to run, as asked for; `ready` when its text needs no more work."""
 
-    __slots__ = ("alone", "checks", "frame", "id", "parts", "ready", "source")
+    __slots__ = ("alone", "frame", "id", "ready", "sections", "source", "tests", "timed")
 
     def __init__(self, frame):
         self.frame = frame
         self.id = frame["id"]
         self.alone = False
-        self.parts = []  # [trusted, apart, code]; code is marshalled, or text
-        self.checks = []
+        self.sections = []  # the sample's: marshalled code, or text
+        self.tests = b""  # what a judge is to run
+        self.timed = False  # whether the judge wants to know how much processor time the sample uses
         self.source = b""  # the text that the compiler is to compile
         self.ready = True
 
@@ -52,13 +53,22 @@ class Compiling:
     def job(self, frame):
         """The job of a frame, its own text on its way to the compiler. Raises SyntaxError for bad code of a benchmark."""
         job = Job(frame)
+        tests = []
         for section in frame["sections"]:
-            code = self.compile_trusted(section["code"]) if section["trusted"] else section["code"]
-            job.parts.append([section["trusted"], section["apart"], code])
-        job.checks = [self.compile_check(check) for check in frame["checks"]]
-        first = job.parts[0] if job.parts else None
-        if first is not None and not first[0] and len(first[2]) <= compiler.LARGEST:
-            job.source = first[2].encode("utf-8", "surrogatepass")
+            if section["trusted"]:
+                tests.append((section["apart"], self.compile_trusted(section["code"])))
+                job.timed = job.timed or section["apart"]
+            elif tests:
+                raise ValueError("a section of the sample comes after one of the benchmark's")
+            else:
+                job.sections.append(section["code"])
+        checks = [self.compile_check(check) for check in frame["checks"]]
+        job.tests = marshal.dumps((len(job.sections), tests, checks, frame["functions"]))
+        first = job.sections[0] if job.sections else None
+        if first is not None and len(first) <= compiler.LARGEST:
+            job.source = first.encode("utf-8", "surrogatepass")
+            if len(job.source) > compiler.LARGEST:
+                return job  # it would not fit into the socket, and to wait for room is to wait for each other
             job.ready = False
             self.waiting.append(job)
         return job
@@ -98,7 +108,14 @@ class Compiling:
             self.replace()
             return
         self.inbox += data
-        for answer in take_apart(self.inbox):
+        try:
+            answers = take_apart(self.inbox)
+        except ValueError:
+            answers = None
+        if answers is None or len(answers) > len(self.asked):  # no compiler of ours writes that
+            self.replace()
+            return
+        for answer in answers:
             self.compiled(self.asked.popleft(), answer)
         self.asked_at = time.monotonic()
 
@@ -106,7 +123,7 @@ class Compiling:
         self.asked_bytes -= len(job.source)
         job.ready = True
         if answer[:1] == b"c":
-            job.parts[0][2] = answer[1:]
+            job.sections[0] = answer[1:]
         elif answer[:1] == b"e":
             kind, _, message = answer[1:].decode("utf-8", "replace").partition("\0")
             self.on_refusal(job, kind, message)

@@ -14,6 +14,7 @@ from .proc import be_expendable
 
 MEMORY = 1 << 30
 TIMEOUT_S = 30.0
+MOST_ANSWER = 60 << 20  # what fits a frame
 
 
 class Errand:
@@ -35,7 +36,13 @@ class Errands:
 
     def start(self, frame):
         read, write = os.pipe()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:  # no process can be had: the caller is told, the others go on
+            os.close(read)
+            os.close(write)
+            self.loop.send({"op": "failed", "id": frame["id"], "error": error.strerror, "errno": error.errno})
+            return
         if pid == 0:
             do(frame, write)
         os.close(write)
@@ -51,6 +58,11 @@ class Errands:
             except BlockingIOError:
                 return
             if not data:
+                break
+            if len(errand.answer) + len(data) > MOST_ANSWER:
+                errand.problem = "the answer is larger than %d MiB" % (MOST_ANSWER >> 20)
+                errand.answer.clear()
+                kill_group(errand.pid)
                 break
             errand.answer += data
         self.loop.forget(errand.fd)

@@ -27,6 +27,7 @@ LARGEST_READ = 32 << 20
 LARGEST_SEARCHED = 8 << 20
 LARGEST_HASHED = 256 << 20
 LINE_KEPT = 2000
+MOST_LETTERS = 8 << 20  # of all paths of a snapshot together: deep trees have long ones
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -178,9 +179,10 @@ def search(frame):
 
 def snapshot(frame):
     """Every entry below the folder with what tells whether it changed; links are not followed."""
-    entries, cut = {}, False
+    entries, cut, letters = {}, False, 0
     for path, folder, name in walk({**frame, "recursive": True}):
-        if len(entries) >= frame.get("limit", 200000):
+        letters += len(path)
+        if len(entries) >= frame.get("limit", 200000) or letters > MOST_LETTERS:
             cut = True
             break
         try:
@@ -316,6 +318,12 @@ def remove_at(folder, name, recursive):
             os.close(fd)
 
 
+def duplicate(frame):
+    from .duplicates import duplicate as carry_out
+
+    return carry_out(frame)
+
+
 OPERATIONS = {
     "read": read,
     "write": write,
@@ -326,4 +334,5 @@ OPERATIONS = {
     "list": listing,
     "search": search,
     "snapshot": snapshot,
+    "duplicate": duplicate,
 }

@@ -57,7 +57,7 @@ class Route:
         self.rate = given.get("rate")
         self.pages = given.get("pages")
         self.etag = given.get("etag", False)
-        self.faults = [self.of(fault) for fault in given.get("faults", []) for _ in range(fault.get("times", 1))]
+        self.faults = [(fault.get("times", 1), self.of(fault)) for fault in given.get("faults", [])]
         self.asked = 0
         self.times = []
 
@@ -79,8 +79,11 @@ class Route:
             scheme = self.auth.split(" ")[0]
             return Answer(401, {"WWW-Authenticate": '%s realm="fixture"' % scheme}, b"authorisation needed\n")
         self.asked += 1
-        if self.asked <= len(self.faults):
-            return self.faults[self.asked - 1]
+        last = 0
+        for times, fault in self.faults:
+            last += times
+            if self.asked <= last:
+                return fault
         if self.etag:
             return self.tagged(method, headers)
         if self.pages is not None:
@@ -124,7 +127,7 @@ class Route:
         json_type = {"Content-Type": "application/json"}
         if self.pages.get("style") == "cursor":
             start = unhidden(asked.get("cursor", ""))
-            if start is None or start > len(items):
+            if start is None or not 0 <= start <= len(items):
                 return Answer(400, json_type, b'{"error": "invalid cursor"}')
             end = start + size
             cursor = hidden(end) if end < len(items) else None

@@ -8,12 +8,15 @@ CHUNK = 1 << 18
 
 
 def take_apart(data):
-    """Takes the whole frames off the front of a bytearray: what follows each 4-byte big-endian length."""
+    """Takes the whole frames off the front of a bytearray: what follows each 4-byte big-endian length.
+
+    Raises ValueError for one that is longer than `MAX_FRAME`.
+    """
     bodies = []
     while len(data) >= 4:
         size = int.from_bytes(data[:4], "big")
         if size > MAX_FRAME:
-            raise SystemExit("runner: a frame of %d bytes is over the limit of %d" % (size, MAX_FRAME))
+            raise ValueError("a frame of %d bytes is over the limit of %d" % (size, MAX_FRAME))
         if len(data) < 4 + size:
             break
         bodies.append(bytes(data[4 : 4 + size]))

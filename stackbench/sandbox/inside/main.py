@@ -137,7 +137,7 @@ class Loop:
 
     def ours(self):
         """Processes of our own, which nobody kills as leftovers."""
-        found = {os.getpid(), self.samples.zygote_pid, self.samples.compiling.pid}
+        found = {os.getpid(), self.samples.zygote_pid, self.samples.compiling.pid, *self.samples.judges.every}
         if self.tools is not None:
             found |= {*self.tools.commands.by_pid, *self.tools.errands.by_pid, self.tools.service.pid}
         return found

@@ -1,4 +1,4 @@
-"""What /proc and a wait status tell about a process."""
+"""What /proc and a wait status tell about processes."""
 
 import os
 
@@ -50,9 +50,20 @@ def parent_of(pid):
     return None if fields is None else int(fields[1])
 
 
-def has_children(pid):
+def owner_of(path):
     try:
-        with open("/proc/%d/task/%d/children" % (pid, pid)) as file:
-            return bool(file.read(1))
+        return os.lstat(path).st_uid
     except OSError:
-        return False
+        return None
+
+
+def pids_of(uid):
+    """The processes of a user, those included that have ended and are not reaped."""
+    return [pid for pid in pids() if owner_of("/proc/%d" % pid) == uid]
+
+
+def threads_of(pid):
+    try:
+        return len(os.listdir("/proc/%d/task" % pid))
+    except OSError:
+        return 0

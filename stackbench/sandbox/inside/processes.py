@@ -6,6 +6,7 @@ from . import users
 from .proc import pids, stat_fields
 
 TICKS = os.sysconf("SC_CLK_TCK")
+COMMAND_KEPT = 4096  # bytes of a command line: the kernel lets one be as long as the memory
 
 
 def listing(ours):
@@ -16,7 +17,7 @@ def listing(ours):
             continue
         try:
             with open("/proc/%d/cmdline" % pid, "rb") as file:
-                words = file.read().rstrip(b"\0").split(b"\0")
+                words = file.read(COMMAND_KEPT).rstrip(b"\0").split(b"\0")
             uid = os.stat("/proc/%d" % pid).st_uid
         except OSError:
             continue

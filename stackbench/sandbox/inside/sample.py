@@ -1,28 +1,37 @@
-"""What happens in the process of one code sample: it gives up its rights, runs the sections and checks, and reports.
+"""What happens in the process of one code sample: it gives up its rights, executes the sample, and answers calls.
 
-The report goes through descriptor 3 as lines that start with the sample's nonce; the rest of a line is JSON.
+The tests are not here: they run in the judge (judge.py), which sends calls of the sample's functions over descriptor 3
+and gets answers as plain data. Nothing that this process says is believed but the answers themselves.
+
+A request is 4 bytes of length, then marshalled: how many answers are to be sent at once, each by itself, and a list of
+marshalled (restore, operation, target, arguments, keywords). Each call is answered with 4 bytes of length, a letter and
+JSON: `v` (value), `e` (exception: kind, message, errno). A
+sample that raises while it is executed says `s` (section, kind, message, errno).
 """
 
 import builtins
 import os
 import signal
+import socket
 import sys
 from _signal import SIG_DFL, SIGCHLD
 from _signal import signal as set_handler  # without the wrapper, which costs a fork 50 pages
 from json.encoder import encode_basestring_ascii as quoted
 from marshal import dumps, loads
-from os import _exit, chdir, close, closerange, dup2, pread, setresgid, setresuid, setsid, write
+from os import PRIO_PROCESS, _exit, chdir, closerange, dup2, pread, pwrite, read, setpriority, setresgid, setresuid
+from os import close, setsid, write
 from os import open as open_file
 from resource import setrlimit
 from time import perf_counter_ns as clock
 
-from inside_loader import CLEAN_BUILTINS
-
-from .answers import guarded_namespace, plain
+from .answers import restored, text_of
 from .errors import describe
-from .protocol import REPORTED
+from .protocol import BEGAN, CHANNEL_FD, NOT_BEGUN, REPORTED
 
 PIECE = 1 << 16
+NICE = 5
+TOGETHER_NS = 100_000
+TOGETHER_BYTES = 1 << 15
 
 
 def make_streams():
@@ -34,37 +43,43 @@ def make_streams():
     sys.path[:] = [entry for entry in sys.path if entry]
 
 
-def become(job_fd, verdict_fd, output_fd):
-    """Becomes the unprivileged process that runs one sample; never returns."""
+def become(job_fd, channel_fd, output_fd):
+    """Becomes the unprivileged process that runs one sample; never returns.
+
+    What the job's file says at the end of `enter_jail` was written before the sample's code ran, and the file is out of
+    its reach: that a sample could not be prepared is believed only from there.
+    """
     code = 70
     try:
-        uid, folder, limits, nonce, sections, checks, payload, guarded = loads(read_all(job_fd))
+        uid, folder, limits, sections = loads(read_all(job_fd))
         try:
-            enter_jail(uid, folder, limits, verdict_fd, output_fd)
+            enter_jail(uid, folder, limits, channel_fd, output_fd, job_fd)
         except BaseException as error:
-            write(verdict_fd, b'%s{"step":"setup","error":%s}\n' % (nonce, quoted(describe(error)).encode()))
+            pwrite(job_fd, NOT_BEGUN + describe(error).encode(), 0)
             return
-        run(nonce, sections, checks, payload, guarded)
+        run(sections)
         code = REPORTED
     finally:
         _exit(code)
 
 
-def enter_jail(uid, folder, limits, verdict_fd, output_fd):
+def enter_jail(uid, folder, limits, channel_fd, output_fd, job_fd):
     setsid()
     set_handler(SIGCHLD, SIG_DFL)
     dup2(output_fd, 1)
     dup2(output_fd, 2)
-    dup2(verdict_fd, 3, False)
-    closerange(4, 4096)
+    dup2(channel_fd, CHANNEL_FD, False)
     expendable = open_file("/proc/self/oom_score_adj", 1)
     write(expendable, b"1000")
     close(expendable)
+    setpriority(PRIO_PROCESS, 0, NICE)
     for limit in limits:
         setrlimit(*limit)
     setresgid(uid, uid, uid)
     setresuid(uid, uid, uid)
     chdir(folder)
+    pwrite(job_fd, BEGAN, 0)
+    closerange(CHANNEL_FD + 1, 4096)
 
 
 def read_all(fd):
@@ -80,73 +95,97 @@ def read_all(fd):
     return b"".join(pieces)
 
 
-def run(nonce, sections, checks, payload, guarded):
-    """Executes the sections in one namespace, then each check; reports one line per step.
-
-    `sections` are (trusted, apart, code); code is marshalled, or text to compile. The benchmark's own sections see the
-    built-in functions as they were before the sample ran, and the functions named in `guarded` only through
-    `answers.guard`.
-    """
+def run(sections):
+    """Executes the sections in one namespace, then answers calls until the judge hangs up."""
     namespace = {"__builtins__": builtins}
-    trusted_namespace = None
-    last = namespace
     index = 0
-    began = clock()
     try:
-        for trusted, apart, code in sections:
-            code = loads(code) if code.__class__ is bytes else compile(code, "<sample>", "exec", 0, True)
-            if not trusted:
-                last = namespace
-            elif apart:
-                last = {"__builtins__": CLEAN_BUILTINS, "_sample": namespace, "_plain": plain}
-            else:
-                if trusted_namespace is None:
-                    trusted_namespace = guarded_namespace(namespace, CLEAN_BUILTINS, guarded)
-                last = trusted_namespace
-            if trusted and payload is not None:
-                last["_payload"] = payload
-            exec(code, last)
+        for code in sections:
+            exec(loads(code) if code.__class__ is bytes else compile(code, "<sample>", "exec", 0, True), namespace)
             index += 1
     except BaseException as error:
         flush()
-        report_error(nonce, b"section", index, error)
+        said = told(error)
+        report(framed(b"s[%d,%s" % (index, said[1:])))
         return
-    if checks:
-        flush()
-        run_checks(nonce, checks, trusted_namespace or guarded_namespace(namespace, CLEAN_BUILTINS, guarded))
-    result = last.get("_result")
+    try:
+        serve(namespace)
+    except OSError:  # the judge has hung up
+        pass
     flush()
-    result = quoted(result).encode() if result.__class__ is str else b"null"
-    report(b'%s{"step":"end","us":%d,"result":%s}\n' % (nonce, (clock() - began) // 1000, result))
 
 
-def run_checks(nonce, checks, namespace):
-    for index, check in enumerate(checks):
-        try:
-            exec(loads(check) if check.__class__ is bytes else check, namespace)
-        except BaseException as error:
-            report_error(nonce, b"check", index, error)
-        else:
-            report(b'%s{"step":"check","index":%d,"error":null,"kind":null}\n' % (nonce, index))
+def serve(namespace):
+    kept = []
+    while True:
+        request = receive()
+        if request is None:
+            return
+        pending, count, sent = b"", 0, clock()
+        at_once, calls = loads(request)
+        for call in calls:
+            try:
+                answer = b"v" + text_of(answer_of(call, namespace, kept), kept)
+            except BaseException as error:
+                answer = b"e" + told(error)
+            count += 1
+            pending += framed(answer)
+            if count <= at_once or len(pending) > TOGETHER_BYTES or clock() - sent > TOGETHER_NS:
+                report(pending)
+                pending, sent = b"", clock()
+        report(pending)
 
 
-def report_error(nonce, step, index, error):
-    report(
-        b'%s{"step":"%s","index":%d,"error":%s,"kind":%s,"errno":%s}\n'
-        % (
-            nonce,
-            step,
-            index,
-            quoted(describe(error)).encode(),
-            quoted(type(error).__name__).encode(),
-            errno_of(error).encode(),
-        )
+def answer_of(call, namespace, kept):
+    restore, operation, target, args, keywords = loads(call)
+    if restore:
+        args, keywords = restored(args, kept), restored(keywords, kept)
+    if operation == "call":
+        if target not in namespace:
+            raise NameError("name '%s' is not defined" % target)
+        return namespace[target](*args, **keywords)
+    if operation == "call kept":
+        return kept[target](*args, **keywords)
+    if operation == "get":
+        return getattr(kept[target], *args)
+    if operation == "set":
+        setattr(kept[target], *args)
+    return None
+
+
+def told(error):
+    return b"[%s,%s,%s]" % (
+        quoted(type(error).__name__).encode(),
+        quoted(describe(error)).encode(),
+        errno_of(error).encode(),
     )
+
+
+def receive():
+    """The next request; None when the judge has hung up."""
+    data = read(CHANNEL_FD, PIECE)
+    if not data:
+        return None
+    size = int.from_bytes(data[:4], "big") + 4
+    if len(data) < size:
+        pieces, have = [data], len(data)
+        while have < size:
+            data = read(CHANNEL_FD, min(size - have, 1 << 20))
+            if not data:
+                return None
+            pieces.append(data)
+            have += len(data)
+        data = b"".join(pieces)
+    return data[4:]
+
+
+def framed(data):
+    return len(data).to_bytes(4, "big") + data
 
 
 def report(data):
     while data:
-        data = data[write(3, data) :]
+        data = data[write(CHANNEL_FD, data) :]
 
 
 def flush():
@@ -168,15 +207,18 @@ def warm_up():
 
     A fork pays for each memory page that it writes first, and specialising writes into the code.
     """
-    null = os.open("/dev/null", os.O_WRONLY)
-    channel = os.dup(3)
-    os.dup2(null, 3)
-    tests = dumps(compile("def check(f): assert f(1) == [1]\ncheck(f)", "<test>", "exec"))
+    channel = os.dup(CHANNEL_FD)
     right = dumps(compile("from typing import List\ndef f(x): return [x]\n", "<sample>", "exec"))
-    wrong = "def f(x): return x\n"
+    wrong = "def f(x): return x\nraise ValueError(f(1))"
+    calls = [dumps((False, "call", "f", (value,), {})) for value in (1, "x", [2], (3.0,), None)]
+    request = framed(dumps((len(calls), calls)))
     for turn in range(40):
-        code = wrong if turn % 4 == 3 else right
-        run(b"0" * 32, [(False, False, code), (True, False, tests)], [], None, ["f"] if turn % 2 else [])
-    os.dup2(channel, 3, inheritable=False)
+        judge, sample = socket.socketpair()
+        judge.sendall(request)
+        judge.shutdown(socket.SHUT_WR)
+        os.dup2(sample.fileno(), CHANNEL_FD)
+        run([wrong if turn % 4 == 3 else right])
+        judge.close()
+        sample.close()
+    os.dup2(channel, CHANNEL_FD, inheritable=False)
     os.close(channel)
-    os.close(null)

@@ -1,4 +1,4 @@
-"""Runs code samples: hands them to the zygote, watches them, takes their verdicts, cleans up after them."""
+"""Runs code samples: hands them to the zygote and to judges, watches them, cleans up after them."""
 
 import array
 import collections
@@ -13,9 +13,11 @@ from . import users
 from .cleaning import Cleaner, kill_group
 from .compiling import Compiling
 from .frames import framed, write_all
+from .judges import Judges
 from .proc import is_zombie
 from .protocol import RECORD
-from .running import CLOSED, Running
+from .running import CLOSED, TO_JUDGE_S, Running
+from .signalling import act_on_user
 from .spawn import start_zygote
 
 WORK = "/work"
@@ -41,6 +43,8 @@ class Samples:
         self.waiting = collections.deque()
         self.starting = collections.deque()  # asked of the zygote, pid not known yet
         self.running = {}  # pid -> Running
+        self.ending = []  # ended, not judged yet
+        self.judges = Judges()
         self.slow = 0
         self.outbox = []  # answers on their way: each write wakes the engine's relays, so quick ones travel together
 
@@ -48,6 +52,7 @@ class Samples:
 
     def open(self):
         self.compiling.open()
+        self.judges.give_back(self.judges.take())
         self.zygote_pid, self.zygote = start_zygote()
         self.loop.watch(self.zygote.fileno(), self.on_zygote)
 
@@ -75,29 +80,28 @@ class Samples:
                 self.waiting.remove(job)
                 self.loop.send({"op": "done", "id": job_id, "status": "cancelled"})
                 return
-        for run in [*self.starting, *self.running.values()]:
+        for run in self.every():
             if run.job.id == job_id and run.reason is None:
                 run.reason = "cancelled"
-                kill_group(run.pid)
+                if run.ended is None:
+                    kill_group(run.pid)
 
     def pump(self):
         """Starts what can be started and sends answers that need not wait for company."""
         self.compiling.pump()
-        while self.waiting and len(self.running) + len(self.starting) - self.slow < 1 and self.slow < MAX_SLOW:
+        while self.waiting and self.count() - self.slow < 1 and self.slow < MAX_SLOW:
             job = self.waiting[0]
-            if not job.ready or (self.running or self.starting) and (job.alone or self.someone_is_alone()):
+            if not job.ready or self.count() and (job.alone or self.someone_is_alone()):
                 break
             self.waiting.popleft()
             self.start(job)
-        if self.outbox and (
-            len(self.outbox) >= ANSWERS_TOGETHER or len(self.running) + len(self.starting) == self.slow
-        ):
+        if self.outbox and (len(self.outbox) >= ANSWERS_TOGETHER or self.count() == self.slow):
             write_all(1, b"".join(self.outbox))
             self.outbox.clear()
 
     def time_to_next(self, now):
         """Seconds until something is due; None when nothing is."""
-        times = [run.due() for run in self.running.values()] + [run.due() for run in self.starting]
+        times = [run.due() for run in self.every()]
         due = self.compiling.due()
         if due is not None:
             times.append(due)
@@ -105,19 +109,29 @@ class Samples:
 
     def check_deadlines(self, now):
         self.compiling.check_deadline(now)
-        for run in [*self.starting, *self.running.values()]:
+        for run in self.every():
             if not run.watched and now >= run.watched_at:
                 self.watch(run)
             if not run.slow and now >= run.slow_at:
                 run.slow = True
                 self.slow += 1
+                if run.pid and self.cleaner.has_company(run.uid, run.pid):
+                    give_way(run.uid)
             if now >= run.deadline and run.pid:
-                if run.nudges < MOST_NUDGES and is_zombie(run.pid):
+                if run.ended is not None:
+                    self.lose_judge(run)
+                elif run.nudges < MOST_NUDGES and is_zombie(run.pid):
                     run.nudges += 1
                     run.deadline = now + NUDGED_EVERY_S
                     self.zygote.send(b"n")
                 else:
-                    run.overdue(now)
+                    run.overdue(now, not self.cleaner.has_company(run.uid, run.pid))
+
+    def every(self):
+        return [*self.starting, *self.running.values(), *self.ending]
+
+    def count(self):
+        return len(self.starting) + len(self.running) + len(self.ending)
 
     # -- starting
 
@@ -130,13 +144,12 @@ class Samples:
             self.outbox.append(framed(answer))
 
     def someone_is_alone(self):
-        return any(run.job.alone for run in self.running.values()) or any(run.job.alone for run in self.starting)
+        return any(run.job.alone for run in self.every())
 
     def start(self, job):
         uid = self.free_uid()
         folder = "%s/%d" % (WORK, uid)
         frame = job.frame
-        nonce = os.urandom(16).hex().encode()
         limits = [
             (limit, (value, value))
             for limit, value in (
@@ -148,36 +161,46 @@ class Samples:
                 (resource.RLIMIT_CORE, 0),
             )
         ]
+        opened = []
         try:
+            judge = self.judges.take()
             os.mkdir(folder, 0o700)
             os.chown(folder, uid, uid)
-            job_fd = os.memfd_create("job")
-            verdict_read, verdict_write = os.pipe()
-            output_read, output_write = os.pipe()
+            opened.append(os.memfd_create("job"))
+            opened += os.pipe()
+            ours, theirs = socket.socketpair()
         except OSError as error:
-            self.loop.send({"op": "refused", "id": job.id, "error": "cannot start a sample: %s" % error})
+            for fd in opened:
+                os.close(fd)
+            self.cannot_start(job, str(error))
             return
-        write_all(
-            job_fd,
-            marshal.dumps((uid, folder, limits, nonce, job.parts, job.checks, frame["payload"], frame["guarded"])),
-        )
-        fds = array.array("i", (job_fd, verdict_write, output_write))
+        job_fd, output_read, output_write = opened
+        write_all(job_fd, marshal.dumps((uid, folder, limits, job.sections)))
+        judge.ask(job.tests, frame["payload"], ours.fileno())
+        fds = array.array("i", (job_fd, theirs.fileno(), output_write))
         self.zygote.sendmsg([b"s"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
-        os.close(job_fd)
-        os.close(verdict_write)
+        ours.close()
+        theirs.close()
         os.close(output_write)
-        os.set_blocking(verdict_read, False)
         os.set_blocking(output_read, False)
-        run = Running(job, uid, folder, verdict_read, output_read, nonce)
-        if self.running or self.starting:
+        run = Running(job, uid, folder, judge, job_fd, output_read)
+        if self.count():
             run.had_company = True
-            for other in [*self.starting, *self.running.values()]:
+            for other in self.every():
                 other.had_company = True
         self.starting.append(run)
 
+    def cannot_start(self, job, why):
+        """What neighbours hold may be what is missing: it is tried again when they are gone."""
+        if self.count():
+            job.alone = True
+            self.waiting.appendleft(job)
+        else:
+            self.loop.send({"op": "refused", "id": job.id, "error": "cannot start a sample: %s" % why})
+
     def free_uid(self):
-        """The next user id of the circle that no running sample has."""
-        taken = {run.uid for run in [*self.starting, *self.running.values()]}
+        """The next user id of the circle that no running sample has, and no process that could not be ended."""
+        taken = {run.uid for run in self.every()} | self.cleaner.undead
         while True:
             uid = users.FIRST + self.next_uid
             self.next_uid = (self.next_uid + 1) % users.SAMPLES
@@ -193,17 +216,16 @@ class Samples:
             kind, pid, status, user_s, system_s, peak_kib = RECORD.unpack_from(data, at)
             if kind == b"s":
                 run = self.starting.popleft()
-                run.pid = pid
+                run.begins(pid)
                 self.running[pid] = run
-                if run.ended is not None:
-                    self.finish(run)
-                elif run.reason is not None:
+                if run.job.timed:
+                    run.judge.tell_pid(pid)
+                if run.reason is not None:
                     kill_group(pid)
             elif kind == b"e":
-                # The sample may end before the zygote has said that it started.
-                run = self.running.get(pid) or self.starting[0]
-                run.ended = (status, user_s + system_s, peak_kib)
-                if run.pid:
+                run = self.running.pop(pid, None)
+                if run is not None:
+                    run.ended = (status, user_s + system_s, peak_kib)
                     self.finish(run)
             elif kind == b"f":
                 self.not_started(self.starting.popleft(), pid)
@@ -215,53 +237,99 @@ class Samples:
         self.zygote_inbox = data[whole:]
 
     def not_started(self, run, number):
-        for fd in (run.verdict_fd, run.output_fd):
-            os.close(fd)
+        if run.job.timed:
+            run.judge.tell_pid(0)
+        self.judges.drop(run.judge)
+        self.let_go(run)
         os.rmdir(run.folder)
-        problem = os.strerror(number)
-        self.loop.send({"op": "refused", "id": run.job.id, "error": "cannot start a sample: %s" % problem})
+        self.cannot_start(run.job, os.strerror(number))
 
     # -- watching and ending
 
     def watch(self, run):
-        """Reads along with a sample that did not end at once: its pipes may fill."""
+        """Reads along with a sample that did not end at once: its pipe may fill, its judge may be done."""
         run.watched = True
-        self.loop.watch(run.verdict_fd, lambda: run.read_verdict() or self.report_is_over(run))
-        self.loop.watch(run.output_fd, lambda: run.read_output() or self.unwatch(run, "output_fd"))
+        if run.output_fd != CLOSED:
+            self.loop.watch(run.output_fd, lambda: run.read_output() or self.unwatch(run))
+        if not run.is_judged:
+            run.judge.is_watched()
+            self.loop.watch(run.judge.socket.fileno(), lambda: self.on_judge(run))
 
-    def report_is_over(self, run):
-        """Nobody can write the report any more, so the sample has ended, or else it has closed the pipe."""
-        self.unwatch(run, "verdict_fd")
-        if run.ended is None:
-            self.zygote.send(b"n")
-
-    def unwatch(self, run, name):
-        """Closes a pipe; the run forgets the number, which the next sample may be given."""
-        fd = getattr(run, name)
+    def unwatch(self, run):
+        """Closes the pipe; the run forgets the number, which the next sample may be given."""
+        fd = run.output_fd
         if fd != CLOSED:
-            setattr(run, name, CLOSED)
+            run.output_fd = CLOSED
             if run.watched:
                 self.loop.forget(fd)
             os.close(fd)
 
+    def on_judge(self, run):
+        """Takes the judge's answer, if it is there."""
+        answer = run.judge.answer()
+        if answer is None:
+            return
+        if run.watched:
+            self.loop.forget(run.judge.socket.fileno())
+        if answer is False:
+            self.judges.drop(run.judge)
+        else:
+            self.judges.give_back(run.judge)
+        run.judged(answer or None)
+        if run.ended is None:
+            self.zygote.send(b"n")
+        else:
+            self.ending.remove(run)
+            self.conclude(run)
+
+    def lose_judge(self, run):
+        """The sample has ended, and its judge works on what it was given: an answer made to keep it busy."""
+        self.loop.forget(run.judge.socket.fileno())
+        self.judges.drop(run.judge)
+        run.judged(None)
+        run.reason = run.reason or "timed out"
+        self.ending.remove(run)
+        self.conclude(run)
+
     def finish(self, run):
-        """The sample's first process has ended: take its verdict, remove all it left behind, report."""
-        wall_s = time.monotonic() - run.started
+        """The sample's first process has ended: ends what it left running, so that nobody answers in its place."""
+        run.wall_s = time.monotonic() - run.asked
         run.drain()
-        self.unwatch(run, "verdict_fd")
-        self.unwatch(run, "output_fd")
-        del self.running[run.pid]
+        self.unwatch(run)
+        self.cleaner.kill_leftovers(run.uid, self.loop.ours(), self.alive(), bool(self.running or self.starting))
+        self.ending.append(run)
+        if run.is_judged:
+            self.ending.remove(run)
+            self.conclude(run)
+            return
+        self.on_judge(run)
+        if not run.is_judged:
+            if not run.watched:
+                self.watch(run)
+            run.deadline = time.monotonic() + TO_JUDGE_S
+
+    def alive(self):
+        return users.LASTING.union(run.uid for run in [*self.starting, *self.running.values()])
+
+    def conclude(self, run):
+        """It has ended and is judged: removes its files, reports."""
         self.slow -= run.slow
-        alive = users.LASTING.union(other.uid for other in [*self.starting, *self.running.values()])
-        self.cleaner.kill_strays(self.loop.ours(), alive)
         events = run.events()
         again = run.had_company and not run.job.alone and self.is_neighbours_doing(run, events)
-        self.cleaner.clean(run.folder, alive)
+        why = None if events else run.not_begun()
+        self.let_go(run)
+        self.cleaner.clean(run.folder, self.alive())
         if again:
             run.job.alone = True
             self.waiting.appendleft(run.job)
+        elif why is not None and run.reason is None:
+            self.cannot_start(run.job, why)
         else:
-            self.outbox.append(framed(run.answer(events, wall_s)))
+            self.outbox.append(framed(run.answer(events)))
+
+    def let_go(self, run):
+        self.unwatch(run)
+        os.close(run.job_fd)
 
     def is_neighbours_doing(self, run, events):
         """Whether a failure may come of what neighbours held; what counts is then how the sample does by itself."""
@@ -269,7 +337,14 @@ class Samples:
         if short:
             for other in self.running.values():
                 other.pinched = True
+        if run.left_behind and run.verdict:
+            return False
         status = run.ended[0]
         killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
         passed = any(event["step"] == "end" for event in events)
         return run.reason is None and (killed or not passed and (short or run.pinched))
+
+
+def give_way(uid):
+    """A sample's processes, being several, go behind everybody else's."""
+    act_on_user(uid, lambda: os.setpriority(os.PRIO_USER, uid, 19))

@@ -6,15 +6,49 @@ The agent can ask it, but can neither read its routes or its log nor end it: the
 import base64
 import json
 import os
+import resource
 import signal
 import socket
 import time
 
 from . import users
-from .frames import framed, take_apart
+from .frames import framed, take_apart, write_all
 
-MOST_LOGGED = 10000
+LOOKING = ("GET", "HEAD", "OPTIONS")
+MOST_LOOKING = (10000, 8 << 20)  # requests, and bytes of their entries
+MOST_OTHER = (10000, 24 << 20)
 BODY_LOGGED = 1 << 20
+HEADERS_LOGGED = 32 << 10
+LONGEST_BODY = 8 << 20
+LONGEST_ADDRESS = 8 << 10
+AT_ONCE = 48
+IDLE_S = 30
+MEMORY = 1 << 30
+PIECES = 64
+
+
+class Log:
+    """What was asked, as far as there is room; requests that may change something have room of their own.
+
+    All are counted. A log that did not take everything is not complete, and says so.
+    """
+
+    def __init__(self):
+        self.requests = []
+        self.total = 0
+        self.complete = True
+        self.left = {True: list(MOST_LOOKING), False: list(MOST_OTHER)}
+
+    def take(self, body):
+        self.total += 1
+        entry = json.loads(body)
+        left = self.left[entry["method"] in LOOKING]
+        if left[0] <= 0 or left[1] < len(body):
+            self.complete = False
+            return
+        left[0] -= 1
+        left[1] -= len(body)
+        self.requests.append(entry)
 
 
 class Service:
@@ -25,7 +59,7 @@ class Service:
         self.pid = 0
         self.fd = None
         self.data = bytearray()
-        self.requests = []
+        self.kept = Log()
 
     def start(self, frame):
         if self.pid:
@@ -54,24 +88,30 @@ class Service:
 
     def log(self, frame):
         """What was asked so far. A request is logged before it is answered, so whoever saw the answer finds it here."""
-        if self.fd is not None:
-            self.on_log()
-        self.loop.send({"op": "done", "id": frame["id"], "requests": self.requests})
+        while self.fd is not None and self.on_log():
+            pass
+        kept = self.kept
+        answer = {"requests": kept.requests, "total": kept.total, "complete": kept.complete}
+        self.loop.send({"op": "done", "id": frame["id"], **answer})
 
     def on_log(self):
-        while True:
+        """Takes in what is there, but not for ever where more keeps coming; whether there may be more."""
+        more = True
+        for _ in range(PIECES):
             try:
                 data = os.read(self.fd, 1 << 16)
             except BlockingIOError:
+                more = False
                 break
             if not data:
                 self.loop.forget(self.fd)
                 os.close(self.fd)
-                self.fd = None
+                self.fd, more = None, False
                 break
             self.data += data
-        entries = take_apart(self.data)
-        self.requests += [json.loads(entry) for entry in entries[: MOST_LOGGED - len(self.requests)]]
+        for entry in take_apart(self.data):
+            self.kept.take(entry)
+        return more
 
 
 def be_the_service(listener, log_fd, routes):
@@ -84,6 +124,11 @@ def be_the_service(listener, log_fd, routes):
             os.dup2(one, number + 20)
         os.closerange(3, 23)
         os.closerange(25, 4096)
+        nothing = os.open("/dev/null", os.O_RDWR)
+        for number in (0, 1, 2):  # process 1 speaks to the host on these
+            os.dup2(nothing, number)
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        resource.setrlimit(resource.RLIMIT_NPROC, (AT_ONCE + 16, AT_ONCE + 16))
         users.become(users.SERVICE)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         serve(socket.socket(fileno=23), 24, routes)
@@ -95,31 +140,40 @@ def serve(listener, log_fd, routes):
     import threading
     from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-    from .fixtures import Fixtures
+    from .fixtures import Answer, Fixtures
 
-    fixtures, logging = Fixtures(routes), threading.Lock()
+    threading.stack_size(512 << 10)
+    fixtures, logging, room = Fixtures(routes), threading.Lock(), threading.BoundedSemaphore(AT_ONCE)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         server_version = "fixture"
         sys_version = ""
+        timeout = IDLE_S
+        disable_nagle_algorithm = True  # head and body are two packets: the second would wait for an acknowledgement
 
         def answer(self):
             length = self.headers.get("Content-Length", "0")
-            body = self.rfile.read(min(int(length), 64 << 20)) if length.isdigit() else b""
+            length = int(length) if length.isascii() and length.isdigit() and len(length) < 16 else 0
+            body = self.rfile.read(min(length, LONGEST_BODY))
             path, _, query = self.path.partition("?")
             entry = {
                 "method": self.command,
-                "path": path,
-                "query": query,
-                "headers": dict(self.headers.items()),
+                "path": path[:LONGEST_ADDRESS],
+                "query": query[:LONGEST_ADDRESS],
+                "headers": some_of(self.headers.items()),
                 "body": base64.b64encode(body[:BODY_LOGGED]).decode(),
             }
-            lowered = {name.lower(): value for name, value in self.headers.items()}
-            answer = fixtures.answer(self.command, path, query, lowered, time.monotonic())
+            if length > LONGEST_BODY:
+                answer, self.close_connection = Answer(413, body=b"the body is too long\n"), True
+            elif len(self.path) > LONGEST_ADDRESS:
+                answer = Answer(414, body=b"the address is too long\n")
+            else:
+                lowered = {name.lower(): value for name, value in self.headers.items()}
+                answer = fixtures.answer(self.command, path, query, lowered, time.monotonic())
             entry["status"] = answer.status
             with logging:  # entries of requests at once must not mingle
-                os.write(log_fd, framed(entry))
+                write_all(log_fd, framed(entry))
             if answer.delay_s:
                 time.sleep(answer.delay_s)
             self.send_response(answer.status)
@@ -134,14 +188,48 @@ def serve(listener, log_fd, routes):
             if answer.keep is not None:
                 self.close_connection = True
 
-        do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = answer  # noqa: N815
+        def __getattr__(self, name):
+            """Every method is answered and logged, those that nobody knows as well."""
+            if name.startswith("do_"):
+                return self.answer
+            raise AttributeError(name)
 
         def log_message(self, *details):
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler, bind_and_activate=False)
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def process_request(self, request, client_address):
+            room.acquire()  # who keeps all connections busy waits for them himself
+            try:
+                super().process_request(request, client_address)
+            except BaseException:
+                room.release()
+                raise
+
+        def process_request_thread(self, request, client_address):
+            try:
+                super().process_request_thread(request, client_address)
+            finally:
+                room.release()
+
+        def handle_error(self, request, client_address):
+            pass
+
+    server = Server(("127.0.0.1", 0), Handler, bind_and_activate=False)
     server.socket.close()
     server.socket = listener
     server.server_address = listener.getsockname()
-    server.daemon_threads = True
     server.serve_forever(poll_interval=60)
+
+
+def some_of(headers):
+    """Headers by name, as many as there is room for."""
+    found, left = {}, HEADERS_LOGGED
+    for name, value in headers:
+        left -= len(name) + len(value)
+        if left < 0:
+            break
+        found[name] = value
+    return found

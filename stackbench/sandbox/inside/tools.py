@@ -1,9 +1,10 @@
 """What a tenant's tools ask of process 1: commands, files, processes, the HTTP service."""
 
-from . import processes
+from . import processes, users
 from .commands import Commands
 from .errands import Errands
 from .service import Service
+from .signalling import signal_user
 
 
 class Tools:
@@ -18,6 +19,7 @@ class Tools:
             "signal": self.commands.send_signal,
             "file": self.errands.start,
             "processes": self.list_processes,
+            "signal_user": self.signal_user,
             "http": self.service.start,
             "http_log": self.service.log,
         }
@@ -26,6 +28,15 @@ class Tools:
         commands = self.commands.by_pid
         ours = {pid for pid in self.loop.ours() if pid not in commands}
         self.loop.send({"op": "done", "id": frame["id"], "processes": processes.listing(ours)})
+
+    def signal_user(self, frame):
+        """Signals all that a user runs, whatever it is and however it was started."""
+        try:
+            signal_user(users.BY_NAME[frame["user"]], frame["signal"])
+        except OSError as error:  # no process can be had
+            self.loop.send({"op": "failed", "id": frame["id"], "error": error.strerror, "errno": error.errno})
+            return
+        self.loop.send({"op": "done", "id": frame["id"]})
 
     def reaped(self, pid, status, usage):
         if not self.commands.reaped(pid, status, usage):

@@ -3,10 +3,10 @@
 A signal that comes between Python's last look for one and the call that waits is seen only when that call returns. So a
 byte without descriptors is a nudge: process 1 sends one when a sample seems to have ended and no record says so.
 
-It is asked over a socket by one byte with three descriptors: the job's file, and the write ends of the verdict and
-the output pipe. The sample itself reads the job, so that nothing of one job is in the memory that the next inherits.
+It is asked over a socket by one byte with three descriptors: the job's file, the sample's end of the channel to its
+judge, and the write end of the output pipe. The sample itself reads the job, so that nothing of one job is in the memory that the next inherits.
 Answers are records of `RECORD`: `s` (started: pid), `f` (fork failed: errno) and `e` (ended: pid, wait status, user and
-system seconds, peak KiB).
+system seconds, peak KiB). A sample can make children of the zygote's (CLONE_PARENT): of these nothing is said.
 """
 
 import gc
@@ -37,6 +37,7 @@ def serve():
     sample.make_streams()
     sample.warm_up()
     pack, send, recvmsg = RECORD.pack, sock.send, sock.recvmsg
+    ours, early = set(), {}  # pids of samples; children that ended before `fork` returned in the parent, or strangers
     room = CMSG_SPACE(FDS.size)
 
     def on_child(number, frame):
@@ -47,7 +48,12 @@ def serve():
                 return
             if not pid:
                 return
-            send(pack(b"e", pid, status, usage.ru_utime, usage.ru_stime, usage.ru_maxrss))
+            record = pack(b"e", pid, status, usage.ru_utime, usage.ru_stime, usage.ru_maxrss)
+            if pid in ours:
+                ours.discard(pid)
+                send(record)
+            else:
+                early[pid] = record
 
     set_handler(SIGCHLD, on_child)
     gc.collect()
@@ -59,15 +65,21 @@ def serve():
             return
         if not attached:  # a nudge: by now `on_child` has run
             continue
-        job, verdict, output = FDS.unpack(attached[0][2])
+        job, channel, output = FDS.unpack(attached[0][2])
+        early.clear()
         try:
             pid = fork()
         except OSError as error:
             send(pack(b"f", error.errno, 0, 0.0, 0.0, 0))
         else:
             if pid == 0:
-                sample.become(job, verdict, output)
+                sample.become(job, channel, output)
             send(pack(b"s", pid, 0, 0.0, 0.0, 0))
+            ours.add(pid)
+            record = early.pop(pid, None)
+            if record is not None:
+                ours.discard(pid)
+                send(record)
         close(job)
-        close(verdict)
+        close(channel)
         close(output)

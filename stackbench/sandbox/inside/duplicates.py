@@ -1,0 +1,148 @@
+"""Copies the workspace for a check, so that what the check runs can change neither the original nor other checks.
+
+The copy belongs to the checks' user. Git repositories in it have no hooks and no settings but harmless ones: what an
+agent wrote there would be run by the git that is to judge its work.
+"""
+
+import errno
+import os
+import re
+import stat
+
+from . import users
+from .files import walk
+
+MOST_BYTES = 256 << 20
+MOST_SETTINGS = 1 << 20
+CHUNK = 1 << 20
+SECTION = re.compile(rb"\s*\[\s*([A-Za-z0-9.-]+)[^\]]*\]")
+SECTIONS = (b"core", b"remote", b"branch", b"user", b"init", b"submodule", b"extensions")
+CORE = (b"repositoryformatversion", b"filemode", b"bare", b"symlinks", b"ignorecase", b"autocrlf", b"eol")
+
+
+def duplicate(frame):
+    """Makes `to`/workspace with what `path` holds, and empty folders `to`/home and `to`/tmp.
+
+    Raises OSError, also for more than `MOST_BYTES` of content.
+    """
+    to = frame["to"]
+    os.mkdir(to, 0o711)
+    for name in ("home", "tmp", "workspace"):
+        os.mkdir("%s/%s" % (to, name), 0o700)
+        os.chown("%s/%s" % (to, name), users.CHECKER, users.CHECKER)
+    top, left = to + "/workspace/", MOST_BYTES
+    later = []
+    for path, folder, name in walk({**frame, "recursive": True}):
+        try:
+            found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        except FileNotFoundError:  # it has gone meanwhile
+            continue
+        target, kind = top + path, stat.S_IFMT(found.st_mode)
+        if in_hooks(path, folder):
+            continue
+        if kind == stat.S_IFDIR:
+            os.mkdir(target, 0o700)
+            later.append((target, found))
+        elif kind == stat.S_IFLNK:
+            os.symlink(retargeted(os.readlink(name, dir_fd=folder), to), target)
+        elif kind == stat.S_IFREG:
+            left -= copy_file(folder, name, target, left)
+            finish(target, found)
+        elif kind == stat.S_IFIFO:
+            os.mkfifo(target, 0o600)
+        else:
+            continue
+        os.chown(target, users.CHECKER, users.CHECKER, follow_symlinks=False)
+        if kind == stat.S_IFREG:
+            os.chmod(target, found.st_mode & 0o777)
+    for target, found in reversed(later):
+        os.chmod(target, found.st_mode & 0o777)
+        finish(target, found)
+    return {}
+
+
+def retargeted(link, to):
+    """A link into the workspace leads into the copy."""
+    if link == users.WORKSPACE or link.startswith(users.WORKSPACE + "/"):
+        return to + "/workspace" + link[len(users.WORKSPACE) :]
+    return link
+
+
+def finish(target, found):
+    os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+
+def copy_file(folder, name, target, most):
+    """Copies what there is of a file, holes left out; returns how many bytes that were."""
+    source = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        size = os.fstat(source).st_size
+        fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            if name == "config.worktree" or name == "config" and size <= MOST_SETTINGS and is_repository(folder):
+                return os.write(fd, harmless(os.read(source, MOST_SETTINGS)))
+            done = at = 0
+            while at < size:
+                try:
+                    at = os.lseek(source, at, os.SEEK_DATA)
+                    end = os.lseek(source, at, os.SEEK_HOLE)
+                except OSError as error:
+                    if error.errno != errno.ENXIO:  # else: only a hole is left
+                        raise
+                    break
+                while at < end:
+                    data = os.pread(source, min(CHUNK, end - at), at)
+                    if not data:
+                        return done
+                    done += len(data)
+                    if done > most:
+                        raise OSError(errno.EFBIG, "it holds more than %d MiB" % (MOST_BYTES >> 20), users.WORKSPACE)
+                    os.pwrite(fd, data, at)
+                    at += len(data)
+            os.ftruncate(fd, size)
+            return done
+        finally:
+            os.close(fd)
+    finally:
+        os.close(source)
+
+
+def is_repository(folder):
+    """Whether git would take a folder for a repository's own."""
+    try:
+        os.stat("HEAD", dir_fd=folder, follow_symlinks=False)
+        return stat.S_ISDIR(os.stat("objects", dir_fd=folder).st_mode)
+    except OSError:
+        return False
+
+
+def in_hooks(path, folder):
+    """Whether an entry is one of a repository's hooks."""
+    if os.path.basename(os.path.dirname(path)) != "hooks":
+        return False
+    above = os.open("..", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        return is_repository(above)
+    finally:
+        os.close(above)
+
+
+def harmless(settings):
+    """A repository's settings without any that names a program, another file or what is not to be looked at."""
+    kept, section, continued = [], b"", False
+    for line in settings.split(b"\n"):
+        header = None if continued else SECTION.match(line)
+        if header is not None:
+            section = header.group(1).lower()
+            line = header.group(0) if section in SECTIONS and b"\\" not in header.group(0) else b""
+            if not line:
+                section = b""
+            kept.append(line)
+            continued = False
+            continue
+        key = line.split(b"=")[0].strip().lower()
+        goes_on = line.endswith(b"\\")
+        if section in SECTIONS and not continued and not goes_on and (section != b"core" or key in CORE):
+            kept.append(line)
+        continued = goes_on
+    return b"\n".join(kept)

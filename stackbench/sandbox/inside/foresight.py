@@ -1,0 +1,65 @@
+"""Which calls tests will make, learnt before any sample is there to answer them."""
+
+from marshal import dumps
+
+MOST = 1 << 15
+
+
+class NotForeseeable(BaseException):
+    pass
+
+
+class Foresight:
+    """Takes the place of a channel to learn which calls tests will make, before any sample is there to answer them.
+
+    Only calls that do not depend on an answer are foreseen.
+    """
+
+    def __init__(self):
+        self.calls = []
+
+    def ask(self, operation, target, args, keywords):
+        try:
+            self.calls.append(dumps((False, operation, target, args, keywords), 2))
+        except ValueError:
+            raise NotForeseeable from None
+        if len(self.calls) >= MOST:
+            raise NotForeseeable
+        return ANYTHING
+
+
+class Anything:
+    """The answer that lets tests go on."""
+
+    def __getattr__(self, name):
+        raise NotForeseeable
+
+    def yes(self, *others):
+        return True
+
+    def zero(self, *others):
+        return 0.0
+
+    def itself(self, *others):
+        return self
+
+    def nothing(self):
+        return iter(())
+
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __bool__ = __contains__ = yes
+    __float__ = zero
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __mod__ = itself
+    __floordiv__ = __pow__ = __neg__ = __abs__ = __round__ = __getitem__ = itself
+    __iter__ = nothing
+
+    def __hash__(self):
+        return 0
+
+    def __len__(self):
+        return 0
+
+    def __setattr__(self, name, value):
+        raise NotForeseeable
+
+
+ANYTHING = Anything()

@@ -1,0 +1,77 @@
+"""What one attempt is given, without a run around it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from stackbench.config import Settings
+from stackbench.engine import plan_benchmarks
+from stackbench.engine.attempt_tracker import AttemptTracker
+from stackbench.engine.context import AttemptContext, utc_now
+from stackbench.engine.controls import RunControls
+from stackbench.engine.resources import RunResources
+from stackbench.errors import SandboxError
+from stackbench.models.null import NullModel
+from stackbench.sandbox import CodeJob, CodeResult, Section
+from stackbench.slots import Slots
+from stackbench.types import AttemptKey, Generation, Message, Request, Scored, ToolSpec
+
+KEY = AttemptKey("humaneval", "HumanEval/0", 0, 0)
+
+
+class Saying(NullModel):
+    """Answers with what the test wrote down."""
+
+    def __init__(self, *said: Generation) -> None:
+        self.said = list(said)
+
+    async def generate(self, requests: Sequence[Request]) -> list[Generation]:
+        return [self.said.pop(0) for _ in requests]
+
+
+class BrokenSandbox:
+    async def run(self, job: CodeJob) -> CodeResult:
+        raise SandboxError("the container died")
+
+
+def context(*said: Generation) -> AttemptContext:
+    plan = plan_benchmarks(["humaneval"], Settings(model="null"))
+    sandbox: Any = BrokenSandbox()
+    nothing: Any = None
+    resources = RunResources(
+        nothing, nothing, Saying(*said), sandbox, RunControls(), AttemptTracker(lambda what: None), lambda what: None
+    )
+    numbers = itertools.count()
+    return AttemptContext(KEY, plan, plan.benchmarks[0], resources, Slots(1), lambda: next(numbers), utc_now)
+
+
+@pytest.mark.parametrize("prompt", [None, "a bare prompt"])
+async def test_a_thought_is_no_part_of_any_answer(prompt: str | None) -> None:
+    made = context(Generation("<think>\nB?\n</think>\n\nC", thought="It came apart."))
+    messages = [Message("user", "Q")] if prompt is None else []
+    generation = await made.generate(made.sampling(max_tokens=5), messages=messages, prompt=prompt)
+    assert (generation.text, generation.thought) == ("C", "It came apart.\n\nB?")
+    failed = made.failed()
+    assert (failed.completion, failed.thought) == ("C", "It came apart.\n\nB?")
+    scored = Scored(1.0, True).of("Q", generation)
+    assert (scored.completion, scored.thought) == ("C", "It came apart.\n\nB?")
+
+
+async def test_an_agents_turn_is_logged_with_its_thought_apart() -> None:
+    made = context(Generation("<think>I might call rm.</think>Done."))
+    tools = [ToolSpec("read", "Reads.", "{}")]
+    await made.generate(made.sampling(max_tokens=5), messages=[Message("user", "Q")], tools=tools)
+    (event,) = made.events
+    assert (event.payload["text"], event.payload["thought"]) == ("Done.", "I might call rm.")
+
+
+async def test_the_program_of_an_attempt_that_ends_in_an_error_is_recorded() -> None:
+    made = context(Generation("```python\nx = 1\n```"))
+    await made.generate(made.sampling(max_tokens=5), messages=[Message("user", "Q")])
+    with pytest.raises(SandboxError):
+        await made.run_code(CodeJob(sections=(Section("setup", trusted=True), Section("x = 1"))))
+    assert made.failed().program == "x = 1"
