@@ -75,6 +75,15 @@ class LazySandbox:
         async with pool.lease() as session:
             yield session
 
+    def resize(self, size: int) -> None:
+        """Changes the number of containers for samples and for agents; those that are in use are let finish."""
+        self._settings = self._settings.model_copy(update={"sandboxes": size})
+        for task in self._scorers.values():
+            if task.done() and not task.cancelled() and task.exception() is None:
+                task.result().resize(size)
+        if self._for_agents is not None:
+            self._for_agents.resize(size)
+
     def describe(self) -> Mapping[str, str]:
         """The image that samples run in, by name and content; empty while none has been needed."""
         pool = self._for_agents if self._default is None else self._default.pool

@@ -145,6 +145,8 @@ class RunExecution:
         if not await self._make_ready(resources, loaded):
             return self._not_begun(resources, started)
         self.controls.slots.resize(model_slots(self.plan, resources.model))
+        self.controls.sandboxes = self.plan.settings.sandboxes
+        self.controls.resize_sandboxes = resources.sandbox.resize
         self._record_start(resources, loaded, skipped)
         self._publish(RunStarted(suite=self.plan.suite, model=resources.model.name))
         for line in self._replay.overridden if self._replay is not None else ():

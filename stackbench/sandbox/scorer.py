@@ -10,6 +10,7 @@ from stackbench.errors import DockerNotAvailableError, SandboxError
 from stackbench.sandbox.container import Container, ContainerLostError
 from stackbench.sandbox.pool import SandboxPool
 from stackbench.sandbox.types import CodeJob, CodeResult, Outcome
+from stackbench.slots import Slots
 
 __all__ = ["Scope", "Scorer"]
 
@@ -36,7 +37,8 @@ class Scorer:
         """The slot of a job that runs alone."""
         self._one_alone = asyncio.Lock()
         self._changed = asyncio.Event()
-        self._room = asyncio.Semaphore(pool.size * (QUEUED_PER_CONTAINER if scope == "container" else 1))
+        self._queued = QUEUED_PER_CONTAINER if scope == "container" else 1
+        self._room = Slots(pool.size * self._queued)
         self._closed = False
 
     @property
@@ -64,7 +66,7 @@ class Scorer:
         Raises:
             SandboxError: `TRIES` containers refused the job, or none could be made.
         """
-        async with self._room:
+        async with self._room.place():
             refusals = deaths = 0
             while True:
                 outages = self.pool.outages
@@ -86,10 +88,22 @@ class Scorer:
                             f"the sandbox failed {refusals} times under one sample; last: {error}"
                         ) from error
 
+    def resize(self, size: int) -> None:
+        """Changes the number of containers; one too many goes when its jobs have ended."""
+        more = size - len(self._slots)
+        self._slots += [None] * more
+        self._loads += [0] * more
+        self._starting += [asyncio.Lock() for _ in range(more)]
+        self.pool.resize(size)
+        self._room.resize(size * self._queued)
+        for slot in range(size, len(self._slots)):
+            self._retire(slot)
+        self._changed.set()
+
     async def close(self) -> None:
         """Stops and removes every container."""
         self._closed = True
-        self._slots = [None] * self.pool.size
+        self._slots = [None] * len(self._slots)
         await self.pool.close()
 
     async def _run_once(self, job: CodeJob) -> CodeResult:
@@ -105,7 +119,8 @@ class Scorer:
         if self._scope == "sample":
             return await self._run_once(job)
         async with self._one_alone:
-            slot = self._reserved = self._loads.index(min(self._loads))
+            loads = self._loads[: self.pool.size]
+            slot = self._reserved = loads.index(min(loads))
             try:
                 while self._loads[slot]:
                     await self._change()
@@ -123,7 +138,15 @@ class Scorer:
             return await container.run(job)
         finally:
             self._loads[slot] -= 1
+            self._retire(slot)
             self._changed.set()
+
+    def _retire(self, slot: int) -> None:
+        """Gives the container of a slot back that is one too many, once it is idle."""
+        container = self._slots[slot]
+        if slot >= self.pool.size and not self._loads[slot] and container is not None and not self._closed:
+            self._slots[slot] = None
+            self.pool.give_back(container)
 
     async def _change(self) -> None:
         self._changed.clear()

@@ -179,3 +179,21 @@ async def test_verdicts_near_the_time_limit_are_marked(sandbox: Scorer) -> None:
     nap = CodeJob((Section("import time\ntime.sleep(0.9)"),), timeout_s=1.0)
     results = await asyncio.gather(sandbox.run(nap), sandbox.run(JOB))
     assert [(result.reason, result.near_limit) for result in results] == [("passed", True), ("passed", False)]
+
+
+async def test_the_number_of_containers_can_change_while_they_work(image: str) -> None:
+    scorer = Scorer(SandboxPool(ContainerSpec(image), size=1, prepare=True))
+    try:
+        await scorer.warm_up()
+        assert len(scorer.containers) == 1
+        scorer.resize(3)
+        slow_job = CodeJob((Section("import time\ntime.sleep(0.5)"),))
+        slow = [asyncio.create_task(scorer.run(slow_job)) for _ in range(3)]
+        assert all(result.passed for result in await asyncio.gather(*slow))
+        assert len(scorer.containers) == 3
+        scorer.resize(1)
+        assert len(scorer.containers) == 1
+        assert (await scorer.run(JOB)).passed
+        assert scorer.pool.size == 1
+    finally:
+        await scorer.close()
