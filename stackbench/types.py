@@ -157,6 +157,8 @@ class Request:
     """A failed try is the answer: what is measured must not hold one."""
     on_text: Callable[[str], None] | None = field(default=None, compare=False)
     """Of a streamed answer, is told each piece of text."""
+    on_retry: Callable[[int, float], None] | None = field(default=None, compare=False)
+    """Is told the number of each further try, from 2 on, and the seconds until it; and again when it begins, with 0."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from stackbench.errors import RunFailedError, StoreError, one_line
 from stackbench.models import Model, Watched
 from stackbench.types import AttemptKey, AttemptRecord, AttemptStatus, FinishReason
 
-__all__ = ["AttemptRunner", "BenchmarkProgress", "RunCounts", "model_slots"]
+__all__ = ["AttemptRunner", "BenchmarkCounts", "RunCounts", "model_slots"]
 
 GRACE_S = 3.0
 SAME_ERRORS_AT_LEAST = 50
@@ -35,7 +35,7 @@ class RunCounts:
 
 
 @dataclass(slots=True)
-class BenchmarkProgress:
+class BenchmarkCounts:
     """Attempts at one benchmark."""
 
     total: int
@@ -58,7 +58,7 @@ class AttemptRunner:
     executor: Executor
     resources: RunResources
     counts: RunCounts
-    progress: BenchmarkProgress
+    progress: BenchmarkCounts
     cancelled: list[AttemptSpec] = field(default_factory=list[AttemptSpec])
     """Attempts that the operator had left out."""
     failed: dict[AttemptKey, AttemptSpec] = field(default_factory=dict[AttemptKey, AttemptSpec])

@@ -169,6 +169,7 @@ class AttemptContext:
             stream=stream,
             goes_on=agent,
             on_text=self._told_text(on_text) if stream else None,
+            on_retry=self._told_retry,
         )
         request, prefill = with_run_texts(request, self._plan.settings)
         generation = await self._ask(request)
@@ -202,6 +203,13 @@ class AttemptContext:
                 with tracker.waiting(self.key, "model"):
                     (generation,) = await self._model.generate([request])
         return generation
+
+    def _told_retry(self, number: int, wait_s: float) -> None:
+        """A request failed and is tried again."""
+        if wait_s:
+            self._tracker.note(self.key, "retry", f"try {number} in {wait_s:.1f} s")
+        else:
+            self._tracker.note(self.key, "model", f"try {number}")
 
     def _told_text(self, on_text: Callable[[str], None] | None) -> Callable[[str], None]:
         """Tells watchers each piece of text, and the benchmark where it asks to be told."""

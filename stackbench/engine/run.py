@@ -25,7 +25,7 @@ from stackbench.control.messages import (
 )
 from stackbench.datasets import DatasetStore
 from stackbench.engine.attempt_tracker import AttemptTracker
-from stackbench.engine.attempts import AttemptRunner, BenchmarkProgress, RunCounts, model_slots
+from stackbench.engine.attempts import AttemptRunner, BenchmarkCounts, RunCounts, model_slots
 from stackbench.engine.completeness import Figures, sum_up
 from stackbench.engine.context import Preparation, utc_now
 from stackbench.engine.controls import RunControls
@@ -335,7 +335,7 @@ class RunExecution:
                 f"{name}: attempts at temperature 0 are mostly copies of one another; intervals count tasks, so that "
                 f"{self.plan.attempts(item.plan)} attempts at each say no more than one where they are"
             )
-        progress = BenchmarkProgress(total=len(work), before=len(work) - len(left), passed=len(before))
+        progress = BenchmarkCounts(total=len(work), before=len(work) - len(left), passed=len(before))
         self._publish(
             BenchmarkStarted(benchmark=name, total=progress.total, done=progress.before, passed=progress.passed)
         )

@@ -129,6 +129,22 @@ async def test_why_says_what_each_attempt_waits_for(program: Program, endpoint: 
     assert await ended(program, told["run_id"]) == "interrupted"
 
 
+async def test_why_names_a_request_that_is_tried_again(program: Program, endpoint: FakeEndpoint, detached: Any) -> None:
+    endpoint.faults.extend([503] * 100)
+    endpoint.retry_after = "30"
+    told = await detached(*gsm8k(endpoint, 5, "--concurrency", "1", "--retries", "6"))
+
+    async def waits() -> list[tuple[str | None, str]]:
+        return [(row["waits_for"], row["detail"]) for row in (await ctl(program, "why"))["attempts"]]
+
+    async with asyncio.timeout(30):
+        while not (found := await waits()) or found[0][0] != "retry":
+            await asyncio.sleep(0.05)
+    assert found == [("retry", "try 2 in 30.0 s")]
+    await ctl(program, "stop")
+    assert await ended(program, told["run_id"]) == "interrupted"
+
+
 async def test_a_live_run_is_paused_changed_drained_and_resumed(
     program: Program, endpoint: FakeEndpoint, detached: Any
 ) -> None:

@@ -7,7 +7,7 @@ import json
 import os
 import random
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Connection"]
 
+OnRetry = Callable[[int, float], None]
+"""Takes a try's number and the seconds until it."""
 FIRST_BACKOFF_S = 0.5
 LONGEST_BACKOFF_S = 60.0
 REDIRECTS = 3
@@ -93,6 +95,7 @@ class Connection:
         headers: Mapping[str, str] | None = None,
         *,
         retries: int | None = None,
+        on_retry: OnRetry | None = None,
     ) -> dict[str, Any]:
         """Posts until it succeeds; waits between tries as the server asks (Retry-After), else 0.5 s doubling.
 
@@ -118,7 +121,7 @@ class Connection:
             except Exception as error:
                 problem = self._lost(error)
             if attempt + 1 < tries:
-                await self.back_off(attempt, wait_s)
+                await self.back_off(attempt, wait_s, on_retry)
         raise GenerationError(f"{self.url}/{path} failed {tries} times; last: {problem}")
 
     async def stream(
@@ -192,10 +195,15 @@ class Connection:
         entries = [entry for entry in data if isinstance(entry, dict)] if isinstance(data, list) else []
         return self.redaction.messages([entry for entry in entries if isinstance(entry.get("id"), str)])
 
-    async def back_off(self, attempt: int, wait_s: float | None) -> None:
-        """Waits before another try: as long as the server asks, else 0.5 s doubling."""
+    async def back_off(self, attempt: int, wait_s: float | None, on_retry: OnRetry | None = None) -> None:
+        """Waits before another try: as long as the server asks, else 0.5 s doubling. `attempt` counts from 0."""
         backoff = min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2**attempt) * (0.5 + self._jitter.random())
-        await asyncio.sleep(backoff if wait_s is None else wait_s)
+        wait = backoff if wait_s is None else wait_s
+        if on_retry is not None:
+            on_retry(attempt + 2, wait)
+        await asyncio.sleep(wait)
+        if on_retry is not None:
+            on_retry(attempt + 2, 0.0)
 
     # -- one exchange
 

@@ -255,7 +255,7 @@ class OpenAIModel:
     async def _whole(self, request: Request, body: dict[str, Any], n: int) -> list[Generation]:
         path = "chat/completions" if request.prompt is None else "completions"
         started = time.perf_counter()
-        answer = await self._connection.post(path, body)
+        answer = await self._connection.post(path, body, on_retry=request.on_retry)
         took_s = time.perf_counter() - started
         try:
             return generations(answer, request, body, n, took_s, self._connection.redaction)
@@ -281,7 +281,7 @@ class OpenAIModel:
                 if request.once or attempt >= self._options.retries:
                     raise
                 wait_s = error.wait_s if isinstance(error, BusyError) else None
-                await self._connection.back_off(attempt, wait_s)
+                await self._connection.back_off(attempt, wait_s, request.on_retry)
                 attempt += 1
 
 
