@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -26,50 +24,32 @@ from stackbench.control.messages import (
 from stackbench.datasets import DatasetStore
 from stackbench.engine.attempt_tracker import AttemptTracker
 from stackbench.engine.attempts import AttemptRunner, BenchmarkCounts, RunCounts, model_slots
-from stackbench.engine.completeness import Figures, sum_up
 from stackbench.engine.context import Preparation, utc_now
 from stackbench.engine.controls import RunControls
-from stackbench.engine.environment import git_commit, machine_environment
 from stackbench.engine.executor import LocalExecutor
 from stackbench.engine.lazy_sandbox import LazySandbox
 from stackbench.engine.monitor import Monitor
-from stackbench.engine.outcome import RunOutcome, check_gates
-from stackbench.engine.plan import RunPlan
-from stackbench.engine.replays import Replay, held_by, model_traits, take_plan
+from stackbench.engine.outcome import RunOutcome
+from stackbench.engine.replays import Replay, held_by, take_plan
 from stackbench.engine.resources import RunResources
-from stackbench.engine.run_model import check_same_model, create_run_model
-from stackbench.engine.samples import SampleFile
+from stackbench.engine.run_model import create_run_model
+from stackbench.engine.run_record import RunEnd, RunOrder, RunRecord, stall_payload
 from stackbench.engine.stall_watch import StallWatch
 from stackbench.engine.work import (
     AttemptSpec,
     LoadedBenchmark,
     list_attempts,
     load_benchmarks,
-    planned_attempts,
-    planned_rows,
     without_speed,
 )
 from stackbench.errors import StackbenchError, StoreError
 from stackbench.models import Model, Reloadable
-from stackbench.sandbox.launch import HeadStart
-from stackbench.store import FreshQueries, Reader, RunRow, Writer
-from stackbench.types import AttemptKey, EventRecord, Metric, RunStatus, Variant
+from stackbench.store import FreshQueries, Reader, Writer
+from stackbench.types import AttemptKey, Metric, RunStatus, Variant
 
-__all__ = ["RunExecution", "RunOrder", "new_run_id"]
+__all__ = ["RunExecution", "new_run_id"]
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class RunOrder:
-    """What an engine is asked to run."""
-
-    plan: RunPlan
-    run_id: str
-    resume: bool = False
-    """Whether the run is recorded already and is to be finished."""
-    samples: SampleFile | None = None
-    head_start: HeadStart | None = None
 
 
 def new_run_id(now: Callable[[], datetime] = utc_now) -> str:
@@ -103,10 +83,7 @@ class RunExecution:
         self._writer = writer
         self._publish = publish
         self._now = now
-        self._seq: Iterator[int] = itertools.count(1)
-        self._recorded = False
-        self._machine: dict[str, Any] = {}
-        self._figures: dict[str, Figures] = {}
+        self._record = RunRecord(order, writer, now)
         self._replay: Replay | None = None
 
     async def run(self) -> RunOutcome:
@@ -116,7 +93,7 @@ class RunExecution:
             StackbenchError: the run could not start, or the database failed under it.
         """
         started = time.monotonic()
-        watch = StallWatch(self.say, self._record_stall)
+        watch = StallWatch(self.say, lambda seconds, stack: self.record("stall", stall_payload(seconds, stack)))
         watch.start()
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(watch.close)
@@ -147,7 +124,7 @@ class RunExecution:
         self.controls.slots.resize(model_slots(self.plan, resources.model))
         self.controls.sandboxes = self.plan.settings.sandboxes
         self.controls.resize_sandboxes = resources.sandbox.resize
-        self._record_start(resources, loaded, skipped)
+        self._record.start(self.plan, resources, loaded, skipped)
         self._publish(RunStarted(suite=self.plan.suite, model=resources.model.name))
         for line in self._replay.overridden if self._replay is not None else ():
             self.say(f"not as run {self.plan.replays} was: {line}")
@@ -173,7 +150,8 @@ class RunExecution:
                 watcher.cancel()
             await asyncio.gather(*watchers, return_exceptions=True)
         resources.sandbox.begin_closing()  # the stack waits for its end
-        return await asyncio.to_thread(self._finish, resources, loaded, skipped, started, problem)
+        ended = RunEnd(started, skipped, problem, self.counts.last_error, self._left_unmade(len(loaded)))
+        return await asyncio.to_thread(self._record.finish, self.plan, resources, loaded, ended)
 
     def _selected(self, reader: Reader) -> tuple[Mapping[str, Sequence[str]], bool]:
         """Tasks that are settled already, by benchmark; and whether a limit selects the first ones (old runs)."""
@@ -206,89 +184,9 @@ class RunExecution:
                 future.cancel()
             await asyncio.gather(task, stopped, return_exceptions=True)
 
-    # -- start and end
-
-    def _record_start(
-        self, resources: RunResources, loaded: Sequence[LoadedBenchmark], skipped: Mapping[str, str]
-    ) -> None:
-        planned = planned_rows(self.plan, loaded, skipped, self.order.samples)
-        if self.order.resume:
-            check_same_model(resources.reader.run(self.run_id), resources.model.describe())
-            self._seq = itertools.count(resources.reader.last_seq(self.run_id) + 1)
-            self._writer.resume_run(
-                self.run_id, planned, environment=self._environment(resources), git_commit=git_commit()
-            )
-        else:
-            self._writer.start_run(
-                RunRow(
-                    run_id=self.run_id,
-                    suite=self.plan.suite,
-                    created_at=self._now(),
-                    model=resources.model.name,
-                    config=self.plan.model_dump(mode="json"),
-                    seeds=self.plan.settings.seeds,
-                    git_commit=git_commit(),
-                    environment=self._environment(resources),
-                ),
-                planned,
-            )
-        self._recorded = True
-
-    def _environment(self, resources: RunResources) -> dict[str, Any]:
-        self._machine = self._machine or machine_environment()
-        return self._machine | {
-            "model": dict(resources.model.describe()),
-            "model_traits": model_traits(resources.model),
-            "sandbox": dict(resources.sandbox.describe()),
-        }
-
     def _not_begun(self, resources: RunResources, started: float) -> RunOutcome:
         seconds = time.monotonic() - started
         return RunOutcome(self.run_id, RunStatus.INTERRUPTED, resources.model.name, seconds, recorded=self.order.resume)
-
-    def _finish(
-        self,
-        resources: RunResources,
-        loaded: Sequence[LoadedBenchmark],
-        skipped: Mapping[str, str],
-        started: float,
-        problem: str,
-    ) -> RunOutcome:
-        figures = {item.plan.name: self._figures_of(resources.reader, item, ended=bool(problem)) for item in loaded}
-        order = {part.name: number for number, part in enumerate(self.plan.benchmarks)}
-        # The benchmark's own order of metrics: its headline comes first.
-        results = tuple(
-            r.summed_up(found.metrics, found.lower_bounds, found.missing) if (found := figures.get(r.benchmark)) else r
-            for r in sorted(resources.reader.results(self.run_id), key=lambda r: order.get(r.benchmark, len(order)))
-        )
-        outcome = RunOutcome(
-            run_id=self.run_id,
-            status=RunStatus.COMPLETED,
-            model=resources.model.name,
-            seconds=time.monotonic() - started,
-            results=results,
-            gates=check_gates(self.plan.gates, results),
-            skipped=skipped,
-            problem=problem,
-            last_error=self.counts.last_error,
-        )
-        if self._left_unmade(len(loaded)) and not problem:
-            status = RunStatus.INTERRUPTED
-        elif problem or outcome.error_rate > self.plan.settings.max_error_rate:
-            status = RunStatus.FAILED
-        else:
-            status = RunStatus.COMPLETED
-        environment = self._environment(resources)  # with the model's restarts and reloads
-        self._writer.finish_run(
-            self.run_id,
-            status,
-            self._now(),
-            {name: found.metrics for name, found in figures.items()},
-            environment,
-            lower_bounds={name: found.lower_bounds for name, found in figures.items()},
-            missing={name: found.missing for name, found in figures.items()},
-        )
-        return replace(outcome, status=status)
 
     def _left_unmade(self, benchmarks: int) -> bool:
         """Whether the operator ended the run before its work was done."""
@@ -296,15 +194,6 @@ class RunExecution:
             return True
         begun = len(self.runners)
         return self.controls.ending and (begun < benchmarks or any(r.queued for r in self.runners.values()))
-
-    def _figures_of(self, reader: Reader, item: LoadedBenchmark, *, ended: bool = False) -> Figures:
-        """Computed once, when no more attempts at the benchmark come."""
-        name = item.plan.name
-        if name not in self._figures:
-            planned = planned_attempts(self.plan, item, self.order.samples)
-            to_come = "the run ended before the others" if ended else "the run was interrupted before the others"
-            self._figures[name] = sum_up(item.benchmark, reader.summaries(self.run_id, name), planned, to_come)
-        return self._figures[name]
 
     # -- one benchmark
 
@@ -339,7 +228,7 @@ class RunExecution:
         self._publish(
             BenchmarkStarted(benchmark=name, total=progress.total, done=progress.before, passed=progress.passed)
         )
-        executor = LocalExecutor(self.plan, item, resources, lambda: next(self._seq), self._now)
+        executor = LocalExecutor(self.plan, item, resources, self._record.next_seq, self._now)
         runner = AttemptRunner(self.run_id, self.plan, item, executor, resources, self.counts, progress)
         self.runners[name] = runner
         await runner.run_all(left)
@@ -358,8 +247,7 @@ class RunExecution:
         counts = {result.benchmark: result for result in resources.reader.results(self.run_id)}
         if name in counts:
             r = counts[name]
-            self._figures.pop(name, None)
-            figures = await asyncio.to_thread(self._figures_of, resources.reader, item)
+            figures = await asyncio.to_thread(self._record.figures_of, self.plan, resources.reader, item, again=True)
             self._publish(
                 BenchmarkFinished(
                     benchmark=name, tasks=r.tasks, attempts=r.attempts, errors=r.errors,
@@ -390,13 +278,9 @@ class RunExecution:
         self._publish(Notice(text=line))
         self.record("notice", {"text": line})
 
-    def _record_stall(self, seconds: float, stack: Sequence[str]) -> None:
-        self.record("stall", {"seconds": round(seconds, 3), "stack": list(stack)})
-
     def record(self, kind: str, payload: Mapping[str, Any]) -> None:
         """Records an event of the run itself, once the run is recorded."""
-        if self._recorded and self._writer.failure is None:
-            self._writer.event(self.run_id, EventRecord("", "", 0, next(self._seq), self._now(), kind, payload))
+        self._record.event(kind, payload)
 
 
 def _side_by_side(loaded: Sequence[LoadedBenchmark], *, one_by_one: bool) -> list[list[LoadedBenchmark]]:

@@ -26,7 +26,8 @@ from stackbench.engine.operations import Operations
 from stackbench.engine.outcome import RunOutcome
 from stackbench.engine.plan import RunPlan
 from stackbench.engine.query_pool import QueryPool
-from stackbench.engine.run import RunExecution, RunOrder, new_run_id
+from stackbench.engine.run import RunExecution, new_run_id
+from stackbench.engine.run_record import RunOrder
 from stackbench.engine.samples import SampleFile, read_plan_samples
 from stackbench.engine.trace_file import TraceFile
 from stackbench.errors import StackbenchError, UsageError
@@ -206,8 +207,6 @@ class EngineService:
     def drop(self, run: SubmittedRun) -> None:
         """Takes a run out of the queue before it began."""
         self.queue.remove(run)
-        if run.order.resume:
-            self.writer.finish_run(run.run_id, RunStatus.INTERRUPTED, self._now(), {})
         outcome = RunOutcome(
             run.run_id, RunStatus.INTERRUPTED, run.order.plan.settings.model, 0.0, recorded=run.order.resume
         )
@@ -278,6 +277,10 @@ class EngineService:
         else:
             code = result.exit_code if isinstance(result, StackbenchError) else StackbenchError.exit_code
             self.publish(run.run_id, RunFinished(status=RunStatus.FAILED.value, error=error, exit_code=code))
+        if run.order.resume and self.writer.failure is None:
+            self.writer.leave_queue(
+                run.run_id, RunStatus.INTERRUPTED if isinstance(result, RunOutcome) else RunStatus.FAILED
+            )
         if self.live is run:
             self.live = None
         if run.ended.done():

@@ -75,6 +75,7 @@ FINISH_RUN = """
 UPDATE runs SET status = ?, finished_at = ?, environment = coalesce(?, environment) WHERE run_id = ?
 """
 FIRST_ENVIRONMENT = "UPDATE runs SET environment = ?, git_commit = ? WHERE run_id = ? AND environment = '{}'"
+LEAVE_QUEUE = "UPDATE runs SET status = ? WHERE run_id = ? AND status = 'queued'"
 STALE_RUNS = "UPDATE runs SET status = 'interrupted' WHERE status IN ('running', 'queued')"
 DELETE_ERROR_EVENTS = """
 DELETE FROM events USING attempts
@@ -253,6 +254,10 @@ class Writer:
                 connection.execute(DELETE_ATTEMPT, row)
 
         self._call(work)
+
+    def leave_queue(self, run_id: str, status: RunStatus) -> None:
+        """The status of a run that ended before it began; one that had begun keeps its own."""
+        self._call(lambda connection: connection.execute(LEAVE_QUEUE, [status.value, run_id]))
 
     def mark_stale_runs(self) -> None:
         """Runs that say `running` while nobody held the database were killed."""

@@ -1,0 +1,170 @@
+"""A run in the database: its row at the start, its figures and status at the end, and its own events between."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from stackbench.engine.completeness import Figures, sum_up
+from stackbench.engine.environment import git_commit, machine_environment
+from stackbench.engine.outcome import RunOutcome, check_gates
+from stackbench.engine.plan import RunPlan
+from stackbench.engine.replays import model_traits
+from stackbench.engine.resources import RunResources
+from stackbench.engine.run_model import check_same_model
+from stackbench.engine.samples import SampleFile
+from stackbench.engine.work import LoadedBenchmark, planned_attempts, planned_rows
+from stackbench.sandbox.launch import HeadStart
+from stackbench.store import Reader, RunRow, Writer
+from stackbench.types import EventRecord, RunStatus
+
+__all__ = ["RunEnd", "RunOrder", "RunRecord", "stall_payload"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunOrder:
+    """What an engine is asked to run."""
+
+    plan: RunPlan
+    run_id: str
+    resume: bool = False
+    """Whether the run is recorded already and is to be finished."""
+    samples: SampleFile | None = None
+    head_start: HeadStart | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnd:
+    """How the attempts of a run ended."""
+
+    started: float
+    """When this part of the run began, in seconds of `time.monotonic`."""
+    skipped: Mapping[str, str]
+    problem: str
+    """Why the run ended before its work did."""
+    last_error: str
+    unmade: bool
+    """Whether the operator ended it before its work was done."""
+
+
+class RunRecord:
+    """Writes one run. Methods may be called from any thread, one at a time."""
+
+    def __init__(self, order: RunOrder, writer: Writer, now: Callable[[], datetime]) -> None:
+        self._order = order
+        self._writer = writer
+        self._now = now
+        self._seq: Iterator[int] = itertools.count(1)
+        self._recorded = False
+        self._machine: dict[str, Any] = {}
+        self._figures: dict[str, Figures] = {}
+
+    def next_seq(self) -> int:
+        """The next number of an event, unique within the run."""
+        return next(self._seq)
+
+    def event(self, kind: str, payload: Mapping[str, Any]) -> None:
+        """Records an event of the run itself, once the run is recorded."""
+        if self._recorded and self._writer.failure is None:
+            record = EventRecord("", "", 0, self.next_seq(), self._now(), kind, payload)
+            self._writer.event(self._order.run_id, record)
+
+    def start(
+        self, plan: RunPlan, resources: RunResources, loaded: Sequence[LoadedBenchmark], skipped: Mapping[str, str]
+    ) -> None:
+        """The run's row and those of its benchmarks; of a run that goes on, what is new.
+
+        Raises:
+            UsageError: the run goes on with other files of its model.
+            StoreError: the database failed.
+        """
+        run_id, planned = self._order.run_id, planned_rows(plan, loaded, skipped, self._order.samples)
+        environment = self._environment(resources)
+        if self._order.resume:
+            check_same_model(resources.reader.run(run_id), resources.model.describe())
+            self._seq = itertools.count(resources.reader.last_seq(run_id) + 1)
+            self._writer.resume_run(run_id, planned, environment=environment, git_commit=git_commit())
+        else:
+            self._writer.start_run(
+                RunRow(
+                    run_id=run_id,
+                    suite=plan.suite,
+                    created_at=self._now(),
+                    model=resources.model.name,
+                    config=plan.model_dump(mode="json"),
+                    seeds=plan.settings.seeds,
+                    git_commit=git_commit(),
+                    environment=environment,
+                ),
+                planned,
+            )
+        self._recorded = True
+
+    def finish(
+        self, plan: RunPlan, resources: RunResources, loaded: Sequence[LoadedBenchmark], end: RunEnd
+    ) -> RunOutcome:
+        """Sums the run up and records its end. Raises StoreError."""
+        run_id, reader = self._order.run_id, resources.reader
+        figures = {item.plan.name: self.figures_of(plan, reader, item, ended=bool(end.problem)) for item in loaded}
+        order = {part.name: number for number, part in enumerate(plan.benchmarks)}
+        # The benchmark's own order of metrics: its headline comes first.
+        results = tuple(
+            r.summed_up(found.metrics, found.lower_bounds, found.missing) if (found := figures.get(r.benchmark)) else r
+            for r in sorted(reader.results(run_id), key=lambda r: order.get(r.benchmark, len(order)))
+        )
+        outcome = RunOutcome(
+            run_id=run_id,
+            status=RunStatus.COMPLETED,
+            model=resources.model.name,
+            seconds=time.monotonic() - end.started,
+            results=results,
+            gates=check_gates(plan.gates, results),
+            skipped=end.skipped,
+            problem=end.problem,
+            last_error=end.last_error,
+        )
+        if end.unmade and not end.problem:
+            status = RunStatus.INTERRUPTED
+        elif end.problem or outcome.error_rate > plan.settings.max_error_rate:
+            status = RunStatus.FAILED
+        else:
+            status = RunStatus.COMPLETED
+        self._writer.finish_run(
+            run_id,
+            status,
+            self._now(),
+            {name: found.metrics for name, found in figures.items()},
+            self._environment(resources),  # with the model's restarts and reloads
+            lower_bounds={name: found.lower_bounds for name, found in figures.items()},
+            missing={name: found.missing for name, found in figures.items()},
+        )
+        return replace(outcome, status=status)
+
+    def figures_of(
+        self, plan: RunPlan, reader: Reader, item: LoadedBenchmark, *, ended: bool = False, again: bool = False
+    ) -> Figures:
+        """What a benchmark's attempts come to; computed once, and `again` when more of them were made."""
+        name = item.plan.name
+        if again or name not in self._figures:
+            planned = planned_attempts(plan, item, self._order.samples)
+            to_come = "the run ended before the others" if ended else "the run was interrupted before the others"
+            summaries = reader.summaries(self._order.run_id, name)
+            self._figures[name] = sum_up(item.benchmark, summaries, planned, to_come)
+        return self._figures[name]
+
+    def _environment(self, resources: RunResources) -> dict[str, Any]:
+        self._machine = self._machine or machine_environment()
+        return self._machine | {
+            "model": dict(resources.model.describe()),
+            "model_traits": model_traits(resources.model),
+            "sandbox": dict(resources.sandbox.describe()),
+        }
+
+
+def stall_payload(seconds: float, stack: Sequence[str]) -> dict[str, Any]:
+    """Of an event of kind `stall`."""
+    return {"seconds": round(seconds, 3), "stack": list(stack)}
