@@ -381,13 +381,13 @@ def test_a_full_disk_stops_the_run_and_loses_nothing_committed(program: Program,
         subprocess.run(["umount", "-l", str(small)], check=True)
 
 
-def test_a_second_run_in_the_same_home_is_told_why_not(program: Program, tmp_path: Path) -> None:
+def test_a_second_run_in_the_same_home_is_refused_where_it_does_not_want_to_wait(program: Program) -> None:
     first = program.start("eval", "mmlu", "-m", "oracle", "-n", "5")
     try:
         wait_for(program.home.socket.exists, within_s=20)
-        second = program.run("eval", "gsm8k", "-m", "oracle", "--limit", "1")
-        assert second.returncode == 3
-        assert "in use by another process" in second.stderr
+        second = program.run("eval", "gsm8k", "-m", "oracle", "--limit", "1", "--no-queue")
+        assert second.returncode == 2
+        assert f"process {first.pid} is the engine of {program.home.path}" in second.stderr
         assert "--home" in second.stderr
     finally:
         first.send_signal(signal.SIGINT)
