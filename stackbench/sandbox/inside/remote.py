@@ -235,8 +235,13 @@ def sayable(text):
 
 
 def exception(kind, message, errno):
-    """An exception of the built-in kind of that name, or of one made up, that says the message."""
+    """An exception of the built-in kind of that name, or of one made up, that says the message.
+
+    One that ends an iteration is none of these: `map` and `zip` in a test would take it for the end of their own.
+    """
     base = BUILTIN_EXCEPTIONS.get(kind, Exception)
+    if issubclass(base, (StopIteration, StopAsyncIteration)):
+        base = RuntimeError
     made = type(kind, (base,), {"__str__": lambda self: message})
     error = made.__new__(made)
     if errno is not None:

@@ -342,6 +342,8 @@ class Samples:
         status = run.ended[0]
         killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
         passed = any(event["step"] == "end" for event in events)
+        if killed and any(event.get("error") is not None for event in run.verdict or ()):
+            return False  # it had failed before; who kills himself for that gets no second try
         return run.reason is None and (killed or not passed and (short or run.pinched))
 
 
