@@ -61,7 +61,7 @@ def without_marks(index):
     data, at = bytearray(index), 12
     try:
         version, count = struct.unpack_from(">II", data, 4)
-        if not 2 <= version <= 4:
+        if not 2 <= version <= 4 or index[-HASH:] not in (hashlib.sha1(index[:-HASH]).digest(), bytes(HASH)):
             raise ValueError
         for _ in range(count):
             (flags,) = struct.unpack_from(">H", data, at + FIXED - 2)
