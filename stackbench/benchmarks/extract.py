@@ -8,7 +8,7 @@ import builtins
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from stackbench.benchmarks.answer_blocks import code_in_json, fenced_blocks, rewritten, unfenced_text
 from stackbench.benchmarks.loose_code import begins_statement, loose_parts
@@ -26,7 +26,7 @@ UNWANTED = {"antigravity", "this", "turtle", "tkinter", "idlelib", "lib2to3", "t
 BUILTINS = frozenset(dir(builtins))
 DYNAMIC = {"eval", "exec", "globals", "locals", "vars"}
 """What finds functions by names that no parser sees."""
-SPEAKS = {"exit", "input", "open", "print", "quit", "sys"}
+SPEAKS = frozenset({"exit", "input", "open", "print", "quit", "sys"})
 """What a function uses that is called as a demonstration rather than to set something up."""
 # How well a block defines the function: by a body, as a method of a class, by an import, by a header alone.
 BODY, METHOD, IMPORT, STUB, NOT = 4, 3, 2, 1, 0
@@ -216,10 +216,11 @@ def _index(block: _Block, roots: Sequence[str]) -> dict[str, list[int]]:
             variables |= part.binds
         if not part.stub:
             bodies |= part.binds
+    functions = _Functions({name: one for one in block.parts if one.kind == "function" for name in one.binds})
     for index, part in enumerate(block.parts):
         if part.guard:
             continue
-        changed = part.changes | (part.calls_on & variables) | (_set_up(block, part, roots) if part.runs else set())
+        changed = part.changes | (part.calls_on & variables) | (_set_up(part, functions, roots) if part.runs else set())
         for name in changed - part.binds:
             if name in found:
                 found[name].append(index)
@@ -229,12 +230,28 @@ def _index(block: _Block, roots: Sequence[str]) -> dict[str, list[int]]:
     }
 
 
-def _set_up(block: _Block, part: Part, roots: Sequence[str]) -> set[str]:
+@dataclass(slots=True)
+class _Functions:
+    """The functions of a block, and how many more may be looked into."""
+
+    by_name: dict[str, Part]
+    left: int = 1000
+    uses: dict[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
+
+    def used_by(self, name: str) -> frozenset[str]:
+        if name not in self.uses:
+            try:
+                self.uses[name] = self.by_name[name].uses()
+            except (SyntaxError, ValueError, RecursionError, MemoryError):  # it is not kept, or Python says so then
+                self.uses[name] = SPEAKS
+        return self.uses[name]
+
+
+def _set_up(part: Part, functions: _Functions, roots: Sequence[str]) -> set[str]:
     """The names whose values change because of the functions that a statement runs: tables filled, functions listed.
 
     None where those functions lead to what is asked for, or read or print something: a demonstration.
     """
-    functions = {name: one for one in block.parts if one.kind == "function" for name in one.binds}
     found: set[str] = set()
     waiting = list(part.runs)
     seen: set[str] = set()
@@ -243,11 +260,12 @@ def _set_up(block: _Block, part: Part, roots: Sequence[str]) -> set[str]:
         if name in seen:
             continue
         seen.add(name)
-        if name in SPEAKS or name in roots:
+        functions.left -= name in functions.by_name
+        if name in SPEAKS or name in roots or functions.left < 0:
             return set()
-        if name in functions:
-            found |= functions[name].effects
-            waiting += functions[name].uses()
+        if name in functions.by_name:
+            found |= functions.by_name[name].effects
+            waiting += functions.used_by(name)
     return found
 
 
