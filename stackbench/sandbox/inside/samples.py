@@ -177,7 +177,7 @@ class Samples:
         job_fd, output_read, output_write = opened
         write_all(job_fd, marshal.dumps((uid, folder, limits, job.sections)))
         judge.ask(job.tests, frame["payload"], ours.fileno())
-        fds = array.array("i", (job_fd, theirs.fileno(), output_write))
+        fds = array.array("i", (judge.bell, job_fd, theirs.fileno(), output_write))
         self.zygote.sendmsg([b"s"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
         ours.close()
         theirs.close()
