@@ -4,8 +4,7 @@ It executes the benchmark's code only. Of samples it sees plain data (remote.py)
 data that hurts it hurts this process only: it is then replaced, and the sample that sent it has failed.
 
 Asked over a socket with `REQUEST` (kind, size) and a body: `j` is a job, with the channel's descriptor, in the body or,
-where it is long, in a file whose descriptor comes too; `p` tells the sample's pid in place of a size; `b`, once, brings
-the bell that samples ring. A job is two
+where it is long, in a file whose descriptor comes too; `p` tells the sample's pid in place of a size. A job is two
 marshalled parts: the tests (number of the sample's sections, sections, checks, names of the sample's functions), then the payload. Answers with 4 bytes
 of length and JSON: events, and what the tests left in `_result`.
 """
@@ -108,7 +107,7 @@ def judged(tests, channel, payload):
     try:
         calls = tests.foreseen(payload)
         if calls:
-            channel.foresee(calls, rings=True)
+            channel.foresee(calls)
         channel.wait_for_start()
         result = tests.run(channel, payload, note).get("_result")
         if not channel.gone and not any(event["step"] == "section" for event in events):
@@ -147,15 +146,11 @@ def be_a_judge():
 
 def serve(sock):
     known = {}
-    bell = -1
     while True:
         head, attached, _, _ = sock.recvmsg(REQUEST.size, ROOM)
         if not head:
             return
         kind, size, payload_size, fds = *REQUEST.unpack(head), descriptors(attached)
-        if kind == b"b":
-            bell = fds[0]
-            continue
         if kind != b"j":  # the pid of a sample that has been judged by now
             continue
         whole = size + max(0, payload_size)
@@ -166,7 +161,7 @@ def serve(sock):
             tests = known[data] = Tests(data)
             if len(known) > KEPT:
                 del known[next(iter(known))]
-        channel = Channel(fds[0], lambda: REQUEST.unpack(read_whole(sock, REQUEST.size))[1], bell)
+        channel = Channel(fds[0], lambda: REQUEST.unpack(read_whole(sock, REQUEST.size))[1])
         events = judged(tests, channel, payload)
         sock.sendall(with_length(json.dumps(events).encode()))
         for fd in fds:

@@ -6,6 +6,5 @@ from struct import Struct
 RECORD = Struct("=cqqddq")
 REPORTED = 99  # the exit code of a sample's process that answered calls until the judge hung up
 CHANNEL_FD = 3  # a sample's end of the channel to its judge
-BELL_FD = 4  # a pipe, one for each judge: a byte says that all answers asked for have been sent
 BEGAN = b"+"  # in front of a job's file: the sample's code has been reached
 NOT_BEGUN = b"-"  # or it could not be, and why

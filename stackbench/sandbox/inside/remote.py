@@ -14,7 +14,6 @@ from .frames import with_length
 from .plain import made
 
 AT_ONCE = 8  # so many answers of a request travel each by itself, so that an early wrong one ends the sample early
-LISTEN_S = 0.02  # so long the bell alone is waited for; from then on, each answer
 LARGEST = 1 << 29  # bytes of one answer
 SAID_KEPT = 600
 PIECE = 1 << 16  # to read at once; for more than 128 KiB, malloc maps memory and unmaps it each time
@@ -70,14 +69,12 @@ def stub(channel, name):
 class Channel:
     """Calls foreseen, marshalled and in the order in which the tests will make them, are sent ahead together.
 
-    `tell_pid()` waits for the pid of the sample's process; `bell` is a descriptor where a byte comes when all foreseen
-    calls have been answered. Any process that had this judge may have written that byte, so it means nothing else.
+    `tell_pid()` waits for the pid of the sample's process.
     """
 
-    def __init__(self, fd, tell_pid, bell):
+    def __init__(self, fd, tell_pid):
         self.fd = fd
         self.tell_pid = tell_pid
-        self.bell = bell
         self.clock_id = 0
         self.inbox = bytearray()
         self.at = 0
@@ -89,22 +86,13 @@ class Channel:
 
     # -- calls
 
-    def foresee(self, calls, at_once=AT_ONCE, rings=False):
+    def foresee(self, calls, at_once=AT_ONCE):
         self.foreseen, self.next = calls, 0
-        self.send(dumps((at_once, rings, calls)))
-
-    def listen(self):
-        """Waits a while for the bell, or for the sample to hang up."""
-        waited = select.poll()
-        waited.register(self.bell, select.POLLIN)
-        waited.register(self.fd, 0)
-        if any(fd == self.bell for fd, _ in waited.poll(LISTEN_S * 1000)):
-            os.read(self.bell, PIECE)
+        self.send(dumps((at_once, calls)))
 
     def wait_for_start(self):
         """Returns when the sample has been executed. Raises SampleFailed, Gone."""
         if self.next < len(self.foreseen):
-            self.listen()
             self.fill(5)
             if self.inbox[self.at + 4] == 115:  # s
                 self.receive()
@@ -124,7 +112,7 @@ class Channel:
         while self.next < len(self.foreseen):  # it is something else that is asked
             self.next += 1
             self.receive()
-        self.send(dumps((1, False, [call])))
+        self.send(dumps((1, [call])))
         return self.answer()
 
     def answer(self):

@@ -3,8 +3,8 @@
 The tests are not here: they run in the judge (judge.py), which sends calls of the sample's functions over descriptor 3
 and gets answers as plain data. Nothing that this process says is believed but the answers themselves.
 
-A request is 4 bytes of length, then marshalled: how many answers are to be sent at once, each by itself, whether to ring
-the bell when all have been sent, and a list of marshalled (restore, operation, target, arguments, keywords). Each call is answered with 4 bytes of length, a letter and
+A request is 4 bytes of length, then marshalled: how many answers are to be sent at once, each by itself, and a list of
+marshalled (restore, operation, target, arguments, keywords). Each call is answered with 4 bytes of length, a letter and
 JSON: `v` (value), `e` (exception: kind, message, errno). A
 sample that raises while it is executed says `s` (section, kind, message, errno).
 """
@@ -26,9 +26,10 @@ from time import perf_counter_ns as clock
 
 from .answers import restored, text_of
 from .errors import describe
-from .protocol import BEGAN, BELL_FD, CHANNEL_FD, NOT_BEGUN, REPORTED
+from .protocol import BEGAN, CHANNEL_FD, NOT_BEGUN, REPORTED
 
 PIECE = 1 << 16
+FIRST_PIECE = 1 << 13  # of a request: most are smaller, and memory beyond the heap's end costs page faults
 NICE = 5
 TOGETHER_NS = 100_000
 TOGETHER_BYTES = 1 << 15
@@ -43,7 +44,7 @@ def make_streams():
     sys.path[:] = [entry for entry in sys.path if entry]
 
 
-def become(bell_fd, job_fd, channel_fd, output_fd):
+def become(job_fd, channel_fd, output_fd):
     """Becomes the unprivileged process that runs one sample; never returns.
 
     What the job's file says at the end of `enter_jail` was written before the sample's code ran, and the file is out of
@@ -53,7 +54,7 @@ def become(bell_fd, job_fd, channel_fd, output_fd):
     try:
         uid, folder, limits, sections = loads(read_all(job_fd))
         try:
-            enter_jail(uid, folder, limits, bell_fd, channel_fd, output_fd, job_fd)
+            enter_jail(uid, folder, limits, channel_fd, output_fd, job_fd)
         except BaseException as error:
             pwrite(job_fd, NOT_BEGUN + describe(error).encode(), 0)
             return
@@ -63,14 +64,12 @@ def become(bell_fd, job_fd, channel_fd, output_fd):
         _exit(code)
 
 
-def enter_jail(uid, folder, limits, bell_fd, channel_fd, output_fd, job_fd):
+def enter_jail(uid, folder, limits, channel_fd, output_fd, job_fd):
     setsid()
     set_handler(SIGCHLD, SIG_DFL)
     dup2(output_fd, 1)
     dup2(output_fd, 2)
     dup2(channel_fd, CHANNEL_FD, False)
-    if bell_fd != BELL_FD:  # it comes first, and so by this number
-        dup2(bell_fd, BELL_FD, False)
     expendable = open_file("/proc/self/oom_score_adj", 1)
     write(expendable, b"1000")
     close(expendable)
@@ -81,7 +80,7 @@ def enter_jail(uid, folder, limits, bell_fd, channel_fd, output_fd, job_fd):
     setresuid(uid, uid, uid)
     chdir(folder)
     pwrite(job_fd, BEGAN, 0)
-    closerange(BELL_FD + 1, 4096)
+    closerange(CHANNEL_FD + 1, 4096)
 
 
 def read_all(fd):
@@ -109,7 +108,6 @@ def run(sections):
         flush()
         said = told(error)
         report(framed(b"s[%d,%s" % (index, said[1:])))
-        ring()
         return
     try:
         serve(namespace)
@@ -125,7 +123,7 @@ def serve(namespace):
         if request is None:
             return
         pending, count, sent = b"", 0, clock()
-        at_once, rings, calls = loads(request)
+        at_once, calls = loads(request)
         for call in calls:
             try:
                 answer = b"v" + text_of(answer_of(call, namespace, kept), kept)
@@ -137,8 +135,6 @@ def serve(namespace):
                 report(pending)
                 pending, sent = b"", clock()
         report(pending)
-        if rings:
-            ring()
 
 
 def answer_of(call, namespace, kept):
@@ -168,7 +164,7 @@ def told(error):
 
 def receive():
     """The next request; None when the judge has hung up."""
-    data = read(CHANNEL_FD, PIECE)
+    data = read(CHANNEL_FD, FIRST_PIECE)
     if not data:
         return None
     size = int.from_bytes(data[:4], "big") + 4
@@ -193,14 +189,6 @@ def report(data):
         data = data[write(CHANNEL_FD, data) :]
 
 
-def ring():
-    """Wakes the judge, which does not wait for answers that come one by one: each would cost a switch of processes."""
-    try:
-        write(BELL_FD, b"!")
-    except OSError:
-        pass
-
-
 def flush():
     try:
         sys.stdout.flush()
@@ -220,13 +208,11 @@ def warm_up():
 
     A fork pays for each memory page that it writes first, and specialising writes into the code.
     """
-    nothing = os.open("/dev/null", os.O_WRONLY)
-    os.dup2(nothing, BELL_FD)
     channel = os.dup(CHANNEL_FD)
     right = dumps(compile("from typing import List\ndef f(x): return [x]\n", "<sample>", "exec"))
     wrong = "def f(x): return x\nraise ValueError(f(1))"
     calls = [dumps((False, "call", "f", (value,), {})) for value in (1, "x", [2], (3.0,), None)]
-    request = framed(dumps((len(calls), True, calls)))
+    request = framed(dumps((len(calls), calls)))
     for turn in range(40):
         judge, sample = socketpair()
         judge.sendall(request)
@@ -236,5 +222,4 @@ def warm_up():
         judge.close()
         sample.close()
     os.dup2(channel, CHANNEL_FD, inheritable=False)
-    for fd in {channel, nothing, BELL_FD}:
-        os.close(fd)
+    os.close(channel)

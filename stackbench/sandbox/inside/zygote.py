@@ -3,8 +3,8 @@
 A signal that comes between Python's last look for one and the call that waits is seen only when that call returns. So a
 byte without descriptors is a nudge: process 1 sends one when a sample seems to have ended and no record says so.
 
-It is asked over a socket by one byte with four descriptors: the judge's bell, the job's file, the sample's end of the
-channel to its judge, and the write end of the output pipe. The sample itself reads the job, so that nothing of one job is in the memory that the next inherits.
+It is asked over a socket by one byte with three descriptors: the job's file, the sample's end of the channel to its
+judge, and the write end of the output pipe. The sample itself reads the job, so that nothing of one job is in the memory that the next inherits.
 Answers are records of `RECORD`: `s` (started: pid), `f` (fork failed: errno) and `e` (ended: pid, wait status, user and
 system seconds, peak KiB). A sample can make children of the zygote's (CLONE_PARENT): of these nothing is said.
 """
@@ -21,7 +21,7 @@ from . import preload  # noqa: F401
 from . import sample
 from .protocol import RECORD
 
-FDS = Struct("4i")
+FDS = Struct("3i")
 SOCKET_FD = 3
 
 
@@ -65,7 +65,7 @@ def serve():
             return
         if not attached:  # a nudge: by now `on_child` has run
             continue
-        bell, job, channel, output = FDS.unpack(attached[0][2])
+        job, channel, output = FDS.unpack(attached[0][2])
         early.clear()
         try:
             pid = fork()
@@ -73,14 +73,13 @@ def serve():
             send(pack(b"f", error.errno, 0, 0.0, 0.0, 0))
         else:
             if pid == 0:
-                sample.become(bell, job, channel, output)
+                sample.become(job, channel, output)
             send(pack(b"s", pid, 0, 0.0, 0.0, 0))
             ours.add(pid)
             record = early.pop(pid, None)
             if record is not None:
                 ours.discard(pid)
                 send(record)
-        close(bell)
         close(job)
         close(channel)
         close(output)
