@@ -33,7 +33,7 @@ from stackbench.engine.monitor import Monitor
 from stackbench.engine.outcome import RunOutcome, check_gates
 from stackbench.engine.plan import RunPlan
 from stackbench.engine.replays import Replay, held_by, model_traits, take_plan
-from stackbench.engine.run_model import check_same_model, create_run_model
+from stackbench.engine.run_model import check_same_model, create_run_model, sampling_not_set
 from stackbench.engine.samples import SampleFile
 from stackbench.engine.server import EngineServer
 from stackbench.engine.stall_watch import StallWatch
@@ -253,6 +253,7 @@ class Engine:
             skipped=skipped,
             problem=problem,
             last_error=self._tally.last_error,
+            sampling_not_set=sampling_not_set(self.plan.settings.generation_config, rooms.model.describe()),
         )
         if self.stopping and not problem:
             status = RunStatus.INTERRUPTED
