@@ -30,7 +30,10 @@ HIDDEN = "[not recorded]"
 HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[ -~]*")
 OWN_FIELDS = {"model", "messages", "prompt", "stream", "n", "tools", "logprobs", "top_logprobs"}
 """Of a request's body, those that are made for each request."""
+OWN_HEADERS = {"connection", "content-encoding", "content-length", "content-type", "expect", "te", "transfer-encoding"}
+"""What tells where a request ends and how it is read."""
 LARGEST_FILE = 1 << 20
+SHOWN_OF_VALUE = 200
 
 
 class Settings(BaseModel):
@@ -50,7 +53,7 @@ class Settings(BaseModel):
     """Unset: 0 (greedy) for one attempt per task, 0.8 for several."""
     top_p: float = Field(default=1.0, gt=0, le=1)
     """Nucleus sampling."""
-    top_k: int = Field(default=0, ge=0)
+    top_k: int = Field(default=0, ge=0, le=2**31 - 1)
     """Draw from so many of the likeliest tokens; 0: from all."""
     min_p: float = Field(default=0.0, ge=0, le=1)
     """Leave out tokens less likely than this share of the likeliest one's probability."""
@@ -116,7 +119,7 @@ class Settings(BaseModel):
     """Seconds from a vllm: server's start to its first answer."""
     stall_timeout_s: float = Field(default=300.0, gt=0)
     """A vllm: server that makes no token for so many seconds, though asked, is started again."""
-    api: str = Field(default="auto", pattern="^(auto|chat|completions)$")
+    api: Literal["auto", "chat", "completions"] = "auto"
     """Interface of an OpenAI-compatible endpoint."""
     api_key_env: str = Field(default="OPENAI_API_KEY", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     """The environment variable that holds the endpoint's key."""
@@ -150,7 +153,7 @@ class Settings(BaseModel):
     def _read_extra_body(cls, value: Any) -> Any:
         if isinstance(value, str):
             try:
-                value = json.loads(value)
+                value = json.loads(value, parse_constant=_no_number)
             except (ValueError, RecursionError) as error:
                 raise ValueError(f"is not JSON: {error}") from error
         if not isinstance(value, dict):
@@ -166,6 +169,9 @@ class Settings(BaseModel):
         for number, header in enumerate(value, 1):
             if not HEADER.fullmatch(header):
                 raise ValueError(f"header {number} is not of the form NAME:VALUE, in printable ASCII")
+            name = header.partition(":")[0]
+            if name.lower() in OWN_HEADERS:
+                raise ValueError(f"{name} cannot be set: it is made for each request")
         return value
 
     @field_serializer("headers")
@@ -267,7 +273,14 @@ def load_settings(flags: Mapping[str, Any] | None = None) -> Sourced:
             raise ConfigError(f"{named}: takes the name of an environment variable, not a key") from None
         if key == "headers":
             raise ConfigError(f"{named}: {first['msg'].removeprefix('Value error, ')}") from None
-        raise ConfigError(f"{named}: {first['msg']} (got {first['input']!r})") from error
+        said, given = first["msg"].removeprefix("Value error, "), repr(first["input"])
+        given = given if len(given) <= SHOWN_OF_VALUE else f"{given[:SHOWN_OF_VALUE]} ..."
+        raise ConfigError(f"{named}: {said} (got {given})") from error
+
+
+def _no_number(name: str) -> float:
+    """Refuses what Python's reader takes for a number and JSON does not have."""
+    raise ValueError(f"{name} is no JSON")
 
 
 def read_texts(values: Mapping[str, Any], sources: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -294,7 +307,8 @@ def _text(value: Any, where: str, key: str) -> Any:
         with Path(value[1:]).expanduser().open(encoding="utf-8") as file:
             text = file.read(LONGEST_TEXT + 1)
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{named}: {value[1:]} cannot be read as text: {error}") from error
+        why = (isinstance(error, OSError) and error.strerror) or one_line(error)
+        raise ConfigError(f"{named}: {value[1:]} cannot be read as text: {why}") from error
     if len(text) > LONGEST_TEXT:
         raise ConfigError(f"{named}: {value[1:]} has more than {LONGEST_TEXT:,} characters")
     return text

@@ -10,9 +10,14 @@ from stackbench.types import Generation
 __all__ = ["Split", "opens_thought", "split_thoughts", "without_thoughts"]
 
 # `<think>`, `<Thinking effort="low">`, `<seed:think>`, `<|think|>` and their ends. Every repetition is bounded.
-NAME = r"(?:[A-Za-z]{1,16}:)?(?:think(?:ing)?|thoughts?|reasoning|scratchpad)"
-TAG = rf"<\|?(?P<slash>/?){NAME}(?:\s[^<>]{{0,200}})?\|?>"
-# Pairs of tokens that no text has by chance: Magistral, OpenThinker, Command A, Kimi, MedGemma, Gemma.
+# Some front ends send them escaped: `&lt;think&gt;`.
+NAME = (
+    r"(?:[A-Za-z]{1,16}:|longcat_)?"
+    r"(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflection|analysis|scratch_?pad|inner_monologue)"
+)
+TAG = rf"(?:<|&lt;)\|? ?(?P<slash>/?) ?{NAME}(?:\s[^<>&]{{0,200}})?\|?(?:>|&gt;)"
+# Pairs of tokens that no text has by chance: Magistral, OpenThinker, Command A, Kimi, MedGemma, Gemma,
+# MiniCPM, Apertus.
 PAIRS = {
     "[THINK]": "[/THINK]",
     "<|begin_of_thought|>": "<|end_of_thought|>",
@@ -20,11 +25,14 @@ PAIRS = {
     "◁think▷": "◁/think▷",
     "<unused94>": "<unused95>",
     "<|channel>thought": "<channel|>",
+    "<|thought_start|>": "<|thought_end|>",
+    "<|thought_begin|>": "<|thought_end|>",
+    "<|inner_prefix|>": "<|inner_suffix|>",
 }
 WRAPPERS = ("<|begin_of_solution|>", "<|end_of_solution|>", "<|START_RESPONSE|>", "<|END_RESPONSE|>")
 LITERAL = "|".join(re.escape(token) for pair in PAIRS.items() for token in pair)
 ENDS = set(PAIRS.values())
-FIRST = ("<", "[", "◁")
+FIRST = ("<", "[", "◁", "&lt;")
 """What every mark begins with."""
 MARK = re.compile(rf"(?P<tag>{TAG})|(?P<token>{LITERAL})", re.IGNORECASE)
 EVENT = re.compile(rf"{MARK.pattern}|(?P<fence>`{{3,}}|~{{3,}})|(?P<triple>\"\"\"|''')", re.IGNORECASE)
@@ -33,6 +41,7 @@ LINE_READ = 400
 
 # gpt-oss's channels, with their tokens and as servers leave them that drop special tokens.
 CHANNEL, MESSAGE = "<|channel|>", "<|message|>"
+NEXT_CHANNEL = f"<|start|>assistant{CHANNEL}"
 SEGMENT_END = re.compile(r"<\|(?:end|return|call|start|channel)\|>")
 BARE_ANALYSIS, BARE_FINAL = "analysis", "assistantfinal"
 # Granite 3 says it in words.
@@ -88,6 +97,7 @@ def _tagged(text: str, opened: bool) -> Split:
     answer: list[str] = []
     thoughts: list[str] = []
     thinking, end = opened, ""
+    unsure: re.Match[str] | None = None  # an end between quotes of one line, which may be a real one
     start = 0
     last = len(text.rstrip())
     fence = triple = ""
@@ -95,9 +105,12 @@ def _tagged(text: str, opened: bool) -> Split:
     for event in EVENT.finditer(text):
         mark = event["tag"] or event["token"]
         if thinking:
-            if mark and _is_end(event) and _ends(event, end) and not _in_literal(text, event):
+            if mark and _is_end(event) and _ends(event, end):
+                if _in_literal(text, event):
+                    unsure = event if not _quoted(text, event) else unsure
+                    continue
                 thoughts.append(text[start : event.start()])
-                thinking, start, fence, triple = False, event.end(), "", ""
+                thinking, start, fence, triple, unsure = False, event.end(), "", "", None
         elif event["fence"]:
             fence = _after_fence(text, event, fence) if not triple else fence
             skipped = False
@@ -121,6 +134,9 @@ def _tagged(text: str, opened: bool) -> Split:
         else:
             thoughts.append("".join(answer) + text[start : event.start()])
             answer, start, fence, triple = [], event.end(), "", ""
+    if thinking and unsure is not None:
+        thoughts.append(text[start : unsure.start()])
+        thinking, start = False, unsure.end()
     (thoughts if thinking else answer).append(text[start:])
     if not thoughts:
         return Split("".join(answer))
@@ -137,6 +153,12 @@ def _is_end(event: re.Match[str]) -> bool:
 def _ends(event: re.Match[str], wanted: str) -> bool:
     """Whether an end ends the open thought: the token of its pair, or for a tag any end tag."""
     return event["token"] == wanted if wanted else event["tag"] is not None
+
+
+def _quoted(text: str, event: re.Match[str]) -> bool:
+    """Whether a mark is all that stands between two quotes or backticks: it is spoken of."""
+    before = text[max(0, event.start() - 1) : event.start()]
+    return bool(before) and before in "\"'`" and text.startswith(before, event.end())
 
 
 def _in_literal(text: str, event: re.Match[str]) -> bool:
@@ -188,8 +210,14 @@ def _after_fence(text: str, event: re.Match[str], fence: str) -> str:
 
 
 def _channels(text: str) -> Split | None:
-    """gpt-oss: `<|channel|>analysis<|message|>...<|end|>` is thought, `final` and `commentary` are answer."""
+    """gpt-oss: `<|channel|>analysis<|message|>...<|end|>` is thought, `final` and `commentary` are answer.
+
+    What stands before the first channel is of the channel that the prompt opened, which is for thoughts.
+    """
     body = text.lstrip().removeprefix("<|start|>assistant")
+    before, following, _ = body.partition(NEXT_CHANNEL)
+    if following and CHANNEL not in before and MESSAGE not in before:
+        body = f"analysis{MESSAGE}{body}"
     if not body.startswith((CHANNEL, f"analysis{MESSAGE}", f"final{MESSAGE}")):
         return None
     body = body.removeprefix(CHANNEL)
@@ -222,7 +250,9 @@ def _channels(text: str) -> Split | None:
 def _bare_channels(text: str) -> Split | None:
     """gpt-oss without its special tokens: `analysisThe user ...assistantfinalThe answer`."""
     body = text.lstrip()
-    if not body.startswith(BARE_ANALYSIS) or not body[len(BARE_ANALYSIS) :][:1].isupper():
+    if not body.startswith(BARE_ANALYSIS):
+        return None
+    if BARE_FINAL not in body and not body[len(BARE_ANALYSIS) :][:1].isupper():
         return None
     thought, _, answer = body[len(BARE_ANALYSIS) :].partition(BARE_FINAL)
     return Split(answer, thought.strip())

@@ -33,7 +33,7 @@ class FakeEndpoint:
         self.key: str | None = None
         self.probes: list[dict[str, Any]] = []
         self.lacks: set[str] = set()
-        """What it refuses: chat, completions, tools, logprobs, usage, ignore_eos, max_tokens."""
+        """What it refuses: chat, completions, tools, logprobs, usage, completion usage, ignore_eos, max_tokens."""
         self.pieces: Callable[[str], list[str]] = lambda text: text.split(" ")
         self.piece_delay_s = 0.0
         self.respond: Respond = lambda request, body: None
@@ -159,7 +159,7 @@ class FakeEndpoint:
             choice: dict[str, Any] = {"delta": delta} if chat else {"text": piece}
             choice["finish_reason"] = self._finish(body, said) if index == len(pieces) - 1 else None
             await response.write(f"data: {json.dumps({'choices': [choice]})}\n\n".encode())
-        if "usage" not in self.lacks:
+        if not self.lacks & {"usage", "completion usage" if "prompt" in body else "usage"}:
             usage = {"prompt_tokens": self.prompt_tokens(body), "completion_tokens": len(pieces)}
             await response.write(f"data: {json.dumps({'choices': [], 'usage': usage})}\n\n".encode())
         await response.write(b"data: [DONE]\n\n")

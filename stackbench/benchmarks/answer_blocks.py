@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import html
+import itertools
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-__all__ = ["fenced_blocks", "rewritten", "unfenced_text"]
+from stackbench import nesting
+
+__all__ = ["code_in_json", "fenced_blocks", "rewritten", "unfenced_text"]
 
 RUN = re.compile(r"`{3,}|~{3,}")
 LIST_MARKER = re.compile(r"(?:[-*+]|\d{1,3}[.)])?\Z")
@@ -17,6 +21,9 @@ QUOTE = re.compile(r"[ \t]{0,3}>[ \t]?")
 INFO = re.compile(r"\{?\.?[A-Za-z][\w+#.-]*\}?:?(?=\s|\{|\Z)")
 CODE = re.compile(r"(?:async\s|def\s|class\s|import\s|from\s|return\b|@|if\s|for\s|while\s|[^\W\d]\w*\s{0,4}=)")
 MOST_QUOTES = 10
+PROMPT = re.compile(r"In \[\d{1,5}\]: ?|\s{0,8}\.{3,5}: ?")
+NUMBERED = re.compile(r"[ \t]{0,6}\d{1,4}(?:[ \t]?[|:.)])?")
+MOST_STRINGS = 20
 BLOCK = re.compile(r"(?:class|def|async|if|else|elif|try|except|finally|for|while|with)\b")
 MARKUP = re.compile(r"</?[A-Za-z][\w-]{0,30}(?:\s[^<>]{0,100})?>|\[/?(?:PYTHON|CODE|BEGIN|DONE)\]")
 QUOTES = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2212": "-"})
@@ -65,6 +72,28 @@ def unfenced_text(text: str, name: str) -> str:
     return _loose(_scanned(text).rest, name)
 
 
+def code_in_json(text: str, blocks: Sequence[str]) -> Iterator[str]:
+    """Code in the strings of an answer that is JSON, or whose first block is; an answer whose line ends are escaped."""
+    for one in (text, *blocks[:1]):
+        begin, end = one.find("{"), one.rfind("}")
+        if 0 <= begin < end:
+            try:
+                found = nesting.loads(one[begin : end + 1])
+            except (ValueError, RecursionError):
+                continue
+            yield from itertools.islice((said for said in _strings(found) if "\n" in said or "(" in said), MOST_STRINGS)
+    if "\n" not in text.strip() and "\\n" in text:
+        yield text.replace("\\n", "\n").replace("\\t", "\t").replace('\\"', '"')
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _strings(inner)
+
+
 def rewritten(code: str, name: str) -> Iterator[str]:
     """Other readings of a block that is no Python: dedented, without prompts, marks of a diff, or typography."""
     yield _dedented(code, name)
@@ -73,6 +102,8 @@ def rewritten(code: str, name: str) -> Iterator[str]:
     lines = [line for line in code.split("\n") if line.strip()]
     if lines and all(line[0] in "+- @" for line in lines) and any(line[0] == "+" for line in lines):
         yield "\n".join(line[1:] for line in lines if line[0] in "+ " and not line.startswith("+++"))
+    if len(lines) > 1 and all(NUMBERED.match(line) for line in lines):
+        yield textwrap.dedent("\n".join(NUMBERED.sub("", line, count=1) for line in code.split("\n")))
     plain = code.translate(QUOTES).translate(SPACES)
     if plain != code:
         yield textwrap.dedent(plain)
@@ -210,10 +241,12 @@ def _loose(lines: list[str], name: str) -> str:
     found: list[str] = []
     for line in lines:
         bare = MARKUP.sub("", line) if "<" in line or "[" in line else line
-        heads = (f"def {name}(", f"async def {name}(") if name else ()
+        heads = (f"def {name}(", f"async def {name}(", f"{name} = lambda") if name else ()
         begin = min((at for head in heads if (at := bare.find(head)) > 0), default=0)
         if bare[:begin].strip():
-            bare = bare[begin:].rstrip("`")
+            inline = bare[begin - 1] == "`"
+            bare = bare[begin:]
+            bare = bare.split("`", 1)[0] if inline else bare.rstrip("`")
         found.append(bare)
     return "\n".join(found)
 
@@ -248,3 +281,5 @@ def _without_prompts(code: str) -> Iterator[str]:
             yield bare[4:]
         elif bare in (">>>", "..."):
             yield ""
+        elif prompt := PROMPT.match(line):
+            yield line[prompt.end() :]

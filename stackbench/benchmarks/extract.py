@@ -8,9 +8,9 @@ import builtins
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from stackbench.benchmarks.answer_blocks import fenced_blocks, rewritten, unfenced_text
+from stackbench.benchmarks.answer_blocks import code_in_json, fenced_blocks, rewritten, unfenced_text
 from stackbench.benchmarks.loose_code import begins_statement, loose_parts
 from stackbench.benchmarks.python_parts import Budget, Part, parsed, program_parts
 
@@ -24,6 +24,10 @@ HIDDEN = str.maketrans("", "", "\ufeff\x00\u200b\u200c\u200d\u2060")
 UNWANTED = {"antigravity", "this", "turtle", "tkinter", "idlelib", "lib2to3", "turtledemo"}
 """Modules of the standard library that do something on import, or that a machine without a screen has not."""
 BUILTINS = frozenset(dir(builtins))
+DYNAMIC = {"eval", "exec", "globals", "locals", "vars"}
+"""What finds functions by names that no parser sees."""
+SPEAKS = frozenset({"exit", "input", "open", "print", "quit", "sys"})
+"""What a function uses that is called as a demonstration rather than to set something up."""
 # How well a block defines the function: by a body, as a method of a class, by an import, by a header alone.
 BODY, METHOD, IMPORT, STUB, NOT = 4, 3, 2, 1, 0
 
@@ -100,6 +104,8 @@ def _further(text: str, name: str, budget: Budget) -> Iterator[list[_Block]]:
     yield [*fenced, _read(unfenced_text(text, name), name, budget)]
     yield [_read(code, name, budget) for code in fenced_blocks(text, strings=False)]
     yield [_read(text, name, budget)]
+    for code in code_in_json(text, fenced_blocks(text)):
+        yield [_read(block, name, budget) for block in fenced_blocks(code) or [code]]
 
 
 def _read(code: str, name: str, budget: Budget) -> _Block:
@@ -161,7 +167,7 @@ def _needed(blocks: Sequence[_Block], chosen: int, roots: Sequence[str]) -> list
     for index, part in enumerate(blocks[chosen].parts):
         if part.kind == "future" or part.star or (part.kind == "import" and part.modules <= _standard()):
             kept[chosen].add(index)
-    binders = [_index(block) for block in blocks]
+    binders = [_index(block, roots) for block in blocks]
     outwards = [chosen, *range(chosen - 1, -1, -1), *range(chosen + 1, len(blocks))]
     waiting = list(roots)
     seen: set[str] = set()
@@ -176,7 +182,10 @@ def _needed(blocks: Sequence[_Block], chosen: int, roots: Sequence[str]) -> list
             if hits:
                 for index in hits:
                     kept[at].add(index)
-                    waiting += blocks[at].parts[index].uses()
+                    used = blocks[at].parts[index].uses()
+                    waiting += used
+                    if used & DYNAMIC:
+                        waiting += _defined(blocks[at])
                 break
             if name in BUILTINS:
                 break
@@ -188,7 +197,12 @@ def _needed(blocks: Sequence[_Block], chosen: int, roots: Sequence[str]) -> list
     return kept
 
 
-def _index(block: _Block) -> dict[str, list[int]]:
+def _defined(block: _Block) -> list[str]:
+    """The functions and classes of a block."""
+    return [name for part in block.parts if part.kind in ("function", "class") for name in part.binds]
+
+
+def _index(block: _Block, roots: Sequence[str]) -> dict[str, list[int]]:
     """For each name that a block gives a value, the statements that give or change it, a header's repetition aside."""
     found: dict[str, list[int]] = {}
     variables: set[str] = set()
@@ -202,16 +216,57 @@ def _index(block: _Block) -> dict[str, list[int]]:
             variables |= part.binds
         if not part.stub:
             bodies |= part.binds
+    functions = _Functions({name: one for one in block.parts if one.kind == "function" for name in one.binds})
     for index, part in enumerate(block.parts):
         if part.guard:
             continue
-        for name in (part.changes | (part.calls_on & variables)) - part.binds:
+        changed = part.changes | (part.calls_on & variables) | (_set_up(part, functions, roots) if part.runs else set())
+        for name in changed - part.binds:
             if name in found:
                 found[name].append(index)
     return {
         name: [index for index in hits if not (block.parts[index].stub and name in bodies)]
         for name, hits in found.items()
     }
+
+
+@dataclass(slots=True)
+class _Functions:
+    """The functions of a block, and how many more may be looked into."""
+
+    by_name: dict[str, Part]
+    left: int = 1000
+    uses: dict[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
+
+    def used_by(self, name: str) -> frozenset[str]:
+        if name not in self.uses:
+            try:
+                self.uses[name] = self.by_name[name].uses()
+            except (SyntaxError, ValueError, RecursionError, MemoryError):  # it is not kept, or Python says so then
+                self.uses[name] = SPEAKS
+        return self.uses[name]
+
+
+def _set_up(part: Part, functions: _Functions, roots: Sequence[str]) -> set[str]:
+    """The names whose values change because of the functions that a statement runs: tables filled, functions listed.
+
+    None where those functions lead to what is asked for, or read or print something: a demonstration.
+    """
+    found: set[str] = set()
+    waiting = list(part.runs)
+    seen: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        functions.left -= name in functions.by_name
+        if name in SPEAKS or name in roots or functions.left < 0:
+            return set()
+        if name in functions.by_name:
+            found |= functions.by_name[name].effects
+            waiting += functions.used_by(name)
+    return found
 
 
 def _standard() -> frozenset[str]:
@@ -226,6 +281,15 @@ def _body(codes: Sequence[str], text: str, budget: Budget) -> str | None:
             if _is_body(body, budget):
                 return f"{body}\n"
     lines = text.split("\n")
+    begun = lines[:1]
+    for line in lines[1:]:  # a continuation that goes on with something else behind the function
+        if line.strip() and line[0] not in " \t":
+            break
+        begun.append(line)
+    if len(begun) < len(lines):
+        for body in (_indented("\n".join(begun)), "\n".join([f"    {begun[0].strip()}", *begun[1:]])):
+            if _is_body(body, budget):
+                return f"{body}\n"
     if any(begins_statement(line) for line in lines):
         return None
     body = _indented("\n".join(line for line in lines if not line.strip() or line[0] in " \t"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 
 from stackbench.benchmarks.answer_end import end_of_answer
 from stackbench.benchmarks.letter_mentions import LETTERS, Mentions
@@ -17,6 +17,9 @@ BETWEEN = ":=-\uff1a\u2192\u2013\u2014"
 COMMAS = ",:\uff0c\uff1a"
 LONGEST_CHOICE = 2000
 """Characters of an answer that are compared with a choice."""
+ORDER = {"first": "A", "second": "B", "third": "C", "fourth": "D", "last": "D"}
+TURNING = {"but", "however", "instead"}
+COUNTED = {"answer", "choice", "option"}
 TAG = re.compile(r"<(/?)([A-Za-z]{1,20})>")
 LATEX = re.compile(r"\\(?:text|textbf|textrm|textit|mathrm|mathbf|mathit|mathsf|mbox|bf|rm|left|right|displaystyle)\b")
 
@@ -56,6 +59,8 @@ class _Reading:
         leading = self._leading(left)
         if leading:
             return leading
+        if not self.seen.mentions:
+            return self._by_order()
         named = {self.seen.mentions[at] for at in left}
         return named.pop() if len(named) == 1 else ""
 
@@ -68,10 +73,15 @@ class _Reading:
                 token.text.endswith(part) for part in self.seen.words.chosen
             ):
                 yield from self._concluded(at)
+            elif token.low in TURNING:
+                yield from self._concluded(at, named={"it", "it's", "answer"})
         for at in self.seen.mentions:
             if at in self.seen.ruled_out:
                 continue
-            if self.seen.verdict(at) == "correct" or self._is_last_line(at):
+            correct = self.seen.verdict(at) == "correct"
+            if correct and self._is_one_of_several(at):
+                yield at, ""
+            elif correct or self._is_last_line(at):
                 yield at, self.seen.mentions[at]
 
     def _is_answer_word(self, at: int) -> bool:
@@ -110,13 +120,16 @@ class _Reading:
                 words += 1
                 begun = begun or linked
 
-    def _concluded(self, at: int) -> Iterator[tuple[int, str]]:
+    def _concluded(self, at: int, named: Set[str] = frozenset()) -> Iterator[tuple[int, str]]:
+        """The letter behind a word that concludes; with `named`, where one of those words stands between."""
+        is_named = not named
         for place in range(at + 1, min(len(self.seen.tokens), at + 8)):
             token = self.seen.tokens[place]
             if place in self.seen.mentions:
-                if place not in self.seen.ruled_out and not self._is_undecided(place):
+                if is_named and place not in self.seen.ruled_out and not self._is_undecided(place):
                     yield place, self.seen.mentions[place]
                 return
+            is_named = is_named or token.low in named
             if (
                 token.low not in self.seen.words.fillers
                 and token.text not in self.seen.words.markup
@@ -130,6 +143,26 @@ class _Reading:
         if other < 0 or other in self.seen.ruled_out or self.seen.mentions[other] == self.seen.mentions[at]:
             return False
         return self.seen.verdict(other) == ""
+
+    def _is_one_of_several(self, at: int) -> bool:
+        """Whether several letters are said to be right together: `A and B are correct`."""
+        behind = self.seen.skip_on(at + 1, self.seen.words.markup)
+        other = self.seen.joined(at, -1)
+        return (
+            behind is not None
+            and behind.low == "are"
+            and other >= 0
+            and other not in self.seen.ruled_out
+            and self.seen.mentions[other] != self.seen.mentions[at]
+        )
+
+    def _by_order(self) -> str:
+        """The letter of an answer that counts the choices instead: `the second option`."""
+        counted = [token for token in self.seen.tokens if token.low in ORDER]
+        named = {ORDER[token.low] for token in counted}
+        behind = [self.seen.get(token.place + 1) for token in counted]
+        meant = any(token is not None and token.low in COUNTED for token in behind)
+        return named.pop() if meant and len(named) == 1 else ""
 
     def _content(self, at: int) -> str:
         """The letter of the one choice whose text stands at a place, up to the end of the sentence or line."""
@@ -160,8 +193,13 @@ class _Reading:
         before, behind = self.seen.skip_back(first - 1, self.seen.words.markup), self.seen.get(first + 1)
         if before is not None or (behind is not None and behind.text not in ".):*_]},\n-\u2013\u2014"):
             return ""
-        labels = {self.seen.mentions[at] for at in left if self.seen.is_line_label(at)}
-        undecided = len(labels) > 1 or self._is_undecided(first)
+        labels = {
+            self.seen.mentions[at]
+            for at in left
+            if self.seen.is_line_label(at) or ((mark := self.seen.get(at + 1)) and mark.text == ":")
+        }
+        listed = len(labels) > 1 and self.seen.mentions[first] in labels and behind is not None and behind.text != "\n"
+        undecided = listed or self._is_undecided(first)
         return "" if undecided else self.seen.mentions[first]
 
     def _ends_sentence(self, at: int) -> bool:
@@ -176,7 +214,15 @@ def _plain(text: str) -> str:
     text = text.replace("\\boxed", " answer: ").replace("\\fbox", " answer: ").replace("\r\n", "\n")
     if "\\" in text:
         text = LATEX.sub("", text)
-    return TAG.sub(lambda tag: ".\n" if tag[1] else f" {tag[2]}: " if tag[2].lower() == "answer" else " ", text)
+    closed = {tag[2].lower() for tag in TAG.finditer(text) if tag[1]}
+
+    def said(tag: re.Match[str]) -> str:
+        if tag[1]:
+            return ".\n"
+        letter = tag[2] in LETTERS and tag[2].lower() not in closed  # Answer: <B>
+        return f" ({tag[2]}) " if letter else f" {tag[2]}: " if tag[2].lower() == "answer" else " "
+
+    return TAG.sub(said, text)
 
 
 def _by_content(text: str, choices: Sequence[str]) -> str:

@@ -17,10 +17,17 @@ NEAR = 12
 LONGEST_LINE = 40
 """Tokens that are read of a line that a letter labels."""
 TOKEN = re.compile(
+    r"\b[A-D](?=['\u2019][dt][i\u0131u\u00fc]r\b)|"  # Turkish: B'dir
     r"[A-Za-z\u00c0-\u024f]+(?:['\u2019][a-z]+)?|[^\W\d_A-Za-z\u00c0-\u024f]+|\d+(?:[.,]\d+)*|\n|[^\w\s]|_"
 )
+REPLIES = {"no": "wrong", "nope": "wrong", "nein": "wrong", "non": "wrong", "нет": "wrong", "yes": "correct"}
+NOT_IN_CHINESE = ("不是", "不选", "不選", "并非", "並非")
+WRONG_IN_CHINESE = ("错误", "錯誤", "不正确", "不正確", "不对", "不對")
+RIGHT_IN_CHINESE = ("正确", "正確")
+IS = {"be", "es", "est", "ist", "è", "é"}
 RIGHT_MARKS = {"correct", "right", "\u2713", "\u2714", "\u2705"}
 WRONG_MARKS = {"wrong", "incorrect", "\u2717", "\u2718", "\u274c"}
+MARKS = {mark for mark in RIGHT_MARKS | WRONG_MARKS if not mark.isascii()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +131,8 @@ class Mentions:
             return opened or (behind.text == ")" and (before is None or before.text == "\n"))
         if behind is None or behind.text in "\n.。":
             said = self.skip_back(
-                at - 1, self.words.markup | {":"} | self.words.copulas | {"the", "option", "letter", "choice"}
+                at - 1,
+                self.words.markup | {":"} | self.words.copulas | {"the", "option", "letter", "choice", "it", "it's"},
             )
             return (
                 said is None
@@ -161,21 +169,42 @@ class Mentions:
 
     def _is_negated(self, at: int) -> bool:
         """Whether a mention is ruled out by what stands before it: `not B`, `rather than B`, `isn't option B`."""
-        skipped = self.words.markup | self.words.choice_words | {"the", "answer", "be", "es", "est", "both", "either"}
+        skipped = self.words.markup | self.words.choice_words | {"the", "answer", "both", "either"} | IS
         said = self.skip_back(at - 1, skipped)
         if said is None:
             return False
         if said.low == "of":
             before = self.get(said.place - 1)
             return before is not None and before.low in ("instead", "none")
+        if said.low == "but":
+            before = self.get(said.place - 1)
+            return before is not None and before.low in ("anything", "nothing")
+        if said.low == "except" and self._is_of_wrong_ones(at):
+            return False
+        if said.low.endswith(NOT_IN_CHINESE):
+            return True
         if said.low == "no":
             return not self._is_clause_end(said.place + 1)
         return said.low in self.words.negations
 
+    def _is_of_wrong_ones(self, at: int) -> bool:
+        """Whether the sentence around a mention says of others that they are wrong: `all but B are wrong`."""
+        around = (*range(at - 1, at - NEAR, -1), -1, *range(at + 1, at + NEAR))
+        ended = False
+        for place in around:
+            token = self.get(place)
+            if place == -1:
+                ended = False
+            elif token is None or token.text in self.words.stops or token.text == "\n":
+                ended = True
+            elif not ended and token.low in WRONG_MARKS | self.words.wrong - self.words.negations:
+                return True
+        return False
+
     def verdict(self, at: int) -> str:
         """`correct` or `wrong`, where the clause behind a mention says so; else empty."""
         begin = at + 1
-        while (token := self.get(begin)) and token.text in "*_`\"')]}":
+        while (token := self.get(begin)) and token.text in "*_`\"')]}|":
             begin += 1
         if (token := self.get(begin)) and token.text in "(":
             close = next((p for p in range(begin, begin + NEAR) if (t := self.get(p)) and t.text == ")"), begin)
@@ -183,6 +212,12 @@ class Mentions:
         first = self.get(begin)
         if first is None:
             return ""
+        if first.text in MARKS or any(part in first.text for part in (*WRONG_IN_CHINESE, *RIGHT_IN_CHINESE)):
+            wrong = first.text in WRONG_MARKS or any(part in first.text for part in WRONG_IN_CHINESE)
+            excepted = (before := self.get(at - 1)) is not None and before.low == "except"
+            return "wrong" if wrong and not excepted else "correct"
+        if first.text == "?" and (reply := self.get(begin + 1)) and reply.low in REPLIES:
+            return REPLIES[reply.low]
         line = self.is_line_label(at)
         if first.low not in self.words.verbs | self.words.wrong | self.words.positive and not line:
             return ""
@@ -208,12 +243,21 @@ class Mentions:
         else:
             negative = any(word in self.words.wrong for word in words)
             positive = any(word in self.words.positive for word in words)
+        if negative and (before := self.get(at - 1)) and before.low == "except":
+            return "correct"
         return "wrong" if negative else "correct" if positive else ""
 
     def is_line_label(self, at: int) -> bool:
         """Whether a mention labels its line, as in a list of the choices: `B. Rome`, `(B) Rome`."""
-        before, behind = self.skip_back(at - 1, self.words.markup | {"-", "•"}), self.get(at + 1)
-        return (before is None or before.text == "\n") and behind is not None and behind.text in ".):*"
+        before, behind = (
+            self.skip_back(at - 1, self.words.markup | self.words.choice_words | {"-", "•"}),
+            self.get(at + 1),
+        )
+        return (
+            (before is None or before.text == "\n")
+            and behind is not None
+            and (behind.text in ".):*" or behind.text in RIGHT_MARKS | WRONG_MARKS)
+        )
 
     def get(self, at: int) -> Token | None:
         return self.tokens[at] if 0 <= at < len(self.tokens) else None

@@ -22,6 +22,7 @@ MOST_LINES = 2000
 MOST_UNCLOSED = 20
 """Statements with an open string or bracket in a loose text; of further ones only the indented lines are read."""
 MOST_DROPPED = 30
+MOST_COMMENTS = 10
 
 
 def begins_statement(line: str) -> bool:
@@ -70,7 +71,7 @@ def _end_of_statement(lines: list[str], begin: int, budget: Budget, *, follow: b
         line = lines[at]
         budget.take(len(line) + 1)
         at_margin = line.strip() and line[0] not in " \t" and GOES_ON.match(line) is None
-        if at > begin and not state.inside and at_margin and not head:
+        if at > begin and not state.inside and at_margin and not head and not _is_comment_within(lines, at):
             break
         state.read(line)
         at += 1
@@ -84,6 +85,14 @@ def _end_of_statement(lines: list[str], begin: int, budget: Budget, *, follow: b
     while at > begin + 1 and not lines[at - 1].strip():
         at -= 1
     return at, follow and not state.inside
+
+
+def _is_comment_within(lines: list[str], at: int) -> bool:
+    """Whether a line at the margin is a comment behind which indented lines go on."""
+    if not lines[at].startswith("#"):
+        return False
+    following = (line for line in lines[at + 1 : at + 1 + MOST_COMMENTS] if line.strip() and line[0] != "#")
+    return next(following, "")[:1] in (" ", "\t")
 
 
 class _Open:

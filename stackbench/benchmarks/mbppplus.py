@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from stackbench.benchmarks.base import Context, Options, PrepareContext, Sample, failure, near_limit
-from stackbench.benchmarks.extract import read_program
+from stackbench.benchmarks.extract import cut_at, read_program
 from stackbench.benchmarks.passes import pass_at_k_metrics
 from stackbench.datasets import DatasetStore
 from stackbench.errors import DataCorruptError, DataError
@@ -130,7 +130,7 @@ class MbppPlus:
             generation = await context.generate(
                 context.sampling(max_tokens=MAX_TOKENS, stop=STOP), prompt=prompt, reference=task.canonical_solution
             )
-            sample = Sample(generation.text)
+            sample = Sample(cut_at(generation.text, STOP))
         scored = await self.score(task, sample, context)
         return scored.of(prompt, generation)
 

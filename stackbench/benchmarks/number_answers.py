@@ -33,6 +33,10 @@ PLEASANTRY = re.compile(
     r"approximately|a|an|of|usd|x)\b[^\w]{0,8}){0,10}",
     re.IGNORECASE,
 )
+NEGATIVE = re.compile(r"(?<![\w-])(?:minus|negative)[ \t]{1,3}(?=[$€£]?[0-9])", re.IGNORECASE)
+POINTS_GROUP = ("antwort", "respuesta", "risposta", "resposta")
+"""Words of languages in which a point before three digits groups them."""
+GROUPED_BY_POINTS = re.compile(r"([^\w]{0,8}[0-9]{1,3})((?:\.[0-9]{3})+)(?![.,]?[0-9])")
 ENUMERATED = re.compile(r"[0-9]{1,2}[.)] {1,3}[^\W\d]")
 # What may stand between a number and an equals sign that it is on the left of.
 ARITHMETIC = re.compile(r"[-+*/\u00d7÷·x0-9.,()%$€£ \u2009^]{0,120}=")
@@ -70,7 +74,7 @@ def read_answer(text: str) -> Fraction | None:
     checks behind the answer; without any digits a number that is spelled out in English. `numbers_in` says how numbers
     are read.
     """
-    text = plain_text(end_of_answer(text))
+    text = NEGATIVE.sub("-", plain_text(end_of_answer(text)))
     marked = max((*_after_marks(text), *_boxed(text), *_said(text)), key=lambda found: found[0], default=None)
     if marked is not None:
         return marked[1]
@@ -142,6 +146,8 @@ def _said(text: str) -> Iterator[tuple[int, Fraction]]:
         behind = text[found.end() : found.end() + LONGEST_LINE].split("\n", 1)[0]
         if not behind.strip(" *$"):
             continue
+        if found[0].lower().startswith(POINTS_GROUP):
+            behind = GROUPED_BY_POINTS.sub(lambda number: number[1] + number[2].replace(".", ","), behind, count=1)
         first = next(numbers_in(behind), None)
         if first is None or first.begin > 1 or not _is_statement(found[0]):
             continue
@@ -174,6 +180,9 @@ def _result(text: str) -> Fraction | None:
         while at < len(numbers) and numbers[at].begin < equals.end():
             at += 1
         if at == len(numbers):
+            break
+        calculated = OPERATED.match(text, numbers[at].end) and not ARITHMETIC.match(text, numbers[at].end)
+        if calculated:  # 10 = 2 * 5
             break
         chosen = numbers[at]
     return chosen.value

@@ -53,6 +53,10 @@ class Part:
     star: bool = False
     guard: bool = False
     """Runs only as a script: `if __name__ == "__main__"`."""
+    runs: frozenset[str] = frozenset()
+    """Functions that it calls for their effect: as a statement, as decorators."""
+    effects: frozenset[str] = frozenset()
+    """Of a function, names of the module whose values it may change."""
 
     def uses(self) -> frozenset[str]:
         """The names of the module that it needs, at once or when it is called.
@@ -121,14 +125,52 @@ def _part(node: ast.stmt, text: str) -> Part:
         modules = frozenset([(node.module or "").split(".")[0]])
         return Part(text, "import", binds, modules=modules, star=star)
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-        return Part(text, "function", binds, stub=_is_stub(node))
+        changes, runs = _decorated(node)
+        return Part(text, "function", binds, changes, stub=_is_stub(node), runs=runs, effects=_effects(node))
     if isinstance(node, ast.ClassDef):
+        changes, runs = _decorated(node)
+        changes |= {base.id for base in node.bases if isinstance(base, ast.Name)}  # which may list their subclasses
         functions = (one for one in node.body if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef))
         methods = frozenset(one.name for one in functions if not _is_stub(one))
-        return Part(text, "class", binds, methods=methods)
+        return Part(text, "class", binds, changes, methods=methods, runs=runs)
     kind: Kind = "assignment" if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign) else "other"
     changes, calls_on = _changed(node)
-    return Part(text, kind, binds, changes, calls_on, guard=_is_guard(node))
+    runs = frozenset(
+        [node.value.func.id]
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Name)
+        else ()
+    )
+    return Part(text, kind, binds, changes, calls_on, guard=_is_guard(node), runs=runs)
+
+
+def _decorated(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> tuple[frozenset[str], frozenset[str]]:
+    """The names that decorators are attributes of (`@add.register`), and the decorators that are plain functions."""
+    changes: set[str] = set()
+    runs: set[str] = set()
+    for decorator in node.decorator_list:
+        function = decorator.func if isinstance(decorator, ast.Call) else decorator
+        if isinstance(function, ast.Name):
+            runs.add(function.id)
+        else:
+            changes.add(_base(function))
+    return frozenset(changes - {""}), frozenset(runs)
+
+
+def _effects(node: ast.FunctionDef | ast.AsyncFunctionDef) -> frozenset[str]:
+    """Names that a function, or one within it, changes and does not give a value of its own."""
+    changes, calls_on = _changed(node)
+    if not changes and not calls_on and not any(isinstance(inner, ast.Global) for inner in ast.walk(node)):
+        return frozenset()
+    shared: set[str] = set()
+    own: set[str] = set()
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Global):
+            shared |= set(inner.names)
+        elif isinstance(inner, ast.arg):
+            own.add(inner.arg)
+        elif isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store):
+            own.add(inner.id)
+    return frozenset(((changes | calls_on) - own) | shared)
 
 
 def _bound(node: ast.stmt) -> frozenset[str]:
@@ -187,6 +229,8 @@ def _is_stub(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
 
 
 def _is_guard(node: ast.stmt) -> bool:
-    return isinstance(node, ast.If) and any(
-        isinstance(inner, ast.Name) and inner.id == "__name__" for inner in ast.walk(node.test)
-    )
+    if not isinstance(node, ast.If):
+        return False
+    inside = list(ast.walk(node.test))
+    named = any(isinstance(inner, ast.Name) and inner.id == "__name__" for inner in inside)
+    return named and not any(isinstance(inner, ast.NotEq) for inner in inside)

@@ -24,9 +24,13 @@ POWER = re.compile(r"[ \u2009]{0,3}(?:\u00d7|x|\*|·)[ \u2009]{0,3}10 ?(?:\^|\*\
 SLASH = re.compile(r" {0,2}[/\u00f7\u2044] {0,2}(?=[0-9.])")
 MIXED = re.compile(r" ([0-9]{1,3})[/\u2044]([0-9]{1,3})(?![0-9/])")
 MAGNITUDE = re.compile(
-    r"[ \u2009-]?(hundred|thousand|million|billion|trillion|mn|bn)\b|([kKM])(?![0-9A-Za-z])", re.IGNORECASE
+    r"[ \u2009-]?(hundred|thousand|grand|lakhs?|crores?|million|billion|trillion|mn|bn)\b|([kKM])(?![0-9A-Za-z])"
+    r"|[ \u2009]?([万萬亿億])",
+    re.IGNORECASE,
 )
+SHORT_FRACTION = re.compile(r"\\[dtc]?frac ?([0-9]) ?([0-9])(?![0-9])")
 FRACTION = re.compile(r"\\[dtc]?frac ?\{([^{}]{1,60})\} ?\{([^{}]{1,60})\}")
+VULGAR = re.compile(r"([0-9]?)[ \u2009]?([\u00bc-\u00be\u2150-\u215e])")
 SUPERSCRIPT = re.compile(r"[⁻⁺]?[⁰¹²³⁴-⁹]{1,4}")
 TEXT_COMMAND = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mathit|mbox|operatorname|displaystyle|left|right)\b ?")
 SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
@@ -34,9 +38,12 @@ REWRITTEN = (
     ("{,}", ","), ("\\!", ""), ("\\,", THIN), ("\\;", THIN), ("\\:", THIN), ("\\ ", THIN), ("\\$", "$"), ("\\%", "%"),
     ("\\times", "\u00d7"), ("\\cdot", "·"), ("\\div", "÷"), ("\u2212", "-"), ("\u2010", "-"), ("\u2011", "-"),
     ("\u2013", "-"), ("\u2014", "-"), ("\u2019", "'"), ("\u02bc", "'"), ("\xa0", THIN), ("\u202f", THIN),
-    ("\u2007", THIN), ("\uff0c", ","), ("\uff0e", "."), ("`", ""),
+    ("\u2007", THIN), ("\u200b", ""), ("\u200c", ""), ("\u200d", ""), ("\u200e", ""), ("\u200f", ""), ("\u2060", ""),
+    ("\ufeff", ""), ("\uff0c", ","), ("\uff0e", "."), ("`", ""),
 )  # fmt: skip
-MAGNITUDES = {"hundred": 10**2, "thousand": 10**3, "k": 10**3, "million": 10**6, "m": 10**6, "mn": 10**6,
+MAGNITUDES = {"hundred": 10**2, "thousand": 10**3, "grand": 10**3, "k": 10**3, "lakh": 10**5, "lakhs": 10**5,
+              "crore": 10**7, "crores": 10**7, "万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8,
+              "million": 10**6, "m": 10**6, "mn": 10**6,
               "billion": 10**9, "bn": 10**9, "trillion": 10**12}  # fmt: skip
 UNITS = {
     "zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
@@ -66,8 +73,9 @@ def plain_text(text: str) -> str:
     for old, new in REWRITTEN:
         text = text.replace(old, new)
     if "\\" in text:
-        text = FRACTION.sub(r"\1/\2", TEXT_COMMAND.sub("", text))
+        text = SHORT_FRACTION.sub(r"\1/\2", FRACTION.sub(r"\1/\2", TEXT_COMMAND.sub("", text)))
     if not text.isascii():
+        text = VULGAR.sub(lambda found: f"{found[1]} " * bool(found[1]) + unicodedata.normalize("NFKC", found[2]), text)
         text = SUPERSCRIPT.sub(lambda found: f"^{found[0].translate(SUPERSCRIPTS)}", text)
         text = "".join(
             str(unicodedata.decimal(char)) if not char.isascii() and char.isdecimal() else char for char in text
@@ -118,7 +126,7 @@ def _unsigned(text: str, begin: int) -> tuple[Fraction, int] | None:
     for _ in range(2):
         if (magnitude := MAGNITUDE.match(text, end)) is None or magnitude[2] == "m":
             break
-        value, end = value * MAGNITUDES[(magnitude[1] or magnitude[2]).lower()], magnitude.end()
+        value, end = value * MAGNITUDES[(magnitude[1] or magnitude[2] or magnitude[3]).lower()], magnitude.end()
     if (mixed := MIXED.match(text, end)) and value.denominator == 1 and 0 < int(mixed[1]) < int(mixed[2]):
         return value + Fraction(int(mixed[1]), int(mixed[2])), mixed.end()
     if slash := SLASH.match(text, end):
@@ -237,7 +245,8 @@ def spelled_number(text: str) -> Fraction | None:
     begin = end
     while begin > 0 and end - begin < MOST_WORDS and _is_number_word(words[begin - 1]):
         begin -= 1
-    return _spelled([word for word in words[begin:end] if word not in ("and", "a")], words[begin:end])
+    found = _spelled([word for word in words[begin:end] if word not in ("and", "a")], words[begin:end])
+    return -found if found is not None and begin > 0 and words[begin - 1] in ("minus", "negative") else found
 
 
 def _is_number_word(word: str) -> bool:

@@ -234,7 +234,7 @@ def export(
     to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder for the files.")],
     format: Annotated[
         list[str] | None,
-        typer.Option("--format", metavar="NAME", help="jsonl, csv, parquet, samples, plots [all]; repeatable."),
+        typer.Option("--format", metavar="NAME", help="jsonl, csv, parquet, xlsx, samples, plots [all]; repeatable."),
     ] = None,
     home: HomeOption = None,
 ) -> None:

@@ -328,7 +328,10 @@ def _settings(flags: Mapping[str, Any]) -> Settings:
 
 
 def _names(listed: str | None) -> list[str]:
-    return [name.strip() for name in (listed or "").split(",") if name.strip()]
+    names = [name.strip() for name in (listed or "").split(",") if name.strip()]
+    if listed is not None and not names:
+        raise UsageError("--sample-ids names no task")
+    return names
 
 
 def _options(pairs: Sequence[str] | None) -> dict[str, Any]:

@@ -16,12 +16,12 @@ from rich.text import Text
 
 from stackbench.cli.console import fits, make_table, notice, out, print_json, print_table
 from stackbench.cli.query_output import QueryOutput
-from stackbench.cli.scoreboard import caveat_lines, result_documents, results_table, skipped_lines
+from stackbench.cli.scoreboard import caveat_lines, result_documents, results_table, sampling_lines, skipped_lines
 from stackbench.cli.speeds import is_speed, speeds_table
 from stackbench.cli.transcript import has_transcript, print_transcript
 from stackbench.cli.visible_text import in_one_line, visible
-from stackbench.config import Home
-from stackbench.engine import RunPlan
+from stackbench.config import Home, Settings
+from stackbench.engine import RunPlan, sampling_not_set
 from stackbench.errors import UsageError
 from stackbench.report.caveats import counted, partial_reasons
 from stackbench.store import AttemptDetail, BenchmarkResult, Queries, Reader, RunInfo, open_queries
@@ -88,6 +88,7 @@ def _attempts(results: Sequence[BenchmarkResult]) -> int:
 def _heads(run: RunInfo, results: Sequence[BenchmarkResult]) -> list[str]:
     """The headline of each benchmark with its denominators."""
     found: list[str] = []
+    settings = run.config.get("settings", {})
     for result in results:
         heads = [m for m in result.metrics if not m.category and m.name in HEADLINES]
         best = min(heads, key=lambda m: HEADLINES.index(m.name), default=None)
@@ -98,10 +99,16 @@ def _heads(run: RunInfo, results: Sequence[BenchmarkResult]) -> list[str]:
         if result.errors and best is not None and best.name in bounds:
             marks.insert(0, f"{bounds[best.name]:.3f} with errors as failures")
         marks += [f"{result.cut} cut"] if result.cut else []
+        marks += ["the checkpoint's sampling"] if settings.get("generation_config") == "checkpoint" else []
         found.append(f"{result.benchmark} {value} ({'; '.join([counted(result), *marks])})")
     return found
 
 
+ASKED = (
+    "top_k", "min_p", "presence_penalty", "frequency_penalty", "repetition_penalty", "generation_config", "stop",
+    "system_prompt", "prefill", "chat_template", "api", "extra_body", "headers", "n_per_request", "tool_parser",
+)  # fmt: skip
+SHOWN_OF_SETTING = 200
 SAMPLING = ("top_p", "max_tokens", "samples", "limit", "limit_seed")
 HEADLINES = ("pass@1", "completion", "exact_match_robust", "exact_match_flexible", "acc", "output_tok_s")
 
@@ -163,6 +170,7 @@ def _print_run(
         ("finished", f"{run.finished_at} UTC" if run.finished_at else "-"),
         ("seeds", ", ".join(map(str, run.seeds))),
         ("sampling", f"temperature {_temperatures(run)}, {_pairs(settings, SAMPLING)}"),
+        *_asked_line(settings),
         ("stackbench", f"{machine.get('stackbench', '?')}, commit {run.git_commit or 'unknown'}"),
         ("machine", f"{machine.get('cpu')}, {machine.get('cpus')} processors, {_gib(machine.get('memory_bytes'))}"),
         ("system", f"{machine.get('os')}, Python {machine.get('python')}"),
@@ -178,7 +186,8 @@ def _print_run(
     for result in results:
         if is_speed(result):
             console.print(speeds_table(result))
-    for line in [*caveat_lines(results, run.status), *skipped_lines(skipped)]:
+    own = sampling_not_set(settings.get("generation_config"), machine.get("model", {}))
+    for line in [*caveat_lines(results, run.status), *sampling_lines(own), *skipped_lines(skipped)]:
         console.print(line)
     if failed:
         console.print(f"\nFailed attempts (the first {len(failed)}):")
@@ -188,6 +197,18 @@ def _print_run(
             whole=["task"],
             or_list=True,
         )
+
+
+def _asked_line(settings: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """How else the model was asked, where it was not as by default."""
+    found: list[str] = []
+    for name in ASKED:
+        default = Settings.model_fields[name].get_default(call_default_factory=True)
+        value = settings.get(name, default)
+        if value != default and value not in ([], None):
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            found.append(f"{name} {text if len(text) <= SHOWN_OF_SETTING else text[:SHOWN_OF_SETTING] + ' ...'}")
+    return [("asked with", ", ".join(found))] if found else []
 
 
 def _temperatures(run: RunInfo) -> str:

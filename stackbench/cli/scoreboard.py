@@ -23,6 +23,7 @@ __all__ = [
     "result_document",
     "result_documents",
     "results_table",
+    "sampling_lines",
     "scoreboard",
     "skipped_lines",
 ]
@@ -35,6 +36,7 @@ def outcome_document(outcome: RunOutcome) -> dict[str, Any]:
         "status": outcome.status.value,
         "model": outcome.model,
         "seconds": round(outcome.seconds, 3),
+        **({"sampling_not_set": outcome.sampling_not_set} if outcome.sampling_not_set else {}),
         "results": result_documents(outcome.results, outcome.skipped, outcome.status.value),
         "gates": [
             {"name": gate.name, "threshold": gate.threshold, "value": gate.value, "passed": gate.passed}
@@ -99,6 +101,7 @@ def scoreboard(outcome: RunOutcome) -> RenderableType:
     parts: list[RenderableType] = [results_table(outcome.results)]
     parts += [speeds_table(result) for result in outcome.results if is_speed(result)]
     parts += caveat_lines(outcome.results, outcome.status.value)
+    parts += sampling_lines(outcome.sampling_not_set)
     parts += skipped_lines(outcome.skipped)
     for gate in outcome.gates:
         value = _not_measured(outcome, gate) if gate.value is None else f"{gate.value:.4f}"
@@ -117,6 +120,12 @@ def _not_measured(outcome: RunOutcome, gate: GateResult) -> str:
 def caveat_lines(results: Sequence[BenchmarkResult], status: str) -> list[RenderableType]:
     """What has to be said beside the scores, a line each."""
     return [Text(in_one_line(line), style="yellow") for result in results for line in caveats(result, status)]
+
+
+def sampling_lines(sampling_not_set: str) -> list[RenderableType]:
+    """Whose sampling made the scores, where it is not what the run's settings say."""
+    line = f"sampling that is not set: {sampling_not_set}"
+    return [Text(in_one_line(line), style="yellow")] if sampling_not_set else []
 
 
 def skipped_lines(skipped: Mapping[str, str]) -> list[RenderableType]:

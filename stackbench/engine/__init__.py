@@ -4,7 +4,7 @@ from stackbench.engine.outcome import GateResult, RunOutcome
 from stackbench.engine.plan import PACE, BenchmarkPlan, Gate, RunPlan
 from stackbench.engine.replays import replay_settings
 from stackbench.engine.run import new_run_id
-from stackbench.engine.run_model import model_options
+from stackbench.engine.run_model import model_options, sampling_not_set
 from stackbench.engine.samples import SampleFile, read_plan_samples, read_samples, write_results
 from stackbench.engine.service import EngineService, Listener, SubmittedRun, outcome_adapter, run_plan
 from stackbench.engine.suite import Suite, list_suites, load_suite, plan_benchmarks, plan_suite
@@ -32,5 +32,6 @@ __all__ = [
     "read_samples",
     "replay_settings",
     "run_plan",
+    "sampling_not_set",
     "write_results",
 ]

@@ -42,6 +42,8 @@ class RunOutcome:
     """Why the run ended before its work did."""
     last_error: str = ""
     """Of the attempts that ended in errors."""
+    sampling_not_set: str = ""
+    """Whose sampling took the place of what the user did not set, where it is not neutral."""
     recorded: bool = True
     """False when the run was stopped before it began."""
 

@@ -11,11 +11,12 @@ from stackbench.engine.plan import RunPlan
 from stackbench.engine.replays import replay_of_run, replayed_run
 from stackbench.errors import UsageError
 from stackbench.models import Model, ModelOptions, VllmOptions, create_model, parse_model_name
+from stackbench.models.chat_template import read_template
 from stackbench.models.null import NullModel
 from stackbench.store import LocalQueries, Reader, Writer
 from stackbench.store.reader import RunInfo
 
-__all__ = ["check_same_model", "create_run_model", "model_options"]
+__all__ = ["check_same_model", "create_run_model", "model_options", "sampling_not_set"]
 
 
 def create_run_model(plan: RunPlan, home: Home, writer: Writer, logs: Path) -> Model:
@@ -30,6 +31,8 @@ def create_run_model(plan: RunPlan, home: Home, writer: Writer, logs: Path) -> M
         return replay_of_run(settings.model, replayed, Reader(LocalQueries(writer.cursor())))
     if parse_model_name(settings.model).kind == "openai":
         _check_endpoint(settings)
+    elif settings.chat_template is not None:
+        read_template(settings.chat_template)  # before anything is fetched or loaded
     return create_model(settings.model, model_options(settings, home.path, logs))
 
 
@@ -75,6 +78,13 @@ def model_options(settings: Settings, home: Path, logs: Path) -> ModelOptions:
             stall_timeout_s=settings.stall_timeout_s,
         ),
     )
+
+
+def sampling_not_set(generation_config: str | None, described: Mapping[str, Any]) -> str:
+    """For those who read the scores: whose sampling applies where none is set; empty where it is neutral."""
+    if generation_config != "checkpoint":
+        return ""
+    return str(described.get("sampling_not_set") or "as the checkpoint's generation_config.json has it")
 
 
 def check_same_model(run: RunInfo, described: Mapping[str, Any]) -> None:

@@ -15,7 +15,7 @@ from stackbench.engine.outcome import RunOutcome, check_gates
 from stackbench.engine.plan import RunPlan
 from stackbench.engine.replays import model_traits
 from stackbench.engine.resources import RunResources
-from stackbench.engine.run_model import check_same_model
+from stackbench.engine.run_model import check_same_model, sampling_not_set
 from stackbench.engine.samples import SampleFile
 from stackbench.engine.work import LoadedBenchmark, planned_attempts, planned_rows
 from stackbench.sandbox.launch import HeadStart
@@ -126,6 +126,7 @@ class RunRecord:
             skipped=end.skipped,
             problem=end.problem,
             last_error=end.last_error,
+            sampling_not_set=sampling_not_set(plan.settings.generation_config, resources.model.describe()),
         )
         if end.unmade and not end.problem:
             status = RunStatus.INTERRUPTED

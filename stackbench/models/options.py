@@ -56,7 +56,7 @@ class ModelOptions(BaseModel):
     """Tries after the first for 408, 409, 425, 429, 5xx, broken answers and dropped connections."""
     max_batch: int | None = Field(default=None, ge=1)
     """Sequences decoded together in process; by default 64 on a CPU, 256 on a GPU."""
-    api: str = Field(default="auto", pattern="^(auto|chat|completions)$")
+    api: Literal["auto", "chat", "completions"] = "auto"
     """Which interface of an endpoint to use; auto: chat where it takes chats."""
     gpus: str | None = None
     """GPUs to use, as CUDA_VISIBLE_DEVICES takes them; unset: all."""

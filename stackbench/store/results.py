@@ -34,6 +34,7 @@ SELECT DISTINCT e.benchmark, (e.payload ->> '$.max_tokens')::BIGINT
 FROM events e JOIN attempts a ON a.run_id = e.run_id AND a.benchmark = e.benchmark AND a.task_id = e.task_id
     AND a.attempt = e.attempt AND a.seed::VARCHAR = e.payload ->> '$.seed'
 WHERE e.run_id = ? AND e.kind = 'model_call' AND e.payload ->> '$.finish_reason' = 'length'
+    AND e.payload ->> '$.choices' IS NULL  -- one token is the whole answer there
     AND a.status = 'completed' AND a.finish_reason = 'length' AND e.payload ->> '$.max_tokens' IS NOT NULL
 ORDER BY ALL
 """

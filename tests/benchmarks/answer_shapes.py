@@ -185,6 +185,45 @@ RIGHT: dict[str, str] = {
     "header at once with its body": f"```python\n{HEADER}    return sum(values) / len(values)\n```",
     "two functions that call each other": "```python\ndef total(v):\n    return v[0] + total(v[1:]) if v else 0\n"
     "def mean(values):\n    return total(values) / len(values)\n```",
+    "implementations registered by attribute": "```python\nfrom functools import singledispatch\n@singledispatch\n"
+    "def mean(values):\n    raise TypeError\n@mean.register\ndef _(values: list):\n    return sum(values) / len(values)\n```",
+    "helpers registered by a decorator": "```python\nWAYS = {}\ndef way(name):\n    def keep(f):\n        WAYS[name] = f\n"
+    "        return f\n    return keep\n\n@way('mean')\ndef _mean(values):\n    return sum(values) / len(values)\n\n"
+    "def mean(values):\n    return WAYS['mean'](values)\n```",
+    "table filled by a function": "```python\nones = {}\ndef fill():\n    for n in range(3):\n        ones[n] = 1\nfill()\n"
+    "def mean(values):\n    return sum(values) * ones[0] / len(values)\n```",
+    "global set by a function": "```python\none = None\ndef begin():\n    global one\n    one = 1\nbegin()\n"
+    "def mean(values):\n    return sum(values) * one / len(values)\n```",
+    "main function beside a memo": "```python\nmemo = {}\ndef mean(values):\n    memo[0] = sum(values) / len(values)\n"
+    "    return memo[0]\ndef main():\n    memo.clear()\n    mean([int(input())])\nmain()\n```",
+    "subclasses that are listed": "```python\nclass Way:\n    every = []\n    def __init_subclass__(cls):\n"
+    "        Way.every.append(cls)\nclass Mean(Way):\n    def of(self, values): return sum(values) / len(values)\n"
+    "def mean(values):\n    return Way.every[0]().of(values)\n```",
+    "helper found by its name": "```python\ndef _mean(values):\n    return sum(values) / len(values)\ndef mean(values):\n"
+    "    return globals()['_mean'](values)\n```",
+    "helper in eval": "```python\ndef _mean(v):\n    return sum(v) / len(v)\ndef mean(v):\n    return eval('_mean(v)')\n```",
+    "defined unless a script": f"```python\nif __name__ != 'script':\n{indented(CODE, '    ')}```",
+    "defined under if True": f"```python\nif True:\n{indented(CODE, '    ')}```",
+    "defined where an import fails": "```python\ntry:\n    from no_such_module import mean\nexcept ImportError:\n"
+    f"{indented(CODE, '    ')}```",
+    "overloads": "```python\nfrom typing import overload\n@overload\ndef mean(values: list) -> float: ...\n@overload\n"
+    f"def mean(values: tuple) -> float: ...\n{CODE}```",
+    "imports for type checkers": "```python\nfrom typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from nowhere import Row\n"
+    "def mean(values: 'Row'):\n    return sum(values) / len(values)\n```",
+    "name given within an expression": "```python\nif (ONE := 1) > 0:\n    pass\ndef mean(values):\n"
+    "    return sum(values) * ONE / len(values)\n```",
+    "JSON": '{"code": "def mean(values):\\n    return sum(values) / len(values)"}',
+    "JSON in a fence": '```json\n{"plan": "divide (once)", "code": "def mean(values):\\n    return sum(values) / len(values)"}\n```',
+    "JSON with a fence inside": '{"answer": {"text": "```python\\ndef mean(values):\\n    return sum(values) / len(values)\\n```"}}',
+    "escaped line ends": "```python\\ndef mean(values):\\n    return sum(values) / len(values)\\n```",
+    "inline code and words behind": "Use `def mean(values): return sum(values) / len(values)` for that.",
+    "inline lambda": "It is `mean = lambda values: sum(values) / len(values)`, in short.",
+    "numbered lines": "```python\n1  def mean(values):\n2      return sum(values) / len(values)\n```",
+    "numbered lines with a colon": "```python\n 9: def mean(values):\n10:     return sum(values) / len(values)\n```",
+    "numbered lines with a bar": "```\n 1 | def mean(values):\n 2 |     return sum(values) / len(values)\n```",
+    "notebook session": "```python\nIn [1]: def mean(values):\n   ...:     return sum(values) / len(values)\n   ...: \n```",
+    "comments at the left margin without a fence": "The code:\ndef mean(values):\n# the sum\n    total = sum(values)\n"
+    "# the count\n    return total / len(values)\nDone.",
     "raw escapes": '```python\nPATTERN = "\\d"\ndef mean(values):\n    PATTERN\n    return sum(values) / len(values)\n```',
 }  # fmt: skip
 """Each is to pass where nothing stands before it."""
@@ -197,6 +236,8 @@ CONTINUING: dict[str, str] = {
     "body whose first line lost its indentation": "total = sum(values)\n    return total / len(values)\n",
     "body behind words": "The body is:\n\n    total = sum(values)\n    return total / len(values)\n\nThat is all.",
     "body in a fence behind the header in words": "Put this below the header:\n```\ntotal = sum(values)\n\nreturn total / len(values)\n```",
+    "body with a call behind it": "    total = sum(values)\n    return total / len(values)\n\nmean([int(input())])\n",
+    "body without its first indentation, with a call behind it": "total = sum(values)\n    return total / len(values)\n\n# Test\nmean(1)",
     "annotations from the header's imports": "```python\ndef mean(values: List[float]) -> float:\n"
     "    return sum(values) / len(values)\n```",
 }  # fmt: skip

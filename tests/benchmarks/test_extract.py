@@ -120,11 +120,26 @@ async def test_long_answers_are_read_beside_the_event_loop() -> None:
         "```\n", "```python\n", "~~~\n", "def mean(\n", "def mean(v):\n  '''\n", "@\n", "class A:\n", ">>> x\n", "> ",
         "<",
         "'''", "if (\n", "x = (\n", "- ```\n", "import os\n", " ", "(", "\\", "<a b ", "It's (so.\n", "x=1;",
+        "@f\ndef f(x):\n T[x]=1\nf()\n", "1 x\n", '"f(",', "&lt;think ", "def f(x):\n eval(x)\nf()\n",
     ],
 )  # fmt: skip
 def test_the_work_of_reading_grows_no_faster_than_the_answer(unit: str) -> None:
     few, many = (work_of(lambda n=n: extract_program(unit * n, ["mean"], HEADER)) for n in (100, 400))
     assert many < 6 * few + 20_000
+
+
+def test_the_work_of_following_functions_grows_no_faster_than_the_answer() -> None:
+    def chain(length: int) -> str:
+        steps = "".join(f"def f{n}(x):\n    f{n + 1}(x)\nf{n}(1)\n" for n in range(length))
+        return f"```python\n{steps}{CODE}```"
+
+    few, many = (work_of(lambda n=n: extract_program(chain(n), ["mean"])) for n in (100, 400))
+    assert many < 6 * few + 20_000
+
+
+def test_a_broken_function_that_is_only_called_is_left_out() -> None:
+    broken = "def main():\n    def inner():\n        nonlocal nowhere\n    inner()\nmain()\n"
+    assert solves(extract_program(f"```python\n{CODE}{broken}```", ["mean"]))
 
 
 def test_a_continuation_ends_before_the_first_stop_string() -> None:

@@ -9,6 +9,11 @@ from tests.counting import work_of
 CHOICES = ("the liver", "a kidney", "the heart", "12 ribs")
 
 KIDNEY = (
+    "Doğru cevap B'dir.", "Is it A? No. It is B.", "The answer is either A or B; more precisely B.", "The second option",
+    "I'd take the second choice.", "it's b", "Answer: <B>", "<<B>>", "A ✗\nB ✓\nC ✗\nD ✗", "A ❌ B ✅ C ❌ D ❌",
+    "| Option | Verdict |\n|---|---|\n| A | wrong |\n| B | correct |\n| C | wrong |", "All are wrong except B.",
+    "Everything except B is wrong.", "A seems correct at first, but it is B.", "B\n\nA: no\nC: no\nD: no",
+    "Option A: incorrect.\nOption B: correct.\nOption C: incorrect.", "B项正确，A、C、D项错误", "答案不是A而是B", "Non è A, è B",
     "B", " B", "B.", "B!", "(B)", "[B]", "{B}", "**B**", "*B*", "_B_", "`B`", '"B"', "'B'", "B)", "B:", "B) a kidney",
     "B. a kidney", "(B) a kidney", "**B. a kidney**", "**B)** a kidney", "B - a kidney", "B, a kidney", "Option B", "I pick 'B', of course",
     "option (B)", "Choice B", "The letter is B.", "b", "b.", "(b)", "b)", "**b**", "_b_", "\\boxed{b}", "Answer: B",
@@ -49,6 +54,7 @@ LIVER = (
     "I am torn between A and B, but ultimately choose A.", "It's A, not B", "Based on this, A", "the liver",
 )  # fmt: skip
 UNDECIDED = (
+    "A and B are both correct", "A: 10%, B: 20%, C: 60%, D: 10%", "It's anything but D.", "the first or the second option",
     "", "none", "Because", "I don't know", "A, B, C or D", "It could be B or C", "I think A or B", "The answer is B or C",
     "Answer: B or C", "Both A and B", "A cat sat on a mat.", "A kidney or a liver may do.", "I cannot answer that", "AB", "E",
     "Answer: E", "B.C.", "C++", "C#", "B-complex", "Either B or D.", "It is either A or C, but not B", "I would eliminate A and C.",

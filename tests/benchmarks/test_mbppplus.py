@@ -8,6 +8,7 @@ from stackbench.benchmarks import Sample
 from stackbench.benchmarks.mbppplus import MbppPlus, MbppPlusOptions, MbppPlusTask
 from stackbench.datasets import DatasetStore
 from stackbench.sandbox.scorer import Scorer
+from stackbench.types import Scored
 from tests.benchmarks.scripted import ScriptedContext, summary
 
 pytestmark = pytest.mark.docker
@@ -83,3 +84,19 @@ async def test_outputs_too_large_to_keep_are_made_again_beside_the_sample(
     assert (await benchmark.score(task, right, context)).passed
     wrong = Sample(f"def {task.entry_point}(*a):\n    return []\n", whole=True)
     assert not (await benchmark.score(task, wrong, context)).passed
+
+
+async def test_a_continuation_ends_at_the_first_stop_string_that_the_server_left_in(
+    data: DatasetStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    benchmark = MbppPlus(MbppPlusOptions(style="completion"))
+    task = next(task for task in benchmark.tasks(data) if task.task_id == "Mbpp/2")
+    scored: list[Sample] = []
+
+    async def note(task: object, sample: Sample, context: object) -> Scored:
+        scored.append(sample)
+        return Scored(1.0, True)
+
+    monkeypatch.setattr(benchmark, "score", note)
+    await benchmark.attempt(task, ScriptedContext("\ndef f(a):\n    return a\nprint(f(input()))\n"))
+    assert scored == [Sample("\ndef f(a):\n    return a")]

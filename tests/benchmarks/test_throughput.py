@@ -226,6 +226,21 @@ async def test_a_server_that_does_not_tell_lengths_says_what_to_do(home: Home, s
     assert outcome.status.value == "completed"
 
 
+async def test_a_server_that_tells_lengths_of_chats_only_is_measured_by_chats(home: Home, server: FakeEndpoint) -> None:
+    server.lacks.add("completion usage")
+    outcome, attempts = await measure(home, server.name, concurrency="2", mixes="40x8", requests=4)
+    assert outcome.status.value == "completed"
+    assert [attempt.metrics["plain_prompts"] for attempt in attempts] == [False] * 3
+
+
+async def test_a_server_that_tells_one_length_for_every_prompt_says_what_to_do(
+    home: Home, server: FakeEndpoint
+) -> None:
+    server.prompt_tokens = lambda body: 100
+    outcome, _ = await measure(home, server.name, concurrency="2", mixes="40x8", requests=4)
+    assert "64 and 192 words have 100 and 100 tokens" in outcome.last_error
+
+
 async def test_an_endpoint_cannot_be_served_in_another_way(home: Home, server: FakeEndpoint) -> None:
     outcome, _ = await measure(home, server.name, concurrency="2", quantizations="awq")
     assert "only vllm: models can" in outcome.last_error

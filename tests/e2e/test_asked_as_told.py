@@ -54,6 +54,10 @@ def test_a_template_that_refuses_ends_attempts_and_the_run_in_its_words(program:
         (["--stop", ""], "--stop: "),
         (["--repetition-penalty", "0"], "--repetition-penalty: "),
         (["--top-k", "-1"], "--top-k: "),
+        (["--top-k", str(2**31)], "--top-k: "),
+        (["--api", "chats"], "--api: Input should be 'auto', 'chat' or 'completions'"),
+        (["--sample-ids", ""], "--sample-ids names no task"),
+        (["--sample-ids", " , "], "--sample-ids names no task"),
         (["--system-prompt", "@/nowhere"], "--system-prompt: /nowhere cannot be read"),
         (["--chat-template", "x.jinja"], "--chat-template is for hf: and vllm: models"),
         (["--generation-config", "checkpoint"], "--generation-config is for hf: and vllm: models"),
@@ -63,3 +67,23 @@ def test_what_cannot_be_asked_is_one_line(program: Program, flags: list[str], sa
     done = program.run("eval", "gsm8k", "-m", "openai:m@http://127.0.0.1:9/v1", *flags)
     assert done.returncode == 2
     assert said in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr
+
+
+def test_a_template_that_cannot_be_read_is_told_before_anything_is_fetched(program: Program) -> None:
+    done = program.run("eval", "gsm8k", "-m", "hf:qwen2.5-coder-0.5b-instruct", "--chat-template", "/nowhere.jinja")
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == ["stackbench: error: --chat-template /nowhere.jinja: no such file or directory"]
+
+
+@pytest.mark.docker
+def test_show_lists_how_a_model_was_asked(program: Program) -> None:
+    flags = ["--top-k", "7", "--stop", "\nQ:", "--prefill", "Sure", "--generation-config", "checkpoint"]
+    done = program.run("eval", "gsm8k", "-m", "oracle", "--limit", "2", *flags)
+    assert done.returncode == 0, done.stderr
+    told = "sampling that is not set: as the checkpoint's generation_config.json has it"
+    assert told in " ".join(done.stdout.split())
+    shown = " ".join(program.run("show", "last").stdout.split())
+    assert 'asked with top_k 7, generation_config checkpoint, stop ["\\nQ:"], prefill Sure' in shown
+    assert told in shown
+    assert "the checkpoint's sampling" in " ".join(program.run("runs").stdout.split())
+    assert "asked with" not in program.run("eval", "gsm8k", "-m", "oracle", "--limit", "1").stdout

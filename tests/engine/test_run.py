@@ -9,6 +9,7 @@ from typing import Any
 
 import duckdb
 import pytest
+from aiohttp import web
 
 from stackbench.config import Home, Settings
 from stackbench.control.messages import (
@@ -28,7 +29,7 @@ from stackbench.errors import DataNotAvailableError, StoreError, UsageError
 from stackbench.store import Reader, open_queries
 from stackbench.types import AttemptKey, RunStatus
 from tests.engines import OneRun
-from tests.fake_endpoint import FakeEndpoint
+from tests.fake_endpoint import FakeEndpoint, completion
 
 
 async def run(
@@ -277,6 +278,20 @@ async def test_answers_that_end_at_their_token_limit_are_counted(home: Home, end
     assert sum(event.cut for event in events if isinstance(event, AttemptFinished)) == cut
     (kept,) = read(home).results(outcome.run_id)
     assert (kept.cut, kept.token_limits) == (cut, (77,))
+
+
+async def test_the_limit_of_a_cut_answer_is_not_that_of_the_question_for_its_letter(
+    home: Home, endpoint: FakeEndpoint
+) -> None:
+    def reply(request: web.Request, body: dict[str, Any]) -> web.Response:
+        said: dict[str, Any] = {"message": {"content": "It may be"}, "finish_reason": "length"}
+        if body.get("logprobs"):
+            said["logprobs"] = {"content": [{"token": "<think>", "logprob": -0.1, "top_logprobs": []}]}
+        return completion(**said)
+
+    endpoint.respond = reply
+    outcome, _ = await run(home, ["mmlu"], model=endpoint.name, limit=4, api="chat")
+    assert (outcome.results[0].cut, outcome.results[0].token_limits) == (4, (2048,))
 
 
 async def test_an_answer_by_log_probabilities_is_not_cut_and_its_event_says_what_was_sent(

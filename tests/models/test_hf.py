@@ -5,12 +5,15 @@ import json
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from stackbench.engine.asking import with_prefill
 from stackbench.errors import GenerationError, ModelNotAvailableError
 from stackbench.models import ModelOptions
 from stackbench.models.hf import HFModel
+from stackbench.thoughts import without_thoughts
 from stackbench.types import FinishReason, Generation, Message, Request, Sampling, ToolCall, ToolSpec
 from tests.conftest import MODELS
 
@@ -386,6 +389,24 @@ def test_a_tagged_call_in_the_text_becomes_a_call() -> None:
     assert (found.text, found.finish_reason) == ("I look.", FinishReason.TOOL_CALLS)
     assert found.tool_calls == (ToolCall("call_1", "read", '{"path": "a"}'),)
     assert with_calls(Generation("plain")) == Generation("plain")
+
+
+def test_an_empty_thought_that_the_prefill_begins_leaves_the_answer() -> None:
+    from stackbench.models.chat_template import ChatTemplate
+    from stackbench.models.prompting import PromptReader
+
+    class Letters:
+        def encode(self, text: str, **_: Any) -> list[int]:
+            return [ord(letter) for letter in text]
+
+    told: list[Any] = []
+    template = ChatTemplate("{% for m in messages %}{{ m.content }}{% endfor %}", {})
+    reader = PromptReader(Letters(), template, 1000)
+    request = Request(Sampling(), messages=(Message("user", "Q"),), prefill="<think>\n")
+    reader.row(request, told.append).done(Generation("</think>\nThe answer is B."))
+    template.close()
+    found = without_thoughts(with_prefill(told[0], request.prefill))
+    assert (found.text, found.thought) == ("The answer is B.", "")
 
 
 def test_a_call_that_is_only_drafted_in_a_thought_is_none() -> None:

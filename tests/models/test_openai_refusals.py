@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -71,6 +72,19 @@ async def test_a_value_that_is_refused_says_nothing_of_another(connect: Connect,
     model = await connect()
     assert "temperature" not in (await ask(model, Sampling(0.0))).sent
     assert (await ask(model, Sampling(0.8))).sent["temperature"] == 0.8
+
+
+async def test_a_value_that_is_refused_to_several_at_once_is_one_value(
+    connect: Connect, endpoint: FakeEndpoint
+) -> None:
+    refuse(endpoint, "temperature", lambda: refusal("temperature must be lower"), lambda value: value == 0.8)
+    said: list[str] = []
+    model = await connect(said=said)
+    both = await asyncio.gather(*(ask(model, Sampling(0.8, seed=seed)) for seed in range(6)))
+    assert all("temperature" not in found.sent for found in both)
+    assert model.describe()["capabilities"]["requests"]["chat"]["left_out"] == {"temperature": [0.8]}
+    assert (await ask(model, Sampling(0.2))).sent["temperature"] == 0.2
+    assert sum("temperature 0.8" in line for line in said) == 1
 
 
 async def test_a_parameter_that_is_refused_in_mid_run_is_learnt_then(connect: Connect, endpoint: FakeEndpoint) -> None:

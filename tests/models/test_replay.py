@@ -9,7 +9,7 @@ import pytest
 from stackbench import bounded_files
 from stackbench.errors import GenerationError, ModelNotAvailableError
 from stackbench.models.replay import ReplayModel
-from stackbench.types import AttemptKey, Request, Sampling
+from stackbench.types import AttemptKey, Generation, Request, Sampling
 
 
 def ask(task: str, attempt: int = 0, seed: int = 0) -> Request:
@@ -38,6 +38,18 @@ async def test_answers_come_by_attempt_and_under_any_seed(tmp_path: Path) -> Non
     assert [(a.text, a.completion_tokens) for a in answers] == [("c1", 1), ("c0", 0)]
     with pytest.raises(GenerationError, match="no attempt 2 at humaneval t"):
         await model.generate([ask("t", 2)])
+
+
+async def test_what_one_seed_ended_with_is_not_taken_from_another(tmp_path: Path) -> None:
+    answer, other = AttemptKey("humaneval", "t", 0, 3), AttemptKey("humaneval", "t", 0, 4)
+    recordings = [(answer, [Generation("right")]), (AttemptKey("humaneval", "u", 0, 4), [Generation("of u")])]
+    failed = ReplayModel("replay:x", recordings, "run x", errors={other: "HTTP 500"}, of_run=True)
+    with pytest.raises(GenerationError, match="HTTP 500"):
+        await failed.generate([ask("t", 0, 4)])
+    stopped = ReplayModel("replay:x", recordings, "run x", of_run=True)
+    assert (stopped.holds(answer), stopped.holds(other), stopped.holds(AttemptKey("humaneval", "t", 0, 9))) == (
+        True, False, True,
+    )  # fmt: skip
 
 
 ROW = '{"benchmark": "b", "task_id": "t", "completion": "c", '

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import duckdb
+import openpyxl
 import pytest
 
 from stackbench.config import Home, Settings
@@ -32,14 +33,28 @@ def files_of(home: Home, run_id: str, to: Path, formats: tuple[str, ...] = ()) -
 async def test_every_format_holds_the_same_rows(home: Home, run_id: str, tmp_path: Path) -> None:
     paths = {path.name for path in files_of(home, run_id, tmp_path / "out")}
     tables = ("attempts", "benchmarks", "events", "metrics", "run")
-    assert paths == {f"{t}.{f}" for t in tables for f in FORMATS if f not in ("samples", "plots")} | {
-        "samples-humaneval.jsonl"
+    assert paths == {f"{t}.{f}" for t in tables for f in FORMATS if f not in ("xlsx", "samples", "plots")} | {
+        "samples-humaneval.jsonl",
+        "tables.xlsx",
     }
     rows = [json.loads(line) for line in (tmp_path / "out" / "attempts.jsonl").read_text().splitlines()]
     assert len(rows) == 6
     for name in ("attempts.csv", "attempts.parquet"):
         found = duckdb.sql(f"SELECT task_id, completion FROM '{tmp_path / 'out' / name}'").fetchall()
         assert found == [(row["task_id"], row["completion"]) for row in rows]
+
+
+async def test_the_workbook_holds_the_tables_as_they_are(home: Home, run_id: str, tmp_path: Path) -> None:
+    (path,) = files_of(home, run_id, tmp_path / "out", ("xlsx",))
+    files_of(home, run_id, tmp_path / "out", ("jsonl",))
+    book = openpyxl.load_workbook(path)
+    assert book.sheetnames == ["attempts", "metrics", "run", "benchmarks"]
+    names, *rows = book["attempts"].values
+    found = [dict(zip(names, row, strict=True)) for row in rows]
+    wanted = [json.loads(line) for line in (tmp_path / "out" / "attempts.jsonl").read_text().splitlines()]
+    assert [(row["task_id"], row["completion"], row["passed"]) for row in found] == [
+        (row["task_id"], row["completion"], row["passed"]) for row in wanted
+    ]
 
 
 async def test_exported_metrics_have_their_denominators(home: Home, run_id: str, tmp_path: Path) -> None:

@@ -98,6 +98,14 @@ async def test_a_container_per_sample_is_a_new_one_each_time(image: str) -> None
         await scorer.close()
 
 
+async def test_a_pool_that_closes_while_it_makes_a_spare_has_nothing_to_say(image: str) -> None:
+    said: list[str] = []
+    pool = SandboxPool(ContainerSpec(image), size=1, spare=1, say=said.append)
+    await pool.take()
+    await pool.close()
+    assert said == []
+
+
 async def test_a_head_start_is_used_and_what_nobody_took_is_removed(image: str) -> None:
     head_start = HeadStart(ContainerSpec(image), 2)
     pool = SandboxPool(ContainerSpec(image), size=1, head_start=head_start)

@@ -84,6 +84,8 @@ async def test_what_must_be_alive_is_still_seen_alive(session: Session) -> None:
     assert set(killed) == {"process ^keeper ", "command pgrep -f '^keeper ' > /dev/null && echo up"}
 
 
+UNSEEN = "printf '[status]\\nshowUntrackedFiles=no\\n'"
+NEW_FILE = "git -C app checkout -q main.txt; echo > app/b"
 SETTINGS = [
     "printf '#!/bin/sh\\necho 0' > /tmp/hook; chmod +x /tmp/hook; git -C app config core.fsmonitor 'sh /tmp/hook'",
     "git -C app config filter.f.clean 'echo one; cat > /dev/null'; echo '* filter=f' > app/.git/info/attributes",
@@ -94,6 +96,21 @@ SETTINGS = [
     "echo '[status] showUntrackedFiles = no' > .gitconfig; git -C app checkout -q main.txt; echo > app/b",
     "git -C app config include.path /tmp/more; printf '[core]\\nfsmonitor=true' > /tmp/more",
     "printf '[core] fsmonitor = /bin/true\\n' >> app/.git/config",
+    # settings in a place or of a size that nobody expects
+    f"mv app/.git/config app/c; {UNSEEN} >> app/c; ln -s ../c app/.git/config; {NEW_FILE}",
+    f"head -c 2000000 /dev/zero | tr '\\0' '#' >> app/.git/config; echo >> app/.git/config; {UNSEEN} >> app/.git/config"
+    f"; {NEW_FILE}",
+    f"mkdir app/c; mv app/.git/objects app/.git/refs app/.git/config app/c; echo ../c > app/.git/commondir; "
+    f"{UNSEEN} >> app/c/config; {NEW_FILE}",
+    # lists and marks by which git overlooks what is there
+    f"echo '*' > app/.git/info/exclude; {NEW_FILE}",
+    f"mkdir app/i; echo '*' > app/i/exclude; rm -r app/.git/info; ln -s ../i app/.git/info; {NEW_FILE}",
+    f"echo '*' > app/.git/info/exclude; mv app/.git app/g; echo 'gitdir: g' > app/.git; {NEW_FILE}",
+    "echo '*.txt text eol=lf' > app/.git/info/attributes; printf 'one\\r\\n' > app/main.txt",
+    "git -C app update-index --assume-unchanged main.txt",
+    "git -C app update-index --skip-worktree main.txt",
+    "git -C app update-index --index-version 4; git -C app update-index --skip-worktree main.txt",
+    "git -C app update-index --skip-worktree main.txt; git -C app update-index --split-index",
 ]
 
 

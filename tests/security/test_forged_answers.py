@@ -253,6 +253,12 @@ HONEST = {
     "enum of int": ("__import__('enum').IntEnum('E', 'A').A", "1"),
     "fraction": ("__import__('fractions').Fraction(4, 2)", "2"),
     "decimal": ("__import__('decimal').Decimal('2.50')", "2.5"),
+    "subclasses of the library's types": (
+        "[type('D', (kind,), {})(*given) for kind, given in ((__import__('decimal').Decimal, ['1.5']), "
+        "(__import__('datetime').date, (2020, 2, 29)))]",
+        "[1.5, __import__('datetime').date(2020, 2, 29)]",
+    ),
+    "many digits allowed": ("__import__('sys').set_int_max_str_digits(0) or [10 ** 9000]", "[10 ** 9000]"),
     "date": ("__import__('datetime').date(2020, 2, 29)", "__import__('datetime').date(2020, 2, 29)"),
     "complex": ("1 + 2j", "1 + 2j"),
     "long integer": ("[3 ** 20000, -1]", "[3 ** 20000, -1]"),
@@ -289,6 +295,9 @@ class Node:
 def total(node): return 0 if node is None else node.value + total(node.next)
 def squares(n): return (i * i for i in range(n))
 def raises(x): raise KeyError('missing')
+class Decimal: sign = 1
+class Fraction: sign = 2
+def classes(): return Node
 """
     checks = (
         "a = Node(1); a.next = Node(2); a.next.next = Node(3); assert total(a) == 6 and a.next.value == 2",
@@ -296,8 +305,39 @@ def raises(x): raise KeyError('missing')
         "assert Node(1) != Node(1)",
         "try:\n    raises(1)\n    assert False\nexcept KeyError as error:\n    assert str(error) == \"'missing'\"",
         "import builtins\nassert len([1]) == 1 and total(None) == 0",
+        "assert Decimal().sign == 1 and Fraction().sign == 2",
+        "assert classes()(5).value == 5",
     )
-    result = await sandbox.run(
-        CodeJob((Section(code),), checks=checks, functions=("Node", "total", "squares", "raises"))
-    )
-    assert (result.reason, result.checks) == ("passed", (True,) * 5)
+    functions = ("Node", "total", "squares", "raises", "Decimal", "Fraction", "classes")
+    result = await sandbox.run(CodeJob((Section(code),), checks=checks, functions=functions))
+    assert (result.reason, result.checks) == ("passed", (True,) * 7)
+
+
+async def test_an_exception_of_a_sample_ends_no_iteration_of_the_tests(sandbox: Scorer) -> None:
+    """`map` takes a StopIteration of the function that it calls for the end of what it goes through."""
+    checks = ("assert all(a == b for a, b in zip(map(f, [1, 2]), [3, 4]))", "assert not list(map(f, [1]))")
+    code = "def f(x): raise type('Mine', (StopIteration,), {}) if x == 3 else StopIteration"
+    result = await sandbox.run(CodeJob((Section(code),), checks=checks, functions=("f",)))
+    assert result.checks == (False, False)
+
+
+async def test_tests_that_wait_for_an_answer_are_not_gone_through_for_ever_ahead_of_it(sandbox: Scorer) -> None:
+    check = "x = f(0)\nwhile x != 3: x = x + 1"
+    result = await sandbox.run(CodeJob((Section("def f(x): return x"),), checks=(check,), functions=("f",)))
+    assert (result.reason, result.checks) == ("passed", (True,))
+
+
+async def test_who_kills_himself_after_a_wrong_answer_gets_no_second_try(sandbox: Scorer) -> None:
+    """A sample that was killed is run again, alone, as a neighbour may be why; not one that had failed by then."""
+    neighbour = "import time\nopen('/tmp/neighbour', 'w')\ntime.sleep(0.5)\ndef f(): return True"
+    code = """
+import os
+def f():
+    if not os.path.exists('/tmp/neighbour'): return True
+    os.write(3, bytes([0, 0, 0, 6]) + b'vfalse')
+    while os.read(3, 4096): pass
+    os.kill(os.getpid(), 9)
+"""
+    jobs = [CodeJob((Section(text),), checks=("assert f()",), functions=("f",)) for text in (neighbour, code)]
+    beside, result = await asyncio.gather(*map(sandbox.run, jobs))
+    assert (beside.reason, result.checks) == ("passed", (False,))

@@ -222,9 +222,13 @@ async def test_a_resumed_run_wants_its_headers_again(program: Program, endpoint:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--extra-body", "{broken"], "--extra-body: Value error, is not JSON"),
+        (["--extra-body", "{broken"], "--extra-body: is not JSON"),
         (["--extra-body", "[1]"], "takes a JSON object"),
         (["--extra-body", '{"messages": []}'], "cannot set messages"),
+        (["--extra-body", '{"a": NaN}'], "--extra-body: is not JSON: NaN is no JSON"),
+        (["--extra-body", '{"a":' * 20000 + "1" + "}" * 20000], "--extra-body: is not JSON"),
+        (["--header", "Content-Length: 3"], "--header: Content-Length cannot be set"),
+        (["--header", "transfer-encoding: chunked"], "--header: transfer-encoding cannot be set"),
         (["--header", f"no colon {HEADER}"], "--header: header 1 is not of the form NAME:VALUE"),
         (["--header", f"X-A: {HEADER}\n"], "--header: header 1 is not of the form NAME:VALUE"),
     ],
@@ -234,4 +238,5 @@ def test_fields_and_headers_that_cannot_be_sent_are_one_line(program: Program, a
     assert done.returncode == 2
     assert said in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+    assert len(done.stderr) < 1000
     assert HEADER not in done.stderr

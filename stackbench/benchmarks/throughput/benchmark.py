@@ -23,6 +23,7 @@ from stackbench.benchmarks.throughput.workload import (
     DatasetAsk,
     PromptMaker,
     Sender,
+    Ways,
     dataset_asks,
     dataset_sample,
 )
@@ -125,7 +126,7 @@ class Throughput:
         self._rows: dict[str, tuple[DatasetAsk, ...]] = {}
         self._variant: Variant | None = None
         """The way the model is served in now, and what was found out there:"""
-        self._ignore_eos = True
+        self._ways: Ways | None = None
         self._maker: PromptMaker | None = None
 
     def tasks(self, data: DatasetStore) -> list[ThroughputTask]:
@@ -203,9 +204,10 @@ class Throughput:
         if self._variant != task.variant:
             self._variant = self._maker = None
             await context.serve_as(task.variant)
-            self._ignore_eos = (await Sender.connect(context)).ignore_eos
+            self._ways = (await Sender.connect(context)).ways
             self._variant = task.variant
-        sender = Sender(context, self._ignore_eos)
+        assert self._ways is not None
+        sender = Sender(context, self._ways)
         if self._maker is None and MIX.fullmatch(task.mix):
             self._maker = await PromptMaker.calibrate(sender)
         return sender
@@ -250,7 +252,8 @@ class Throughput:
                 "requests": len(load.answers),
                 "failed": failed,
                 "most_at_once": load.most_at_once,
-                "ignore_eos": sender.ignore_eos,
+                "ignore_eos": sender.ways.ignore_eos,
+                "plain_prompts": sender.ways.plain,
             },
         )
 

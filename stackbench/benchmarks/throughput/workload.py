@@ -11,7 +11,7 @@ from stackbench.datasets import DatasetStore
 from stackbench.errors import AttemptError, GenerationError
 from stackbench.types import Generation, Message
 
-__all__ = ["DATASETS", "Ask", "DatasetAsk", "PromptMaker", "Sender", "dataset_asks", "dataset_sample"]
+__all__ = ["DATASETS", "Ask", "DatasetAsk", "PromptMaker", "Sender", "Ways", "dataset_asks", "dataset_sample"]
 
 # Common words that tokenizers hold as one token with the space before them.
 WORDS = """
@@ -43,35 +43,62 @@ class DatasetAsk:
     reference: str
 
 
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """How requests are made."""
+
+    plain: bool
+    """As bare prompts, not as chats."""
+    ignore_eos: bool
+    """Answers go on past the model's own end."""
+
+
 class Sender:
     """Asks with answers streamed, to their full length where the server can be made to."""
 
-    def __init__(self, context: Context, ignore_eos: bool) -> None:
-        self.ignore_eos = ignore_eos
+    def __init__(self, context: Context, ways: Ways) -> None:
+        self.ways = ways
         self._context = context
 
     @classmethod
     async def connect(cls, context: Context) -> Sender:
-        """Finds out whether the server goes on past a model's own end.
+        """Finds out how to ask.
+
+        As a bare prompt where the model takes one and tells its length, else as a chat; past the model's own end where
+        the server goes on.
 
         Raises:
-            GenerationError: it answers neither way.
+            GenerationError: it answers in no way.
         """
-        sender = cls(context, ignore_eos=True)
-        try:
-            await sender(Ask("Say yes.", 2))
-        except GenerationError:
-            sender = cls(context, ignore_eos=False)
-            await sender(Ask("Say yes.", 2))
-        return sender
+        answering: Sender | None = None
+        failure: GenerationError | None = None
+        for plain in (True, False) if context.plain_prompts else (False,):
+            if not plain and answering is not None and not context.chat:
+                break
+            for ignore_eos in (True, False):
+                sender = cls(context, Ways(plain, ignore_eos))
+                try:
+                    answer = await sender(Ask("Say yes.", 2))
+                except GenerationError as error:
+                    failure = failure or error
+                    continue
+                if answer.prompt_tokens:
+                    return sender
+                answering = answering or sender
+                break
+        if answering is None:
+            raise failure or GenerationError("the model answers neither a prompt nor a chat")
+        return answering
 
     async def __call__(self, ask: Ask) -> Generation:
         """Raises GenerationError."""
         context = self._context
         asked = replace(
-            context.sampling(max_tokens=ask.output_tokens), max_tokens=ask.output_tokens, ignore_eos=self.ignore_eos
+            context.sampling(max_tokens=ask.output_tokens),
+            max_tokens=ask.output_tokens,
+            ignore_eos=self.ways.ignore_eos,
         )
-        if context.plain_prompts:
+        if self.ways.plain:
             return await context.timed(asked, prompt=ask.prompt)
         return await context.timed(asked, messages=[Message("user", ask.prompt)])
 
@@ -88,7 +115,7 @@ class PromptMaker:
         """Two requests of one token.
 
         Raises:
-            AttemptError: the server does not tell the length of a prompt.
+            AttemptError: the server does not tell the length of a prompt, or not truly.
         """
         counts: list[int] = []
         for words in PROBE_WORDS:
@@ -99,6 +126,11 @@ class PromptMaker:
                     "measure on a dataset: -T mixes=gsm8k"
                 )
             counts.append(answer.prompt_tokens)
+        if counts[1] <= counts[0]:
+            raise AttemptError(
+                f"the model tells that prompts of {PROBE_WORDS[0]} and {PROBE_WORDS[1]} words have {counts[0]} and "
+                f"{counts[1]} tokens, so prompts of a length cannot be made; measure on a dataset: -T mixes=gsm8k"
+            )
         per_word = (counts[1] - counts[0]) / (PROBE_WORDS[1] - PROBE_WORDS[0])
         return cls(per_word, counts[0] - per_word * PROBE_WORDS[0])
 

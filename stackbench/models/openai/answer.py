@@ -13,9 +13,11 @@ from stackbench.types import FinishReason, ToolCall
 
 __all__ = ["Choice", "Piece", "choices_of", "piece_of", "served_window", "tokens_of"]
 
-CUT = {"length", "max_tokens", "model_length", "max_output_tokens", "max_new_tokens"}
+CUT = {"length", "max_tokens", "max_length", "model_length", "max_output_tokens", "max_new_tokens", "token_limit"}
 CALLS = {"tool_calls", "function_call", "tool_use"}
 THOUGHT_FIELDS = ("reasoning_content", "reasoning", "thinking", "thought")
+WORD_STARTS = " \t\r\n\u2581\u0120"
+"""White space, as text and as tokenizers mark it."""
 WINDOWS = ("max_model_len", "context_length", "context_window", "max_context_length", "max_context_window")
 
 
@@ -48,6 +50,8 @@ def choices_of(answer: Mapping[str, Any], wanted: Sequence[str], *, chat: bool) 
         ValueError: something in it is of a type that cannot be read as what it stands for.
     """
     listed = answer.get("choices")
+    if isinstance(listed, dict):
+        listed = [listed]
     if not isinstance(listed, list) or not listed:
         raise ValueError(f"no list of choices: {str(listed)[:100]}")
     last = len(listed)
@@ -97,6 +101,8 @@ def _choice(choice: Any, wanted: Sequence[str], *, chat: bool) -> Choice:
     if not isinstance(choice, dict):
         raise ValueError(f"a choice that is no object: {str(choice)[:100]}")
     message = choice.get("message")
+    if message is None and isinstance(choice.get("delta"), dict):
+        message = choice["delta"]
     if not isinstance(message, dict):
         if message is not None or not isinstance(choice.get("text"), str | list | None) or "text" not in choice:
             raise ValueError(f"a choice without an answer: {str(choice)[:100]}")
@@ -157,7 +163,7 @@ def _choice_logprobs(logprobs: Any, wanted: Sequence[str]) -> tuple[float, ...] 
     """The best log-probability of a first token that is the choice, white space aside; None when none was given."""
     best = {want.strip(): -math.inf for want in wanted}
     for token, value in _first_token(logprobs):
-        name = token.strip()
+        name = token.strip(WORD_STARTS)
         if name in best and value is not None:
             best[name] = max(best[name], value)
     if all(value == -math.inf for value in best.values()):
@@ -175,6 +181,7 @@ def _first_token(logprobs: Any) -> list[tuple[str, float | None]]:
         top = first.get("top_logprobs")
         entries = [first, *(top if isinstance(top, list) else [])]
         pairs = [(one.get("token"), one.get("logprob")) for one in entries if isinstance(one, dict)]
+        pairs += list(top.items()) if isinstance(top, dict) else []
     else:
         listed = logprobs.get("top_logprobs")
         first = listed[0] if isinstance(listed, list) and listed else None

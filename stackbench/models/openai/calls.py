@@ -109,7 +109,7 @@ class StreamedCalls:
             call = _Call(index)
             self._calls.append(call)
         call.id = call.id or call_id
-        call.name = call.name or name
+        call.name = _joined(call.name, name) if not call.pieces else call.name or name
         if arguments:
             call.pieces.append(arguments)
 
@@ -125,10 +125,17 @@ class StreamedCalls:
         last = alike[-1]
         if call_id and last.id:
             return None
+        if index is None and not call_id and name and last.name and not last.pieces and name != last.name:
+            return None  # nothing but their order tells calls apart, and names are sent whole
         if name and last.name and last.is_whole:
             repeated = name == last.name and (not arguments or arguments == "".join(last.pieces))
             return last if repeated else None
         return last
+
+
+def _joined(name: str, more: str) -> str:
+    """A name that came in pieces, or whole each time."""
+    return more if more.startswith(name) else name if name.startswith(more) else name + more
 
 
 def _function(call: dict[str, Any]) -> tuple[str, str]:

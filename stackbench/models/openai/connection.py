@@ -32,6 +32,8 @@ LONGEST_BACKOFF_S = 60.0
 REDIRECTS = 3
 NOT_STREAMED = "\0"
 """Stands for the name of an event where the whole body is one."""
+BLANK = b" \t\r\n\xef\xbb\xbf"
+"""What may stand before a body of JSON."""
 USAGE_WITHIN_S = 5.0
 """What a server still sends of a stream after the reason of its ending, it sends within this time."""
 LARGEST_ERROR = 1 << 20
@@ -141,7 +143,7 @@ class Connection:
         try:
             async with await self._sent(path, data, headers) as response:
                 async for now, name, text in self._events(response, most, ended):
-                    if text == "[DONE]":
+                    if text.strip() == "[DONE]":
                         return
                     if name == NOT_STREAMED:
                         yield now, self._reader.completion(path, text.encode())
@@ -164,8 +166,8 @@ class Connection:
         if not ended.is_set():
             raise GenerationError(f"{self.url}/{path} ended its stream in the middle")
 
-    async def served(self) -> list[dict[str, Any]]:
-        """What `/models` lists; empty for an endpoint without such a list.
+    async def served(self) -> tuple[list[dict[str, Any]], bool]:
+        """What `/models` lists, empty for an endpoint without such a list, and whether there are more than it lists.
 
         Raises:
             ModelNotAvailableError: nothing answers, or the key is refused.
@@ -176,7 +178,7 @@ class Connection:
         try:
             timeout = aiohttp.ClientTimeout(total=30)
             async with self._opened.get(
-                f"{self.url}/models", timeout=timeout, allow_redirects=False, **self._proxy
+                self._address("models"), timeout=timeout, allow_redirects=False, **self._proxy
             ) as response:
                 if response.status in (401, 403):
                     raise ModelNotAvailableError(
@@ -193,12 +195,17 @@ class Connection:
             listed = {}
         data = listed.get("data") if isinstance(listed, dict) else listed
         entries = [entry for entry in data if isinstance(entry, dict)] if isinstance(data, list) else []
-        return self.redaction.messages([entry for entry in entries if isinstance(entry.get("id"), str)])
+        more = isinstance(listed, dict) and bool(listed.get("has_more") or listed.get("next_page_token"))
+        return self.redaction.messages([entry for entry in entries if isinstance(entry.get("id"), str)]), more
 
     async def back_off(self, attempt: int, wait_s: float | None, on_retry: OnRetry | None = None) -> None:
-        """Waits before another try: as long as the server asks, else 0.5 s doubling. `attempt` counts from 0."""
-        backoff = min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2**attempt) * (0.5 + self._jitter.random())
-        wait = backoff if wait_s is None else wait_s
+        """Waits before another try: as long as the server asks, else 0.5 s doubling. `attempt` counts from 0.
+
+        A wait of no time at all is taken once: an endpoint that always asks for it would be asked without pause.
+        """
+        wait = min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2**attempt) * (0.5 + self._jitter.random())
+        if wait_s is not None and (wait_s > 0 or attempt == 0):
+            wait = wait_s
         if on_retry is not None:
             on_retry(attempt + 2, wait)
         await asyncio.sleep(wait)
@@ -212,17 +219,23 @@ class Connection:
         assert self._session is not None, "open() was not called"
         return self._session
 
+    def _address(self, path: str) -> str:
+        """The address of a path below the URL, whose query stays at the end."""
+        base, mark, query = self.url.partition("?")
+        return f"{base.rstrip('/')}/{path}{mark}{query}"
+
     async def _sent(self, path: str, data: bytes, headers: Mapping[str, str] | None) -> aiohttp.ClientResponse:
-        """The answer to a post, where its status is 200, to be released by the caller; redirections to the same host
-        are followed, as they keep the request, and its headers, as they are.
+        """The answer to a post, where its status is of success, to be released by the caller.
+
+        Redirections to the same host are followed, as they keep the request, and its headers, as they are.
 
         Raises:
             RefusedError, BusyError: it has another status.
         """
-        url = f"{self.url}/{path}"
+        url = self._address(path)
         for _ in range(REDIRECTS + 1):
             response = await self._opened.post(url, data=data, headers=headers, allow_redirects=False, **self._proxy)
-            if response.status == 200:
+            if 200 <= response.status < 300:  # some answer a post with 201, as the making of something
                 return response
             async with response:
                 target = urljoin(url, response.headers.get("Location", ""))
@@ -259,6 +272,7 @@ class Connection:
         size = 0
         whole: list[bytes] | None = None
         """Of a server that does not stream, and answers with JSON."""
+        blank = True
         pieces = response.content.iter_any()
         while True:
             try:
@@ -273,8 +287,11 @@ class Connection:
             size += len(piece)
             if size > most:
                 raise AnswerError(f"{self.url} streamed more than {most >> 20} MiB")
-            if whole is not None or (size == len(piece) and piece.lstrip().startswith(b"{")):
-                whole = [] if whole is None else whole
+            if blank:
+                begun = piece.lstrip(BLANK)
+                blank = not begun
+                whole = [] if begun.startswith(b"{") else None
+            if whole is not None:
                 whole.append(piece)
                 continue
             for name, text in reader.feed(piece):

@@ -136,7 +136,8 @@ class Dialect:
             before, self.logprobs = self.logprobs, _fewer("logprobs", asked, told)
             return Change(name, asked, before)
         before = list(self.refused.get(name, ()))
-        self.refused[name] = [*before, value]
+        if value not in before:  # requests under way together learn the same
+            self.refused[name] = [*before, value]
         return Change(name, value, before)
 
     def take_back(self, change: Change) -> None:

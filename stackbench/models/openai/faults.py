@@ -92,18 +92,23 @@ def told_by(content: bytes) -> Told:
 
 def error_of(answer: Mapping[str, Any]) -> Told | None:
     """The error object within an answer, or within its first choice; None where there is none."""
-    if answer.get("error"):
+    if _says(answer.get("error")):
         return _told(answer)
     choices = answer.get("choices")
     first = choices[0] if isinstance(choices, list) and choices else None
     if not isinstance(first, dict):
         return None
-    if first.get("error"):
+    if _says(first.get("error")):
         return _told(first)
     reason = first.get("finish_reason")
     if isinstance(reason, str) and reason in ENDED_BADLY:
         return Told(f"the server ended the answer with finish_reason {first['finish_reason']}", status=500)
     return None
+
+
+def _says(error: Any) -> bool:
+    """Whether an error object says anything: servers send one with empty fields beside an answer."""
+    return any(error.values()) if isinstance(error, dict) else bool(error)
 
 
 def passes(told: Told) -> bool:

@@ -103,16 +103,18 @@ class OpenAIModel:
 
     async def _check_served(self) -> None:
         """Asks which models are served; an endpoint without that list is used as it is."""
-        listed = await self._connection.served()
+        listed, more = await self._connection.served()
         url = self._connection.url
         names = [entry["id"] for entry in listed]
-        if names and self._model not in names:
+        alike = {self._model, f"models/{self._model}", f"{self._model}:latest"}  # Gemini's and Ollama's names for it
+        is_listed = bool(alike.intersection(names))
+        if names and not is_listed and not more:
             raise ModelNotAvailableError(
                 f'{url} does not serve "{self._model}"; it serves: {one_line(", ".join(names[:8]))}'
             )
-        if not names:
-            self._say(f"{url} does not list its models; taking {self._model} on trust")
-        entry = next((entry for entry in listed if entry["id"] == self._model), {})
+        if not is_listed:
+            self._say(f"{url} does not list {'all ' if names else ''}its models; taking {self._model} on trust")
+        entry = next((entry for entry in listed if entry["id"] in alike), {})
         self.window = served_window(entry)
         if entry.get("owned_by") in OWN_DEFAULTS:
             self._manner = replace(self._manner, explicit=True)

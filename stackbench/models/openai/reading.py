@@ -51,7 +51,7 @@ class AnswerReader:
         """
         text = content.decode(errors="replace").removeprefix("\ufeff")
         try:
-            answer = json.loads(text) if not nesting.is_deep(text) else None
+            answer = _first_object(text) if not nesting.is_deep(text) else None
         except (ValueError, RecursionError) as error:
             raise BusyError(f"the answer is not JSON: {self.redaction.message(one_line(error))}") from error
         if not isinstance(answer, dict):
@@ -103,3 +103,14 @@ class AnswerReader:
             return told
         message = self.redaction.message
         return Told(message(told.text), parameter=message(told.parameter), status=told.status, kind=message(told.kind))
+
+
+def _first_object(text: str) -> Any:
+    """The JSON of a body; a proxy's remark behind it is none of it. Raises ValueError."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        behind = text[error.pos :].strip(" \t\r\n\0")
+        if not error.msg.startswith("Extra data") or any(mark in behind for mark in "{["):
+            raise
+        return json.loads(text[: error.pos])

@@ -50,7 +50,7 @@ def serve(sock):
     warnings.simplefilter("ignore")
     pending = bytearray()
     while True:
-        more = sock.recv(1 << 17)
+        more = sock.recv(1 << 16)
         if not more:
             return
         pending += more

@@ -99,7 +99,7 @@ class Compiling:
 
     def on_answers(self):
         try:
-            data = self.socket.recv(1 << 18, socket.MSG_DONTWAIT)
+            data = self.socket.recv(1 << 16, socket.MSG_DONTWAIT)
         except BlockingIOError:
             return
         except OSError:

@@ -1,23 +1,20 @@
 """Copies the workspace for a check, so that what the check runs can change neither the original nor other checks.
 
-The copy belongs to the checks' user. Git repositories in it have no hooks and no settings but harmless ones: what an
-agent wrote there would be run by the git that is to judge its work.
+The copy belongs to the checks' user. Of git repositories it gets what does not make git run a program or overlook
+a change (repositories.py).
 """
 
 import errno
 import os
-import re
 import stat
 
 from . import users
 from .files import walk
+from .frames import write_all
+from .repositories import copied, is_left_out
 
 MOST_BYTES = 256 << 20
-MOST_SETTINGS = 1 << 20
 CHUNK = 1 << 20
-SECTION = re.compile(rb"\s*\[\s*([A-Za-z0-9.-]+)[^\]]*\]")
-SECTIONS = (b"core", b"remote", b"branch", b"user", b"init", b"submodule", b"extensions")
-CORE = (b"repositoryformatversion", b"filemode", b"bare", b"symlinks", b"ignorecase", b"autocrlf", b"eol")
 
 
 def duplicate(frame):
@@ -38,7 +35,7 @@ def duplicate(frame):
         except FileNotFoundError:  # it has gone meanwhile
             continue
         target, kind = top + path, stat.S_IFMT(found.st_mode)
-        if in_hooks(path, folder):
+        if is_left_out(path, folder, name, kind):
             continue
         if kind == stat.S_IFDIR:
             os.mkdir(target, 0o700)
@@ -79,8 +76,10 @@ def copy_file(folder, name, target, most):
         size = os.fstat(source).st_size
         fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            if name == "config.worktree" or name == "config" and size <= MOST_SETTINGS and is_repository(folder):
-                return os.write(fd, harmless(os.read(source, MOST_SETTINGS)))
+            changed = copied(source, folder, name)
+            if changed is not None:
+                write_all(fd, changed)
+                return len(changed)
             done = at = 0
             while at < size:
                 try:
@@ -105,44 +104,3 @@ def copy_file(folder, name, target, most):
             os.close(fd)
     finally:
         os.close(source)
-
-
-def is_repository(folder):
-    """Whether git would take a folder for a repository's own."""
-    try:
-        os.stat("HEAD", dir_fd=folder, follow_symlinks=False)
-        return stat.S_ISDIR(os.stat("objects", dir_fd=folder).st_mode)
-    except OSError:
-        return False
-
-
-def in_hooks(path, folder):
-    """Whether an entry is one of a repository's hooks."""
-    if os.path.basename(os.path.dirname(path)) != "hooks":
-        return False
-    above = os.open("..", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=folder)
-    try:
-        return is_repository(above)
-    finally:
-        os.close(above)
-
-
-def harmless(settings):
-    """A repository's settings without any that names a program, another file or what is not to be looked at."""
-    kept, section, continued = [], b"", False
-    for line in settings.split(b"\n"):
-        header = None if continued else SECTION.match(line)
-        if header is not None:
-            section = header.group(1).lower()
-            line = header.group(0) if section in SECTIONS and b"\\" not in header.group(0) else b""
-            if not line:
-                section = b""
-            kept.append(line)
-            continued = False
-            continue
-        key = line.split(b"=")[0].strip().lower()
-        goes_on = line.endswith(b"\\")
-        if section in SECTIONS and not continued and not goes_on and (section != b"core" or key in CORE):
-            kept.append(line)
-        continued = goes_on
-    return b"\n".join(kept)

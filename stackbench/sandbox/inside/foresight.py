@@ -2,7 +2,7 @@
 
 from marshal import dumps
 
-MOST = 1 << 15
+MOST = 1 << 15  # calls, and questions to what stands for their answers
 
 
 class NotForeseeable(BaseException):
@@ -17,6 +17,7 @@ class Foresight:
 
     def __init__(self):
         self.calls = []
+        self.anything = Anything()
 
     def ask(self, operation, target, args, keywords):
         try:
@@ -25,22 +26,33 @@ class Foresight:
             raise NotForeseeable from None
         if len(self.calls) >= MOST:
             raise NotForeseeable
-        return ANYTHING
+        return self.anything
 
 
 class Anything:
-    """The answer that lets tests go on."""
+    """The answer that lets tests go on; not for ever, as one that waits for a certain answer would."""
+
+    def __init__(self):
+        object.__setattr__(self, "asked", 0)
+
+    def count(self):
+        object.__setattr__(self, "asked", self.asked + 1)
+        if self.asked > MOST:
+            raise NotForeseeable
 
     def __getattr__(self, name):
         raise NotForeseeable
 
     def yes(self, *others):
+        self.count()
         return True
 
     def zero(self, *others):
+        self.count()
         return 0.0
 
     def itself(self, *others):
+        self.count()
         return self
 
     def nothing(self):
@@ -60,6 +72,3 @@ class Anything:
 
     def __setattr__(self, name, value):
         raise NotForeseeable
-
-
-ANYTHING = Anything()

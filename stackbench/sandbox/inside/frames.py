@@ -4,7 +4,7 @@ import json
 import os
 
 MAX_FRAME = 64 << 20
-CHUNK = 1 << 18
+CHUNK = 1 << 16
 
 
 def take_apart(data):

@@ -10,7 +10,7 @@ from .cleaning import kill_group
 from .frames import take_apart, write_all
 from .proc import queue_wait_s
 
-CHUNK = 1 << 18
+CHUNK = 1 << 16
 
 
 class Judge:

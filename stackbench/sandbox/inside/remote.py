@@ -16,6 +16,7 @@ from .plain import made
 AT_ONCE = 8  # so many answers of a request travel each by itself, so that an early wrong one ends the sample early
 LARGEST = 1 << 29  # bytes of one answer
 SAID_KEPT = 600
+PIECE = 1 << 16  # to read at once; for more than 128 KiB, malloc maps memory and unmaps it each time
 PROCESS_CLOCK = 2  # CPUCLOCK_SCHED (Linux include/linux/posix-timers.h)
 BUILTIN_EXCEPTIONS = {
     name: kind
@@ -193,7 +194,7 @@ class Channel:
 
     def take(self):
         try:
-            data = os.read(self.fd, 1 << 20)
+            data = os.read(self.fd, PIECE)
         except OSError:
             data = b""
         if not data:
@@ -235,8 +236,13 @@ def sayable(text):
 
 
 def exception(kind, message, errno):
-    """An exception of the built-in kind of that name, or of one made up, that says the message."""
+    """An exception of the built-in kind of that name, or of one made up, that says the message.
+
+    One that ends an iteration is none of these: `map` and `zip` in a test would take it for the end of their own.
+    """
     base = BUILTIN_EXCEPTIONS.get(kind, Exception)
+    if issubclass(base, (StopIteration, StopAsyncIteration)):
+        base = RuntimeError
     made = type(kind, (base,), {"__str__": lambda self: message})
     error = made.__new__(made)
     if errno is not None:

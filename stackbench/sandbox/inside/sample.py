@@ -12,10 +12,10 @@ sample that raises while it is executed says `s` (section, kind, message, errno)
 import builtins
 import os
 import signal
-import socket
 import sys
 from _signal import SIG_DFL, SIGCHLD
 from _signal import signal as set_handler  # without the wrapper, which costs a fork 50 pages
+from _socket import SHUT_WR, socketpair  # `socket` would cost each fork 100 pages
 from json.encoder import encode_basestring_ascii as quoted
 from marshal import dumps, loads
 from os import PRIO_PROCESS, _exit, chdir, closerange, dup2, pread, pwrite, read, setpriority, setresgid, setresuid
@@ -29,6 +29,7 @@ from .errors import describe
 from .protocol import BEGAN, CHANNEL_FD, NOT_BEGUN, REPORTED
 
 PIECE = 1 << 16
+FIRST_PIECE = 1 << 13  # of a request: most are smaller, and memory beyond the heap's end costs page faults
 NICE = 5
 TOGETHER_NS = 100_000
 TOGETHER_BYTES = 1 << 15
@@ -163,7 +164,7 @@ def told(error):
 
 def receive():
     """The next request; None when the judge has hung up."""
-    data = read(CHANNEL_FD, PIECE)
+    data = read(CHANNEL_FD, FIRST_PIECE)
     if not data:
         return None
     size = int.from_bytes(data[:4], "big") + 4
@@ -213,9 +214,9 @@ def warm_up():
     calls = [dumps((False, "call", "f", (value,), {})) for value in (1, "x", [2], (3.0,), None)]
     request = framed(dumps((len(calls), calls)))
     for turn in range(40):
-        judge, sample = socket.socketpair()
+        judge, sample = socketpair()
         judge.sendall(request)
-        judge.shutdown(socket.SHUT_WR)
+        judge.shutdown(SHUT_WR)
         os.dup2(sample.fileno(), CHANNEL_FD)
         run([wrong if turn % 4 == 3 else right])
         judge.close()
