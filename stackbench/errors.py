@@ -1,4 +1,4 @@
-"""The one tree of errors; every message names the thing, the cause and the mend."""
+"""The one tree of errors; every message names the thing, the cause and the fix."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class SandboxError(AttemptError):
 
 
 class ToolError(StackbenchError):
-    """A tool's operation in a sandbox failed for a reason that its caller may mend (no such file, say)."""
+    """A tool's operation in a sandbox failed for a reason that its caller may fix (no such file, say)."""
 
     def __init__(self, message: str, *, errno: int | None = None) -> None:
         super().__init__(message)

@@ -149,11 +149,11 @@ class Request:
     """Which attempt asks; a replay looks its answer up by it."""
     stream: bool = False
     """Have the answer's tokens as they are made, so that `ttft_s` and `gaps_s` are known."""
-    goes_on: bool = False
+    keep_prefix: bool = False
     """More will be asked in this chat after the answer: what was read for it is worth keeping."""
     prefill: str = ""
     """How a chat's answer begins; the model continues it, and the generation's text holds what follows."""
-    once: bool = False
+    no_retry: bool = False
     """A failed try is the answer: what is measured must not hold one."""
     on_text: Callable[[str], None] | None = field(default=None, compare=False)
     """Of a streamed answer, is told each piece of text."""

@@ -49,11 +49,11 @@ def doctor(home: Path | None, *, as_json: bool) -> int:
     if as_json:
         print_json([asdict(check) for check in checks])
     else:
-        table = make_table(["", "state", "found", "what mends it"], [])
+        table = make_table(["", "state", "found", "fix"], [])
         for check in checks:
-            mend = "" if check.state == "ok" else check.mend
+            fix = "" if check.state == "ok" else check.fix
             state = Text(check.state, style=STYLES[check.state])
-            table.add_row(check.name, state, Text(visible(check.found)), Text(visible(mend)))
+            table.add_row(check.name, state, Text(visible(check.found)), Text(visible(fix)))
         out().print(table)
     return 1 if any(check.state == "broken" for check in checks) else 0
 

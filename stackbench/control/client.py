@@ -50,7 +50,7 @@ async def connect(path: Path, client: str = "") -> EngineClient:
         async with asyncio.timeout(ANSWER_WITHIN_S):
             reader, writer = await asyncio.open_unix_connection(str(path), limit=LONGEST_LINE)
             made = EngineClient(reader, writer)
-            await made.greet(client)
+            await made.handshake(client)
             greeted = made
             made = None
     except TimeoutError as error:
@@ -78,7 +78,7 @@ class EngineClient:
         self._events: asyncio.Queue[Event | Missed | None] = asyncio.Queue(EVENTS_HELD)
         self._reading: asyncio.Task[None] | None = None
 
-    async def greet(self, client: str) -> None:
+    async def handshake(self, client: str) -> None:
         """Says hello. Raises EngineUnreachableError where the engine will not talk."""
         self._writer.write(Hello(protocol=PROTOCOL, client=client).model_dump_json().encode() + b"\n")
         line = await self._reader.readline()

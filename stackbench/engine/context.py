@@ -167,7 +167,7 @@ class AttemptContext:
             reference_calls=tuple(reference_calls),
             key=self.key,
             stream=stream,
-            goes_on=agent,
+            keep_prefix=agent,
             on_text=self._told_text(on_text) if stream else None,
             on_retry=self._told_retry,
         )
@@ -277,7 +277,7 @@ class AttemptContext:
         self, sampling: Sampling, *, messages: Sequence[Message] = (), prompt: str | None = None
     ) -> Generation:
         (generation,) = await self._model.generate(
-            [Request(sampling, tuple(messages), prompt, key=self.key, stream=True, once=True)]
+            [Request(sampling, tuple(messages), prompt, key=self.key, stream=True, no_retry=True)]
         )
         return generation
 

@@ -32,7 +32,7 @@ class Check:
     name: str
     state: str
     found: str
-    mend: str = ""
+    fix: str = ""
 
 
 def examine(home: Home) -> list[Check]:

@@ -16,8 +16,8 @@ import torch
 from transformers import AttentionInterface, AttentionMaskInterface, DynamicCache
 from transformers.masking_utils import sdpa_mask
 
-from stackbench.models.cohorts import Cohort, Row, length_class, longest_of, regroup
 from stackbench.models.kv_cache import begin_with, copy_row, empty_cache, pull_right
+from stackbench.models.length_buckets import Bucket, Row, length_class, longest_of, regroup
 from stackbench.models.prefixes import SHORTEST, KnownPrefix, PrefixStore, common_prefix
 from stackbench.models.sampling import SeenTokens, draw, is_plain, penalises
 from stackbench.types import FinishReason, Generation
@@ -95,7 +95,7 @@ class BatchDecoder:
         self._eos = eos_ids
         self.max_batch = max_batch
         self.prompt_tokens = self.prefix_hits = self.completion_tokens = 0
-        self._cohorts: list[Cohort] = []
+        self._buckets: list[Bucket] = []
         self._layers = int(model.config.get_text_config().num_hidden_layers)
         self._cache_tokens = cache_tokens
         self._prefixes = PrefixStore(kept_bytes)
@@ -106,11 +106,11 @@ class BatchDecoder:
     @property
     def live(self) -> int:
         """Rows that have not ended."""
-        return sum(len(cohort.live) for cohort in self._cohorts)
+        return sum(len(bucket.live) for bucket in self._buckets)
 
     def has_room(self, row: Row, beside: Sequence[Row]) -> bool:
         """Whether it can join, with these, and all be decoded to their ends; by itself a row always can."""
-        others = [*beside, *(cohort.rows[index] for cohort in self._cohorts for index in cohort.live)]
+        others = [*beside, *(bucket.rows[index] for bucket in self._buckets for index in bucket.live)]
         return not others or sum(map(_most_positions, [row, *others])) <= self._cache_tokens
 
     @torch.inference_mode()
@@ -137,18 +137,18 @@ class BatchDecoder:
     @torch.inference_mode()
     def step(self) -> None:
         """Draws one more token for every row."""
-        self._cohorts = regroup(self._layers, self._cohorts)
-        for cohort in self._cohorts:
-            past = cohort.cache.get_seq_length()
-            logits = self._forward(cohort.next[:, None], cohort.mask(), past, cohort.cache)
-            for row in cohort.rows:
+        self._buckets = regroup(self._layers, self._buckets)
+        for bucket in self._buckets:
+            past = bucket.cache.get_seq_length()
+            logits = self._forward(bucket.next[:, None], bucket.mask(), past, bucket.cache)
+            for row in bucket.rows:
                 row.length += 1
-            cohort.next = self._draw(cohort.rows, logits, cohort.cache)
+            bucket.next = self._draw(bucket.rows, logits, bucket.cache)
 
     def abandon(self) -> list[Row]:
         """Lets go of every row and of the memory they took; returns those that had not ended."""
-        live = [cohort.rows[index] for cohort in self._cohorts for index in cohort.live]
-        self._cohorts = []
+        live = [bucket.rows[index] for bucket in self._buckets for index in bucket.live]
+        self._buckets = []
         self._prefixes.clear()
         torch.cuda.empty_cache()
         return live
@@ -207,9 +207,9 @@ class BatchDecoder:
                 row.generator = torch.Generator(device=self._model.device)
                 row.generator.manual_seed(sampling.seed if sampling.seed is not None else 0)
         self._score_choices(rows, logits)
-        cohort = Cohort(rows, cache, self._draw(rows, logits, cache))
-        if cohort.live:
-            self._cohorts.append(cohort)
+        bucket = Bucket(rows, cache, self._draw(rows, logits, cache))
+        if bucket.live:
+            self._buckets.append(bucket)
 
     def _forward(self, ids: torch.Tensor, mask: torch.Tensor, past: int, cache: DynamicCache) -> torch.Tensor:
         """The last position's logits, (B, V); `mask` covers the `past` positions in the cache and the new ones."""
@@ -255,7 +255,7 @@ class BatchDecoder:
                 if row.request.stream:
                     row.token_times.append(now)
                 self._check_end(row, token)
-                if row.finish is not None and row.request.goes_on:
+                if row.finish is not None and row.request.keep_prefix:
                     end = cache.get_seq_length()
                     ids = [*row.prompt_ids, *row.ids[:-1]]  # the last one drawn has not been read
                     self._prefixes.keep(ids, len(row.prompt_ids), copy_row(cache, index, end - row.length, end))

@@ -18,8 +18,8 @@ from stackbench.models.options import ModelOptions
 from stackbench.types import Generation, Request, ServerLoad
 
 if TYPE_CHECKING:
-    from stackbench.models.cohorts import Row
     from stackbench.models.decoding import BatchDecoder
+    from stackbench.models.length_buckets import Row
 
 __all__ = ["HFModel"]
 

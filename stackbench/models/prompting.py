@@ -8,7 +8,7 @@ from typing import Any
 
 from stackbench.errors import GenerationError, ModelNotAvailableError
 from stackbench.models.chat_template import ChatTemplate, read_template
-from stackbench.models.cohorts import Row
+from stackbench.models.length_buckets import Row
 from stackbench.models.sampling import parameters
 from stackbench.models.tool_calls import take_calls
 from stackbench.thoughts import opens_thought, without_thoughts

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from stackbench.errors import SandboxError
 from stackbench.sandbox.bundle import bundle, frame_bytes
-from stackbench.sandbox.jobs import job_frame, job_result
 from stackbench.sandbox.launch import Launched, remove
 from stackbench.sandbox.types import CodeJob, CodeResult, Outcome
+from stackbench.sandbox.verdict import job_frame, job_result
 
 if TYPE_CHECKING:
     from docker.models.containers import Container as DockerContainer
@@ -52,7 +52,7 @@ class Container(asyncio.Protocol):
         self._problem = ""
 
     @classmethod
-    async def greet(cls, launched: Launched) -> Container:
+    async def handshake(cls, launched: Launched) -> Container:
         """Sends a launched container its program and waits until it answers.
 
         Raises:

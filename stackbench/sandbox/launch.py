@@ -38,7 +38,7 @@ UIDS_PER_CONTAINER = 2_000
 # The kernel counts a user's processes over all containers, so each container draws users of its own.
 UID_BLOCKS = 500_000
 TOLD_WITHIN_S = 10.0
-NOBODYS = 0
+UNAWAITED = 0
 """The number of a frame whose answer nobody waits for."""
 
 
@@ -170,7 +170,7 @@ def _tell(launched: Launched) -> Launched:
     stream = launched.stream
     stream.settimeout(TOLD_WITHIN_S)
     try:
-        stream.sendall(bundle() + frame_bytes({"op": "prepare", "id": NOBODYS}))
+        stream.sendall(bundle() + frame_bytes({"op": "prepare", "id": UNAWAITED}))
     except OSError:
         stream.close()
         raise

@@ -159,7 +159,7 @@ class SandboxPool:
             if turn:
                 await asyncio.sleep(ENGINE_POLL_S * turn)
             try:
-                container = await Container.greet(await self._launch())
+                container = await Container.handshake(await self._launch())
                 if self._prepare:
                     await container.prepare()
             except DockerNotAvailableError:

@@ -48,7 +48,7 @@ class Session:
     Paths are taken from the workspace and confined to it; `root="/"` is for set-up and checks. Operations run as the
     unprivileged agent unless `privileged`.
 
-    Every method raises ToolError for what its caller may mend (no such file, say), SandboxError when the container
+    Every method raises ToolError for what its caller may fix (no such file, say), SandboxError when the container
     died.
     """
 

@@ -183,12 +183,12 @@ async def test_a_chat_that_goes_on_is_not_read_again_and_answers_the_same(model:
     chats = [[Message("user", f"{topic} " * 20 + "Go on.")] for topic in ("red", "green and some", "blue", "one two")]
     read: list[int] = []
     found: list[list[str]] = []
-    for goes_on in (True, False):
+    for keep_prefix in (True, False):
         turns = [list(chat) for chat in chats]
         answers: list[str] = []
         for _ in range(3):
             before = model.load()
-            asked = [Request(Sampling(max_tokens=12), messages=tuple(chat), goes_on=goes_on) for chat in turns]
+            asked = [Request(Sampling(max_tokens=12), messages=tuple(chat), keep_prefix=keep_prefix) for chat in turns]
             said = [one.text for one in await model.generate(asked)]
             after = model.load()
             assert before is not None and after is not None

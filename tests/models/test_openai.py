@@ -253,7 +253,7 @@ async def test_a_measured_stream_that_fails_is_an_error_and_is_not_tried_again(
     model = await connect()
     endpoint.faults.append(fault)
     with pytest.raises(GenerationError):
-        await model.generate([Request(Sampling(), prompt="Q", stream=True, once=True)])
+        await model.generate([Request(Sampling(), prompt="Q", stream=True, no_retry=True)])
     assert len(endpoint.requests) == 1
 
 

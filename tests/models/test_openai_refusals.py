@@ -299,7 +299,7 @@ async def test_an_agent_is_not_answered_in_what_little_is_left(connect: Connect,
     has_window(endpoint, 600, lambda p, a: f"the window has 600 tokens, {p + a} were asked for, {p} of them prompt")
     model = await connect()
     with pytest.raises(GenerationError):
-        await ask(model, Sampling(max_tokens=4000), goes_on=True)
+        await ask(model, Sampling(max_tokens=4000), keep_prefix=True)
 
 
 async def test_the_most_tokens_of_an_answer_are_learnt_once(connect: Connect, endpoint: FakeEndpoint) -> None:

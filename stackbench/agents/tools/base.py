@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from stackbench.agents.tools.jobs import Jobs
+from stackbench.agents.tools.background import Jobs
 
 if TYPE_CHECKING:
     from stackbench.sandbox.session import Session
@@ -38,7 +38,7 @@ class ToolOutcome:
 
 
 class ToolRefusedError(Exception):
-    """A call that cannot be done as it was made; its text is for the model, which may mend it."""
+    """A call that cannot be done as it was made; its text is for the model, which may fix it."""
 
 
 class Workspace:

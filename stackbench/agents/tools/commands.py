@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from stackbench.agents.tools.background import Job
 from stackbench.agents.tools.base import Parameters, ToolOutcome, ToolRefusedError, Workspace
-from stackbench.agents.tools.jobs import Job
 from stackbench.agents.tools.keys import encode_keys
 from stackbench.agents.tools.text import cut_middle
 

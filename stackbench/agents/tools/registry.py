@@ -49,7 +49,7 @@ def list_tools() -> list[dict[str, Any]]:
 
 
 async def call_tool(name: str, arguments: str | Mapping[str, Any], workspace: Workspace) -> CallResult:
-    """Makes a call; what is wrong with it is an outcome that its model sees and may mend.
+    """Makes a call; what is wrong with it is an outcome that its model sees and may fix.
 
     Raises:
         SandboxError: the container died.

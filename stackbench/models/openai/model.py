@@ -210,7 +210,7 @@ class OpenAIModel:
                 asked = limit or min(request.sampling.max_tokens, dialect.most_tokens or request.sampling.max_tokens)
                 room = room_told(error, asked)
                 fewer = self._limit(room, request, n, dialect, asked)
-                least = asked // 2 if request.goes_on else 1
+                least = asked // 2 if request.keep_prefix else 1
                 if fewer is None or not least <= fewer < asked:
                     raise
                 if room.most is not None:
@@ -280,7 +280,7 @@ class OpenAIModel:
                     raise
                 raise AnswerError(f"{self._connection.url}/{path}: {error}") from error
             except GenerationError as error:
-                if request.once or attempt >= self._options.retries:
+                if request.no_retry or attempt >= self._options.retries:
                     raise
                 wait_s = error.wait_s if isinstance(error, BusyError) else None
                 await self._connection.back_off(attempt, wait_s, request.on_retry)

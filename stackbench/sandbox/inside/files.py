@@ -11,7 +11,7 @@ import os
 import re
 import stat
 
-from .beneath import Root
+from .confined_path import Root
 
 KINDS = {
     stat.S_IFREG: "file",

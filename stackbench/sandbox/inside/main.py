@@ -68,7 +68,7 @@ class Loop:
         if self.tools is not None or self.timers:
             times = [due, *(when - now for when, _ in self.timers)]
             if self.tools is not None:
-                times += [self.tools.commands.time_to_next(now), self.tools.errands.time_to_next(now)]
+                times += [self.tools.commands.time_to_next(now), self.tools.file_workers.time_to_next(now)]
             times = [one for one in times if one is not None]
             due = min(times) if times else None
         return due
@@ -77,7 +77,7 @@ class Loop:
         self.samples.check_deadlines(now)
         if self.tools is not None:
             self.tools.commands.check_deadlines(now)
-            self.tools.errands.check_deadlines(now)
+            self.tools.file_workers.check_deadlines(now)
         for timer in [timer for timer in self.timers if timer[0] <= now]:
             self.timers.remove(timer)
             timer[1]()
@@ -109,7 +109,7 @@ class Loop:
         self.samples.cancel(frame["id"])
         if self.tools is not None:
             self.tools.commands.cancel(frame["id"])
-            self.tools.errands.cancel(frame["id"])
+            self.tools.file_workers.cancel(frame["id"])
 
     # -- children
 
@@ -139,7 +139,7 @@ class Loop:
         """Processes of our own, which nobody kills as leftovers."""
         found = {os.getpid(), self.samples.zygote_pid, self.samples.compiling.pid, *self.samples.judges.every}
         if self.tools is not None:
-            found |= {*self.tools.commands.by_pid, *self.tools.errands.by_pid, self.tools.service.pid}
+            found |= {*self.tools.commands.by_pid, *self.tools.file_workers.by_pid, self.tools.service.pid}
         return found
 
 

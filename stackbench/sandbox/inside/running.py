@@ -44,9 +44,9 @@ class Running:
         self.verdict = None
         self.is_judged = False
         self.left_behind = False  # the judge was done, the sample did not leave
-        self.had_company = False
-        self.pinched = False
-        self.nudges = 0
+        self.ran_beside_others = False
+        self.lacked_disk = False
+        self.reap_requests = 0
         self.ended = None  # (wait status, processor seconds, peak KiB)
         self.wall_s = 0.0
 

@@ -24,8 +24,8 @@ from .spawn import start_zygote
 WORK = "/work"
 MAX_SLOW = 8
 ANSWERS_TOGETHER = 8
-NUDGED_EVERY_S = 0.05
-MOST_NUDGES = 20  # a first thread that has left looks like an ended process, with others that go on
+REAP_REQUEST_EVERY_S = 0.05
+MOST_REAP_REQUESTS = 20  # a first thread that has left looks like an ended process, with others that go on
 
 
 class Samples:
@@ -121,9 +121,9 @@ class Samples:
             if now >= run.deadline and run.pid:
                 if run.ended is not None:
                     self.lose_judge(run)
-                elif run.nudges < MOST_NUDGES and is_zombie(run.pid):
-                    run.nudges += 1
-                    run.deadline = now + NUDGED_EVERY_S
+                elif run.reap_requests < MOST_REAP_REQUESTS and is_zombie(run.pid):
+                    run.reap_requests += 1
+                    run.deadline = now + REAP_REQUEST_EVERY_S
                     self.zygote.send(b"n")
                 else:
                     run.overdue(now, not self.cleaner.has_company(run.uid, run.pid))
@@ -186,9 +186,9 @@ class Samples:
         os.set_blocking(output_read, False)
         run = Running(job, uid, folder, judge, job_fd, output_read)
         if self.count():
-            run.had_company = True
+            run.ran_beside_others = True
             for other in self.every():
-                other.had_company = True
+                other.ran_beside_others = True
         self.starting.append(run)
 
     def cannot_start(self, job, why):
@@ -316,7 +316,7 @@ class Samples:
         """It has ended and is judged: removes its files, reports."""
         self.slow -= run.slow
         events = run.events()
-        again = run.had_company and not run.job.alone and self.is_neighbours_doing(run, events)
+        again = run.ran_beside_others and not run.job.alone and self.is_neighbours_doing(run, events)
         why = None if events else run.not_begun()
         self.let_go(run)
         self.cleaner.clean(run.folder, self.alive)
@@ -337,7 +337,7 @@ class Samples:
         short = self.cleaner.is_disk_short()
         if short:
             for other in self.running.values():
-                other.pinched = True
+                other.lacked_disk = True
         if run.left_behind and run.verdict:
             return False
         status = run.ended[0]
@@ -345,7 +345,7 @@ class Samples:
         passed = any(event["step"] == "end" for event in events)
         if killed and any(event.get("error") is not None for event in run.verdict or ()):
             return False  # it had failed before; who kills himself for that gets no second try
-        return run.reason is None and (killed or not passed and (short or run.pinched))
+        return run.reason is None and (killed or not passed and (short or run.lacked_disk))
 
 
 def give_way(uid):

@@ -2,7 +2,7 @@
 
 from . import processes, users
 from .commands import Commands
-from .errands import Errands
+from .file_workers import FileWorkers
 from .service import Service
 from .signalling import signal_user
 
@@ -11,13 +11,13 @@ class Tools:
     def __init__(self, loop):
         self.loop = loop
         self.commands = Commands(loop)
-        self.errands = Errands(loop)
+        self.file_workers = FileWorkers(loop)
         self.service = Service(loop)
         self.operations = {
             "exec": self.commands.start,
             "stdin": self.commands.type,
             "signal": self.commands.send_signal,
-            "file": self.errands.start,
+            "file": self.file_workers.start,
             "processes": self.list_processes,
             "signal_user": self.signal_user,
             "http": self.service.start,
@@ -40,4 +40,4 @@ class Tools:
 
     def reaped(self, pid, status, usage):
         if not self.commands.reaped(pid, status, usage):
-            self.errands.reaped(pid)
+            self.file_workers.reaped(pid)

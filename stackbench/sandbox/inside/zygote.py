@@ -1,7 +1,7 @@
 """The process that forks one process per code sample, and nothing else: it stays small, so that a fork stays cheap.
 
 A signal that comes between Python's last look for one and the call that waits is seen only when that call returns. So a
-byte without descriptors is a nudge: process 1 sends one when a sample seems to have ended and no record says so.
+byte without descriptors asks it to reap again: process 1 sends one when a sample seems to have ended and no record says so.
 
 It is asked over a socket by one byte with three descriptors: the job's file, the sample's end of the channel to its
 judge, and the write end of the output pipe. The sample itself reads the job, so that nothing of one job is in the memory that the next inherits.
@@ -63,7 +63,7 @@ def serve():
         data, attached, _, _ = recvmsg(1, room)
         if not data:
             return
-        if not attached:  # a nudge: by now `on_child` has run
+        if not attached:  # asked to reap again: by now `on_child` has run
             continue
         job, channel, output = FDS.unpack(attached[0][2])
         early.clear()

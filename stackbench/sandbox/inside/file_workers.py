@@ -17,7 +17,7 @@ TIMEOUT_S = 30.0
 MOST_ANSWER = 60 << 20  # what fits a frame
 
 
-class Errand:
+class FileWorker:
     def __init__(self, number, pid, fd, deadline):
         self.id = number
         self.pid = pid
@@ -27,7 +27,7 @@ class Errand:
         self.problem = ""
 
 
-class Errands:
+class FileWorkers:
     """All operations under way; the answer of each is the JSON that its process writes."""
 
     def __init__(self, loop):
@@ -47,50 +47,50 @@ class Errands:
             do(frame, write)
         os.close(write)
         os.set_blocking(read, False)
-        errand = Errand(frame["id"], pid, read, time.monotonic() + frame.get("timeout_s", TIMEOUT_S))
-        self.by_pid[pid] = errand
-        self.loop.watch(read, lambda: self.on_answer(errand))
+        worker = FileWorker(frame["id"], pid, read, time.monotonic() + frame.get("timeout_s", TIMEOUT_S))
+        self.by_pid[pid] = worker
+        self.loop.watch(read, lambda: self.on_answer(worker))
 
-    def on_answer(self, errand):
+    def on_answer(self, worker):
         while True:
             try:
-                data = os.read(errand.fd, 1 << 18)
+                data = os.read(worker.fd, 1 << 18)
             except BlockingIOError:
                 return
             if not data:
                 break
-            if len(errand.answer) + len(data) > MOST_ANSWER:
-                errand.problem = "the answer is larger than %d MiB" % (MOST_ANSWER >> 20)
-                errand.answer.clear()
-                kill_group(errand.pid)
+            if len(worker.answer) + len(data) > MOST_ANSWER:
+                worker.problem = "the answer is larger than %d MiB" % (MOST_ANSWER >> 20)
+                worker.answer.clear()
+                kill_group(worker.pid)
                 break
-            errand.answer += data
-        self.loop.forget(errand.fd)
-        os.close(errand.fd)
-        errand.fd = None
+            worker.answer += data
+        self.loop.forget(worker.fd)
+        os.close(worker.fd)
+        worker.fd = None
         try:
-            answer = json.loads(bytes(errand.answer))
+            answer = json.loads(bytes(worker.answer))
         except ValueError:
-            problem = errand.problem or "the operation took more than %d MiB of memory" % (MEMORY >> 20)
+            problem = worker.problem or "the operation took more than %d MiB of memory" % (MEMORY >> 20)
             answer = {"op": "failed", "error": problem, "errno": None}
-        self.loop.send({**answer, "id": errand.id})
+        self.loop.send({**answer, "id": worker.id})
 
     def cancel(self, number):
-        for errand in self.by_pid.values():
-            if errand.id == number:
-                errand.problem = "cancelled"
-                kill_group(errand.pid)
+        for worker in self.by_pid.values():
+            if worker.id == number:
+                worker.problem = "cancelled"
+                kill_group(worker.pid)
 
     def time_to_next(self, now):
-        times = [errand.deadline for errand in self.by_pid.values()]
+        times = [worker.deadline for worker in self.by_pid.values()]
         return min(times) - now if times else None
 
     def check_deadlines(self, now):
-        for errand in self.by_pid.values():
-            if now >= errand.deadline:
-                errand.problem = errand.problem or "the operation took too long"
-                errand.deadline = now + 1.0
-                kill_group(errand.pid)
+        for worker in self.by_pid.values():
+            if now >= worker.deadline:
+                worker.problem = worker.problem or "the operation took too long"
+                worker.deadline = now + 1.0
+                kill_group(worker.pid)
 
     def reaped(self, pid):
         return self.by_pid.pop(pid, None) is not None

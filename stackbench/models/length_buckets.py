@@ -14,7 +14,7 @@ from stackbench.models.kv_cache import lay_out
 from stackbench.models.sampling import SeenTokens
 from stackbench.types import FinishReason, Generation, Request
 
-__all__ = ["Cohort", "Row", "length_class", "longest_of", "regroup"]
+__all__ = ["Bucket", "Row", "length_class", "longest_of", "regroup"]
 
 SHORT_BITS = 10
 """Rows of up to 2^10 positions are of like length; from there on each doubling is a class of its own."""
@@ -50,7 +50,7 @@ class Row:
 
 
 @dataclass(slots=True, eq=False)
-class Cohort:
+class Bucket:
     """Rows that share one cache, right-aligned and masked on the left."""
 
     rows: list[Row]
@@ -80,27 +80,27 @@ def longest_of(length: int) -> int:
     return 1 << (SHORT_BITS + length_class(length))
 
 
-def regroup(layers: int, cohorts: Sequence[Cohort]) -> list[Cohort]:
+def regroup(layers: int, buckets: Sequence[Bucket]) -> list[Bucket]:
     """The rows that have not ended, each among those of like length. What need not be copied stays as it is."""
-    wanted: dict[int, list[tuple[Cohort, list[int]]]] = {}
-    for cohort in cohorts:
+    wanted: dict[int, list[tuple[Bucket, list[int]]]] = {}
+    for bucket in buckets:
         classes: dict[int, list[int]] = {}
-        for index in cohort.live:
-            classes.setdefault(length_class(cohort.rows[index].length + 1), []).append(index)
+        for index in bucket.live:
+            classes.setdefault(length_class(bucket.rows[index].length + 1), []).append(index)
         for number, indices in classes.items():
-            wanted.setdefault(number, []).append((cohort, indices))
-    kept: list[Cohort] = []
-    moved: list[list[tuple[Cohort, list[int]]]] = []
+            wanted.setdefault(number, []).append((bucket, indices))
+    kept: list[Bucket] = []
+    moved: list[list[tuple[Bucket, list[int]]]] = []
     for parts in wanted.values():
-        cohort, indices = parts[0]
-        ended = sum(row.finish is not None for row in cohort.rows)
-        if len(parts) == 1 and len(indices) + ended == len(cohort.rows) and ended <= len(cohort.rows) // MOST_ENDED:
-            kept.append(cohort)
+        bucket, indices = parts[0]
+        ended = sum(row.finish is not None for row in bucket.rows)
+        if len(parts) == 1 and len(indices) + ended == len(bucket.rows) and ended <= len(bucket.rows) // MOST_ENDED:
+            kept.append(bucket)
         else:
             moved.append(parts)
-    widths = [max(cohort.rows[i].length for cohort, indices in parts for i in indices) for parts in moved]
+    widths = [max(bucket.rows[i].length for bucket, indices in parts for i in indices) for parts in moved]
     caches = lay_out(layers, [(w, [(c.cache, i) for c, i in parts]) for w, parts in zip(widths, moved, strict=True)])
     for parts, cache in zip(moved, caches, strict=True):
-        rows = [cohort.rows[index] for cohort, indices in parts for index in indices]
-        kept.append(Cohort(rows, cache, torch.cat([cohort.next[indices] for cohort, indices in parts])))
+        rows = [bucket.rows[index] for bucket, indices in parts for index in indices]
+        kept.append(Bucket(rows, cache, torch.cat([bucket.next[indices] for bucket, indices in parts])))
     return kept
