@@ -205,9 +205,8 @@ def test_what_follows_a_speed_benchmark_is_served_as_the_run_has_it(
         'options = { mixes = "gsm8k", requests = 2, concurrency = 1, batch_sizes = 4 }\n'
         '[[benchmarks]]\nname = "gsm8k"\nlimit = 2\n'
     )
-    program.json(
-        "--batch", str(suite), "-m", f"vllm:{vllm['MODEL']}", "--vllm-bin", vllm["BIN"], FAKE_VLLM="{}", **vllm
-    )
+    model = ("-m", f"vllm:{vllm['MODEL']}", "--vllm-bin", vllm["BIN"])
+    program.json("--batch", str(suite), "--one-by-one", *model, FAKE_VLLM="{}", **vllm)
     starts = sorted(Path(vllm["FAKE_VLLM_STATE"]).glob("life-*"))
     assert ["--max-num-seqs" in path.read_text() for path in starts] == [False, True, False]
 

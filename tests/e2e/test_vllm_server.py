@@ -102,7 +102,7 @@ def test_what_it_can_do_is_found_out(program: Program, served: str, small_model:
     capabilities = json.loads(program.run("show", "last", "--json").stdout)["environment"]["model"]["capabilities"]
     assert capabilities == {
         "chat": True, "completions": True, "tools": False, "chat_logprobs": True, "completion_logprobs": True,
-        "stream_usage": True, "chat_limit": "max_tokens",
+        "stream_usage": True, "requests": {},
     }  # fmt: skip
 
 

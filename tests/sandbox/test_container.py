@@ -183,6 +183,17 @@ async def test_a_sample_taken_for_its_neighbours_memory_is_run_again_alone(sandb
     assert [result.reason for result in results] == ["passed"] * 3
 
 
+async def test_a_sample_whose_judge_was_taken_for_its_neighbours_memory_is_run_again_alone(sandbox: Scorer) -> None:
+    """The tests of two samples hold 2.6 GiB each in a container of 4: the kernel kills a judge."""
+    tests = (
+        "x = bytearray(2600 << 20)\nfor i in range(0, len(x), 4096): x[i] = 1\n"
+        "import time; time.sleep(1.5)\nassert f() == 1"
+    )
+    code = "def f(): return 1"
+    asked = (run(sandbox, code, tests=tests, functions=("f",), timeout_s=20.0) for _ in range(2))
+    assert [result.reason for result in await asyncio.gather(*asked)] == ["passed"] * 2
+
+
 async def test_a_sample_that_closes_its_channels_takes_none_of_another_sample(sandbox: Scorer) -> None:
     """Slow samples close every descriptor early; the numbers pass to quick ones that start meanwhile."""
     closer = (

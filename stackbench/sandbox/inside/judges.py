@@ -8,9 +8,10 @@ import socket
 from . import judge
 from .cleaning import kill_group
 from .frames import take_apart, write_all
-from .proc import queue_wait_s
+from .proc import queue_wait_s, resident_bytes
 
 CHUNK = 1 << 16
+MOST_HELD = 512 << 20  # an idle judge that holds more is ended: its memory is the neighbours'
 
 
 class Judge:
@@ -64,6 +65,9 @@ class Judge:
     def is_watched(self):
         """From now on it counts how long it waits for a processor."""
         self.waited_before = queue_wait_s(self.pid)
+
+    def is_large(self):
+        return resident_bytes(self.pid) > MOST_HELD
 
     def waited_s(self):
         """Seconds that it was ready to run but had no processor, since it is watched."""

@@ -2,6 +2,8 @@
 
 import os
 
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
 
 def pids():
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]
@@ -27,6 +29,15 @@ def be_expendable(score):
     """Makes the kernel take this process first when memory is short; 1000 is the most."""
     with open("/proc/self/oom_score_adj", "w") as file:
         file.write(str(score))
+
+
+def resident_bytes(pid):
+    """The memory that a process holds (proc_pid_statm(5)); 0 when it has gone."""
+    try:
+        with open("/proc/%d/statm" % pid) as file:
+            return int(file.read().split()[1]) * PAGE
+    except (OSError, IndexError, ValueError):
+        return 0
 
 
 def queue_wait_s(pid):

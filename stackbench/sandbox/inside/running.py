@@ -43,6 +43,7 @@ class Running:
         self.reason = None
         self.verdict = None
         self.is_judged = False
+        self.lost_judge = False  # the judge died: the container had no memory for it
         self.left_behind = False  # the judge was done, the sample did not leave
         self.ran_beside_others = False
         self.lacked_disk = False

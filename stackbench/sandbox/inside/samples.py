@@ -273,6 +273,9 @@ class Samples:
         if run.watched:
             self.loop.forget(run.judge.socket.fileno())
         if answer is False:
+            run.lost_judge = True
+            self.judges.drop(run.judge)
+        elif run.watched and run.judge.is_large():
             self.judges.drop(run.judge)
         else:
             self.judges.give_back(run.judge)
@@ -345,7 +348,7 @@ class Samples:
         passed = any(event["step"] == "end" for event in events)
         if killed and any(event.get("error") is not None for event in run.verdict or ()):
             return False  # it had failed before; who kills himself for that gets no second try
-        return run.reason is None and (killed or not passed and (short or run.lacked_disk))
+        return run.reason is None and (killed or run.lost_judge or not passed and (short or run.lacked_disk))
 
 
 def give_way(uid):
