@@ -8,16 +8,14 @@ Asked over a socket with 4 bytes big-endian length and the text; answers in orde
 """
 
 import marshal
-import os
 import resource
-import signal
 import socket
 import warnings
 
 from . import users
 from .errors import describe
 from .frames import take_apart, with_length
-from .spawn import SOCKET_FD, fork_with_socket
+from .spawn import SOCKET_FD, confine, fork_with_socket
 
 LARGEST = 1 << 16
 MEMORY = 1 << 29
@@ -29,20 +27,14 @@ def start():
 
 
 def be_the_compiler():
-    nothing = os.open("/dev/null", os.O_RDWR)
-    for number in (0, 1, 2):
-        os.dup2(nothing, number)
-    os.setsid()
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    for limit, value in (
+    limits = (
         (resource.RLIMIT_AS, MEMORY),
         (resource.RLIMIT_NPROC, 1),
         (resource.RLIMIT_NOFILE, 16),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_CORE, 0),
-    ):
-        resource.setrlimit(limit, (value, value))
-    users.become(users.COMPILER)
+    )
+    confine(users.COMPILER, limits)
     serve(socket.socket(fileno=SOCKET_FD))
 
 

@@ -27,7 +27,7 @@ from .foresight import Foresight, NotForeseeable
 from .frames import with_length
 from .proc import be_expendable
 from .remote import Channel, Gone, SampleFailed, stub
-from .spawn import SOCKET_FD, fork_with_socket
+from .spawn import SOCKET_FD, confine, fork_with_socket
 
 REQUEST = Struct(">cIq")  # kind, bytes of the tests (or the pid), bytes of the payload, -1 for none
 INLINE = 1 << 15
@@ -129,16 +129,9 @@ def start():
 
 
 def be_a_judge():
-    nothing = os.open("/dev/null", os.O_RDWR)
-    for number in (0, 1, 2):
-        os.dup2(nothing, number)
-    os.setsid()
     signal.set_wakeup_fd(-1)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     be_expendable(500)
-    for limit, value in ((resource.RLIMIT_AS, MEMORY), (resource.RLIMIT_NPROC, 1), (resource.RLIMIT_CORE, 0)):
-        resource.setrlimit(limit, (value, value))
-    users.become(users.JUDGE)
+    confine(users.JUDGE, ((resource.RLIMIT_AS, MEMORY), (resource.RLIMIT_NPROC, 1), (resource.RLIMIT_CORE, 0)))
     os.chdir("/")
     gc.freeze()
     serve(socket.socket(fileno=SOCKET_FD))

@@ -272,10 +272,8 @@ class Samples:
             return
         if run.watched:
             self.loop.forget(run.judge.socket.fileno())
-        if answer is False:
-            run.lost_judge = True
-            self.judges.drop(run.judge)
-        elif run.watched and run.judge.is_large():
+        run.lost_judge = answer is False
+        if run.lost_judge or run.watched and run.judge.is_large():
             self.judges.drop(run.judge)
         else:
             self.judges.give_back(run.judge)

@@ -1,10 +1,14 @@
 """Starts the processes that help process 1, each with a socket to it on descriptor 3."""
 
 import os
+import resource
+import signal
 import socket
 import sys
 
 from inside_loader import BOOTSTRAP, program
+
+from . import users
 
 SOCKET_FD = 3
 ZYGOTE_MODULES = ("__init__", "preload", "protocol", "errors", "answers", "sample", "zygote")
@@ -23,6 +27,18 @@ def fork_with_socket(child):
             os._exit(1)
     theirs.close()
     return pid, ours
+
+
+def confine(user, limits):
+    """Leaves a forked helper no standard streams and no rights: a session of its own, limits, and that user."""
+    nothing = os.open("/dev/null", os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(nothing, number)
+    os.setsid()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for limit, value in limits:
+        resource.setrlimit(limit, (value, value))
+    users.become(user)
 
 
 def start_zygote():
