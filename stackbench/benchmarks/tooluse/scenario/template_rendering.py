@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError
 
-from stackbench.benchmarks.tooluse.bounded_expressions import BoundedEnvironment
+from stackbench.benchmarks.tooluse.scenario.bounded_expressions import BoundedEnvironment
 
 __all__ = ["RenderError", "bounded", "charge", "render"]
 

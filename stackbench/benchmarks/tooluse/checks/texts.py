@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stackbench import nesting
-from stackbench.benchmarks.tooluse.values import at_path, json_equal
+from stackbench.benchmarks.tooluse.checks.equality import at_path, json_equal
 
 __all__ = ["json_problem", "lines_problem", "listed", "shown"]
 

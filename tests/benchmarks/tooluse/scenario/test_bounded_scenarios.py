@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from stackbench.benchmarks.tooluse.draws import Drawer, DrawError
-from stackbench.benchmarks.tooluse.expansion import expand, load_tasks
-from stackbench.benchmarks.tooluse.patterns import LongTextError, found, fully_matches
-from stackbench.benchmarks.tooluse.rendering import RenderError, bounded, render
-from stackbench.benchmarks.tooluse.scenario import Scenario
-from stackbench.benchmarks.tooluse.source import ScenarioError, read_source
-from stackbench.benchmarks.tooluse.values import json_equal, mentions, numbers_in, without_markup
+from stackbench.benchmarks.tooluse.checks.equality import json_equal, mentions, numbers_in, without_markup
+from stackbench.benchmarks.tooluse.scenario.draws import Drawer, DrawError
+from stackbench.benchmarks.tooluse.scenario.expansion import expand, load_tasks
+from stackbench.benchmarks.tooluse.scenario.patterns import LongTextError, found, fully_matches
+from stackbench.benchmarks.tooluse.scenario.scenario import Scenario
+from stackbench.benchmarks.tooluse.scenario.source import ScenarioError, read_source
+from stackbench.benchmarks.tooluse.scenario.template_rendering import RenderError, bounded, render
 from tests.benchmarks.tooluse.made import BASE, scenario, write
 
 GROWING = (
@@ -58,7 +58,7 @@ TEMPLATES = {
 }
 RENDER = """
 import json, resource, sys
-from stackbench.benchmarks.tooluse.rendering import RenderError, render
+from stackbench.benchmarks.tooluse.scenario.template_rendering import RenderError, render
 resource.setrlimit(resource.RLIMIT_AS, (500 << 20, 500 << 20))
 for name, text in json.load(sys.stdin).items():
     try: print(name, "made", len(str(render(text, {}))))
@@ -135,7 +135,7 @@ FILES = {
 READ = """
 import json, resource, sys
 from pathlib import Path
-from stackbench.benchmarks.tooluse.source import ScenarioError, read_source
+from stackbench.benchmarks.tooluse.scenario.source import ScenarioError, read_source
 resource.setrlimit(resource.RLIMIT_AS, (500 << 20, 500 << 20))
 for path in json.load(sys.stdin):
     try: print(Path(path).stem, "made", read_source(Path(path)))
@@ -214,7 +214,7 @@ def test_an_error_in_a_pattern_names_file_and_line(tmp_path: Path) -> None:
 def test_patterns_end(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found("a.c", "xabc") and not found("^b", "a\nb") and found("^b", "a\nb", 8)
     assert fully_matches("/items/.*", "/items/1") and not fully_matches("/items", "/items/1")
-    monkeypatch.setattr("stackbench.benchmarks.tooluse.patterns.MOST_S", 0.02)
+    monkeypatch.setattr("stackbench.benchmarks.tooluse.scenario.patterns.MOST_S", 0.02)
     with pytest.raises(LongTextError, match=r"took more than 0\.02 s"):
         found(r"^(?:a?){40}a{40}(?:b|c)*(?:.*.*.*.*)+\d$", "a" * 20_000)
     with pytest.raises(LongTextError, match="more than can be searched"):

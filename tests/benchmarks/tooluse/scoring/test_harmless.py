@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stackbench.benchmarks.tooluse.harmless import is_harmless, only_reads
+from stackbench.benchmarks.tooluse.scoring.harmless import is_harmless, only_reads
 from tests.benchmarks.tooluse.made import call, scenario
 
 

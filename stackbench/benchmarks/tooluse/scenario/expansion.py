@@ -11,10 +11,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from stackbench.benchmarks.tooluse.draws import Drawer, DrawError
-from stackbench.benchmarks.tooluse.rendering import RenderError, bounded, render
-from stackbench.benchmarks.tooluse.scenario import Scenario
-from stackbench.benchmarks.tooluse.source import ScenarioError, Source, read_source
+from stackbench.benchmarks.tooluse.scenario.draws import Drawer, DrawError
+from stackbench.benchmarks.tooluse.scenario.scenario import Scenario
+from stackbench.benchmarks.tooluse.scenario.source import ScenarioError, Source, read_source
+from stackbench.benchmarks.tooluse.scenario.template_rendering import RenderError, bounded, render
 from stackbench.types import Task
 
 __all__ = ["PUBLISHED_SEED", "ToolTask", "expand", "list_sources", "load_tasks", "set_hash"]

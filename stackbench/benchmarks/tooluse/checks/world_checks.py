@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 from stackbench import nesting
-from stackbench.benchmarks.tooluse.check_fields import AnswerCheck, CommandCheck, ProcessCheck, RequestCheck
-from stackbench.benchmarks.tooluse.patterns import DOTALL, IGNORECASE, MULTILINE
-from stackbench.benchmarks.tooluse.patterns import found as is_found
-from stackbench.benchmarks.tooluse.texts import json_problem, lines_problem, shown
-from stackbench.benchmarks.tooluse.values import at_path, json_equal, mentions, numbers_in, without_markup
+from stackbench.benchmarks.tooluse.checks.equality import at_path, json_equal, mentions, numbers_in, without_markup
+from stackbench.benchmarks.tooluse.checks.texts import json_problem, lines_problem, shown
+from stackbench.benchmarks.tooluse.scenario.check_fields import AnswerCheck, CommandCheck, ProcessCheck, RequestCheck
+from stackbench.benchmarks.tooluse.scenario.patterns import DOTALL, IGNORECASE, MULTILINE
+from stackbench.benchmarks.tooluse.scenario.patterns import found as is_found
 from stackbench.sandbox.records import HttpRequest
 
 if TYPE_CHECKING:
-    from stackbench.benchmarks.tooluse.observation import Observation
+    from stackbench.benchmarks.tooluse.checks.observation import Observation
 
 __all__ = ["answer_problem", "command_problem", "process_problem", "request_problem"]
 

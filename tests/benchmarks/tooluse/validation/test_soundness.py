@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from stackbench.benchmarks.tooluse.benchmark import ToolUse, ToolUseOptions, published_scenarios
-from stackbench.benchmarks.tooluse.expansion import PUBLISHED_SEED, load_tasks
-from stackbench.benchmarks.tooluse.published import published_problems
-from stackbench.benchmarks.tooluse.soundness import check_set, check_task
+from stackbench.benchmarks.tooluse.scenario.expansion import PUBLISHED_SEED, load_tasks
+from stackbench.benchmarks.tooluse.validation.published import published_problems
+from stackbench.benchmarks.tooluse.validation.soundness import check_set, check_task
 from stackbench.sandbox.pool import SandboxPool
 from tests.benchmarks.tooluse.made import write
 

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from stackbench.benchmarks.tooluse.fields import Part, Text, kind_among
-from stackbench.benchmarks.tooluse.patterns import Pattern
+from stackbench.benchmarks.tooluse.scenario.fields import Part, Text, kind_among
+from stackbench.benchmarks.tooluse.scenario.patterns import Pattern
 
 __all__ = [
     "AnswerCheck",

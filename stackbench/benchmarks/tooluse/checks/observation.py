@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from stackbench.benchmarks.tooluse.check_fields import ProcessCheck
-from stackbench.benchmarks.tooluse.scenario import Scenario
-from stackbench.benchmarks.tooluse.world_checks import process_problem
+from stackbench.benchmarks.tooluse.checks.world_checks import process_problem
+from stackbench.benchmarks.tooluse.scenario.check_fields import ProcessCheck
+from stackbench.benchmarks.tooluse.scenario.scenario import Scenario
 from stackbench.errors import ToolError
 from stackbench.sandbox.records import Entry, HttpRequest, ProcessInfo, Snapshot
 

@@ -7,8 +7,8 @@ import shlex
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from stackbench.benchmarks.tooluse.matchers import arguments_of, call_fits
-from stackbench.benchmarks.tooluse.scenario import ForbiddenCall, Scenario
+from stackbench.benchmarks.tooluse.checks.matchers import arguments_of, call_fits
+from stackbench.benchmarks.tooluse.scenario.scenario import ForbiddenCall, Scenario
 
 if TYPE_CHECKING:
     from stackbench.agents import CallMade

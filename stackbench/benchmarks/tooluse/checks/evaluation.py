@@ -8,7 +8,17 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from stackbench.benchmarks.tooluse.check_fields import (
+from stackbench.benchmarks.tooluse.checks.file_checks import file_problem, folder_problem
+from stackbench.benchmarks.tooluse.checks.matchers import call_fits
+from stackbench.benchmarks.tooluse.checks.observation import Observation, relative
+from stackbench.benchmarks.tooluse.checks.texts import listed
+from stackbench.benchmarks.tooluse.checks.world_checks import (
+    answer_problem,
+    command_problem,
+    process_problem,
+    request_problem,
+)
+from stackbench.benchmarks.tooluse.scenario.check_fields import (
     AnswerCheck,
     Check,
     CommandCheck,
@@ -18,13 +28,8 @@ from stackbench.benchmarks.tooluse.check_fields import (
     RequestCheck,
     check_kind,
 )
-from stackbench.benchmarks.tooluse.file_checks import file_problem, folder_problem
-from stackbench.benchmarks.tooluse.matchers import call_fits
-from stackbench.benchmarks.tooluse.observation import Observation, relative
-from stackbench.benchmarks.tooluse.patterns import LongTextError, fully_matches
-from stackbench.benchmarks.tooluse.scenario import ForbiddenCall, Scenario
-from stackbench.benchmarks.tooluse.texts import listed
-from stackbench.benchmarks.tooluse.world_checks import answer_problem, command_problem, process_problem, request_problem
+from stackbench.benchmarks.tooluse.scenario.patterns import LongTextError, fully_matches
+from stackbench.benchmarks.tooluse.scenario.scenario import ForbiddenCall, Scenario
 from stackbench.errors import ToolError
 from stackbench.sandbox.records import compare
 

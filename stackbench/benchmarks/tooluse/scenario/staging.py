@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from stackbench.agents.tools import Workspace
-from stackbench.benchmarks.tooluse.scenario import Scenario
-from stackbench.benchmarks.tooluse.setup_fields import Route, SetupFile, SetupProcess
+from stackbench.benchmarks.tooluse.scenario.scenario import Scenario
+from stackbench.benchmarks.tooluse.scenario.setup_fields import Route, SetupFile, SetupProcess
 from stackbench.errors import SandboxError, ToolError
 from stackbench.sandbox.records import HttpAnswer, HttpPages, HttpRate, HttpRoute, Snapshot
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from stackbench.benchmarks.tooluse.fields import Part, Text
+from stackbench.benchmarks.tooluse.scenario.fields import Part, Text
 
 __all__ = ["Fault", "Pages", "Rate", "Route", "Setup", "SetupFile", "SetupProcess"]
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from stackbench.benchmarks.tooluse.expansion import ToolTask, set_hash
+from stackbench.benchmarks.tooluse.scenario.expansion import ToolTask, set_hash
 
 __all__ = ["PIN", "published_problems"]
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from stackbench.benchmarks.tooluse.harmless import is_harmless
-from stackbench.benchmarks.tooluse.matchers import parameter_score
-from stackbench.benchmarks.tooluse.scenario import ExpectedCall, Scenario
+from stackbench.benchmarks.tooluse.checks.matchers import parameter_score
+from stackbench.benchmarks.tooluse.scenario.scenario import ExpectedCall, Scenario
+from stackbench.benchmarks.tooluse.scoring.harmless import is_harmless
 
 if TYPE_CHECKING:
     from stackbench.agents import CallMade

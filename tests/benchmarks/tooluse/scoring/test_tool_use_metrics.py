@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stackbench.benchmarks.tooluse.figures import tool_use_metrics
+from stackbench.benchmarks.tooluse.scoring.tool_use_metrics import tool_use_metrics
 from stackbench.types import AttemptKey, AttemptStatus, AttemptSummary, Metric
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from stackbench.agents import AgentLimits, AgentResult, CallMade, Script, run_agent
 from stackbench.agents.tools import Workspace
-from stackbench.benchmarks.tooluse.scenario import OracleCall, Scenario
+from stackbench.benchmarks.tooluse.scenario.scenario import OracleCall, Scenario
 from stackbench.types import Generation, Message, Sampling, ToolCall, ToolCallRecord, ToolSpec
 
 __all__ = ["play_script", "script_of"]

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stackbench.agents import AgentResult
-from stackbench.benchmarks.tooluse.check_fields import AnswerCheck
-from stackbench.benchmarks.tooluse.checks import CheckResult, evaluate, failed_names
-from stackbench.benchmarks.tooluse.expansion import ToolTask, expand
-from stackbench.benchmarks.tooluse.matching import score_calls
-from stackbench.benchmarks.tooluse.mutations import Trial, read_contents
-from stackbench.benchmarks.tooluse.observation import observe
-from stackbench.benchmarks.tooluse.playing import play_script
-from stackbench.benchmarks.tooluse.scenario import Play, Scenario
-from stackbench.benchmarks.tooluse.staging import staged
-from stackbench.benchmarks.tooluse.values import mentions, numbers_in
+from stackbench.benchmarks.tooluse.checks.equality import mentions, numbers_in
+from stackbench.benchmarks.tooluse.checks.evaluation import CheckResult, evaluate, failed_names
+from stackbench.benchmarks.tooluse.checks.observation import observe
+from stackbench.benchmarks.tooluse.scenario.check_fields import AnswerCheck
+from stackbench.benchmarks.tooluse.scenario.expansion import ToolTask, expand
+from stackbench.benchmarks.tooluse.scenario.scenario import Play, Scenario
+from stackbench.benchmarks.tooluse.scenario.staging import staged
+from stackbench.benchmarks.tooluse.scoring.matching import score_calls
+from stackbench.benchmarks.tooluse.validation.mutations import Trial, read_contents
+from stackbench.benchmarks.tooluse.validation.playing import play_script
 from stackbench.errors import SandboxError
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stackbench.benchmarks.tooluse.matching import score_calls
+from stackbench.benchmarks.tooluse.scoring.matching import score_calls
 from tests.benchmarks.tooluse.made import call, scenario
 
 READ_THEN_WRITE = [

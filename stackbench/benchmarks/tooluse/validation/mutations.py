@@ -10,10 +10,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from stackbench.benchmarks.tooluse.check_fields import AnswerCheck, FileCheck, FolderCheck, ProcessCheck, RequestCheck
-from stackbench.benchmarks.tooluse.checks import allowed_paths, evaluate, failed_names
-from stackbench.benchmarks.tooluse.observation import Observation
-from stackbench.benchmarks.tooluse.scenario import Scenario
+from stackbench.benchmarks.tooluse.checks.evaluation import allowed_paths, evaluate, failed_names
+from stackbench.benchmarks.tooluse.checks.observation import Observation
+from stackbench.benchmarks.tooluse.scenario.check_fields import (
+    AnswerCheck,
+    FileCheck,
+    FolderCheck,
+    ProcessCheck,
+    RequestCheck,
+)
+from stackbench.benchmarks.tooluse.scenario.scenario import Scenario
 from stackbench.errors import ToolError
 from stackbench.sandbox.records import HttpRequest, ProcessInfo, Snapshot, compare
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from stackbench.benchmarks.tooluse.checks import CheckResult, evaluate
-from stackbench.benchmarks.tooluse.observation import observe
-from stackbench.benchmarks.tooluse.scenario import Scenario
-from stackbench.benchmarks.tooluse.staging import stage
+from stackbench.benchmarks.tooluse.checks.evaluation import CheckResult, evaluate
+from stackbench.benchmarks.tooluse.checks.observation import observe
+from stackbench.benchmarks.tooluse.scenario.scenario import Scenario
+from stackbench.benchmarks.tooluse.scenario.staging import stage
 from stackbench.errors import SandboxError
 from stackbench.sandbox.pool import SandboxPool
 from stackbench.sandbox.session import Session

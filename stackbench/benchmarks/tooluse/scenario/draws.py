@@ -10,7 +10,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from stackbench.benchmarks.tooluse.rendering import charge, render
+from stackbench.benchmarks.tooluse.scenario.template_rendering import charge, render
 
 __all__ = ["DRAWS", "DrawError", "Drawer"]
 
@@ -22,7 +22,7 @@ Draw = Callable[["Drawer", Any], Any]
 @cache
 def _listed() -> dict[str, Any]:
     """The names and words to draw from."""
-    file = resources.files("stackbench.benchmarks.tooluse").joinpath("words.toml")
+    file = resources.files("stackbench.benchmarks.tooluse.scenario").joinpath("words.toml")
     return tomllib.loads(file.read_text(encoding="utf-8"))
 
 

@@ -11,12 +11,12 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from stackbench.benchmarks.tooluse.check_fields import FileCheck, FolderCheck
-from stackbench.benchmarks.tooluse.observation import Observation, relative
-from stackbench.benchmarks.tooluse.patterns import MULTILINE
-from stackbench.benchmarks.tooluse.patterns import found as found_in
-from stackbench.benchmarks.tooluse.texts import json_problem, lines_problem, listed, shown
-from stackbench.benchmarks.tooluse.values import cell_equal
+from stackbench.benchmarks.tooluse.checks.equality import cell_equal
+from stackbench.benchmarks.tooluse.checks.observation import Observation, relative
+from stackbench.benchmarks.tooluse.checks.texts import json_problem, lines_problem, listed, shown
+from stackbench.benchmarks.tooluse.scenario.check_fields import FileCheck, FolderCheck
+from stackbench.benchmarks.tooluse.scenario.patterns import MULTILINE
+from stackbench.benchmarks.tooluse.scenario.patterns import found as found_in
 
 __all__ = ["file_problem", "folder_problem"]
 

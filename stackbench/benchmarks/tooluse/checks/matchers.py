@@ -11,9 +11,9 @@ from urllib.parse import parse_qsl, urlsplit
 
 from stackbench import nesting
 from stackbench.agents.tools import TOOLS, parameters_schema
-from stackbench.benchmarks.tooluse.patterns import DOTALL, LongTextError, found
-from stackbench.benchmarks.tooluse.scenario import ExpectedCall, ForbiddenCall
-from stackbench.benchmarks.tooluse.values import json_equal
+from stackbench.benchmarks.tooluse.checks.equality import json_equal
+from stackbench.benchmarks.tooluse.scenario.patterns import DOTALL, LongTextError, found
+from stackbench.benchmarks.tooluse.scenario.scenario import ExpectedCall, ForbiddenCall
 
 if TYPE_CHECKING:
     from stackbench.agents import CallMade

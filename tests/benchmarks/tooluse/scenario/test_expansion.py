@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from stackbench.benchmarks.tooluse.expansion import load_tasks, set_hash
-from stackbench.benchmarks.tooluse.source import ScenarioError
+from stackbench.benchmarks.tooluse.scenario.expansion import load_tasks, set_hash
+from stackbench.benchmarks.tooluse.scenario.source import ScenarioError
 from tests.benchmarks.tooluse.made import write
 
 TEMPLATE = """\

@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from stackbench.benchmarks.tooluse.check_fields import Check
-from stackbench.benchmarks.tooluse.fields import Part, Text, kind_among
-from stackbench.benchmarks.tooluse.patterns import refuse_pattern, refuse_patterns
-from stackbench.benchmarks.tooluse.setup_fields import Setup, SetupFile
+from stackbench.benchmarks.tooluse.scenario.check_fields import Check
+from stackbench.benchmarks.tooluse.scenario.fields import Part, Text, kind_among
+from stackbench.benchmarks.tooluse.scenario.patterns import refuse_pattern, refuse_patterns
+from stackbench.benchmarks.tooluse.scenario.setup_fields import Setup, SetupFile
 
 __all__ = ["Category", "ExpectedCall", "ForbiddenCall", "ForbiddenRequest", "OracleCall", "Play", "Scenario"]
 
