@@ -41,6 +41,8 @@ class FakeEndpoint:
         self.listed: Any = None
         """What `/models` answers, where it is set."""
         self.list_with: Callable[[web.Request], Awaitable[web.StreamResponse] | web.Response] | None = None
+        self.before_answer: Callable[[], Awaitable[None]] | None = None
+        """Waited for before each answer that is no probe's."""
         self.prompt_tokens: Callable[[dict[str, Any]], int] = lambda body: 10
         self.most_at_once = 0
         self._now = 0
@@ -116,6 +118,8 @@ class FakeEndpoint:
                 )
             if self.delay_s:
                 await asyncio.sleep(self.delay_s)
+            if self.before_answer is not None:
+                await self.before_answer()
             return await self._reply(request, body, shape)
         finally:
             self._now -= 1
