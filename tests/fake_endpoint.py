@@ -44,6 +44,8 @@ class FakeEndpoint:
         self.beside: Callable[[str, dict[str, Any]], Any] = lambda path, body: None
         """What a post to a path beside OpenAI's API answers (`/tokenize`, say); None: there is no such path."""
         self.asked_beside: list[tuple[str, dict[str, Any]]] = []
+        self.before_answer: Callable[[], Awaitable[None]] | None = None
+        """Waited for before each answer that is no probe's."""
         self.prompt_tokens: Callable[[dict[str, Any]], int] = lambda body: 10
         self.most_at_once = 0
         self._now = 0
@@ -126,6 +128,8 @@ class FakeEndpoint:
                 )
             if self.delay_s:
                 await asyncio.sleep(self.delay_s)
+            if self.before_answer is not None:
+                await self.before_answer()
             return await self._reply(request, body, shape)
         finally:
             self._now -= 1
