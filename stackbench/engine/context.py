@@ -177,6 +177,7 @@ class AttemptContext:
             generation = with_prefill(generation, prefill)
         generation = without_thoughts(generation)
         self._calls += 1
+        self._tracker.tokens += generation.completion_tokens
         self.log("model_call", call_payload(request, generation, whole=agent or bool(choices) or self._calls > 1))
         if choices:
             # The token that was asked for is the whole answer, whatever limit the request named.
@@ -279,6 +280,7 @@ class AttemptContext:
         (generation,) = await self._model.generate(
             [Request(sampling, tuple(messages), prompt, key=self.key, stream=True, no_retry=True)]
         )
+        self._tracker.tokens += generation.completion_tokens
         return generation
 
     async def serve_as(self, variant: Variant) -> None:
