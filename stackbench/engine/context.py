@@ -158,6 +158,7 @@ class AttemptContext:
             generation = with_prefill(generation, prefill)
         generation = without_thoughts(generation)
         self._calls += 1
+        self._tracker.tokens += generation.completion_tokens
         self.log("model_call", call_payload(request, generation, whole=agent or bool(choices) or self._calls > 1))
         if choices:
             # The token that was asked for is the whole answer, whatever limit the request named.
@@ -260,6 +261,7 @@ class AttemptContext:
 
     async def timed(self, request: Request) -> Generation:
         (generation,) = await self._model.generate([replace(request, key=self.key, stream=True, no_retry=True)])
+        self._tracker.tokens += generation.completion_tokens
         return generation
 
     async def serve_as(self, variant: Variant) -> None:
