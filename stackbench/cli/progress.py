@@ -15,7 +15,6 @@ from rich.table import Table
 from rich.text import Text
 
 from stackbench.cli.console import err, notice
-from stackbench.cli.visible_text import in_one_line
 from stackbench.control.messages import (
     AttemptFinished,
     BenchmarkFinished,
@@ -28,6 +27,7 @@ from stackbench.control.messages import (
     RunStarted,
 )
 from stackbench.stats import proportion
+from stackbench.visible_text import in_one_line
 
 __all__ = ["LiveProgress", "PlainProgress", "Progress", "SilentProgress", "make_progress"]
 

@@ -18,10 +18,10 @@ from stackbench.benchmarks.tooluse.published import published_problems
 from stackbench.benchmarks.tooluse.soundness import Finding, check_set, check_task
 from stackbench.cli.console import notice, out, print_json, print_table
 from stackbench.cli.streams import displays_stream
-from stackbench.cli.visible_text import visible
 from stackbench.config import load_settings
 from stackbench.engine.lazy_sandbox import LazySandbox
 from stackbench.errors import UsageError
+from stackbench.visible_text import visible
 
 __all__ = ["check", "list_scenarios", "new"]
 

@@ -10,9 +10,9 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from stackbench.cli.console import fits, make_table
-from stackbench.cli.visible_text import in_one_line
 from stackbench.store import BenchmarkResult
 from stackbench.types import Metric
+from stackbench.visible_text import in_one_line
 
 __all__ = ["is_speed", "speeds_table"]
 

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from stackbench import nesting
 from stackbench.cli.console import make_table
-from stackbench.cli.visible_text import in_one_line, visible
+from stackbench.visible_text import in_one_line, visible
 
 __all__ = ["has_transcript", "print_transcript"]
 
