@@ -158,9 +158,9 @@ async def _drive(
 def _hand_on(home: Home, left: list[dict[str, Any]]) -> None:
     """Has an engine of its own go on with what waits in the queue of this one."""
     if left:
-        from stackbench.cli.detach import go_on_with
+        from stackbench.engine.detached import start_engine
 
-        go_on_with(home, left)
+        start_engine(home, left)
 
 
 def _follow_queued(

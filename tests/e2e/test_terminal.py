@@ -232,7 +232,7 @@ async def test_ctrl_c_is_answered_at_once_and_the_way_on_is_always_said(
         asked = len(endpoint.requests)
         process = program.start("eval", "gsm8k", "-m", endpoint.name, "--limit", "20", "--concurrency", "3")
         try:
-            await asyncio.to_thread(wait_for, lambda: len(endpoint.requests) >= asked + 3, within_s=60)
+            await asyncio.to_thread(wait_for, lambda asked=asked: len(endpoint.requests) >= asked + 3, within_s=60)
             said: list[str] = []
             for number in signals:
                 process.send_signal(number)
