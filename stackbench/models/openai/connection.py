@@ -194,6 +194,23 @@ class Connection:
         more = is_object(listed) and bool(listed.get("has_more") or listed.get("next_page_token"))
         return self.redaction.messages([entry for entry in entries if isinstance(entry.get("id"), str)]), more
 
+    async def ask_server(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """What the server answers to a post beside OpenAI's API (at its root, without `/v1`); empty where it has no
+        such path, refuses or fails: it is asked once, and nothing depends on it."""
+        base, mark, query = self.url.partition("?")
+        address = f"{base.rstrip('/').removesuffix('/v1')}/{path}{mark}{query}"
+        try:
+            async with self._opened.post(
+                address, data=json.dumps(body).encode(), allow_redirects=False, **self._proxy
+            ) as response:
+                if response.status != 200:
+                    return {}
+                text = (await self._read(response, LARGEST_ANSWER)).decode(errors="replace")
+                answer = nesting.loads(text)
+        except Exception:
+            return {}
+        return answer if isinstance(answer, dict) else {}
+
     # -- one exchange
 
     @property

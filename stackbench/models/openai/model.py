@@ -18,10 +18,11 @@ from stackbench.models.openai.faults import AnswerError, RefusedError
 from stackbench.models.openai.probe import Capabilities, probe
 from stackbench.models.openai.settling import settled
 from stackbench.models.openai.streamed import streamed_generation
+from stackbench.models.openai.token_counting import TokenCounter
 from stackbench.models.openai.window import Room, is_too_long, room_told, tokens_at_most
 from stackbench.models.openai.wire import Manner, generations, request_body
 from stackbench.models.options import ModelOptions
-from stackbench.types import Generation, Request
+from stackbench.types import Generation, Request, TokenCount
 
 __all__ = ["OpenAIModel"]
 
@@ -55,6 +56,7 @@ class OpenAIModel:
         self._model = model
         self._options = options
         self._connection = Connection(url, options)
+        self._counter = TokenCounter(self._connection, model)
         self._served: Mapping[str, Any] = {}
         self._manner = Manner(options.explicit_sampling, options.extra_body)
         self._chats, self._prompts = Dialect(), Dialect()
@@ -80,6 +82,9 @@ class OpenAIModel:
             return await self._ask(requests)
         found = await asyncio.gather(*(self._ask([request]) for request in requests))
         return [generation for (generation,) in found]
+
+    async def count_tokens(self, request: Request) -> TokenCount:
+        return await self._counter.count(request)
 
     def describe(self) -> Mapping[str, Any]:
         differences = {
@@ -234,9 +239,9 @@ class OpenAIModel:
         interface = "chat" if request.prompt is None else "completions"
 
         async def ask(body: dict[str, Any]) -> list[Generation]:
-            if request.stream:
-                return [await self._stream(request, body)]
-            return await self._whole(request, body, n)
+            found = [await self._stream(request, body)] if request.stream else await self._whole(request, body, n)
+            self._counter.learn(request, found)
+            return found
 
         try:
             return await settled(

@@ -24,7 +24,7 @@ from stackbench.models.pull import notice_changes, origin
 from stackbench.models.vllm.command import Loading
 from stackbench.models.vllm.loader import Loader
 from stackbench.models.vllm.server import VllmServer
-from stackbench.types import Generation, Request, ServerLoad, Variant
+from stackbench.types import Generation, Request, ServerLoad, TokenCount, Variant
 
 __all__ = ["VllmModel"]
 
@@ -98,6 +98,14 @@ class VllmModel:
         if len(requests) == 1:
             return [await self._ask(requests[0])]
         return list(await asyncio.gather(*(self._ask(request) for request in requests)))
+
+    async def count_tokens(self, request: Request) -> TokenCount:
+        await self._up.wait()
+        if self._gone is not None:
+            raise self._gone
+        if self._client is None:
+            raise GenerationError(self._down)
+        return await self._client.count_tokens(request)
 
     def load(self) -> ServerLoad | None:
         return self._last_load and replace(self._last_load, restarts=self.restarts)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
+from stackbench.benchmarks.declared_metrics import MetricKind, amounts, shares
 from stackbench.benchmarks.passes import task_means, to_metric
 from stackbench.stats import amount, pass_hat_k, share
 from stackbench.types import AttemptSummary, Metric
 
-__all__ = ["HEADLINES", "tool_use_metrics"]
+__all__ = ["HEADLINES", "tool_use_kinds", "tool_use_metrics"]
 
 HEADLINES = ("completion", "tool_call_accuracy", "parameter_correctness", "workflow_success")
 Value = Callable[[AttemptSummary], float | None]
@@ -35,6 +36,16 @@ def tool_use_metrics(attempts: Sequence[AttemptSummary]) -> list[Metric]:
         for name in HEADLINES:
             found += _metric(name, members, _of(name), category)
     return found
+
+
+def tool_use_kinds() -> tuple[MetricKind, ...]:
+    """The metrics that `tool_use_metrics` may give."""
+    return (
+        *shares(*HEADLINES, by_category=True),
+        MetricKind("pass^K"),
+        *shares(*(name for name in OTHERS if name not in AMOUNTS)),
+        *amounts(*(name for name in OTHERS if name in AMOUNTS)),
+    )
 
 
 def _of(name: str) -> Value:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from stackbench.agents import AgentLimits, AgentResult, CallMade, Script, run_agent
 from stackbench.agents.tools import Workspace
 from stackbench.benchmarks.tooluse.scenario.scenario import OracleCall, Scenario
 from stackbench.nesting import is_array, is_object
-from stackbench.types import Generation, Message, Sampling, ToolCall, ToolCallRecord, ToolSpec
+from stackbench.types import Generation, Request, Sampling, TokenCount, ToolCall, ToolCallRecord
 
 __all__ = ["play_script", "script_of"]
 
@@ -69,18 +69,11 @@ class ReferenceModel:
     native_tools = True
     window: int | None = None
 
-    async def generate(
-        self,
-        sampling: Sampling,
-        *,
-        messages: Sequence[Message] = (),
-        reference: str = "",
-        tools: Sequence[ToolSpec] = (),
-        reference_calls: Sequence[ToolCall] = (),
-        stream: bool = False,
-        on_text: Callable[[str], None] | None = None,
-    ) -> Generation:
-        return Generation(reference, tool_calls=tuple(reference_calls))
+    async def generate(self, request: Request) -> Generation:
+        return Generation(request.reference, tool_calls=request.reference_calls)
+
+    async def count_tokens(self, request: Request) -> TokenCount:
+        return TokenCount(0, exact=False)  # without a window nobody asks
 
     def log(self, kind: str, payload: Any) -> None:
         """Nobody reads it."""

@@ -9,7 +9,7 @@ import pytest
 from rich.text import Text
 
 from stackbench.cli.console import VisibleConsole, make_table, notice, print_json, print_line
-from stackbench.cli.visible_text import in_json, in_one_line, visible
+from stackbench.visible_text import in_json, in_one_line, visible
 
 HOSTILE = {
     "colour": "\x1b[31mred\x1b[0m",
