@@ -29,7 +29,7 @@ def has_transcript(events: Sequence[Event]) -> bool:
 
 def print_transcript(console: Console, events: Sequence[Event]) -> None:
     """Prints the turns, then the verdict where there is one."""
-    verdict = next((payload for kind, payload in events if kind == "verdict"), {})
+    verdict = next((payload for kind, payload in events if kind == "verdict"), dict[str, Any]())
     matched = _matched(verdict)
     harmful = set(verdict.get("harmful", ()))
     number = 0
