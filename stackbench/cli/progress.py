@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol
 
@@ -26,7 +25,7 @@ from stackbench.control.messages import (
     RunQueued,
     RunStarted,
 )
-from stackbench.stats import proportion
+from stackbench.report.benchmark_progress import BenchmarkProgress
 from stackbench.visible_text import in_one_line
 
 __all__ = ["LiveProgress", "PlainProgress", "Progress", "SilentProgress", "make_progress"]
@@ -54,63 +53,6 @@ def make_progress(*, quiet: bool) -> Progress:
         return SilentProgress()
     console = err()
     return LiveProgress(console) if console.is_terminal else PlainProgress()
-
-
-@dataclass(slots=True)
-class BenchmarkProgress:
-    """One benchmark's progress."""
-
-    benchmark: str
-    total: int
-    before: int
-    """Attempts that an earlier part of the run made."""
-    passed: int
-    started: float = field(default_factory=time.monotonic)
-    ended: float | None = None
-    done: int = 0
-    errors: int = 0
-    cut: int = 0
-    """Attempts with an answer that ended at the token limit."""
-    tokens: int = 0
-    tasks: set[str] = field(default_factory=set[str])
-    """Those with a scored attempt in this part of the run."""
-
-    @property
-    def finished(self) -> int:
-        return self.before + self.done
-
-    @property
-    def elapsed_s(self) -> float:
-        return (self.ended or time.monotonic()) - self.started
-
-    def take(self, event: AttemptFinished) -> None:
-        self.done += 1
-        self.passed += event.passed is True
-        self.errors += event.passed is None
-        self.cut += event.cut and event.passed is not None
-        self.tokens += event.completion_tokens
-        if event.passed is not None:
-            self.tasks.add(event.attempt.task_id)
-
-    def rate(self) -> str:
-        """The share of attempts that passed so far, with Wilson's interval on as many units as there are tasks."""
-        scored = self.finished - self.errors
-        if scored <= 0:
-            return "-"
-        now = self.done - self.errors
-        p = proportion(self.passed, scored, units=scored * len(self.tasks) / now if now else scored)
-        return f"{p.value:.3f} [{p.ci_low:.3f}, {p.ci_high:.3f}]"
-
-    def speed(self) -> str:
-        """Tokens per second where the model counts tokens, else attempts per second."""
-        elapsed = max(self.elapsed_s, 1e-9)
-        return f"{self.tokens / elapsed:.0f} tok/s" if self.tokens else f"{self.done / elapsed:.1f} att/s"
-
-    def eta(self) -> str:
-        left = self.total - self.finished
-        if left <= 0 or self.ended is not None:
-            return _clock(self.elapsed_s)
-        return f"ETA {_clock(self.elapsed_s / self.done * left)}" if self.done else "ETA ?"
 
 
 class SilentProgress:
@@ -286,9 +228,3 @@ def told(run_id: str, event: EventKind) -> str:
         changed = "" if event.old is None else f": {event.old} -> {event.new}"
         return f"operator ({event.who or 'unnamed'}): {event.verb}{changed}"
     return ""
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
