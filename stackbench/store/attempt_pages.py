@@ -13,9 +13,18 @@ from typing import Any, Literal
 from stackbench.store.query import Queries
 from stackbench.types import AttemptKey
 
-__all__ = ["AttemptFilter", "AttemptLine", "Outcome", "PageIndex", "read_index", "read_page", "read_since"]
+__all__ = [
+    "AttemptFilter",
+    "AttemptLine",
+    "Outcome",
+    "PageIndex",
+    "read_index",
+    "read_neighbour",
+    "read_page",
+    "read_since",
+]
 
-Outcome = Literal["all", "passed", "failed", "errors", "cut"]
+Outcome = Literal["all", "passed", "failed", "errors", "not passed", "cut"]
 
 PAGE_ROWS = 200
 REASON_SHOWN = 300
@@ -24,6 +33,7 @@ OUTCOMES: dict[str, str] = {
     "all": "",
     "passed": " AND passed",
     "failed": " AND status = 'completed' AND NOT passed",
+    "not passed": " AND NOT coalesce(passed, false)",
     "errors": " AND status = 'error'",
     "cut": " AND finish_reason = 'length'",
 }
@@ -40,6 +50,16 @@ LINES = """
 SELECT rowid, benchmark, task_id, attempt, seed, status, passed, left(error, ?), completion_tokens, latency_s,
     finish_reason, started_at
 FROM attempts WHERE run_id = ? AND rowid >= ?{conditions} ORDER BY rowid LIMIT ?
+"""
+
+PLACE = "SELECT rowid FROM attempts WHERE run_id = ? AND benchmark = ? AND task_id = ? AND attempt = ? AND seed = ?"
+NEXT = """
+SELECT benchmark, task_id, attempt, seed FROM attempts
+WHERE run_id = ? AND rowid > ?{conditions} ORDER BY rowid LIMIT 1
+"""
+BEFORE = """
+SELECT benchmark, task_id, attempt, seed FROM attempts
+WHERE run_id = ? AND rowid < ?{conditions} ORDER BY rowid DESC LIMIT 1
 """
 
 
@@ -112,6 +132,19 @@ def read_since(
 ) -> Sequence[AttemptLine]:
     """The rows that were committed after a key, the first of them at most."""
     return read_page(queries, run_id, wanted, last + 1, most)
+
+
+def read_neighbour(
+    queries: Queries, run_id: str, wanted: AttemptFilter, key: AttemptKey, *, forward: bool
+) -> AttemptKey | None:
+    """The next or the previous attempt that fits, in the order of commits; None where there is none."""
+    place = queries.rows(PLACE, [run_id, key.benchmark, key.task_id, key.attempt, key.seed])
+    if not place:
+        return None
+    conditions, parameters = wanted.conditions()
+    sql = (NEXT if forward else BEFORE).format(conditions=conditions)
+    found = queries.rows(sql, [run_id, place[0][0], *parameters])
+    return AttemptKey(*found[0]) if found else None
 
 
 def _line(row: tuple[Any, ...]) -> AttemptLine:

@@ -107,11 +107,11 @@ class StackbenchApp(App[int]):
 
         self.push_screen(LiveScreen(run_id))
 
-    def open_attempt(self, run_id: str, key: AttemptKey, among: AttemptFilter) -> None:
+    def open_attempt(self, run_id: str, key: AttemptKey, among: AttemptFilter, *, newest_first: bool = True) -> None:
         """The screen of an attempt; next and previous go through those that fit the filter."""
         from stackbench.tui.attempt.attempt_screen import AttemptScreen
 
-        self.push_screen(AttemptScreen(run_id, key, among))
+        self.push_screen(AttemptScreen(run_id, key, among, newest_first=newest_first))
 
     # -- what every screen can do
 

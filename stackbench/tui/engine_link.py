@@ -288,13 +288,15 @@ class EngineLink:
 
     def _absent(self) -> EngineNow:
         """What the lock and the trace tell of an engine that does not answer."""
+        if not self.home.trace.exists():  # of most homes: spares the half second that the engine's modules take
+            return EngineNow("none")
         from stackbench.engine.home_lock import holder_of
         from stackbench.engine.trace_file import read_trace
 
         trace = read_trace(self.home.trace)
         holder = holder_of(self.home.lock)
         if holder is None and trace is None:
-            return EngineNow("none")
+            return EngineNow("none")  # it has just ended in order
         last_run, attempts = None, ()
         if trace is not None:
             last_run = trace.content.get("run_id")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import suppress
 from typing import ClassVar
 
@@ -22,14 +21,15 @@ from stackbench.tui.live.panels import LOG_COLUMNS, UNDER_WAY_COLUMNS, log_cells
 from stackbench.tui.live.scoreboard_text import gauges_text, head_text, live_scores, recorded_scores
 from stackbench.tui.live.verb_keys import verb_bindings
 from stackbench.tui.row_sources import ListRows
-from stackbench.tui.virtual_table import Tone, VirtualTable
+from stackbench.tui.tones import tones_of
+from stackbench.tui.virtual_table import VirtualTable
 
 __all__ = ["LiveScreen"]
 
 PAINT_EVERY_S = 0.1
 LOOK_EVERY_S = 1.0
 """How often the database is asked for attempts that ended, and the engine for what no event tells."""
-OUTCOMES: tuple[Outcome, ...] = ("all", "failed", "errors", "cut", "passed")
+OUTCOMES: tuple[Outcome, ...] = ("all", "not passed", "failed", "errors", "cut", "passed")
 SETTLING_LOOKS = 3
 
 
@@ -126,7 +126,7 @@ class LiveScreen(Operating):
             self._paint()
 
     def _paint(self) -> None:
-        styles, width = self._tones(), self.size.width - 2
+        styles, width = tones_of(self.app.current_theme), self.size.width - 2
         self.query_one("#head", Static).update(head_text(self.live, styles))
         if self._recorded is not None and self.live.ended:
             scores = recorded_scores(self._recorded.results, self._recorded.skipped, width, styles)
@@ -148,18 +148,6 @@ class LiveScreen(Operating):
         table: VirtualTable[UnderWay | LogLine] = self.query_one(f"#{name}", VirtualTable)
         table.show(rows, table.cursor)
         self.query_one(f"#{name}-title", Static).update(title)
-
-    def _tones(self) -> Mapping[Tone, str]:
-        theme = self.app.current_theme
-        return {
-            "": "",
-            "good": theme.success or "green",
-            "bad": theme.error or "red",
-            "warn": theme.warning or "yellow",
-            "accent": theme.primary,
-            "dim": theme.secondary or "grey50",
-            "strong": "bold",
-        }
 
     # -- attempts
 
@@ -251,7 +239,7 @@ class LiveScreen(Operating):
     def on_virtual_table_chosen(self, message: VirtualTable.Chosen) -> None:
         table = message.table
         if table.id == "attempts" and (line := self.attempts.row) is not None:
-            self.room_app.open_attempt(self.run_id, line.key, self.wanted)
+            self.room_app.open_attempt(self.run_id, line.key, self.wanted, newest_first=self._newest_first)
         elif table.id == "under-way" and isinstance(one := table.row, UnderWay):
             self.tell(f"{one.key[0]}/{one.key[1]} is under way; it can be opened once it has ended")
 

@@ -13,19 +13,18 @@ from stackbench.store import BenchmarkResult
 from stackbench.tui.home.run_lines import SIGNS
 from stackbench.tui.live.live_run import IDLE_AFTER_S, LiveRun
 from stackbench.tui.safe_text import cut_line
+from stackbench.tui.tones import Tones
 from stackbench.tui.virtual_table import Tone
 
 __all__ = ["gauges_text", "head_text", "live_scores", "recorded_scores"]
 
-Styles = Mapping[Tone, str]
-"""The theme's colour for each meaning."""
 BLOCKS = "▁▂▃▄▅▆▇█"
 GIB = 1 << 30
 NAME = 14
 WIDE = 110
 
 
-def head_text(run: LiveRun, styles: Styles) -> Text:
+def head_text(run: LiveRun, styles: Tones) -> Text:
     """State, model, suite, places at the model, what is wrong."""
     sign, tone = SIGNS.get(run.phase, ("·", "dim"))
     text = Text(no_wrap=True, overflow="ellipsis", end="")
@@ -49,7 +48,7 @@ def head_text(run: LiveRun, styles: Styles) -> Text:
     return text
 
 
-def live_scores(run: LiveRun, width: int, styles: Styles) -> Text:
+def live_scores(run: LiveRun, width: int, styles: Tones) -> Text:
     """A line per benchmark: bar, done of total, score with its interval, errors, cut answers, speed, time to come."""
     rows = [_live_row(one) for one in run.benchmarks.values()]
     return _scores(rows, run.skipped, width, styles)
@@ -60,7 +59,7 @@ def _live_row(one: BenchmarkProgress) -> tuple[str, int, int, str, int, int, str
     return one.benchmark, one.finished, one.total, one.rate(), one.errors, one.cut, tail
 
 
-def recorded_scores(results: Sequence[BenchmarkResult], skipped: Mapping[str, str], width: int, styles: Styles) -> Text:
+def recorded_scores(results: Sequence[BenchmarkResult], skipped: Mapping[str, str], width: int, styles: Tones) -> Text:
     """The same of a run that has ended: its headline metrics as recorded."""
     rows: list[tuple[str, int, int, str, int, int, str]] = []
     for result in results:
@@ -74,7 +73,7 @@ def recorded_scores(results: Sequence[BenchmarkResult], skipped: Mapping[str, st
 
 
 def _scores(
-    rows: Sequence[tuple[str, int, int, str, int, int, str]], skipped: Mapping[str, str], width: int, styles: Styles
+    rows: Sequence[tuple[str, int, int, str, int, int, str]], skipped: Mapping[str, str], width: int, styles: Tones
 ) -> Text:
     text = Text(no_wrap=True, overflow="ellipsis", end="")
     bar = 20 if width >= WIDE else 8
@@ -96,7 +95,7 @@ def _scores(
     return text
 
 
-def gauges_text(run: LiveRun, width: int, styles: Styles) -> Text:
+def gauges_text(run: LiveRun, width: int, styles: Tones) -> Text:
     """The load, each with its last two minutes; what a machine does not have is left out."""
     cells = [cell for cell in _cells(run, styles) if cell is not None]
     text = Text(no_wrap=True, overflow="ellipsis", end="")
@@ -112,7 +111,7 @@ def gauges_text(run: LiveRun, width: int, styles: Styles) -> Text:
     return text
 
 
-def _cells(run: LiveRun, styles: Styles) -> list[Text | None]:
+def _cells(run: LiveRun, styles: Tones) -> list[Text | None]:
     load = run.load
     memory = _last(load.get("vram_total"))
     sandboxes = run.settings.get("sandboxes")
@@ -133,7 +132,7 @@ def _cells(run: LiveRun, styles: Styles) -> list[Text | None]:
     return own
 
 
-def _gauge(name: str, readings: deque[float | None] | None, most: float, unit: str, styles: Styles) -> Text | None:
+def _gauge(name: str, readings: deque[float | None] | None, most: float, unit: str, styles: Tones) -> Text | None:
     if readings is None or all(value is None for value in readings):
         return None
     known = [value for value in readings if value is not None]
