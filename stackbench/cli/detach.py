@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from stackbench.cli.progress import PlainProgress
 from stackbench.config import Home
 from stackbench.control.client import connect
-from stackbench.engine import EngineService, RunPlan, new_run_id, read_plan_samples
+from stackbench.engine import EngineService, RunPlan, new_run_id
 from stackbench.engine.detached import Order, engine_log
 from stackbench.errors import EngineUnreachableError, HomeLockedError, StackbenchError
 
@@ -101,12 +101,8 @@ async def _serve(home: Home, orders: Sequence[Order], ready: int | None) -> None
         async with EngineService(home, listener=progress) as service:
             for order in orders:
                 plan = RunPlan.model_validate(order["plan"])
-                service.submit(
-                    plan,
-                    run_id=order["run_id"],
-                    resume=order["run_id"] if order["resume"] else None,
-                    samples=await asyncio.to_thread(read_plan_samples, plan, home),
-                )
+                resume = order["run_id"] if order["resume"] else None
+                await service.submit_plan(plan, run_id=order["run_id"], resume=resume)
             loop = asyncio.get_running_loop()
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number, service.stop_all)

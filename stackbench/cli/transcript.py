@@ -12,9 +12,9 @@ from rich.padding import Padding
 from rich.rule import Rule
 from rich.text import Text
 
-from stackbench.cli.console import make_table
+from stackbench.cli.console import make_table, shown
 from stackbench.report.transcript import Event, Standing, Verdict, arguments_text, verdict_of
-from stackbench.visible_text import in_one_line, visible
+from stackbench.visible_text import visible
 
 __all__ = ["print_transcript"]
 
@@ -31,7 +31,7 @@ def print_transcript(console: Console, events: Sequence[Event]) -> None:
         if kind == "model_call":
             turn += 1
             took = f"{payload.get('completion_tokens', 0)} tokens, {payload.get('latency_s') or 0:.2f} s"
-            console.print(Rule(f"turn {turn}: {took}", align="left", style="dim"))
+            console.print(Rule(shown(f"turn {turn}: {took}"), align="left", style="dim"))
             if payload.get("thought"):
                 _print_indented(console, payload["thought"], 2, style="dim italic")
             if payload.get("text"):
@@ -41,17 +41,17 @@ def print_transcript(console: Console, events: Sequence[Event]) -> None:
             number += 1
         elif kind == "operator":
             told = json.dumps(_without(payload, "seed"), ensure_ascii=False)
-            console.print(Text(in_one_line(f"  operator: {told}"), style="cyan"))
+            console.print(shown(f"  operator: {told}", "cyan"))
         elif kind == "context_trimmed":
-            console.print(Text(f"  {payload['messages']} old results were left out: the window is full", style="cyan"))
+            console.print(shown(f"  {payload['messages']} old results were left out: the window is full", "cyan"))
     if verdict:
         _print_verdict(console, verdict)
 
 
 def _print_call(console: Console, payload: Mapping[str, Any], standing: Standing) -> None:
     written = " (written as text)" if payload.get("repaired") else ""
-    told = Text(in_one_line(standing.text), style=STYLES[standing.tone])
-    line = Text.assemble(("  > ", "bold"), (in_one_line(payload["tool"]), "bold"), f"{written}  ", told)
+    told = shown(standing.text, STYLES[standing.tone])
+    line = Text.assemble(("  > ", "bold"), shown(payload["tool"], "bold"), f"{written}  ", told)
     console.print(line)
     _print_indented(console, arguments_text(payload["arguments"]), 4, style="magenta")
     _print_indented(console, payload["text"], 4, style="red" if payload["failed"] else "dim")
@@ -61,7 +61,7 @@ def _print_verdict(console: Console, verdict: Verdict) -> None:
     console.print(Rule("expected calls", align="left", style="dim"))
     for index in range(len(verdict.expected)):
         mark = ("  + ", "green") if verdict.made_by(index) is not None else ("  - ", "red")
-        console.print(Text.assemble(mark, in_one_line(verdict.line(index))))
+        console.print(Text.assemble(mark, shown(verdict.line(index))))
     if not verdict.expected:
         console.print("  none")
     console.print(Rule("checks", align="left", style="dim"))
@@ -77,11 +77,11 @@ def _print_verdict(console: Console, verdict: Verdict) -> None:
 
 def _print_indented(console: Console, text: str, by: int, style: str = "") -> None:
     """Folded lines are indented too on a terminal; nothing is folded or cut in a pipe."""
-    shown = visible(_cut(text))
+    legible = visible(_cut(text))
     if console.soft_wrap:
-        console.print(Text(indent(shown, " " * by), style=style))
+        console.print(shown(indent(legible, " " * by), style, lines=True))
     else:
-        console.print(Padding(Text(shown, style=style), (0, 0, 0, by), expand=False))
+        console.print(Padding(shown(legible, style, lines=True), (0, 0, 0, by), expand=False))
 
 
 def _without(payload: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from stackbench.control.messages import (
     ToolCallEnded,
     ToolCallStarted,
 )
-from stackbench.report.benchmark_progress import BenchmarkProgress
+from stackbench.report.tally import BenchmarkTally
 
 __all__ = ["IDLE_AFTER_S", "LiveRun", "LogLine", "UnderWay"]
 
@@ -84,7 +84,7 @@ class LiveRun:
     settings: Mapping[str, object] = field(default_factory=dict[str, object])
     last_error: str = ""
     calls_waiting: int = 0
-    benchmarks: dict[str, BenchmarkProgress] = field(default_factory=dict[str, BenchmarkProgress])
+    benchmarks: dict[str, BenchmarkTally] = field(default_factory=dict[str, BenchmarkTally])
     skipped: dict[str, str] = field(default_factory=dict[str, str])
     under_way: dict[Key, UnderWay] = field(default_factory=dict[Key, UnderWay])
     load: dict[str, deque[float | None]] = field(default_factory=dict[str, "deque[float | None]"])
@@ -104,7 +104,7 @@ class LiveRun:
         """The state that events are counted from."""
         self.suite, self.model = now.suite, now.model
         self.benchmarks = {
-            one.benchmark: BenchmarkProgress(
+            one.benchmark: BenchmarkTally(
                 one.benchmark, one.total, one.before + one.done, one.passed, self.clock, errors=one.errors
             )
             for one in now.benchmarks
@@ -155,6 +155,8 @@ class LiveRun:
         at = _seconds(event.ts)
         if isinstance(what, AttemptStarted):
             self.under_way[_key(what.attempt)] = UnderWay(_key(what.attempt), at)
+            if (tally := self.benchmarks.get(what.attempt.benchmark)) is not None:
+                tally.begin(what.attempt)
         elif isinstance(what, AttemptWaiting):
             self._take_wait(what, at)
         elif isinstance(what, AttemptFinished):
@@ -194,7 +196,7 @@ class LiveRun:
     def _take_rare(self, what: EventKind, ts: str) -> None:
         """The run's own life, and lines for the operator."""
         if isinstance(what, BenchmarkStarted):
-            self.benchmarks[what.benchmark] = BenchmarkProgress(
+            self.benchmarks[what.benchmark] = BenchmarkTally(
                 what.benchmark, what.total, what.done, what.passed, self.clock
             )
             self._say(ts, f"{what.benchmark}: {what.total} attempts, {what.done} made before")
@@ -225,6 +227,11 @@ class LiveRun:
         self._say(ts, f"operator ({what.who or 'unnamed'}): {what.verb}{changed}", important=True)
         if what.verb == "requeue":
             self.requeued += 1
+        elif what.verb == "cancel":  # attempts that are given up end without an event of their own
+            target = str(what.arguments.get("target", ""))
+            for key in list(self.under_way):
+                if target in (key[0], key[1], f"{key[0]}/{key[1]}"):
+                    del self.under_way[key]
         elif what.verb in ("pause", "resume", "drain", "stop"):
             self.phase = str(what.new)
 

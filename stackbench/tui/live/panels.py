@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from stackbench.report.benchmark_progress import clock_text
+from stackbench.report.tally import clock as clock_of
 from stackbench.tui.live.live_run import IDLE_AFTER_S, LogLine, UnderWay
 from stackbench.tui.virtual_table import Cell, Column
 
@@ -44,8 +44,8 @@ def under_way_cells(clock: Callable[[], float]) -> Callable[[UnderWay], list[Cel
             (benchmark, "dim"),
             task,
             (f"{what}{detail}", "warn" if one.waits_for == "operator" else ""),
-            (clock_text(max(0.0, idle)), "bad" if late else ""),
-            (clock_text(max(0.0, now - one.started)), "dim"),
+            (clock_of(max(0.0, idle)), "bad" if late else ""),
+            (clock_of(max(0.0, now - one.started)), "dim"),
         ]
 
     return cells

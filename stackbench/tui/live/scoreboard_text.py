@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from rich.text import Text
 
-from stackbench.report.benchmark_progress import BenchmarkProgress
 from stackbench.report.headlines import headline
+from stackbench.report.tally import BenchmarkTally
 from stackbench.store import BenchmarkResult
 from stackbench.tui.home.run_lines import SIGNS
 from stackbench.tui.live.live_run import IDLE_AFTER_S, LiveRun
@@ -54,8 +54,8 @@ def live_scores(run: LiveRun, width: int, styles: Tones) -> Text:
     return _scores(rows, run.skipped, width, styles)
 
 
-def _live_row(one: BenchmarkProgress) -> tuple[str, int, int, str, int, int, str]:
-    tail = f"{one.speed():>11}  {one.eta()}"
+def _live_row(one: BenchmarkTally) -> tuple[str, int, int, str, int, int, str]:
+    tail = f"{one.speed():>11}  {one.time()}"
     return one.benchmark, one.finished, one.total, one.rate(), one.errors, one.cut, tail
 
 
