@@ -9,7 +9,7 @@ from rich.console import Console
 
 from stackbench.cli.console import VisibleConsole
 from stackbench.cli.progress import LiveProgress, PlainProgress, SilentProgress
-from stackbench.cli.tally import RunTally
+from stackbench.report.tally import RunTally
 from stackbench.control.messages import (
     AttemptFinished,
     AttemptRef,
