@@ -16,6 +16,7 @@ import psutil
 from stackbench import __version__
 from stackbench.extras import DISTRIBUTION
 from stackbench.models.hardware import cuda_version, list_gpus
+from stackbench.nesting import is_object
 
 __all__ = ["git_commit", "machine_environment"]
 
@@ -67,7 +68,7 @@ def _installed_commit() -> str | None:
         recorded = json.loads(distribution(DISTRIBUTION).read_text("direct_url.json") or "{}")
     except (PackageNotFoundError, OSError, ValueError):
         return None
-    return recorded.get("vcs_info", {}).get("commit_id") if isinstance(recorded, dict) else None
+    return recorded.get("vcs_info", {}).get("commit_id") if is_object(recorded) else None
 
 
 def _cpu_name() -> str:

@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from dataclasses import asdict, astuple, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import duckdb
 
@@ -271,7 +271,11 @@ class Writer:
     def resources(self, run_id: str, row: ResourceRow) -> None:
         """Queues a reading of the machine's load."""
         values = (run_id, *astuple(row))
-        self._put(lambda connection: connection.execute(INSERT_RESOURCES, values))
+
+        def work(connection: duckdb.DuckDBPyConnection) -> None:
+            connection.execute(INSERT_RESOURCES, values)
+
+        self._put(work)
 
     def finish_run(
         self,
@@ -455,7 +459,7 @@ def _no_room() -> None:
 
 
 def _waiter(item: Any) -> Future[Any] | None:
-    return item[1] if isinstance(item, tuple) and isinstance(item[1], Future) else None
+    return cast("Future[Any]", item[1]) if isinstance(item, tuple) and isinstance(item[1], Future) else None
 
 
 def _refuse(items: list[Any], failure: StoreError) -> None:
