@@ -15,7 +15,7 @@ from stackbench.benchmarks.declared_metrics import MetricKind, pass_at, shares
 from stackbench.benchmarks.number_answers import exact_match, flexible_match, read_answer, shown_number, strict_match
 from stackbench.benchmarks.passes import KS, pass_at_k_metrics
 from stackbench.datasets import DatasetStore
-from stackbench.types import AttemptSummary, Message, Metric, Scored, Task
+from stackbench.types import AttemptSummary, Message, Metric, Request, Scored, Task
 
 __all__ = ["Gsm8k", "Gsm8kOptions", "Gsm8kTask"]
 
@@ -94,14 +94,16 @@ class Gsm8k:
             prompt = ASK.format(question=task.question)
             turns = self._turns if self.options.fewshot_as_turns else []
             generation = await context.generate(
-                context.sampling(max_tokens=MAX_TOKENS),
-                messages=[*turns, Message("user", prompt)],
-                reference=task.answer,
+                Request(
+                    context.sampling(max_tokens=MAX_TOKENS),
+                    messages=(*turns, Message("user", prompt)),
+                    reference=task.answer,
+                )
             )
         else:
             prompt = f"{self._shots}Question: {task.question}\nAnswer:"
             generation = await context.generate(
-                context.sampling(max_tokens=MAX_TOKENS, stop=STOP), prompt=prompt, reference=task.answer
+                Request(context.sampling(max_tokens=MAX_TOKENS, stop=STOP), prompt=prompt, reference=task.answer)
             )
         answer = read_answer(generation.text)
         passed = answer == task.number

@@ -16,7 +16,7 @@ from stackbench.benchmarks.passes import KS, pass_at_k_metrics, task_means, to_m
 from stackbench.datasets import DatasetStore
 from stackbench.sandbox import CodeJob, Section
 from stackbench.stats import amount, share
-from stackbench.types import AttemptSummary, Message, Metric, Scored, Task
+from stackbench.types import AttemptSummary, Message, Metric, Request, Scored, Task
 
 __all__ = ["Mbpp", "MbppOptions", "MbppTask"]
 
@@ -100,15 +100,17 @@ class Mbpp:
             prompt = _ask(task)
             turns = self._turns if self.options.fewshot_as_turns else []
             generation = await context.generate(
-                context.sampling(max_tokens=MAX_TOKENS),
-                messages=[*turns, Message("user", prompt)],
-                reference=f"```python\n{task.code}\n```",
+                Request(
+                    context.sampling(max_tokens=MAX_TOKENS),
+                    messages=(*turns, Message("user", prompt)),
+                    reference=f"```python\n{task.code}\n```",
+                )
             )
             sample = Sample(await read_program(generation.text, _tested_names(task)))
         else:
             prompt = self._shots + _shot(task)
             generation = await context.generate(
-                context.sampling(max_tokens=MAX_TOKENS, stop=(DONE,)), prompt=prompt, reference=task.code
+                Request(context.sampling(max_tokens=MAX_TOKENS, stop=(DONE,)), prompt=prompt, reference=task.code)
             )
             sample = Sample(cut_at(generation.text, (DONE,)))
         scored = await self.score(task, sample, context)

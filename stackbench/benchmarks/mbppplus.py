@@ -21,7 +21,7 @@ from stackbench.benchmarks.passes import KS, pass_at_k_metrics
 from stackbench.datasets import DatasetStore
 from stackbench.errors import DataCorruptError, DataError
 from stackbench.sandbox import CodeJob, CodeResult, Section
-from stackbench.types import AttemptSummary, Message, Metric, Scored, Task
+from stackbench.types import AttemptSummary, Message, Metric, Request, Scored, Task
 
 __all__ = ["MbppPlus", "MbppPlusOptions", "MbppPlusTask"]
 
@@ -122,15 +122,19 @@ class MbppPlus:
         if chat:
             prompt = ASK.format(prompt=task.prompt)
             generation = await context.generate(
-                context.sampling(max_tokens=MAX_TOKENS),
-                messages=[Message("user", prompt)],
-                reference=f"```python\n{reference}\n```",
+                Request(
+                    context.sampling(max_tokens=MAX_TOKENS),
+                    messages=(Message("user", prompt),),
+                    reference=f"```python\n{reference}\n```",
+                )
             )
             sample = Sample(await read_program(generation.text, (task.entry_point,)), whole=True)
         else:
             prompt = task.prompt
             generation = await context.generate(
-                context.sampling(max_tokens=MAX_TOKENS, stop=STOP), prompt=prompt, reference=task.canonical_solution
+                Request(
+                    context.sampling(max_tokens=MAX_TOKENS, stop=STOP), prompt=prompt, reference=task.canonical_solution
+                )
             )
             sample = Sample(cut_at(generation.text, STOP))
         scored = await self.score(task, sample, context)

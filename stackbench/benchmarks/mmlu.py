@@ -18,7 +18,7 @@ from stackbench.benchmarks.letter_answers import LETTERS, find_letter
 from stackbench.benchmarks.passes import task_means, to_metric
 from stackbench.datasets import DatasetStore
 from stackbench.stats import Estimate, share
-from stackbench.types import AttemptSummary, Generation, Message, Metric, Scored, Task
+from stackbench.types import AttemptSummary, Generation, Message, Metric, Request, Scored, Task
 
 __all__ = ["Mmlu", "MmluOptions", "MmluTask"]
 
@@ -138,19 +138,20 @@ class Mmlu:
         """The answer, and the letters' share of the first token's probability; None where that was not asked for."""
         scored = scored and context.scores_choices
         if style == "chat":
-            generation = await context.generate(
+            request = Request(
                 context.sampling(max_tokens=MAX_TOKENS),
-                messages=[*turns, Message("user", prompt)],
-                choices=list(LETTERS) if scored else (),
+                messages=(*turns, Message("user", prompt)),
+                choices=tuple(LETTERS) if scored else (),
                 reference=reference,
             )
         else:
-            generation = await context.generate(
+            request = Request(
                 context.sampling(max_tokens=MAX_CONTINUATION_TOKENS, stop=("\n",)),
                 prompt=prompt,
-                choices=[f" {letter}" for letter in LETTERS] if scored else (),
+                choices=tuple(f" {letter}" for letter in LETTERS) if scored else (),
                 reference=reference,
             )
+        generation = await context.generate(request)
         if not scored:
             return generation, None
         return generation, sum(math.exp(min(value, 0.0)) for value in generation.choice_logprobs or ())

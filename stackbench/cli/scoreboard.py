@@ -11,11 +11,11 @@ from rich.text import Text
 
 from stackbench.cli.console import fits, make_table, out
 from stackbench.cli.speeds import is_speed, speeds_table
-from stackbench.cli.visible_text import in_one_line
 from stackbench.engine import GateResult, RunOutcome
 from stackbench.report.caveats import caveats, counted, partial_reasons
 from stackbench.store import BenchmarkResult
 from stackbench.types import Metric
+from stackbench.visible_text import in_one_line
 
 __all__ = [
     "caveat_lines",

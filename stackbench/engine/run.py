@@ -140,7 +140,7 @@ class RunExecution:
         for line in self._replay.overridden if self._replay is not None else ():
             self.say(f"not as run {self.plan.replays} was: {line}")
         monitor = Monitor(
-            self._writer, self.run_id, resources.model, lambda: (self.counts.tokens, len(self.tracker)), self._now,
+            self._writer, self.run_id, resources.model, lambda: (self.tracker.tokens, len(self.tracker)), self._now,
             self._publish,
         )  # fmt: skip
         watchers = [asyncio.create_task(monitor.watch()), asyncio.create_task(self._stop_at_deadline())]

@@ -16,7 +16,7 @@ from stackbench.durations import read_duration, spoken_duration
 from stackbench.engine import EngineService, RunOutcome, SubmittedRun, plan_benchmarks, run_plan
 from stackbench.engine.lazy_sandbox import LazySandbox
 from stackbench.errors import ConfigError, SandboxError
-from stackbench.models.openai import connection
+from stackbench.models.openai import retrying
 from stackbench.sandbox import CodeJob, CodeResult
 from stackbench.store import Reader, open_queries
 from stackbench.types import AttemptStatus, RunStatus
@@ -26,7 +26,7 @@ from tests.fake_endpoint import FakeEndpoint
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outage_module, "FIRST_PAUSE_S", 0.05)
-    monkeypatch.setattr(connection, "FIRST_BACKOFF_S", 0.01)
+    monkeypatch.setattr(retrying, "FIRST_BACKOFF_S", 0.01)
 
 
 class Watched:

@@ -17,14 +17,14 @@ from stackbench.agents import AgentLimits, AgentResult, run_agent
 from stackbench.agents.tools import TOOLS
 from stackbench.benchmarks.base import Context, Options, PrepareContext
 from stackbench.benchmarks.declared_metrics import MetricKind
-from stackbench.benchmarks.tooluse.checks import CheckResult, evaluate
-from stackbench.benchmarks.tooluse.expansion import PUBLISHED_SEED, ToolTask, load_tasks, set_hash
-from stackbench.benchmarks.tooluse.figures import tool_use_kinds, tool_use_metrics
-from stackbench.benchmarks.tooluse.matching import CallScore, score_calls
-from stackbench.benchmarks.tooluse.observation import observe
-from stackbench.benchmarks.tooluse.playing import script_of
-from stackbench.benchmarks.tooluse.scenario import Scenario
-from stackbench.benchmarks.tooluse.staging import staged
+from stackbench.benchmarks.tooluse.checks.evaluation import CheckResult, evaluate
+from stackbench.benchmarks.tooluse.checks.observation import observe
+from stackbench.benchmarks.tooluse.scenario.expansion import PUBLISHED_SEED, ToolTask, load_tasks, set_hash
+from stackbench.benchmarks.tooluse.scenario.scenario import Scenario
+from stackbench.benchmarks.tooluse.scenario.staging import staged
+from stackbench.benchmarks.tooluse.scoring.matching import CallScore, score_calls
+from stackbench.benchmarks.tooluse.scoring.tool_use_metrics import tool_use_kinds, tool_use_metrics
+from stackbench.benchmarks.tooluse.validation.playing import script_of
 from stackbench.datasets import DatasetStore
 from stackbench.types import AttemptSummary, Metric, Scored, Task
 
