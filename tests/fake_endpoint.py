@@ -52,7 +52,7 @@ class FakeEndpoint:
         self._runner: web.AppRunner | None = None
         self.url = ""
 
-    async def start(self) -> None:
+    async def start(self, port: int = 0) -> None:
         app = web.Application()
         app.router.add_get("/v1/models", self._models)
         app.router.add_post("/v1/chat/completions", self._chat)
@@ -60,7 +60,7 @@ class FakeEndpoint:
         app.router.add_post("/{path}", self._beside)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        site = web.TCPSite(self._runner, "127.0.0.1", port)
         await site.start()
         host, port = self._runner.addresses[0][:2]
         self.url = f"http://{host}:{port}/v1"
@@ -68,6 +68,11 @@ class FakeEndpoint:
     async def stop(self) -> None:
         if self._runner is not None:
             await self._runner.cleanup()
+            self._runner = None
+
+    async def start_again(self) -> None:
+        """At the address that it had before it was stopped."""
+        await self.start(int(self.url.split(":")[2].partition("/")[0]))
 
     @property
     def name(self) -> str:

@@ -18,12 +18,13 @@ from stackbench.cli.console import fits, make_table, notice, out, print_json, pr
 from stackbench.cli.query_output import QueryOutput
 from stackbench.cli.scoreboard import caveat_lines, result_documents, results_table, sampling_lines, skipped_lines
 from stackbench.cli.speeds import is_speed, speeds_table
-from stackbench.cli.transcript import has_transcript, print_transcript
+from stackbench.cli.transcript import print_transcript
 from stackbench.config import Home, Settings
 from stackbench.engine import RunPlan, sampling_not_set
 from stackbench.errors import UsageError
 from stackbench.report.caveats import counted, partial_reasons
 from stackbench.report.headlines import headline
+from stackbench.report.transcript import has_transcript
 from stackbench.store import AttemptDetail, BenchmarkResult, Queries, Reader, RunInfo, open_queries
 from stackbench.types import FinishReason
 from stackbench.visible_text import in_one_line, visible

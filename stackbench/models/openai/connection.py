@@ -33,6 +33,7 @@ BLANK = b" \t\r\n\xef\xbb\xbf"
 """What may stand before a body of JSON."""
 USAGE_WITHIN_S = 5.0
 """What a server still sends of a stream after the reason of its ending, it sends within this time."""
+ANSWERS_WITHIN_S = 10.0
 LARGEST_ERROR = 1 << 20
 LARGEST_LIST = 8 << 20
 LARGEST_ANSWER = 64 << 20
@@ -54,6 +55,8 @@ class Connection:
             (name.strip(), value.strip()) for name, _, value in (h.partition(":") for h in options.headers)
         ]
         self._proxy: dict[str, Any] = {}
+        self._lists = True
+        """Whether `/models` is no server's error while all is well."""
         proxy = urlsplit(proxy_for(url) or "")
         self.redaction = Redaction(
             (secret for secret in (self._key, proxy.password) if secret), (value for _, value in self._headers)
@@ -176,6 +179,7 @@ class Connection:
             async with self._opened.get(
                 self._address("models"), timeout=timeout, allow_redirects=False, **self._proxy
             ) as response:
+                self._lists = response.status < 500
                 if response.status in (401, 403):
                     raise ModelNotAvailableError(
                         f"{self.url} refuses the key (HTTP {response.status}); set {self._options.api_key_env}"
@@ -193,6 +197,21 @@ class Connection:
         entries = [entry for entry in data if is_object(entry)] if is_array(data) else []
         more = is_object(listed) and bool(listed.get("has_more") or listed.get("next_page_token"))
         return self.redaction.messages([entry for entry in entries if isinstance(entry.get("id"), str)]), more
+
+    async def answers(self) -> bool:
+        """Whether the endpoint answers anybody: not with a server's error, where it did not in the beginning."""
+        import aiohttp
+
+        try:
+            async with self._opened.get(
+                self._address("models"),
+                timeout=aiohttp.ClientTimeout(total=ANSWERS_WITHIN_S),
+                allow_redirects=False,
+                **self._proxy,
+            ) as response:
+                return response.status < 500 or not self._lists
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            return False
 
     async def ask_server(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """What the server answers to a post beside OpenAI's API (at its root, without `/v1`); empty where it has no

@@ -42,12 +42,11 @@ class HomeScreen(RoomScreen):
         Binding("enter", "open", "Open"),
         Binding("s", "smoke", "Smoke suite"),
         Binding("space", "mark", "Mark", show=False),
-        Binding("R", "resume", "Resume"),
+        Binding("r", "resume", "Resume"),
         Binding("S", "stop", "Stop", show=False),
         Binding("e", "export", "Export", show=False),
         Binding("delete,D", "delete", "Delete", show=False),
         Binding("y", "copy_id", "Copy the id", show=False),
-        Binding("r", "look", "Look again", show=False),
     ]
 
     def __init__(self) -> None:
