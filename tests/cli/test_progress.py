@@ -76,6 +76,14 @@ def test_plain_lines_go_on_while_nothing_ends(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("stackbench.cli.progress.QUIET_AT_MOST_S", 0.05)
+    beats: list[float] = []
+    report_all = PlainProgress._report_all
+
+    def count_beats(progress: PlainProgress) -> None:
+        report_all(progress)
+        beats.append(time.monotonic())
+
+    monkeypatch.setattr(PlainProgress, "_report_all", count_beats)
     with PlainProgress() as progress:
         progress("r", BenchmarkStarted(benchmark="tooluse", total=5, done=0, passed=0))
         for _ in range(2):
@@ -84,7 +92,8 @@ def test_plain_lines_go_on_while_nothing_ends(
             )
         progress("r", BenchmarkFinished(benchmark="tooluse", tasks=5, attempts=0, errors=0))
         capsys.readouterr()
-        time.sleep(0.2)
+        before = len(beats)
+        wait_for(lambda: len(beats) >= before + 3, within_s=20, every_s=0.01)
         assert capsys.readouterr().err == ""
 
 

@@ -21,6 +21,7 @@ from stackbench.errors import GenerationError, ModelLostError, ModelNotAvailable
 from stackbench.models import ModelOptions, VllmOptions
 from stackbench.models.vllm import VllmModel
 from stackbench.models.vllm import model as module
+from stackbench.models.vllm.server import VllmServer
 from stackbench.types import Message, Request, Sampling, ServerLoad, TokenCount, Variant
 from tests.waiting import wait_for
 
@@ -202,9 +203,21 @@ async def test_a_server_that_makes_no_token_counts_as_dead(bench: Bench, started
     assert "made no token for 1 s" in "\n".join(bench.said)
 
 
-async def test_an_idle_server_is_not_taken_for_a_stalled_one(bench: Bench, started: Callable[..., Any]) -> None:
+async def test_an_idle_server_is_not_taken_for_a_stalled_one(
+    bench: Bench, started: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its watcher, which looks every 0.1 s, has looked for three times as long as a stall may last."""
+    looks = 0
+    load = module.VllmServer.load
+
+    async def counted(server: VllmServer) -> ServerLoad | None:
+        nonlocal looks
+        looks += 1
+        return await load(server)
+
+    monkeypatch.setattr(module.VllmServer, "load", counted)
     model = await started(stall_timeout_s=0.3)
-    await asyncio.sleep(1.0)
+    await asyncio.to_thread(wait_for, lambda: looks > 9, within_s=60)
     assert model.restarts == 0
     assert (await model.generate([ASK]))[0].text == "fine"
 
