@@ -1,4 +1,4 @@
-"""Bringing files from outside: distributions used as data (never installed or imported), URLs, the Hugging Face hub."""
+"""Downloads files: distributions used as data (never installed or imported), URLs, the Hugging Face hub."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tells a model's reasoning from its answer: tags, special tokens and channels, in one pass over the text."""
+"""Separates a model's reasoning from its answer: tags, special tokens and channels, in one pass over the text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an agent is given, and what it hands back."""
+"""The inputs and the result of an agent's run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands around an agent's turns and calls: limits, the model's window, the operator, the order of calls."""
+"""LangChain middleware around an agent's turns and calls: limits, the context window, the operator, call order."""
 
 from __future__ import annotations
 

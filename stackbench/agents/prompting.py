@@ -1,4 +1,4 @@
-"""Tools for a model that takes none: their schemas stand in its prompt, and the chat holds no calls."""
+"""Tool use for models without native tool calls: the schemas are part of the prompt, calls are read from the text."""
 
 from __future__ import annotations
 

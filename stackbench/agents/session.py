@@ -1,4 +1,4 @@
-"""One agent's run: what it asks its model, what it calls, and the account of both."""
+"""The state of one agent's run: requests to the model, tool calls, and the record of both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The protocol of a benchmark and what it may ask of the engine."""
+"""The protocol of a benchmark, and the services that the engine offers to it."""
 
 from __future__ import annotations
 

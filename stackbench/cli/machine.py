@@ -1,4 +1,4 @@
-"""`doctor`, `models`, `data`, `sandbox`: what this machine has, and bringing what it lacks."""
+"""`doctor`, `models`, `data`, `sandbox`: the state of this machine, and fetching what is missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run came to: the scores on the screen, each with its denominators, and the JSON document of the contract."""
+"""The results of a run: the scoreboard, each score with its denominators, and the JSON document."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Makes the attempts of a benchmark: so many at once, each recorded when it ends, errors told apart from failures."""
+"""Runs the attempts of a benchmark with bounded concurrency and records each; errors are distinct from failures."""
 
 from __future__ import annotations
 

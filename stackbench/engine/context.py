@@ -1,4 +1,4 @@
-"""What one attempt is given: the model, the sandbox, its seed, its log."""
+"""The services of one attempt: the model, the sandbox, its seed, its log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers what happens, keeps the latest of it, and hands it to whoever watches, however slowly that one reads."""
+"""Numbers events, keeps the most recent ones, and delivers them to subscribers without waiting for slow ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the attempts of a run work with."""
+"""The resources that the attempts of a run share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Carries out one run: work out, done under limits, recorded, summed up."""
+"""Executes one run: plans its attempts, runs them within limits, records them, computes the metrics."""
 
 from __future__ import annotations
 

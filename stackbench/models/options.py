@@ -1,4 +1,4 @@
-"""How a model is reached, loaded and served."""
+"""Options for connecting to, loading and serving a model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Brings a model to this machine: by manifest name, hub id or local path, in the precision that is wanted."""
+"""Fetches a model by manifest name, hub id or local path, in the requested precision."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What has to be said beside a score: of how many tasks it is, what it leaves out, what is missing."""
+"""Qualifications shown beside a score: its tasks, what it leaves out, what is missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON and text as the database takes them: no lone surrogates, no NaN."""
+"""Makes JSON and text storable in the database: no lone surrogates, no NaN."""
 
 from __future__ import annotations
 

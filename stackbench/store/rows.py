@@ -1,4 +1,4 @@
-"""Records as the database's rows, column by column: the border at which values are made such as its columns hold."""
+"""Converts records to database rows and values to the types of their columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one interface of an endpoint takes, as its refusals tell."""
+"""The parameters that one interface of an endpoint accepts, learnt from its refusals."""
 
 from __future__ import annotations
 

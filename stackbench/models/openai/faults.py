@@ -1,4 +1,4 @@
-"""What can go wrong with a request to an endpoint, and which of it may pass."""
+"""Errors of requests to an endpoint, and which of them are transient."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One model at one endpoint: requests out, generations back."""
+"""A model at an OpenAI-compatible endpoint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Asks so that the endpoint takes it: what a refusal blames is left out, and the request is made again."""
+"""Adapts a request to an endpoint: a parameter that a refusal names is left out and the request is repeated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the events of a streamed answer add up to, and when its pieces came."""
+"""Assembles the events of a stream to one generation, with the arrival time of each chunk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Refusals because prompt and answer do not fit the model's window, and the limit that would."""
+"""Recognises refusals because of the context window, and computes a token limit that fits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A request's body in OpenAI's format, as the endpoint takes it, and the generations of an answer to it."""
+"""Builds request bodies in OpenAI's format, and reads generations from responses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line of a vLLM server: where vLLM is, and what it is told."""
+"""The command line of a vLLM server: the executable and its arguments."""
 
 from __future__ import annotations
 

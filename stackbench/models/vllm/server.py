@@ -1,4 +1,4 @@
-"""One vLLM server process: started under its guard, waited for, read from, stopped."""
+"""One vLLM server process: start under the guard, readiness, health, metrics, stop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a task was completed: what the agent left behind, held against every check of the scenario."""
+"""Decides whether a task was completed: evaluates every check of the scenario against the observed final state."""
 
 from __future__ import annotations
 

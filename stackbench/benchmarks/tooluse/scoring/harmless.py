@@ -1,4 +1,4 @@
-"""Whether a call only looked around: it read, and only what belongs to the task."""
+"""Decides whether a call was read-only and limited to what belongs to the task."""
 
 from __future__ import annotations
 

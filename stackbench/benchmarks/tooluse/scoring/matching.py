@@ -1,4 +1,4 @@
-"""Which calls of an agent were the expected ones: the best matching that respects the partial order."""
+"""Matches an agent's calls to the expected ones: the best matching that respects their partial order."""
 
 from __future__ import annotations
 

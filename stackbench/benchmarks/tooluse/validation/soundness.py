@@ -1,4 +1,4 @@
-"""Proves a scenario sound: its solution solves it, doing nothing does not, every effect of the solution counts."""
+"""Checks that a scenario is sound: its solution passes, doing nothing fails, every effect is checked."""
 
 from __future__ import annotations
 
