@@ -14,7 +14,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from stackbench.benchmarks.base import Context, Options, PrepareContext, Sample, failure, near_limit
+from stackbench.benchmarks.base import Context, Options, PrepareContext, Sample, near_limit
 from stackbench.benchmarks.extract import cut_at, read_program
 from stackbench.benchmarks.passes import pass_at_k_metrics
 from stackbench.datasets import DatasetStore
@@ -148,7 +148,7 @@ class MbppPlus:
         return Scored(
             score=float(passed),
             passed=passed,
-            reason=failure(worse.reason),
+            reason=worse.reason,
             metrics={
                 "result": worse.reason,
                 "base": base.reason,
