@@ -44,6 +44,7 @@ class HFModel:
         self.concurrency = 64
         self.gpus = 0
         self.sampling_defaults: Mapping[str, float] = {}
+        self.chat_templates: Sequence[str] = ()
         self._target = target
         self._options = options
         self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
@@ -169,6 +170,8 @@ class HFModel:
         self.gpus, self.window = loaded.gpus, loaded.reader.window
         self.concurrency = 2 * loaded.decoder.max_batch
         self.sampling_defaults = loaded.sampling_defaults
+        template = loaded.reader.template
+        self.chat_templates = () if template is None else tuple(dict.fromkeys((template.text, template.tools_text)))
         self._about |= loaded.about
         if loaded.gpus:
             self._gpu_reader = GpuReader()
