@@ -7,8 +7,8 @@ from typing import Any
 
 from stackbench.models.openai.connection import Connection
 from stackbench.models.openai.values import number_of
-from stackbench.models.token_estimate import TokenEstimator
 from stackbench.models.tool_calls import chat_for_template, tools_for_template
+from stackbench.token_estimate import TokenEstimator
 from stackbench.types import Generation, Request, TokenCount
 
 __all__ = ["TokenCounter"]
