@@ -228,7 +228,7 @@ class Connection:
                 answer = nesting.loads(text)
         except Exception:
             return {}
-        return answer if isinstance(answer, dict) else {}
+        return answer if is_object(answer) else {}
 
     # -- one exchange
 
