@@ -11,30 +11,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stackbench.control.messages import AttemptText, ToolCallEnded, ToolCallStarted
-from stackbench.engine.asking import run_sampling, with_prefill, with_run_texts
+from stackbench.engine.asking import run_sampling, whole_answer, with_run_texts
 from stackbench.engine.attempt_tracker import attempt_ref
 from stackbench.engine.calls import call_payload
 from stackbench.engine.plan import BenchmarkPlan, RunPlan
+from stackbench.engine.recorded_requests import RequestRecorder
 from stackbench.errors import AttemptError, ModelNotAvailableError
 from stackbench.models import Preset, Reloadable, Watched
 from stackbench.sandbox import CodeJob, CodeResult, Sandbox
 from stackbench.sandbox.session import Session
 from stackbench.slots import Slots
-from stackbench.thoughts import without_thoughts
 from stackbench.types import (
     AttemptKey,
     EventRecord,
     FinishReason,
     Generation,
-    Message,
     Request,
     Sampling,
     Scored,
     ServerLoad,
+    TokenCount,
     ToolCall,
     ToolCallRecord,
     ToolParser,
-    ToolSpec,
     Variant,
 )
 
@@ -85,10 +84,16 @@ class AttemptContext:
         self._turn = 0
         self._next_seq = next_seq
         self._now = now
+        self._recorder = RequestRecorder()
         self._asked = Scored(0.0, False)
         self._calls = 0
         self.cut = False
         """Whether an answer, or a turn of an agent, ended at its token limit."""
+
+    @property
+    def texts(self) -> Mapping[str, str]:
+        """What the events' requests refer to, by sha256."""
+        return self._recorder.texts
 
     @property
     def timeout_s(self) -> float | None:
@@ -141,49 +146,42 @@ class AttemptContext:
             seed=request_seed(self.key),
         )
 
-    async def generate(
-        self,
-        sampling: Sampling,
-        *,
-        messages: Sequence[Message] = (),
-        prompt: str | None = None,
-        choices: Sequence[str] = (),
-        reference: str = "",
-        tools: Sequence[ToolSpec] = (),
-        reference_calls: Sequence[ToolCall] = (),
-        stream: bool = False,
-        on_text: Callable[[str], None] | None = None,
-    ) -> Generation:
-        asked = prompt if prompt is not None else messages[-1].content
+    async def generate(self, request: Request) -> Generation:
+        asked = request.prompt if request.prompt is not None else request.messages[-1].content
+        asked = asked[request.shared_prefix :]
         self._asked = replace(self._asked, prompt=asked)
-        agent = stream or bool(tools)
-        request = Request(
-            sampling,
-            messages=tuple(messages),
-            prompt=prompt,
-            choices=tuple(choices),
-            reference=reference,
-            tools=tuple(tools),
-            reference_calls=tuple(reference_calls),
+        agent = request.stream or bool(request.tools)
+        choices = request.choices
+        request = replace(
+            request,
             key=self.key,
-            stream=stream,
             keep_prefix=agent,
-            on_text=self._told_text(on_text) if stream else None,
+            on_text=self._told_text(request.on_text) if request.stream else None,
             on_retry=self._told_retry,
         )
         request, prefill = with_run_texts(request, self._plan.settings)
-        generation = await self._ask(request)
-        if self._model.has_speed:  # a recorded answer is whole
-            generation = with_prefill(generation, prefill)
-        generation = without_thoughts(generation)
+        recorded = self._recorder.record(request, prefill)
+        try:
+            generation = await self._ask(request)
+        except BaseException as problem:  # of whatever kind, a limit of time included: what was sent is recorded
+            self.log("model_call_failed", {"request": recorded, "error": str(problem) or type(problem).__name__})
+            raise
+        # a recorded answer is whole
+        generation = whole_answer(generation, prefill if self._model.has_speed else "")
         self._calls += 1
-        self.log("model_call", call_payload(request, generation, whole=agent or bool(choices) or self._calls > 1))
+        self._tracker.tokens += generation.completion_tokens
+        payload = call_payload(request, generation, whole=agent or bool(choices) or self._calls > 1)
+        self.log("model_call", {**payload, "request": recorded})
         if choices:
             # The token that was asked for is the whole answer, whatever limit the request named.
             generation = replace(generation, finish_reason=FinishReason.STOP)
         self.cut = self.cut or generation.finish_reason is FinishReason.LENGTH
         self._asked = self._asked.of(asked, generation)
         return generation
+
+    async def count_tokens(self, request: Request) -> TokenCount:
+        told, _ = with_run_texts(request, self._plan.settings)
+        return await self._model.count_tokens(told)
 
     async def _ask(self, request: Request) -> Generation:
         """Waits for a place at the model, then for its answer."""
@@ -273,12 +271,9 @@ class AttemptContext:
     def gpus(self) -> int:
         return self._model.gpus
 
-    async def timed(
-        self, sampling: Sampling, *, messages: Sequence[Message] = (), prompt: str | None = None
-    ) -> Generation:
-        (generation,) = await self._model.generate(
-            [Request(sampling, tuple(messages), prompt, key=self.key, stream=True, no_retry=True)]
-        )
+    async def timed(self, request: Request) -> Generation:
+        (generation,) = await self._model.generate([replace(request, key=self.key, stream=True, no_retry=True)])
+        self._tracker.tokens += generation.completion_tokens
         return generation
 
     async def serve_as(self, variant: Variant) -> None:
@@ -294,10 +289,9 @@ class AttemptContext:
         return self._model.load() if isinstance(self._model, Watched) else None
 
     def log(self, kind: str, payload: Mapping[str, Any]) -> None:
-        key = self.key
-        told = {**payload, "seed": key.seed}
+        key, seq = self.key, self._next_seq()
         self.events.append(
-            EventRecord(key.benchmark, key.task_id, key.attempt, self._next_seq(), self._now(), kind, told)
+            EventRecord(key.benchmark, key.task_id, key.attempt, key.seed, seq, self._now(), kind, payload)
         )
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from stackbench.types import Generation, Request, ServerLoad, Variant
+from stackbench.types import Generation, Request, ServerLoad, TokenCount, Variant
 
-__all__ = ["Model", "Preset", "Reloadable", "Watched"]
+__all__ = ["Model", "Preset", "Reloadable", "Remote", "Templated", "Watched"]
 
 
 class Model(Protocol):
@@ -48,6 +48,14 @@ class Model(Protocol):
         """
         ...
 
+    async def count_tokens(self, request: Request) -> TokenCount:
+        """How many tokens it reads of a request: by its own tokenizer, else estimated, and marked as that.
+
+        Raises:
+            GenerationError: its chat template refuses the chat.
+        """
+        ...
+
     def describe(self) -> Mapping[str, Any]:
         """What is recorded with a run: versions, hashes, device. JSON values, no secrets."""
         ...
@@ -70,11 +78,28 @@ class Watched(Protocol):
 
 
 @runtime_checkable
+class Remote(Protocol):
+    """A model that somebody else serves. `generate` raises ModelUnreachableError while its endpoint answers nobody."""
+
+    async def answers(self) -> bool:
+        """Whether the endpoint answers now."""
+        ...
+
+
+@runtime_checkable
 class Preset(Protocol):
     """A model that knows how its checkpoint wants to be sampled, where the user asked for that."""
 
     sampling_defaults: Mapping[str, float]
     """Values of `Sampling` by name, for those that the user left neutral; known once the model is started."""
+
+
+@runtime_checkable
+class Templated(Protocol):
+    """A model whose chat template is known to us."""
+
+    chat_templates: Sequence[str]
+    """The texts that render its chats, known once the model is started; `describe` tells the first one's sha256."""
 
 
 @runtime_checkable

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ from stackbench.models.decoding_thread import DecodingThread
 from stackbench.models.gpus import GpuReader
 from stackbench.models.hf_loading import load_hf
 from stackbench.models.options import ModelOptions
-from stackbench.types import Generation, Request, ServerLoad
+from stackbench.types import Generation, Request, ServerLoad, TokenCount
 
 if TYPE_CHECKING:
     from stackbench.models.hf_loading import LoadedModel
@@ -18,7 +19,7 @@ __all__ = ["HFModel"]
 
 
 class HFModel:
-    """Implements `Model`, `Watched` and `Preset`; requests of all callers are decoded together."""
+    """Implements `Model`, `Watched`, `Preset` and `Templated`; requests of all callers are decoded together."""
 
     plain_prompts = True
     scores_choices = True
@@ -33,6 +34,7 @@ class HFModel:
         self.concurrency = 64
         self.gpus = 0
         self.sampling_defaults: Mapping[str, float] = {}
+        self.chat_templates: Sequence[str] = ()
         self._target = target
         self._options = options
         self._thread = DecodingThread(name, target, self._load)
@@ -44,6 +46,7 @@ class HFModel:
         template = loaded.reader.template
         self.chat = template is not None
         self.native_tools = template is not None and template.takes_tools
+        self.chat_templates = () if template is None else tuple(dict.fromkeys((template.text, template.tools_text)))
         self.gpus, self.window = loaded.gpus, loaded.reader.window
         self.concurrency = 2 * loaded.decoder.max_batch
         self.sampling_defaults = loaded.sampling_defaults
@@ -51,6 +54,10 @@ class HFModel:
 
     async def generate(self, requests: Sequence[Request]) -> list[Generation]:
         return await self._thread.generate(requests)
+
+    async def count_tokens(self, request: Request) -> TokenCount:
+        assert self._thread.loaded is not None, "start() was not called"
+        return TokenCount(await asyncio.to_thread(self._thread.loaded.reader.count, request), exact=True)
 
     def load(self) -> ServerLoad | None:
         loaded = self._thread.loaded

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -11,27 +10,31 @@ from pathlib import Path
 from typing import Any
 
 from stackbench.errors import GenerationError, ModelLostError, ModelNotAvailableError
-from stackbench.models.chat_template import read_template
+from stackbench.models.chat_template import own_templates, read_template, template_sha256
 from stackbench.models.generation_config import describe_generation_config, sampling_defaults
 from stackbench.models.gpus import GpuReader
 from stackbench.models.hardware import list_gpus
 from stackbench.models.loaded_files import hash_loaded
 from stackbench.models.openai import OpenAIModel
 from stackbench.models.openai.faults import RefusedError
+from stackbench.models.openai.retrying import Retrying
 from stackbench.models.options import ModelOptions
 from stackbench.models.pull import notice_changes, origin
 from stackbench.models.vllm.command import Loading
 from stackbench.models.vllm.loader import Loader
 from stackbench.models.vllm.server import VllmServer
-from stackbench.types import Generation, Request, ServerLoad, Variant
+from stackbench.types import Generation, Request, ServerLoad, TokenCount, Variant
 
 __all__ = ["VllmModel"]
 
 RESTARTS = 3
 WATCH_EVERY_S = 1.0
 SEEN_DEAD_WITHIN_S = 5.0
-FIRST_BACKOFF_S = 0.5
 LONGEST_REQUEST_S = 7 * 24 * 3600.0  # a server that hangs is found by its silence, not by one request's age
+
+
+class NotServedError(GenerationError):
+    """No server runs in the way last asked for: another try would end alike."""
 
 
 class VllmModel:
@@ -51,8 +54,10 @@ class VllmModel:
         self.gpus = 0
         self.restarts = 0
         self.sampling_defaults: Mapping[str, float] = {}
+        self.chat_templates: Sequence[str] = ()
         self._target = target
         self._options = options
+        self._retrying = Retrying(options.retries)
         self._say: Callable[[str], None] = lambda line: None
         self._loading = Loading(Path())
         self._variant = Variant()
@@ -93,6 +98,14 @@ class VllmModel:
         if len(requests) == 1:
             return [await self._ask(requests[0])]
         return list(await asyncio.gather(*(self._ask(request) for request in requests)))
+
+    async def count_tokens(self, request: Request) -> TokenCount:
+        await self._up.wait()
+        if self._gone is not None:
+            raise self._gone
+        if self._client is None:
+            raise GenerationError(self._down)
+        return await self._client.count_tokens(request)
 
     def load(self) -> ServerLoad | None:
         return self._last_load and replace(self._last_load, restarts=self.restarts)
@@ -135,13 +148,20 @@ class VllmModel:
     # -- one request
 
     async def _ask(self, request: Request) -> Generation:
-        failures = 0
+        async def ask() -> Generation:
+            return await self._answer(request)
+
+        retries = 0 if request.no_retry else None
+        return await self._retrying.call(ask, _may_pass, retries=retries, on_retry=request.on_retry)
+
+    async def _answer(self, request: Request) -> Generation:
+        """One try; what a server that died did not answer is asked of the next one within the same try."""
         while True:
             await self._up.wait()
             if self._gone is not None:
                 raise self._gone
             if self._down:
-                raise GenerationError(self._down)
+                raise NotServedError(self._down)
             assert self._client is not None
             life = self._life
             self._in_flight += 1
@@ -150,12 +170,8 @@ class VllmModel:
             except RefusedError:
                 raise
             except GenerationError:
-                if await self._died(life):
-                    continue
-                failures += 1
-                if failures > self._options.retries:
+                if not await self._died(life):
                     raise
-                await asyncio.sleep(FIRST_BACKOFF_S * 2**failures)
             finally:
                 self._in_flight -= 1
 
@@ -204,13 +220,14 @@ class VllmModel:
         self.chat, self.plain_prompts = client.chat, client.plain_prompts
         self.scores_choices = client.scores_choices
         self.native_tools, self.window = client.native_tools, client.window
+        self.chat_templates = self._templates(loading.folder)
         usual = self._variant == Variant() or not self._about
         self._about = {
             "vllm": await server.version(),
             # Of the model that the run is of; a variant that was measured beside it stands in the history.
             **(hashes.describe() if usual else {name: self._about[name] for name in ("files", "sha256")}),
             "origin": origin(loading.folder),
-            "chat_template": self._template_hash(),
+            "chat_template": template_sha256(self.chat_templates[0]) if self.chat_templates else None,
             **describe_generation_config(self._options, loading.folder),
             "device": f"{self.gpus} GPU" if self.gpus else "cpu",
         }
@@ -219,10 +236,10 @@ class VllmModel:
         self._down = ""
         self._up.set()
 
-    def _template_hash(self) -> str | None:
-        """Of a template that takes the place of the model's own, which is among its files."""
+    def _templates(self, folder: Path) -> Sequence[str]:
+        """The template that takes the place of the model's own, else those among its files."""
         named = self._options.chat_template
-        return None if named is None else hashlib.sha256(read_template(named).encode()).hexdigest()
+        return own_templates(folder) if named is None else (read_template(named),)
 
     async def _connect(self, server: VllmServer) -> OpenAIModel:
         options = self._options.model_copy(
@@ -322,3 +339,7 @@ class VllmModel:
             await self._client.close()
         if self._server is not None:
             await self._server.stop()
+
+
+def _may_pass(error: BaseException) -> bool:
+    return isinstance(error, GenerationError) and not isinstance(error, RefusedError | NotServedError)
