@@ -171,7 +171,7 @@ def _print_run(
         ("seeds", ", ".join(map(str, run.seeds))),
         ("sampling", f"temperature {_temperatures(run)}, {_pairs(settings, SAMPLING)}"),
         *_asked_line(settings),
-        ("stackbench", f"{machine.get('stackbench', '?')}, commit {run.git_commit or 'unknown'}"),
+        ("stackbench", _own_version(run)),
         ("machine", f"{machine.get('cpu')}, {machine.get('cpus')} processors, {_gib(machine.get('memory_bytes'))}"),
         ("system", f"{machine.get('os')}, Python {machine.get('python')}"),
         ("GPUs", _gpus(machine)),
@@ -197,6 +197,13 @@ def _print_run(
             whole=["task"],
             or_list=True,
         )
+
+
+def _own_version(run: RunInfo) -> str:
+    """Stackbench's own: version, commit, and what its files were where the commit does not tell."""
+    source = run.environment.get("source_sha256")
+    files = f", files {source[:12]}" if source else ""
+    return f"{run.environment.get('stackbench', '?')}, commit {run.git_commit or 'unknown'}{files}"
 
 
 def _asked_line(settings: Mapping[str, Any]) -> list[tuple[str, Any]]:
@@ -262,6 +269,7 @@ def _attempt_document(attempt: AttemptDetail) -> dict[str, Any]:
         "score": attempt.score,
         "passed": attempt.passed,
         "error": attempt.error,
+        "reason": attempt.reason,
         "prompt": attempt.prompt,
         "completion": attempt.completion,
         "prompt_tokens": attempt.prompt_tokens,
@@ -285,8 +293,9 @@ def _print_attempt(attempt: AttemptDetail) -> None:
             )
         )
     )
-    if attempt.error:
-        console.print(Text(visible(attempt.error), style=style))
+    told = attempt.reason or attempt.error
+    if told:
+        console.print(Text(visible(told), style=style))
     console.print(
         f"{attempt.prompt_tokens} prompt tokens, {attempt.completion_tokens} completion tokens, "
         f"{attempt.latency_s:.2f} s"
@@ -311,7 +320,9 @@ def _print_attempt(attempt: AttemptDetail) -> None:
             shown = visible(_cut(str(code)))
             console.print(Syntax(shown, "python", theme="ansi_dark", background_color="default", word_wrap=True))
         rest = {
-            name: value for name, value in payload.items() if name not in ("code", "seed") and value not in ("", [])
+            name: value
+            for name, value in payload.items()
+            if name not in ("code", "seed", "request") and value not in ("", [])
         }
         console.print(Text(_cut(in_one_line(json.dumps(rest, ensure_ascii=False)))))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -18,9 +19,10 @@ from stackbench.extras import DISTRIBUTION
 from stackbench.models.hardware import cuda_version, list_gpus
 from stackbench.nesting import is_object
 
-__all__ = ["git_commit", "machine_environment"]
+__all__ = ["git_commit", "machine_environment", "source_sha256"]
 
 PACKAGE = Path(__file__).resolve().parents[1]
+COMPILED = (".pyc", ".pyo")
 RECORDED = ("torch", "transformers", "accelerate", "gguf", "vllm", "duckdb", "aiohttp", "docker", "numpy")
 
 
@@ -60,6 +62,17 @@ def git_commit(package: Path = PACKAGE) -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return found.stdout.strip() or None if found.returncode == 0 else None
+
+
+def source_sha256(package: Path = PACKAGE) -> str:
+    """Of stackbench's own files, for those that no commit tells: sha256 over lines of hash, two spaces and path below
+    the package, sorted by path (as `sha256sum` writes)."""
+    lines: list[str] = []
+    for path in sorted(package.rglob("*"), key=lambda path: path.relative_to(package).as_posix()):
+        if path.is_file() and path.suffix not in COMPILED:
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            lines.append(f"{digest}  {path.relative_to(package).as_posix()}\n")
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _installed_commit() -> str | None:

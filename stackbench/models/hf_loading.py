@@ -14,6 +14,7 @@ from stackbench.models.generation_config import describe_generation_config, samp
 from stackbench.models.loaded_files import hash_loaded
 from stackbench.models.loading import choose_placement, free_bytes, load_tokenizer, load_weights
 from stackbench.models.memory import entry_of, kv_bytes_per_token
+from stackbench.models.openmp import limit_spinning
 from stackbench.models.options import ModelOptions
 from stackbench.models.pull import notice_changes, origin, quantized_variant
 from stackbench.nesting import is_array, is_object
@@ -53,11 +54,13 @@ def load_hf(
     """
     if options.gpus is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = options.gpus
+    limit_spinning()
     try:
         import torch
         import transformers
 
-        from stackbench.models.decoding import ATTENTION, BatchDecoder, register_attention
+        from stackbench.models.decoding import BatchDecoder
+        from stackbench.models.grouped_attention import ATTENTION, register_attention
         from stackbench.models.packed import pack_linear_layers
         from stackbench.models.prompting import PromptReader, template_of
     except ImportError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -11,7 +12,7 @@ from typing import Any, cast
 from stackbench import nesting
 from stackbench.nesting import is_object
 
-__all__ = ["document", "document_of_text", "text"]
+__all__ = ["document", "document_of_text", "hash_text", "text"]
 
 ESCAPE = re.compile(r"\\(?:ud[89ab]..\\ud[c-f]..|u....|.)")
 SURROGATE = "\\ud"
@@ -49,6 +50,12 @@ def text(told: str | None) -> str | None:
     if not isinstance(told, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         told = str(told)
     return told if told.isascii() else told.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def hash_text(told: str) -> tuple[str, str]:
+    """The sha256 of a text's UTF-8 in hexadecimal, under which `texts` holds it, and the text as it is held."""
+    kept = text(told) or ""
+    return hashlib.sha256(kept.encode()).hexdigest(), kept
 
 
 def _legible(dumped: str) -> str:

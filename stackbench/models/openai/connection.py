@@ -210,6 +210,8 @@ class Connection:
                 **self._proxy,
             ) as response:
                 return response.status < 500 or not self._lists
+        except RuntimeError:  # the session was closed meanwhile, by us: that tells nothing of the endpoint
+            return True
         except (aiohttp.ClientError, TimeoutError, OSError):
             return False
 
