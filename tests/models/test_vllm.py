@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import pytest
 
 from stackbench.errors import GenerationError, ModelLostError, ModelNotAvailableError, UsageError
 from stackbench.models import ModelOptions, VllmOptions
+from stackbench.models.openai import retrying
 from stackbench.models.vllm import VllmModel
 from stackbench.models.vllm import model as module
 from stackbench.models.vllm.server import VllmServer
@@ -219,6 +221,29 @@ async def test_an_idle_server_is_not_taken_for_a_stalled_one(
     model = await started(stall_timeout_s=0.3)
     await asyncio.to_thread(wait_for, lambda: looks > 9, within_s=60)
     assert model.restarts == 0
+    assert (await model.generate([ASK]))[0].text == "fine"
+
+
+async def test_a_request_that_a_live_server_fails_is_tried_again_and_tells_of_it(
+    bench: Bench, started: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retrying, "FIRST_BACKOFF_S", 0.01)
+    bench.behave(errors=2)
+    model = await started()
+    told: list[tuple[int, bool]] = []
+    request = replace(ASK, on_retry=lambda number, wait_s: told.append((number, wait_s > 0)))
+    assert (await model.generate([request]))[0].text == "fine"
+    assert told == [(2, True), (2, False), (3, True), (3, False)]
+    assert model.restarts == 0
+
+
+async def test_a_measured_request_that_a_live_server_fails_is_not_tried_again(
+    bench: Bench, started: Callable[..., Any]
+) -> None:
+    bench.behave(errors=1)
+    model = await started()
+    with pytest.raises(GenerationError, match="busy"):
+        await model.generate([replace(ASK, no_retry=True)])
     assert (await model.generate([ASK]))[0].text == "fine"
 
 
