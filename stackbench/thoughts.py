@@ -51,7 +51,7 @@ GRANITE_ANSWER = re.compile(r"Here(?: is|'s) my response:")
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """A text told apart."""
+    """A text separated into reasoning and answer."""
 
     answer: str
     thought: str = ""

@@ -128,7 +128,7 @@ class Context(Protocol):
         ...
 
     def call_started(self, step: int, call: ToolCall) -> None:
-        """Tells whoever watches that a call is made now."""
+        """Publishes the start of a tool call to subscribers."""
         ...
 
     def log_call(self, call: ToolCallRecord) -> None:
@@ -187,7 +187,7 @@ class PrepareContext(Protocol):
 
 
 class Benchmark(Protocol):
-    """One benchmark. It knows nothing of the database, Docker, servers or the screen."""
+    """One benchmark. It does not use the database, Docker, servers or the screen directly."""
 
     name: ClassVar[str]
     title: ClassVar[str]

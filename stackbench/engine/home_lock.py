@@ -79,7 +79,7 @@ class HomeLock:
 
 
 def holder_of(path: Path) -> Holder | None:
-    """Who holds the lock; None where nobody does, or where the file does not tell."""
+    """The process that holds the lock; None where it is free, or where the file does not name one."""
     try:
         with path.open("rb") as file:
             try:

@@ -1,4 +1,4 @@
-"""Where code that nobody has read is executed; what the rooms above need to know of it, without Docker."""
+"""Execution of untrusted code; the types that other packages need, without Docker."""
 
 from stackbench.sandbox.types import CodeJob, CodeResult, Outcome, Sandbox, Section
 

@@ -282,7 +282,7 @@ class Writer:
         self._call(lambda connection: connection.execute(LEAVE_QUEUE, [status.value, run_id]))
 
     def mark_stale_runs(self) -> None:
-        """Runs that say `running` while nobody held the database were killed."""
+        """Marks runs whose status is `running` although no engine held the database: they were killed."""
         self._call(lambda connection: connection.execute(STALE_RUNS))
 
     def resources(self, run_id: str, row: ResourceRow) -> None:

@@ -1,4 +1,4 @@
-"""Bodies and events of an endpoint: JSON of a bounded depth, without secrets, with errors within them told apart."""
+"""Bodies and events of an endpoint: JSON of a bounded depth, without secrets, with errors recognised."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ READING_ACTIONS = frozenset(("list", "poll", "log"))
 
 
 def is_harmless(scenario: Scenario, call: CallMade) -> bool:
-    """Whether a call that nobody expected is no error: it was well-formed, only read, and stayed within the task."""
+    """Whether an unexpected call is harmless: well-formed, read-only, and within the task."""
     if not call.valid:
         return False
     given = arguments_of(call)
