@@ -20,6 +20,7 @@ from stackbench.datasets import DatasetStore
 from stackbench.errors import StackbenchError
 from stackbench.models import ModelOptions
 from stackbench.models.openai import OpenAIModel, retrying
+from stackbench.models.openmp import limit_spinning
 from stackbench.models.pull import is_pulled
 from stackbench.sandbox.hygiene import list_containers
 from stackbench.sandbox.image import ensure_image
@@ -32,6 +33,8 @@ Connect = Callable[..., Awaitable[OpenAIModel]]
 OWN_MODELS = user_data_path("stackbench", appauthor=False) / "models"
 MODELS = OWN_MODELS if OWN_MODELS.is_dir() else user_cache() / "models"
 SMALL_MODEL = "smollm2-135m-instruct"
+
+limit_spinning()  # before a test imports PyTorch
 
 
 @pytest.fixture(scope="session")

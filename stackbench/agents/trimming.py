@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from stackbench.models.token_estimate import CHARACTERS_PER_TOKEN, PER_MESSAGE, characters, tokens_of_characters
+from stackbench.token_estimate import CHARACTERS_PER_TOKEN, PER_MESSAGE, characters, tokens_of_characters
 from stackbench.types import Message
 
 __all__ = ["estimate_tokens", "trim"]

@@ -43,7 +43,6 @@ __all__ = [
     "PrepareContext",
     "Sample",
     "SpeedBenchmark",
-    "failure",
     "near_limit",
 ]
 
@@ -256,11 +255,6 @@ class ClusteredBenchmark(Protocol):
     def cluster(attempt: AttemptSummary) -> str:
         """Names the cluster of an attempt's task."""
         ...
-
-
-def failure(reason: str) -> str:
-    """A reason as `Scored.reason` holds it: empty for success."""
-    return "" if reason == "passed" else reason
 
 
 def near_limit(*results: CodeResult) -> dict[str, bool]:

@@ -235,7 +235,7 @@ class AttemptRunner:
         ends the run. Raises StoreError."""
         record = result.record
         try:
-            self.resources.writer.attempt(self.run_id, record, result.events, result.tool_calls)
+            self.resources.writer.attempt(self.run_id, record, result.events, result.tool_calls, result.texts)
         except StoreError:
             raise
         except Exception as problem:

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 from stackbench.active_clock import ActiveClock
 from stackbench.control.messages import AttemptText, ToolCallEnded, ToolCallStarted
-from stackbench.engine.asking import run_sampling, with_prefill, with_run_texts
+from stackbench.engine.asking import run_sampling, whole_answer, with_run_texts
 from stackbench.engine.attempt_tracker import attempt_ref
 from stackbench.engine.calls import call_payload
 from stackbench.engine.plan import BenchmarkPlan, RunPlan
 from stackbench.engine.processor_pressure import ProcessorPressure
+from stackbench.engine.recorded_requests import RequestRecorder
 from stackbench.errors import AttemptError, ModelNotAvailableError
 from stackbench.models import Preset, Reloadable, Watched
 from stackbench.sandbox import CodeJob, CodeResult, Sandbox
 from stackbench.sandbox.session import Session
 from stackbench.slots import Slots
-from stackbench.thoughts import without_thoughts
 from stackbench.types import (
     AttemptKey,
     EventRecord,
@@ -86,6 +86,7 @@ class AttemptContext:
         self._turn = 0
         self._next_seq = next_seq
         self._now = now
+        self._recorder = RequestRecorder()
         self._asked = Scored(0.0, False)
         self._calls = 0
         self.clock = ActiveClock()
@@ -95,6 +96,11 @@ class AttemptContext:
         self._pressure: ProcessorPressure | None = None
         self.cut = False
         """Whether an answer, or a turn of an agent, ended at its token limit."""
+
+    @property
+    def texts(self) -> Mapping[str, str]:
+        """What the events' requests refer to, by sha256."""
+        return self._recorder.texts
 
     @property
     def timeout_s(self) -> float | None:
@@ -157,6 +163,7 @@ class AttemptContext:
 
     async def generate(self, request: Request) -> Generation:
         asked = request.prompt if request.prompt is not None else request.messages[-1].content
+        asked = asked[request.shared_prefix :]
         self._asked = replace(self._asked, prompt=asked)
         agent = request.stream or bool(request.tools)
         choices = request.choices
@@ -168,13 +175,18 @@ class AttemptContext:
             on_retry=self._told_retry,
         )
         request, prefill = with_run_texts(request, self._plan.settings)
-        generation = await self._ask(request)
-        if self._model.has_speed:  # a recorded answer is whole
-            generation = with_prefill(generation, prefill)
-        generation = without_thoughts(generation)
+        recorded = self._recorder.record(request, prefill)
+        try:
+            generation = await self._ask(request)
+        except BaseException as problem:  # of whatever kind, a limit of time included: what was sent is recorded
+            self.log("model_call_failed", {"request": recorded, "error": str(problem) or type(problem).__name__})
+            raise
+        # a recorded answer is whole
+        generation = whole_answer(generation, prefill if self._model.has_speed else "")
         self._calls += 1
         self._tracker.tokens += generation.completion_tokens
-        self.log("model_call", call_payload(request, generation, whole=agent or bool(choices) or self._calls > 1))
+        payload = call_payload(request, generation, whole=agent or bool(choices) or self._calls > 1)
+        self.log("model_call", {**payload, "request": recorded})
         if choices:
             # The token that was asked for is the whole answer, whatever limit the request named.
             generation = replace(generation, finish_reason=FinishReason.STOP)
@@ -305,10 +317,9 @@ class AttemptContext:
         return self._model.load() if isinstance(self._model, Watched) else None
 
     def log(self, kind: str, payload: Mapping[str, Any]) -> None:
-        key = self.key
-        told = {**payload, "seed": key.seed}
+        key, seq = self.key, self._next_seq()
         self.events.append(
-            EventRecord(key.benchmark, key.task_id, key.attempt, self._next_seq(), self._now(), kind, told)
+            EventRecord(key.benchmark, key.task_id, key.attempt, key.seed, seq, self._now(), kind, payload)
         )
 
 

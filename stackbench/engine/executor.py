@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -46,6 +46,8 @@ class AttemptResult:
     record: AttemptRecord
     events: tuple[EventRecord, ...] = ()
     tool_calls: tuple[ToolCallRecord, ...] = ()
+    texts: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What the events' requests refer to, by sha256."""
 
 
 class Executor(Protocol):
@@ -97,7 +99,7 @@ class LocalExecutor:
         started_at = self._now()
         try:
             scored = await self._make(spec, self._tasks[spec.key.task_id], context)
-            status, error = AttemptStatus.COMPLETED, scored.reason or None
+            status, error = AttemptStatus.COMPLETED, None if scored.passed else scored.reason or None
         except (StoreError, ModelLostError):
             raise
         except Exception as problem:  # a fault in one benchmark's code must not lose the other attempts
@@ -108,7 +110,7 @@ class LocalExecutor:
         finally:
             context.end()
         record = _record(spec, scored, status, error, started_at, cut=context.cut)
-        return AttemptResult(record, tuple(context.events), tuple(context.tool_calls))
+        return AttemptResult(record, tuple(context.events), tuple(context.tool_calls), context.texts)
 
     async def _raise_outage(self, problem: Exception) -> None:
         """Raises what tells that something went away under the attempt, where that is why it failed."""
@@ -149,6 +151,7 @@ def _record(
         thought=scored.thought,
         program=scored.program,
         finish_reason=FinishReason.LENGTH if cut else scored.finish_reason,
+        reason=(scored.reason or None) if completed else error,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from stackbench.types import Generation, Request, ServerLoad, TokenCount, Variant
 
-__all__ = ["Model", "Preset", "Reloadable", "Remote", "Watched"]
+__all__ = ["Model", "Preset", "Reloadable", "Remote", "Templated", "Watched"]
 
 
 class Model(Protocol):
@@ -92,6 +92,14 @@ class Preset(Protocol):
 
     sampling_defaults: Mapping[str, float]
     """Values of `Sampling` by name, for those that the user left neutral; known once the model is started."""
+
+
+@runtime_checkable
+class Templated(Protocol):
+    """A model whose chat template is known to us."""
+
+    chat_templates: Sequence[str]
+    """The texts that render its chats, known once the model is started; `describe` tells the first one's sha256."""
 
 
 @runtime_checkable

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from stackbench.models.token_estimate import TokenEstimator
+from stackbench.token_estimate import TokenEstimator
 from stackbench.types import FinishReason, Generation, Request, TokenCount
 
 __all__ = ["OracleModel"]

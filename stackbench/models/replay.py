@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 from stackbench import nesting
 from stackbench.bounded_files import bounded_lines
 from stackbench.errors import GenerationError, ModelNotAvailableError, UsageError, one_line
-from stackbench.models.token_estimate import TokenEstimator
+from stackbench.token_estimate import TokenEstimator
 from stackbench.types import AttemptKey, FinishReason, Generation, Request, TokenCount
 
 __all__ = ["Recording", "ReplayModel", "Traits"]

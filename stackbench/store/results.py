@@ -26,8 +26,7 @@ GROUP BY ALL ORDER BY ALL
 """
 METRICS = """
 SELECT benchmark, name, value, stderr, ci_low, ci_high, n, category, low, high
-FROM metrics LEFT JOIN ranges USING (run_id, benchmark, category, name)
-WHERE run_id = ? ORDER BY benchmark, category, name
+FROM metrics WHERE run_id = ? ORDER BY benchmark, position
 """
 PLANNED = """
 SELECT benchmark, tasks_available, tasks_planned, attempts_planned, selection, datasets, skipped, lower_bounds,
@@ -38,7 +37,7 @@ HAS_PLANNED = "SELECT 1 FROM duckdb_tables() WHERE table_name = 'run_benchmarks'
 TOKEN_LIMITS = """
 SELECT DISTINCT e.benchmark, (e.payload ->> '$.max_tokens')::BIGINT
 FROM events e JOIN attempts a ON a.run_id = e.run_id AND a.benchmark = e.benchmark AND a.task_id = e.task_id
-    AND a.attempt = e.attempt AND a.seed::VARCHAR = e.payload ->> '$.seed'
+    AND a.attempt = e.attempt AND a.seed = e.seed
 WHERE e.run_id = ? AND e.kind = 'model_call' AND e.payload ->> '$.finish_reason' = 'length'
     AND e.payload ->> '$.choices' IS NULL  -- one token is the whole answer there
     AND a.status = 'completed' AND a.finish_reason = 'length' AND e.payload ->> '$.max_tokens' IS NOT NULL

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from stackbench.active_clock import ActiveClock
-from stackbench.models.token_estimate import TokenEstimator
+from stackbench.token_estimate import TokenEstimator
 from stackbench.types import FinishReason, Generation, Message, Request, TokenCount, ToolCall, ToolCallRecord, ToolSpec
 
 Turn = Generation | Exception | Callable[[Sequence[Message]], Generation]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from stackbench.errors import GenerationError, ModelLostError, ModelUnreachableError
 from stackbench.types import Generation
@@ -105,11 +105,11 @@ class _Runner(Generic[Ask]):
         return Load(tuple(self._answers), tuple(self._errors), max(0.0, self._last - self._first), self._most)
 
 
-async def _all(parts: object) -> None:
+async def _all(parts: Iterable[Coroutine[Any, Any, None]]) -> None:
     """Runs coroutines side by side; the first that raises ends the others."""
     try:
         async with asyncio.TaskGroup() as group:
-            for part in parts:  # type: ignore[attr-defined]
+            for part in parts:
                 group.create_task(part)
     except* (ModelLostError, ModelUnreachableError) as lost:
         raise lost.exceptions[0] from None

@@ -170,7 +170,7 @@ def _scored(
         passed=completed,
         prompt=spec.prompt,
         completion=result.answer,
-        reason="" if completed else f"failed{cut}: {why}",
+        reason=f"passed{cut}: all checks hold ({len(checks)})" if completed else f"failed{cut}: {why}",
         prompt_tokens=result.prompt_tokens,
         completion_tokens=result.completion_tokens,
         latency_s=result.model_s,

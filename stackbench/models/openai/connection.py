@@ -18,6 +18,7 @@ from stackbench.models.openai.proxies import proxy_arguments, proxy_for
 from stackbench.models.openai.reading import AnswerReader
 from stackbench.models.openai.retrying import OnRetry, Retrying
 from stackbench.models.options import ModelOptions
+from stackbench.nesting import is_array, is_object
 from stackbench.redaction import Redaction
 
 if TYPE_CHECKING:
@@ -192,9 +193,9 @@ class Connection:
             ) from error
         except (ValueError, RecursionError, AnswerError):
             listed = {}
-        data = listed.get("data") if isinstance(listed, dict) else listed
-        entries = [entry for entry in data if isinstance(entry, dict)] if isinstance(data, list) else []
-        more = isinstance(listed, dict) and bool(listed.get("has_more") or listed.get("next_page_token"))
+        data = listed.get("data") if is_object(listed) else listed
+        entries = [entry for entry in data if is_object(entry)] if is_array(data) else []
+        more = is_object(listed) and bool(listed.get("has_more") or listed.get("next_page_token"))
         return self.redaction.messages([entry for entry in entries if isinstance(entry.get("id"), str)]), more
 
     async def answers(self) -> bool:
@@ -229,7 +230,7 @@ class Connection:
                 answer = nesting.loads(text)
         except Exception:
             return {}
-        return answer if isinstance(answer, dict) else {}
+        return answer if is_object(answer) else {}
 
     # -- one exchange
 
@@ -348,8 +349,8 @@ def _largest(body: Mapping[str, Any], bytes_per_token: int) -> int:
 
 def _gives_reason(event: Mapping[str, Any]) -> bool:
     choices = event.get("choices")
-    first = choices[0] if isinstance(choices, list) and choices else None
-    return isinstance(first, dict) and bool(first.get("finish_reason"))
+    first = choices[0] if is_array(choices) and choices else None
+    return is_object(first) and bool(first.get("finish_reason"))
 
 
 def _hint(error: Exception) -> str:

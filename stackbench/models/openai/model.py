@@ -132,7 +132,7 @@ class OpenAIModel:
             )
         if not is_listed:
             self._say(f"{url} does not list {'all ' if names else ''}its models; taking {self._model} on trust")
-        entry = next((entry for entry in listed if entry["id"] in alike), {})
+        entry = next((entry for entry in listed if entry["id"] in alike), dict[str, Any]())
         self.window = served_window(entry)
         if entry.get("owned_by") in OWN_DEFAULTS:
             self._manner = replace(self._manner, explicit=True)
