@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from platformdirs import user_data_path
 
-from stackbench.config import Home
+from stackbench.config import Home, user_cache
 from stackbench.datasets import DatasetStore
 from stackbench.errors import StackbenchError
 from stackbench.models import ModelOptions
@@ -30,7 +30,8 @@ from stackbench.sandbox.scorer import Scorer
 from tests.fake_endpoint import FakeEndpoint
 
 Connect = Callable[..., Awaitable[OpenAIModel]]
-MODELS = user_data_path("stackbench", appauthor=False) / "models"
+OWN_MODELS = user_data_path("stackbench", appauthor=False) / "models"
+MODELS = OWN_MODELS if OWN_MODELS.is_dir() else user_cache() / "models"
 SMALL_MODEL = "smollm2-135m-instruct"
 
 limit_spinning()  # before a test imports PyTorch
@@ -47,6 +48,14 @@ def data_dir() -> Path:
 @pytest.fixture(scope="session")
 def data(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> DatasetStore:
     return DatasetStore(tmp_path_factory.mktemp("data"), data_dir)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Nothing that a test fetches gets into the user's cache."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("STACKBENCH_CACHE", str(folder))
+    return folder
 
 
 @pytest.fixture

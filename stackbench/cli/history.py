@@ -46,7 +46,7 @@ def opened(home: Home) -> Iterator[Queries]:
 
 def runs(home: Path | None, limit: int, *, as_json: bool) -> None:
     """Lists the newest runs with their headline numbers."""
-    with opened(Home.find(home)) as queries:
+    with opened(Home.find(home, to_write=False)) as queries:
         reader = Reader(queries)
         found = reader.runs(limit)
         rows = [(run, reader.results(run.run_id)) for run in found]
@@ -115,7 +115,7 @@ SAMPLING = ("top_p", "max_tokens", "samples", "limit", "limit_seed")
 
 def show(home: Path | None, name: str, sample: str | None, *, failures: int, as_json: bool) -> None:
     """Prints a run, or the attempts at one task."""
-    with opened(Home.find(home)) as queries:
+    with opened(Home.find(home, to_write=False)) as queries:
         reader = Reader(queries)
         run = reader.run(name)
         if sample is None:
@@ -334,7 +334,7 @@ def _cut(text: str) -> str:
 
 def query(home: Path | None, sql: str, format: str) -> None:
     """Runs the user's SQL and prints the rows."""
-    with opened(Home.find(home)) as queries:
+    with opened(Home.find(home, to_write=False)) as queries:
         if format == "table":
             answer = io.BytesIO()
             queries.user_query(sql, format, answer)

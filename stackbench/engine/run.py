@@ -117,7 +117,7 @@ class RunExecution:
             return await self._run(resources, started)
 
     async def _run(self, resources: RunResources, started: float) -> RunOutcome:
-        data = DatasetStore(self.home.data, self.home.data_extra)
+        data = DatasetStore.of_home(self.home)
         recorded, first_tasks = self._selected(resources.reader)
         loading = asyncio.to_thread(
             load_benchmarks, self.plan, data, self.order.samples, recorded, first_tasks=first_tasks

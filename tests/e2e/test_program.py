@@ -95,7 +95,8 @@ def test_help_is_quick_and_says_how_to_use_it(program: Program) -> None:
         (["list", "planets"], 'no list of "planets"; lists: benchmarks'),
         (["models", "pull", "nope"], 'unknown model "nope"; "stackbench models list"'),
         (["data", "pull", "nope"], 'unknown dataset "nope"'),
-        (["runs", "--home", "/proc/nope"], "cannot be made"),
+        (["eval", "gsm8k", "-m", "oracle", "--home", "/proc/nope"], "cannot be made"),
+        (["runs", "--home", "/proc/nope"], "no database at"),
     ],
 )
 def test_a_bad_command_line_is_one_line_with_what_to_do(program: Program, arguments: list[str], said: str) -> None:

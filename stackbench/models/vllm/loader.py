@@ -101,7 +101,9 @@ class Loader:
         return server
 
     def _weights(self, quantization: str | None) -> tuple[Path, str | None]:
-        return quantized_variant(self._target, quantization, self._options.home / "models", self._say)
+        return quantized_variant(
+            self._target, quantization, self._options.models, self._say, self._options.home / "models"
+        )
 
     def _allowed_quantized(self) -> tuple[Path, str] | None:
         allowed = self._options.vllm.allow_quantized
