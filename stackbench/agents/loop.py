@@ -1,5 +1,7 @@
 """The agent: a model that is asked, calls tools and is asked again, on LangChain's loop."""
 
+# create_agent of langchain has more type variables than a caller can name.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 from __future__ import annotations
 
 import asyncio

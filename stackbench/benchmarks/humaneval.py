@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from stackbench.benchmarks.base import Context, Options, PrepareContext, Sample, near_limit
+from stackbench.benchmarks.declared_metrics import MetricKind, pass_at
 from stackbench.benchmarks.extract import cut_at, read_program
-from stackbench.benchmarks.passes import pass_at_k_metrics
+from stackbench.benchmarks.passes import KS, pass_at_k_metrics
 from stackbench.datasets import DatasetStore
 from stackbench.sandbox import CodeJob, Section
 from stackbench.types import AttemptSummary, Message, Metric, Request, Scored, Task
@@ -50,6 +51,7 @@ class HumanEval:
     datasets: ClassVar[tuple[str, ...]] = ("humaneval",)
     uses_sandbox: ClassVar[bool] = True
     options_type: ClassVar[type[Options]] = HumanEvalOptions
+    metric_kinds: ClassVar[Sequence[MetricKind]] = (pass_at(KS),)
 
     def __init__(self, options: HumanEvalOptions) -> None:
         self.options = options

@@ -10,8 +10,9 @@ from functools import cache
 from typing import ClassVar, Literal
 
 from stackbench.benchmarks.base import Context, Options, PrepareContext, Sample, near_limit
+from stackbench.benchmarks.declared_metrics import MetricKind, amounts, pass_at, shares
 from stackbench.benchmarks.extract import cut_at, read_program
-from stackbench.benchmarks.passes import pass_at_k_metrics, task_means, to_metric
+from stackbench.benchmarks.passes import KS, pass_at_k_metrics, task_means, to_metric
 from stackbench.datasets import DatasetStore
 from stackbench.sandbox import CodeJob, Section
 from stackbench.stats import amount, share
@@ -62,6 +63,11 @@ class Mbpp:
     datasets: ClassVar[tuple[str, ...]] = ("mbpp",)
     uses_sandbox: ClassVar[bool] = True
     options_type: ClassVar[type[Options]] = MbppOptions
+    metric_kinds: ClassVar[Sequence[MetricKind]] = (
+        pass_at(KS),
+        *shares("execution_accuracy"),
+        *amounts("time_to_solution_s"),
+    )
 
     def __init__(self, options: MbppOptions) -> None:
         self.options = options

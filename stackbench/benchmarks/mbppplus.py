@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from stackbench.benchmarks.base import Context, Options, PrepareContext, Sample, near_limit
+from stackbench.benchmarks.declared_metrics import MetricKind, pass_at
 from stackbench.benchmarks.extract import cut_at, read_program
-from stackbench.benchmarks.passes import pass_at_k_metrics
+from stackbench.benchmarks.passes import KS, pass_at_k_metrics
 from stackbench.datasets import DatasetStore
 from stackbench.errors import DataCorruptError, DataError
 from stackbench.sandbox import CodeJob, CodeResult, Section
@@ -80,6 +81,7 @@ class MbppPlus:
     datasets: ClassVar[tuple[str, ...]] = ("mbppplus",)
     uses_sandbox: ClassVar[bool] = True
     options_type: ClassVar[type[Options]] = MbppPlusOptions
+    metric_kinds: ClassVar[Sequence[MetricKind]] = (pass_at(KS), pass_at(KS, "base_"))
 
     def __init__(self, options: MbppPlusOptions) -> None:
         self.options = options

@@ -132,6 +132,12 @@ def _run_options(
     max_hours: Annotated[
         float | None, _panel(MACHINE, "--max-hours", metavar="H", help="Stop, resumable, after H hours.")
     ] = None,
+    give_up_after_s: Annotated[
+        str | None,
+        _panel(
+            MACHINE, "--give-up-after", metavar="TIME", help="Stop, resumable, when endpoint or Docker stay away [30m]."
+        ),
+    ] = None,
     one_by_one: Annotated[
         bool | None,
         _panel(MACHINE, "--one-by-one", help="Benchmarks one after the other, in place of side by side."),

@@ -9,13 +9,13 @@ from typing import Any
 from rich.text import Text
 
 from stackbench.cli.console import notice, out, print_json
-from stackbench.cli.visible_text import in_one_line, visible
 from stackbench.config import Home
 from stackbench.engine.recorded_requests import RecordedRequest
 from stackbench.engine.resend import Resent, read_requests, request_document, resend
 from stackbench.errors import UsageError
 from stackbench.store import AttemptDetail, Reader, RunInfo, open_queries
 from stackbench.types import Generation
+from stackbench.visible_text import in_one_line, visible
 
 __all__ = ["print_requests", "send_again"]
 

@@ -169,6 +169,7 @@ class AttemptContext:
         # a recorded answer is whole
         generation = whole_answer(generation, prefill if self._model.has_speed else "")
         self._calls += 1
+        self._tracker.tokens += generation.completion_tokens
         payload = call_payload(request, generation, whole=agent or bool(choices) or self._calls > 1)
         self.log("model_call", {**payload, "request": recorded})
         if choices:
@@ -272,6 +273,7 @@ class AttemptContext:
 
     async def timed(self, request: Request) -> Generation:
         (generation,) = await self._model.generate([replace(request, key=self.key, stream=True, no_retry=True)])
+        self._tracker.tokens += generation.completion_tokens
         return generation
 
     async def serve_as(self, variant: Variant) -> None:

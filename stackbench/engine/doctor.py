@@ -1,5 +1,7 @@
 """Looks at this machine: what a run needs, whether it is there, and the command that mends it."""
 
+# docker has partial types.
+# pyright: reportUnknownMemberType=false
 from __future__ import annotations
 
 import os
@@ -16,6 +18,7 @@ import psutil
 from stackbench.config import DEFAULT_MODEL, Home
 from stackbench.datasets import DatasetStore
 from stackbench.errors import StackbenchError
+from stackbench.extras import install_command
 from stackbench.models.hardware import list_gpus
 from stackbench.models.pull import is_pulled
 
@@ -132,7 +135,7 @@ def _image(home: Home) -> Check:
 def _local(home: Home) -> Check:
     missing = [name for name in ("torch", "transformers", "accelerate", "gguf") if find_spec(name) is None]
     if missing:
-        return Check("hf: models", "missing", f"{', '.join(missing)} not installed", "pip install 'stackbench[local]'")
+        return Check("hf: models", "missing", f"{', '.join(missing)} not installed", install_command("local"))
     return Check("hf: models", "ok", f"torch {_version('torch')}, transformers {_version('transformers')}")
 
 

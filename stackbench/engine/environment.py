@@ -15,7 +15,9 @@ from typing import Any
 import psutil
 
 from stackbench import __version__
+from stackbench.extras import DISTRIBUTION
 from stackbench.models.hardware import cuda_version, list_gpus
+from stackbench.nesting import is_object
 
 __all__ = ["git_commit", "machine_environment", "source_sha256"]
 
@@ -76,10 +78,10 @@ def source_sha256(package: Path = PACKAGE) -> str:
 def _installed_commit() -> str | None:
     """What pip recorded of a distribution installed from a repository (PEP 610)."""
     try:
-        recorded = json.loads(distribution("stackbench").read_text("direct_url.json") or "{}")
+        recorded = json.loads(distribution(DISTRIBUTION).read_text("direct_url.json") or "{}")
     except (PackageNotFoundError, OSError, ValueError):
         return None
-    return recorded.get("vcs_info", {}).get("commit_id") if isinstance(recorded, dict) else None
+    return recorded.get("vcs_info", {}).get("commit_id") if is_object(recorded) else None
 
 
 def _cpu_name() -> str:

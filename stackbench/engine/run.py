@@ -27,6 +27,7 @@ from stackbench.engine.attempts import AttemptRunner, BenchmarkCounts, RunCounts
 from stackbench.engine.context import Preparation, utc_now
 from stackbench.engine.controls import RunControls
 from stackbench.engine.executor import LocalExecutor
+from stackbench.engine.gates import check_gate_categories
 from stackbench.engine.lazy_sandbox import LazySandbox
 from stackbench.engine.monitor import Monitor
 from stackbench.engine.outcome import RunOutcome
@@ -44,6 +45,7 @@ from stackbench.engine.work import (
 )
 from stackbench.errors import StackbenchError, StoreError
 from stackbench.models import Model, Reloadable
+from stackbench.outage import Outage
 from stackbench.store import FreshQueries, Reader, Writer
 from stackbench.types import AttemptKey, Metric, RunStatus, Variant
 
@@ -75,7 +77,11 @@ class RunExecution:
         self.order = order
         self.run_id = order.run_id
         self.plan = order.plan
-        self.controls = RunControls(timeout_s=settings.timeout_s, max_hours=settings.max_hours)
+        self.controls = RunControls(
+            timeout_s=settings.timeout_s,
+            max_hours=settings.max_hours,
+            outage=Outage(settings.give_up_after_s, self.say),
+        )
         self.tracker = AttemptTracker(publish, watched)
         self.runners: dict[str, AttemptRunner] = {}
         """By benchmark, those whose attempts are being made."""
@@ -101,8 +107,11 @@ class RunExecution:
             self._replay = await asyncio.to_thread(take_plan, self.plan, reader)
             self.plan = self._replay.plan if self._replay is not None else self.plan
             model = create_run_model(self.plan, self.home, self._writer, self.home.run(self.run_id))
-            sandbox = LazySandbox(self.plan.settings, self.run_id, self.say, self.order.head_start)
+            sandbox = LazySandbox(
+                self.plan.settings, self.run_id, self.say, self.order.head_start, self.controls.outage
+            )
             stack.push_async_callback(sandbox.close)
+            stack.push_async_callback(self.controls.outage.close)
             stack.push_async_callback(model.close)
             resources = RunResources(self._writer, reader, model, sandbox, self.controls, self.tracker, self._publish)
             return await self._run(resources, started)
@@ -117,6 +126,8 @@ class RunExecution:
         if found is None:
             return self._not_begun(resources, started)
         loaded, skipped = without_speed(*found, resources.model)
+        for item in loaded:
+            check_gate_categories(self.plan.gates, item.plan.name, item.benchmark, item.tasks)
         for name, reason in skipped.items():
             self._publish(BenchmarkSkipped(benchmark=name, reason=reason))
         if not await self._make_ready(resources, loaded):
@@ -129,7 +140,7 @@ class RunExecution:
         for line in self._replay.overridden if self._replay is not None else ():
             self.say(f"not as run {self.plan.replays} was: {line}")
         monitor = Monitor(
-            self._writer, self.run_id, resources.model, lambda: (self.counts.tokens, len(self.tracker)), self._now,
+            self._writer, self.run_id, resources.model, lambda: (self.tracker.tokens, len(self.tracker)), self._now,
             self._publish,
         )  # fmt: skip
         watchers = [asyncio.create_task(monitor.watch()), asyncio.create_task(self._stop_at_deadline())]

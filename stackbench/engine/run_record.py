@@ -11,7 +11,8 @@ from typing import Any
 
 from stackbench.engine.completeness import Figures, sum_up
 from stackbench.engine.environment import git_commit, machine_environment, source_sha256
-from stackbench.engine.outcome import RunOutcome, check_gates
+from stackbench.engine.gates import check_gates
+from stackbench.engine.outcome import RunOutcome
 from stackbench.engine.plan import RunPlan
 from stackbench.engine.replays import model_traits
 from stackbench.engine.resources import RunResources
@@ -86,8 +87,6 @@ class RunRecord:
         """
         run_id, planned = self._order.run_id, planned_rows(plan, loaded, skipped, self._order.samples)
         environment = self._environment(resources)
-        if isinstance(resources.model, Templated):
-            self._writer.texts(resources.model.chat_templates)
         if self._order.resume:
             check_same_model(resources.reader.run(run_id), resources.model.describe())
             self._seq = itertools.count(resources.reader.last_seq(run_id) + 1)
@@ -107,6 +106,8 @@ class RunRecord:
                 planned,
             )
         self._recorded = True
+        if isinstance(resources.model, Templated):
+            self._writer.texts(resources.model.chat_templates)
 
     def finish(
         self, plan: RunPlan, resources: RunResources, loaded: Sequence[LoadedBenchmark], end: RunEnd

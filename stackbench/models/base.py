@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from stackbench.types import Generation, Request, ServerLoad, TokenCount, Variant
 
-__all__ = ["Model", "Preset", "Reloadable", "Templated", "Watched"]
+__all__ = ["Model", "Preset", "Reloadable", "Remote", "Templated", "Watched"]
 
 
 class Model(Protocol):
@@ -74,6 +74,15 @@ class Watched(Protocol):
 
     def load(self) -> ServerLoad | None:
         """The last reading, at most some seconds old; None while there is none."""
+        ...
+
+
+@runtime_checkable
+class Remote(Protocol):
+    """A model that somebody else serves. `generate` raises ModelUnreachableError while its endpoint answers nobody."""
+
+    async def answers(self) -> bool:
+        """Whether the endpoint answers now."""
         ...
 
 

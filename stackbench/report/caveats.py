@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from stackbench.store import BenchmarkResult
 
 __all__ = ["caveats", "counted", "partial_reasons"]
@@ -47,7 +49,7 @@ def caveats(result: BenchmarkResult, status: str) -> list[str]:
     """A line for each thing that a reader of the scores must know."""
     lines = list(partial_reasons(result, status).values())
     if result.errors:
-        bounds = result.planned.lower_bounds if result.planned is not None else {}
+        bounds: Mapping[str, float] = result.planned.lower_bounds if result.planned is not None else {}
         told = ", ".join(f"{name} {value:.4f}" for name, value in bounds.items())
         lines.append(
             f"{result.errors} of {result.attempts} attempts ended in errors and are left out"

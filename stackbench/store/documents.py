@@ -6,9 +6,11 @@ import hashlib
 import json
 import math
 import re
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, cast
 
 from stackbench import nesting
+from stackbench.nesting import is_object
 
 __all__ = ["document", "document_of_text", "hash_text", "text"]
 
@@ -69,8 +71,8 @@ def _spelled_out(match: re.Match[str]) -> str:
 def _finite(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if isinstance(value, dict):
+    if is_object(value):
         return {str(name): _finite(one) for name, one in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(one) for one in value]
+        return [_finite(one) for one in cast("Iterable[Any]", value)]
     return value

@@ -27,6 +27,11 @@ FROM attempts WHERE run_id = ? AND benchmark = ? ORDER BY task_id, seed, attempt
 """
 TASK_IDS = "SELECT benchmark, task_ids FROM run_benchmarks WHERE run_id = ? AND skipped IS NULL"
 LAST_SEQ = "SELECT coalesce(max(seq), 0) FROM events WHERE run_id = ?"
+DETAILS = """
+SELECT benchmark, task_id, attempt, seed, category, status, score, passed, error, prompt, completion, prompt_tokens,
+    completion_tokens, latency_s, metrics, thought, program, finish_reason, reason
+FROM attempts WHERE run_id = ? AND benchmark = ? AND task_id = ? AND attempt = ? AND seed = ?
+"""
 SAMPLE = """
 SELECT benchmark, task_id, attempt, seed, category, status, score, passed, error, prompt, completion, prompt_tokens,
     completion_tokens, latency_s, metrics, thought, program, finish_reason, reason
@@ -223,18 +228,26 @@ class Reader:
     def sample(self, run_id: str, name: str) -> Iterator[AttemptDetail]:
         """The attempts at a task, by task id or `benchmark/task id`."""
         for row in self._queries.rows(SAMPLE, [run_id, name, name]):
-            key = AttemptKey(*row[:4])
-            events = self._queries.rows(EVENTS, [run_id, key.benchmark, key.task_id, key.attempt, key.seed])
-            yield AttemptDetail(
-                key,
-                *row[4:14],
-                metrics=json.loads(row[14] or "{}"),
-                thought=row[15] or "",
-                program=row[16],
-                finish_reason=row[17],
-                reason=row[18],
-                events=tuple((kind, json.loads(payload or "{}")) for kind, payload in events),
-            )
+            yield self._detail(run_id, row)
+
+    def attempt(self, run_id: str, key: AttemptKey) -> AttemptDetail | None:
+        """One attempt; None where it is not recorded."""
+        rows = self._queries.rows(DETAILS, [run_id, key.benchmark, key.task_id, key.attempt, key.seed])
+        return self._detail(run_id, rows[0]) if rows else None
+
+    def _detail(self, run_id: str, row: tuple[Any, ...]) -> AttemptDetail:
+        key = AttemptKey(*row[:4])
+        events = self._queries.rows(EVENTS, [run_id, key.benchmark, key.task_id, key.attempt, key.seed])
+        return AttemptDetail(
+            key,
+            *row[4:14],
+            metrics=json.loads(row[14] or "{}"),
+            thought=row[15] or "",
+            program=row[16],
+            finish_reason=row[17],
+            reason=row[18],
+            events=tuple((kind, json.loads(payload or "{}")) for kind, payload in events),
+        )
 
     def _run(self, row: tuple[Any, ...]) -> RunInfo:
         run_id, suite, status, created, finished, model, config, seeds, commit, environment = row

@@ -11,12 +11,13 @@ from concurrent.futures import Future
 from dataclasses import asdict, astuple, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import duckdb
 
 from stackbench.errors import StoreError, one_line
 from stackbench.store.database import keep_log_private, open_database
+from stackbench.store.deletion import delete_rows
 from stackbench.store.documents import document, hash_text, text
 from stackbench.store.results import MissingMetric
 from stackbench.store.rows import BenchmarkRow, attempt_row, benchmark_row, event_row, metric_row, tool_call_row
@@ -267,6 +268,10 @@ class Writer:
 
         self._call(work)
 
+    def delete_run(self, run_id: str) -> None:
+        """Removes a run with everything that belongs to it, in one transaction."""
+        self._call(lambda connection: delete_rows(connection, run_id))
+
     def leave_queue(self, run_id: str, status: RunStatus) -> None:
         """The status of a run that ended before it began; one that had begun keeps its own."""
         self._call(lambda connection: connection.execute(LEAVE_QUEUE, [status.value, run_id]))
@@ -278,7 +283,11 @@ class Writer:
     def resources(self, run_id: str, row: ResourceRow) -> None:
         """Queues a reading of the machine's load."""
         values = (run_id, *astuple(row))
-        self._put(lambda connection: connection.execute(INSERT_RESOURCES, values))
+
+        def work(connection: duckdb.DuckDBPyConnection) -> None:
+            connection.execute(INSERT_RESOURCES, values)
+
+        self._put(work)
 
     def finish_run(
         self,
@@ -460,7 +469,7 @@ def _no_room() -> None:
 
 
 def _waiter(item: Any) -> Future[Any] | None:
-    return item[1] if isinstance(item, tuple) and isinstance(item[1], Future) else None
+    return cast("Future[Any]", item[1]) if isinstance(item, tuple) and isinstance(item[1], Future) else None
 
 
 def _refuse(items: list[Any], failure: StoreError) -> None:

@@ -337,7 +337,9 @@ async def test_what_cannot_work_is_refused_before_anything_loads(bench: Bench, s
 async def test_no_vllm_is_one_line_with_what_to_do(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setattr(sys, "executable", str(bench.folder / "elsewhere" / "python"))
-    with pytest.raises(ModelNotAvailableError, match=r"pip install 'stackbench\[vllm\]'.*--vllm-bin.*--vllm-image"):
+    with pytest.raises(
+        ModelNotAvailableError, match=r"pip install 'stackbench-eval\[vllm\]'.*--vllm-bin.*--vllm-image"
+    ):
         await bench.model(bin=None).start(bench.said.append)
     with pytest.raises(ModelNotAvailableError, match="--vllm-bin /no/such is no program"):
         await bench.model(bin="/no/such").start(bench.said.append)

@@ -10,11 +10,11 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
-from stackbench.errors import GenerationError, ModelNotAvailableError, one_line
+from stackbench.errors import GenerationError, ModelNotAvailableError, ModelUnreachableError, one_line
 from stackbench.models.openai.answer import served_window
 from stackbench.models.openai.connection import Connection
 from stackbench.models.openai.dialect import Change, Dialect
-from stackbench.models.openai.faults import AnswerError, BusyError, RefusedError
+from stackbench.models.openai.faults import AnswerError, RefusedError
 from stackbench.models.openai.probe import Capabilities, probe
 from stackbench.models.openai.settling import settled
 from stackbench.models.openai.streamed import streamed_generation
@@ -76,6 +76,19 @@ class OpenAIModel:
             raise
 
     async def generate(self, requests: Sequence[Request]) -> list[Generation]:
+        try:
+            return await self._generate(requests)
+        except (RefusedError, AnswerError):
+            raise
+        except GenerationError as error:
+            if await self._connection.answers():
+                raise
+            raise ModelUnreachableError(str(error)) from error
+
+    async def answers(self) -> bool:
+        return await self._connection.answers()
+
+    async def _generate(self, requests: Sequence[Request]) -> list[Generation]:
         if self._options.n_per_request > 1 and not any(request.stream for request in requests):
             return list(await asyncio.gather(*(self._gather(request) for request in requests)))
         if len(requests) == 1:
@@ -119,7 +132,7 @@ class OpenAIModel:
             )
         if not is_listed:
             self._say(f"{url} does not list {'all ' if names else ''}its models; taking {self._model} on trust")
-        entry = next((entry for entry in listed if entry["id"] in alike), {})
+        entry = next((entry for entry in listed if entry["id"] in alike), dict[str, Any]())
         self.window = served_window(entry)
         if entry.get("owned_by") in OWN_DEFAULTS:
             self._manner = replace(self._manner, explicit=True)
@@ -270,26 +283,25 @@ class OpenAIModel:
             raise AnswerError(f"{self._connection.url}/{path} answered what is no completion: {error}") from error
 
     async def _stream(self, request: Request, body: dict[str, Any]) -> Generation:
-        """A streamed answer, asked for again where it failed on the way, unless the request is to be tried `once`."""
+        """A streamed answer, asked for again where it failed on the way, unless the request says `no_retry`."""
         path = "chat/completions" if request.prompt is None else "completions"
         started = time.perf_counter()
-        attempt = 0
-        while True:
+
+        async def ask() -> Generation:
             try:
                 async with aclosing(self._connection.stream(path, body)) as events:
                     return await streamed_generation(events, started, request, body, self._connection.redaction)
-            except RefusedError:
-                raise
             except AnswerError as error:
                 if str(error).startswith(self._connection.url):
                     raise
                 raise AnswerError(f"{self._connection.url}/{path}: {error}") from error
-            except GenerationError as error:
-                if request.no_retry or attempt >= self._options.retries:
-                    raise
-                wait_s = error.wait_s if isinstance(error, BusyError) else None
-                await self._connection.back_off(attempt, wait_s, request.on_retry)
-                attempt += 1
+
+        retries = 0 if request.no_retry else None
+        return await self._connection.retrying.call(ask, _may_pass, retries=retries, on_retry=request.on_retry)
+
+
+def _may_pass(error: BaseException) -> bool:
+    return isinstance(error, GenerationError) and not isinstance(error, RefusedError | AnswerError)
 
 
 def _same_prompt(requests: Sequence[Request], most: int) -> list[list[int]]:
