@@ -17,6 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from stackbench.bounded_files import read_bounded
 from stackbench.durations import read_duration
 from stackbench.errors import ConfigError, one_line
+from stackbench.nesting import is_object
 from stackbench.types import ToolParser
 
 __all__ = ["HIDDEN", "Home", "Settings", "Sourced", "load_settings", "read_texts"]
@@ -159,7 +160,7 @@ class Settings(BaseModel):
                 value = json.loads(value, parse_constant=_no_number)
             except (ValueError, RecursionError) as error:
                 raise ValueError(f"is not JSON: {error}") from error
-        if not isinstance(value, dict):
+        if not is_object(value):
             raise ValueError('takes a JSON object, such as \'{"reasoning_effort": "low"}\'')
         own = sorted(OWN_FIELDS & value.keys())
         if own:

@@ -46,7 +46,7 @@ class FakeEndpoint:
         self.beside: Callable[[str, dict[str, Any]], Any] = lambda path, body: None
         """What a post to a path beside OpenAI's API answers (`/tokenize`, say); None: there is no such path."""
         self.asked_beside: list[tuple[str, dict[str, Any]]] = []
-        self.before_answer: Callable[[], Awaitable[None]] | None = None
+        self.before_answer: Callable[[], Awaitable[Any]] | None = None
         """Waited for before each answer that is no probe's."""
         self.prompt_tokens: Callable[[dict[str, Any]], int] = lambda body: 10
         self.most_at_once = 0

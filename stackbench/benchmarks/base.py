@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
+from stackbench.active_clock import ActiveClock
 from stackbench.datasets import DatasetStore
 from stackbench.sandbox import CodeJob, CodeResult
 from stackbench.types import (
@@ -137,6 +138,15 @@ class Context(Protocol):
     @property
     def operator(self) -> Operator:
         """The operator's seat at this attempt's agent."""
+        ...
+
+    @property
+    def clock(self) -> ActiveClock:
+        """What counts against an agent's time limit."""
+        ...
+
+    def busy_processors(self) -> float:
+        """The share of the time since the first call in which something on this machine waited for a processor."""
         ...
 
     # -- for benchmarks of speed

@@ -10,6 +10,8 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from stackbench.nesting import is_array
+
 __all__ = ["HomeOption", "JsonOption", "TableFormat", "run_settings", "with_loading_options", "with_run_options"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -316,7 +318,7 @@ def _with_options(command: Command, shared: list[inspect.Parameter]) -> Command:
 def run_settings(flags: Mapping[str, Any]) -> dict[str, Any]:
     """Those flags that are settings and were given."""
     return {
-        name: tuple(value) if isinstance(value, list) else value
+        name: tuple(value) if is_array(value) else value
         for name, value in flags.items()
         if name not in NOT_SETTINGS and value is not None and value != []
     }

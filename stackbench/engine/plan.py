@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from stackbench.config import Settings
+from stackbench.nesting import is_object
 
 __all__ = ["PACE", "BenchmarkPlan", "Gate", "RunPlan"]
 
@@ -60,9 +61,9 @@ class Gate(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _read_threshold(cls, data: Any) -> Any:
-        if not isinstance(data, dict) or "threshold" not in data:
+        if not is_object(data) or "threshold" not in data:
             return data
-        given = dict(cast("dict[str, Any]", data))
+        given = dict(data)
         if given.get("min") is not None:
             raise ValueError("threshold and min are two names of one bound; give one of them")
         given["min"] = given.pop("threshold")

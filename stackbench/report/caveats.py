@@ -8,6 +8,9 @@ from stackbench.store import BenchmarkResult
 
 __all__ = ["caveats", "counted", "partial_reasons"]
 
+ENDINGS = {"seconds": "time", "window": "the model's window", "stopped": "the operator"}
+"""What is said for the endings that are not said by their names."""
+
 
 def counted(result: BenchmarkResult) -> str:
     """`161 of 164 tasks, 3 errors`: tasks with a completed attempt, of those the run is to attempt."""
@@ -59,9 +62,19 @@ def caveats(result: BenchmarkResult, status: str) -> list[str]:
         limits = " or ".join(map(str, result.token_limits))
         where = f"{limits} tokens" if limits else "their token limit"
         lines.append(f"{result.cut} of {result.completed} answers ended at {where}")
+    lines += _endings(result)
     if result.planned is not None:
         lines += [f"no {missing.name}: {missing.reason}" for missing in result.planned.missing]
     return [f"{result.benchmark}: {line}" for line in lines]
+
+
+def _endings(result: BenchmarkResult) -> list[str]:
+    """What ended an agent's attempts in place of its answer."""
+    if not result.endings:
+        return []
+    told = ", ".join(f"{count} by {ENDINGS.get(name, name)}" for name, count in result.endings.items())
+    busy = f"; {result.slow} of those by time while this machine's processors were busy" if result.slow else ""
+    return [f"of {_number(result.completed, 'attempt')}, ended without an answer: {told}{busy}"]
 
 
 def _number(count: int, noun: str) -> str:

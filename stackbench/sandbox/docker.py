@@ -1,5 +1,7 @@
 """The connection to the Docker engine, and what is said when there is none."""
 
+# docker has partial types.
+# pyright: reportUnknownMemberType=false
 from __future__ import annotations
 
 import os

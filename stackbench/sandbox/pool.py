@@ -1,5 +1,7 @@
 """Clean, warm containers, made ahead and handed out one tenant each."""
 
+# docker has partial types.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
 from __future__ import annotations
 
 import asyncio

@@ -270,7 +270,12 @@ class Writer:
 
     def delete_run(self, run_id: str) -> None:
         """Removes a run with everything that belongs to it, in one transaction."""
-        self._call(lambda connection: delete_rows(connection, run_id))
+
+        def work(connection: duckdb.DuckDBPyConnection) -> None:
+            delete_rows(connection, run_id)
+            self._stored_texts.clear()
+
+        self._call(work)
 
     def leave_queue(self, run_id: str, status: RunStatus) -> None:
         """The status of a run that ended before it began; one that had begun keeps its own."""

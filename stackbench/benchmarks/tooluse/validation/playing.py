@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from stackbench.active_clock import ActiveClock
 from stackbench.agents import AgentLimits, AgentResult, CallMade, Script, run_agent
 from stackbench.agents.tools import Workspace
 from stackbench.benchmarks.tooluse.scenario.scenario import OracleCall, Scenario
@@ -69,6 +70,9 @@ class ReferenceModel:
 
     native_tools = True
     window: int | None = None
+
+    def __init__(self) -> None:
+        self.clock = ActiveClock()
 
     async def generate(self, request: Request) -> Generation:
         return Generation(request.reference, tool_calls=request.reference_calls)
