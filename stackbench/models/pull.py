@@ -21,7 +21,7 @@ from stackbench.models.sources import (
     fetch_repository,
 )
 
-__all__ = ["is_pulled", "locate", "notice_changes", "origin", "pull", "quantized_variant"]
+__all__ = ["is_pulled", "locate", "locate_gguf", "notice_changes", "origin", "pull", "quantized_variant"]
 
 LOCAL = "STACKBENCH_MODELS"
 """Names a folder with models of one's own: NAME/ with safetensors, or NAME.gguf."""
@@ -50,6 +50,36 @@ def locate(target: str, folder: Path, say: Say) -> Path:
         f'unknown model "{target}": no such file or folder, no hub id (owner/name), and not in the manifest '
         '("stackbench models list" shows it)'
     )
+
+
+def locate_gguf(target: str, folder: Path, say: Say) -> Path:
+    """The GGUF file of a manifest name or a local path; fetched where it is not there.
+
+    Raises:
+        UsageError: the name is neither a path nor one that the manifest knows a GGUF file for.
+        ModelNotAvailableError: it cannot be fetched, or a folder does not hold one GGUF file.
+    """
+    path = _existing(target)
+    if path is not None and path.is_dir():
+        files = sorted(path.glob("*.gguf"))
+        if len(files) != 1:
+            raise ModelNotAvailableError(f"{path} holds {len(files) or 'no'} .gguf files; name one file")
+        return files[0]
+    if path is not None:
+        return path
+    manifest = load_manifest()
+    entry = manifest.get(target)
+    if entry is None or not entry.sha256:
+        known = ", ".join(name for name, one in manifest.items() if one.sha256)
+        what = "no such file or folder" if entry is None else "the manifest knows no GGUF file for it"
+        raise UsageError(f"gguf:{target}: {what}; name a .gguf file, or one of: {known}")
+    own = _own_gguf(target, entry, say)
+    if own is not None:
+        return own
+    gguf = folder / "gguf" / f"{target}.gguf"
+    if not (gguf.is_file() and sha256_of(gguf) == entry.sha256):
+        _fetch(target, entry, gguf, folder, say, None)
+    return gguf
 
 
 def _existing(target: str) -> Path | None:
@@ -116,6 +146,17 @@ def pull(name: str, folder: Path, say: Say, progress: Progress | None = None) ->
     gguf = folder / "gguf" / f"{name}.gguf"
     if entry.sha256 and gguf.is_file() and sha256_of(gguf) == entry.sha256:
         return _converted(name, gguf, ready, entry.sha256, say)
+    if _fetch(name, entry, gguf, folder, say, progress):
+        return ready
+    return _converted(name, gguf, ready, entry.sha256, say)
+
+
+def _fetch(name: str, entry: ModelEntry, gguf: Path, folder: Path, say: Say, progress: Progress | None) -> bool:
+    """Fetches from the first source that has it: whether that was a whole repository, below `folder`, not one file.
+
+    Raises:
+        ModelNotAvailableError: no source has the promised bytes.
+    """
     failures: list[str] = []
     for source in entry.sources:
         try:
@@ -127,12 +168,12 @@ def pull(name: str, folder: Path, say: Say, progress: Progress | None = None) ->
                 fetch_file_from_hub(name, source, entry, gguf, progress)
             else:
                 say(f"{name}: fetching from the hub, {source.repo}{'@' + source.revision if source.revision else ''}")
-                fetch_repository(name, source.repo, source.revision, ready, progress)
-                return ready
+                fetch_repository(name, source.repo, source.revision, folder / name, progress)
+                return True
         except FetchError as error:
             failures.append(str(error))
             continue
-        return _converted(name, gguf, ready, entry.sha256, say)
+        return False
     raise ModelNotAvailableError(
         f'model "{name}" cannot be had: {"; ".join(failures)}; or put it into a folder that {LOCAL} names'
     )
@@ -174,13 +215,20 @@ def _own(name: str, entry: ModelEntry, folder: Path, say: Say) -> Path | None:
     place = Path(named).expanduser() / name
     if (place / "config.json").is_file():
         return place
-    gguf = place.with_name(f"{name}.gguf")
-    if not gguf.is_file():
+    gguf = _own_gguf(name, entry, say)
+    return None if gguf is None else _local(gguf, folder, say)
+
+
+def _own_gguf(name: str, entry: ModelEntry, say: Say) -> Path | None:
+    """The user's own GGUF file, with the manifest's bytes, in the folder that STACKBENCH_MODELS names."""
+    named = os.environ.get(LOCAL)
+    gguf = Path(named).expanduser() / f"{name}.gguf" if named else None
+    if gguf is None or not gguf.is_file():
         return None
     if entry.sha256 and sha256_of(gguf) != entry.sha256:
         say(f"{gguf} has not the manifest's sha256; it is left aside")
         return None
-    return _local(gguf, folder, say)
+    return gguf
 
 
 def _converted(name: str, gguf: Path, ready: Path, digest: str, say: Say) -> Path:
