@@ -58,7 +58,7 @@ class OpenAIModel:
         self._connection = Connection(url, options)
         self._counter = TokenCounter(self._connection, model)
         self._served: Mapping[str, Any] = {}
-        self._manner = Manner(options.explicit_sampling, options.extra_body)
+        self._manner = Manner(options.explicit_sampling, options.extra_body, options.parameter_names)
         self._chats, self._prompts = Dialect(), Dialect()
         self._say: Callable[[str], None] = lambda line: None
         self._told: set[str] = set()

@@ -28,6 +28,8 @@ class Manner:
     """Send every sampling parameter: a server of this kind has defaults of its own, from the checkpoint."""
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Fields that the operator adds; they take the place of those of the same name, and null leaves one out."""
+    names: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What the server calls parameters that it has other names for."""
 
 
 def request_body(
@@ -46,7 +48,7 @@ def request_body(
     refused = dialect.refused
     for name, value in _drawing(sampling, explicit=manner.explicit):
         if not refused or not dialect.leaves_out(name, value):
-            body[name] = value
+            body[manner.names.get(name, name)] = value
     if chat:
         body["messages"] = chat_for_template(request.messages, parsed=False)
         tools = tools_for_template(request.tools)
