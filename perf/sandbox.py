@@ -29,9 +29,9 @@ from stackbench.sandbox import CodeJob, Section
 from stackbench.sandbox.docker import connect
 from stackbench.sandbox.hygiene import list_containers
 from stackbench.sandbox.image import ensure_image
-from stackbench.sandbox.launch import ContainerSpec
 from stackbench.sandbox.pool import SandboxPool
 from stackbench.sandbox.scorer import Scorer
+from stackbench.sandbox.spec import SandboxSpec
 
 RELAYS = ("dockerd", "containerd", "containerd-shim", "containerd-shim-runc-v2")
 MANY = 10_000
@@ -78,7 +78,7 @@ async def speed(image: str, jobs: list[CodeJob], rounds: int) -> None:
 
 async def score(image: str, jobs: list[CodeJob]) -> tuple[float, float]:
     """Wall seconds, and processor seconds of everything that takes part: containers, Docker's relays, this process."""
-    scorer = Scorer(SandboxPool(ContainerSpec(image), prepare=True))
+    scorer = Scorer(SandboxPool(SandboxSpec(image), prepare=True))
     await scorer.warm_up()
     try:
         before = [await container_cpu_s(c.container.id or "") for c in scorer.containers]
@@ -96,7 +96,7 @@ async def score(image: str, jobs: list[CodeJob]) -> tuple[float, float]:
 
 
 async def tools(image: str) -> None:
-    pool = SandboxPool(ContainerSpec(image), size=8, spare=8)
+    pool = SandboxPool(SandboxSpec(image), size=8, spare=8)
     try:
         await pool.warm_up()
         handed: list[float] = []
@@ -144,7 +144,7 @@ async def filled(pool: SandboxPool, spares: int) -> None:
 async def endurance(image: str, jobs: list[CodeJob]) -> None:
     """Many samples leave nothing: inside, while the containers live, and here, afterwards."""
     before = traces()
-    pool = SandboxPool(ContainerSpec(image), prepare=True)
+    pool = SandboxPool(SandboxSpec(image), prepare=True)
     scorer = Scorer(pool)
     await scorer.warm_up()
     await asyncio.gather(*(scorer.run(job) for job in jobs[:100]))

@@ -17,7 +17,7 @@ from stackbench.engine.calls import call_payload
 from stackbench.engine.plan import BenchmarkPlan, RunPlan
 from stackbench.errors import AttemptError, ModelNotAvailableError
 from stackbench.models import Preset, Reloadable, Watched
-from stackbench.sandbox import CodeJob, CodeResult, Sandbox
+from stackbench.sandbox import CodeJob, CodeResult, Sandbox, SandboxSpec
 from stackbench.sandbox.session import Session
 from stackbench.slots import Slots
 from stackbench.thoughts import without_thoughts
@@ -243,8 +243,8 @@ class AttemptContext:
         return result
 
     @asynccontextmanager
-    async def lease(self) -> AsyncGenerator[Session]:
-        leased = self._sandbox.lease()
+    async def lease(self, spec: SandboxSpec | None = None) -> AsyncGenerator[Session]:
+        leased = self._sandbox.lease(spec)
         with self._tracker.waiting(self.key, "container"):
             session = await leased.__aenter__()
         try:

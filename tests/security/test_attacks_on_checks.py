@@ -13,9 +13,9 @@ from stackbench.benchmarks.tooluse.observation import observe
 from stackbench.benchmarks.tooluse.playing import play_script
 from stackbench.benchmarks.tooluse.scenario import OracleCall, Scenario
 from stackbench.benchmarks.tooluse.staging import staged
-from stackbench.sandbox.launch import ContainerSpec
 from stackbench.sandbox.pool import SandboxPool
 from stackbench.sandbox.session import Session
+from stackbench.sandbox.spec import SandboxSpec
 from tests.benchmarks.tooluse.made import scenario
 
 pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("agents")]
@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("agents")]
 
 @pytest.fixture(scope="module")
 async def pool(image: str) -> AsyncIterator[SandboxPool]:
-    pool = SandboxPool(ContainerSpec(image, memory_mib=1024), size=1, spare=1)
+    pool = SandboxPool(SandboxSpec(image, memory_mib=1024), size=1, spare=1)
     yield pool
     await pool.close()
 

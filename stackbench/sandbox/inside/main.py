@@ -37,7 +37,7 @@ class Loop:
         os.set_blocking(0, False)
         self.watch(0, self.on_frames)
         self.watch_children()
-        os.chown(users.WORKSPACE, users.AGENT, users.AGENT)
+        give_to_agent(users.WORKSPACE)
         send({"op": "ready", "python": sys.version.split()[0]})
         while not self.closing:
             self.samples.pump()
@@ -141,6 +141,14 @@ class Loop:
         if self.tools is not None:
             found |= {*self.tools.commands.by_pid, *self.tools.file_workers.by_pid, self.tools.service.pid}
         return found
+
+
+def give_to_agent(folder):
+    """The agent owns its folder and what the image has in it."""
+    os.chown(folder, users.AGENT, users.AGENT)
+    for _, folders, files, fd in os.fwalk(folder):
+        for name in folders + files:
+            os.chown(name, users.AGENT, users.AGENT, dir_fd=fd, follow_symlinks=False)
 
 
 def run():

@@ -13,7 +13,7 @@ COMPILER = FIRST + COUNT - 1
 JUDGE = SERVICE  # containers that run samples have no HTTP service, and what compiles their text is somebody else
 # Not a sample's: nothing of theirs is cleaned up between samples.
 LASTING = frozenset((AGENT, CHECKER, SIGNALLER, SERVICE, COMPILER))
-WORKSPACE = "/workspace"
+WORKSPACE = os.environ.get("STACKBENCH_WORKDIR", "/workspace")
 CHECKS = "/check"
 """Where checks run, each in a folder of its own with a copy of the workspace; the agent cannot write there."""
 BY_NAME = {"agent": AGENT, "checker": CHECKER}
