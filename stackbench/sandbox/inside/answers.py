@@ -12,19 +12,19 @@ R a long list of rows: their type, their length, the different cells, and which 
 
 import builtins
 import sys
+from _collections import deque
 from binascii import b2a_base64
 from itertools import chain
 from json.encoder import c_make_encoder
 from json.encoder import encode_basestring_ascii as quoted
 
-from _collections import OrderedDict, defaultdict, deque
-
 FLAT = frozenset((bool, float, str, type(None)))
 FLAT_OR_INT = FLAT | {int}
 SMALL = 1 << 62
 DEEPEST = 200
-MOST_DIGITS = sys.int_info.default_max_str_digits  # of a decimal number that a judge reads
-limit_digits = sys.set_int_max_str_digits
+# Of a decimal number that a judge reads. Python 3.8 has no limit, unless it is a late release.
+MOST_DIGITS = getattr(sys.int_info, "default_max_str_digits", 4300)
+limit_digits = getattr(sys, "set_int_max_str_digits", lambda most: None)
 MANY_ROWS = 1 << 14
 MOST_CELLS = 256
 VIEWS = {type({}.keys()): "K", type({}.values()): "V", type({}.items()): "M"}
@@ -64,7 +64,7 @@ def reduced(value, kept, hexadecimal, depth=0):
     if kind in FLAT:
         return value
     if kind is int:
-        return {"i": "%x" % value} if hexadecimal else value
+        return {"i": f"{value:x}"} if hexadecimal else value
     if depth > DEEPEST:
         return keep(value, kept)
     more = (kept, hexadecimal, depth + 1)
@@ -93,7 +93,7 @@ def reduced(value, kept, hexadecimal, depth=0):
 
 def items(values, kept, hexadecimal, depth):
     kinds = set(map(type, values))
-    if kinds <= FLAT or not hexadecimal and kinds <= FLAT_OR_INT:
+    if kinds <= FLAT or (not hexadecimal and kinds <= FLAT_OR_INT):
         return values
     if len(values) >= MANY_ROWS and len(kinds) == 1:
         found = rows(values, kinds.pop())
@@ -103,7 +103,7 @@ def items(values, kept, hexadecimal, depth):
 
 
 def rows(values, kind):
-    """Many rows of few different texts, in a form that does not take the memory of the text of each; None for others."""
+    """Many rows of few different texts, in a form that takes no memory for the text of each; None for others."""
     if kind is not tuple and kind is not list:
         return None
     lengths = set(map(len, values))

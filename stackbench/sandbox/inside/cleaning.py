@@ -4,7 +4,7 @@ import os
 import signal
 import time
 
-from .proc import owner_of, pids, pids_of, threads_of
+from .procfs import owner_of, pids, pids_of, threads_of
 from .signalling import kill_user
 
 SCRATCH = ("/tmp", "/dev/shm", "/var/tmp", "/dev/mqueue")
@@ -63,7 +63,7 @@ class Cleaner:
             time.sleep(LOOK_AGAIN_S)
 
     def owners_of_strays(self, ours, alive):
-        owners = {owner_of("/proc/%d" % pid) for pid in pids() if pid not in ours}
+        owners = {owner_of(f"/proc/{pid}") for pid in pids() if pid not in ours}
         return {owner for owner in owners if owner is not None and owner >= self.first_uid and owner not in alive}
 
     def has_company(self, uid, pid):
@@ -106,7 +106,7 @@ def size_of_empty(folder):
 
     To ask for the size costs a fifth of looking in, which is done after each sample.
     """
-    probe = "%s/stackbench-%d" % (folder, os.getpid())
+    probe = f"{folder}/stackbench-{os.getpid()}"
     try:
         if os.listdir(folder):
             return None
@@ -122,7 +122,7 @@ def size_of_empty(folder):
 def reap(owners, ours):
     """Reaps those of our own children that have ended; the zygote reaps its own."""
     for pid in pids():
-        if pid not in ours and owner_of("/proc/%d" % pid) in owners:
+        if pid not in ours and owner_of(f"/proc/{pid}") in owners:
             try:
                 os.waitpid(pid, os.WNOHANG)
             except ChildProcessError:

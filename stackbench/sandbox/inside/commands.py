@@ -13,7 +13,7 @@ import time
 from . import users
 from .cleaning import kill_group
 from .frames import write_all
-from .proc import be_expendable, ending_of, parent_of, pids
+from .procfs import be_expendable, ending_of, parent_of, pids
 
 CHUNK = 1 << 16
 LAST_PIECES = (
@@ -160,7 +160,7 @@ class Commands:
         terminal = frame.get("pty", False)
         script = frame.get("script", "").encode("utf-8", "surrogateescape")
         if len(script) > MOST_SCRIPT:
-            raise ValueError("a script of more than %d bytes" % MOST_SCRIPT)
+            raise ValueError(f"a script of more than {MOST_SCRIPT} bytes")
         failed_read, failed_write = os.pipe()
         if terminal:
             ours, theirs = os.openpty()
@@ -196,7 +196,7 @@ class Commands:
             for fd in {fd for fd in (stdin, *outputs) if fd is not None}:
                 os.close(fd)
             number = int.from_bytes(problem, "big")
-            raise OSError(number, "%s: %s" % (argv[0] if os.path.isdir(cwd) else cwd, os.strerror(number)))
+            raise OSError(number, f"{argv[0] if os.path.isdir(cwd) else cwd}: {os.strerror(number)}")
         timeout = frame.get("timeout_s")
         deadline = None if timeout is None else time.monotonic() + timeout
         command = Command(frame["id"], pid, stdin, deadline, frame.get("output_bytes", 16 << 20))

@@ -79,4 +79,4 @@ class Root:
         return [part for part in path.split("/") if part not in ("", ".")]
 
     def outside(self, path):
-        return PermissionError(errno.EXDEV, "it leads out of %s" % self.path, path)
+        return PermissionError(errno.EXDEV, f"it leads out of {self.path}", path)

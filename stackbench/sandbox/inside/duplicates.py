@@ -25,8 +25,8 @@ def duplicate(frame):
     to = frame["to"]
     os.mkdir(to, 0o711)
     for name in ("home", "tmp", "workspace"):
-        os.mkdir("%s/%s" % (to, name), 0o700)
-        os.chown("%s/%s" % (to, name), users.CHECKER, users.CHECKER)
+        os.mkdir(f"{to}/{name}", 0o700)
+        os.chown(f"{to}/{name}", users.CHECKER, users.CHECKER)
     top, left = to + "/workspace/", MOST_BYTES
     later = []
     for path, folder, name in walk({**frame, "recursive": True}):
@@ -95,7 +95,7 @@ def copy_file(folder, name, target, most):
                         return done
                     done += len(data)
                     if done > most:
-                        raise OSError(errno.EFBIG, "it holds more than %d MiB" % (MOST_BYTES >> 20), users.WORKSPACE)
+                        raise OSError(errno.EFBIG, f"it holds more than {MOST_BYTES >> 20} MiB", users.WORKSPACE)
                     os.pwrite(fd, data, at)
                     at += len(data)
             os.ftruncate(fd, size)

@@ -10,7 +10,7 @@ import time
 from . import files, users
 from .cleaning import kill_group
 from .frames import write_all
-from .proc import be_expendable
+from .procfs import be_expendable
 
 MEMORY = 1 << 30
 TIMEOUT_S = 30.0
@@ -38,7 +38,7 @@ class FileWorkers:
         read, write = os.pipe()
         try:
             pid = os.fork()
-        except OSError as error:  # no process can be had: the caller is told, the others go on
+        except OSError as error:  # no process can be had: the caller gets the error, the others go on
             os.close(read)
             os.close(write)
             self.loop.send({"op": "failed", "id": frame["id"], "error": error.strerror, "errno": error.errno})
@@ -60,7 +60,7 @@ class FileWorkers:
             if not data:
                 break
             if len(worker.answer) + len(data) > MOST_ANSWER:
-                worker.problem = "the answer is larger than %d MiB" % (MOST_ANSWER >> 20)
+                worker.problem = f"the answer is larger than {MOST_ANSWER >> 20} MiB"
                 worker.answer.clear()
                 kill_group(worker.pid)
                 break
@@ -71,7 +71,7 @@ class FileWorkers:
         try:
             answer = json.loads(bytes(worker.answer))
         except ValueError:
-            problem = worker.problem or "the operation took more than %d MiB of memory" % (MEMORY >> 20)
+            problem = worker.problem or f"the operation took more than {MEMORY >> 20} MiB of memory"
             answer = {"op": "failed", "error": problem, "errno": None}
         self.loop.send({**answer, "id": worker.id})
 
@@ -120,7 +120,7 @@ def do(frame, fd):
         except MemoryError:
             raise
         except Exception as error:
-            answer = {"op": "failed", "error": "the request is not valid: %r" % error, "errno": None}
+            answer = {"op": "failed", "error": f"the request is not valid: {error!r}", "errno": None}
         write_all(3, json.dumps(answer).encode())
     finally:
         os._exit(0)

@@ -1,6 +1,6 @@
 """File operations of the agent and of checks. Each runs in a process of its own, as its user, under limits.
 
-A function here takes the frame and returns the answer's fields; it raises OSError for what the caller is to be told.
+A function here takes the frame and returns the answer's fields; it raises OSError for what the caller may correct.
 """
 
 import base64
@@ -60,7 +60,7 @@ def write(frame):
             before = os.stat(name, dir_fd=folder, follow_symlinks=False)
         except FileNotFoundError:
             before = None
-        if name == "." or before is not None and stat.S_ISDIR(before.st_mode):
+        if name == "." or (before is not None and stat.S_ISDIR(before.st_mode)):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), frame["path"])
         if before is not None and not stat.S_ISREG(before.st_mode):
             raise OSError(errno.EINVAL, "it is not a regular file", frame["path"])
@@ -68,7 +68,7 @@ def write(frame):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), frame["path"])
         if mode is None:
             mode = stat.S_IMODE(before.st_mode) if before is not None else 0o644
-        fresh = ".%s.%d.new" % (name[:200], os.getpid())
+        fresh = f".{name[:200]}.{os.getpid()}.new"
         fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=folder)
         try:
             with open(fd, "wb") as file:
@@ -154,7 +154,7 @@ def search(frame):
     try:
         wanted = re.compile(frame["pattern"])
     except re.error as error:
-        raise OSError(errno.EINVAL, "the pattern is not a regular expression: %s" % error, frame["pattern"])
+        raise OSError(errno.EINVAL, f"the pattern is not a regular expression: {error}", frame["pattern"]) from error
     matches, cut = [], False
     for path, folder, name in walk({**frame, "recursive": True}):
         if frame.get("glob") and not (fnmatch.fnmatch(path, frame["glob"]) or fnmatch.fnmatch(name, frame["glob"])):

@@ -77,7 +77,7 @@ class Route:
             return limited
         if self.auth and not self.authorised(headers.get("authorization", "")):
             scheme = self.auth.split(" ")[0]
-            return Answer(401, {"WWW-Authenticate": '%s realm="fixture"' % scheme}, b"authorisation needed\n")
+            return Answer(401, {"WWW-Authenticate": f'{scheme} realm="fixture"'}, b"authorisation needed\n")
         self.asked += 1
         last = 0
         for times, fault in self.faults:
@@ -106,11 +106,11 @@ class Route:
         scheme, _, secret = self.auth.partition(" ")
         if scheme.lower() == "basic":
             secret = base64.b64encode(secret.encode()).decode()
-        found, _, told = given.partition(" ")
-        return found.lower() == scheme.lower() and told.strip() == secret
+        found, _, credentials = given.partition(" ")
+        return found.lower() == scheme.lower() and credentials.strip() == secret
 
     def tagged(self, method, headers):
-        tag = '"%s"' % hashlib.sha256(self.usual.body).hexdigest()[:16]
+        tag = f'"{hashlib.sha256(self.usual.body).hexdigest()[:16]}"'
         wanted = [one.strip() for one in headers.get("if-match", "").split(",") if one.strip()]
         known = [one.strip() for one in headers.get("if-none-match", "").split(",") if one.strip()]
         if method in CHANGING and wanted and "*" not in wanted and tag not in wanted:
@@ -144,7 +144,7 @@ class Route:
         links = []
         for name, other in (("next", number + 1), ("prev", number - 1), ("last", last)):
             if 1 <= other <= last:
-                links.append('<%s?page=%d&per_page=%d>; rel="%s"' % (self.path, other, size, name))
+                links.append(f'<{self.path}?page={other}&per_page={size}>; rel="{name}"')
         body = json.dumps(items[(number - 1) * size : number * size]).encode()
         return Answer(200, {**json_type, "Link": ", ".join(links), "X-Total-Count": str(len(items))}, body)
 

@@ -16,7 +16,7 @@ def take_apart(data):
     while len(data) >= 4:
         size = int.from_bytes(data[:4], "big")
         if size > MAX_FRAME:
-            raise ValueError("a frame of %d bytes is over the limit of %d" % (size, MAX_FRAME))
+            raise ValueError(f"a frame of {size} bytes is over the limit of {MAX_FRAME}")
         if len(data) < 4 + size:
             break
         bodies.append(bytes(data[4 : 4 + size]))

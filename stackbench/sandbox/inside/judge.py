@@ -1,12 +1,12 @@
-"""A process that runs a benchmark's tests against one sample after another, each of which lives in a process of its own.
+"""A process that runs a benchmark's tests against one sample after another, each in a process of its own.
 
-It executes the benchmark's code only. Of samples it sees plain data (remote.py); expected values never leave it. Text or
-data that hurts it hurts this process only: it is then replaced, and the sample that sent it has failed.
+It executes the benchmark's code only. Of samples it sees plain data (remote.py); expected values never leave it. Text
+or data that hurts it hurts this process only: it is then replaced, and the sample that sent it has failed.
 
 Asked over a socket with `REQUEST` (kind, size) and a body: `j` is a job, with the channel's descriptor, in the body or,
 where it is long, in a file whose descriptor comes too; `p` tells the sample's pid in place of a size. A job is two
-marshalled parts: the tests (number of the sample's sections, sections, checks, names of the sample's functions), then the payload. Answers with 4 bytes
-of length and JSON: events, and what the tests left in `_result`.
+marshalled parts: the tests (number of the sample's sections, sections, checks, names of the sample's functions), then
+the payload. Answers with 4 bytes of length and JSON: events, and what the tests left in `_result`.
 """
 
 import gc
@@ -25,7 +25,7 @@ from . import users
 from .errors import describe
 from .foresight import Foresight, NotForeseeable
 from .frames import with_length
-from .proc import be_expendable
+from .procfs import be_expendable
 from .remote import Channel, Gone, SampleFailed, stub
 from .spawn import SOCKET_FD, confine, fork_with_socket
 

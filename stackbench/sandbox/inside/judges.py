@@ -8,7 +8,7 @@ import socket
 from . import judge
 from .cleaning import kill_group
 from .frames import take_apart, write_all
-from .proc import queue_wait_s, resident_bytes
+from .procfs import queue_wait_s, resident_bytes
 
 CHUNK = 1 << 16
 MOST_HELD = 512 << 20  # an idle judge that holds more is ended: its memory is the neighbours'

@@ -28,13 +28,13 @@ class Finder:
         name = module.__name__.partition(".")[2] or "__init__"
         # Built-in functions of our own: what a sample does to its ones changes nothing in ours.
         module.__dict__["__builtins__"] = CLEAN_BUILTINS
-        exec(compile(SOURCES[name], "<inside/%s>" % name, "exec", dont_inherit=True), module.__dict__)
+        exec(compile(SOURCES[name], f"<inside/{name}>", "exec", dont_inherit=True), module.__dict__)
 
 
 def program(names, ending):
     """A program of the named modules for another interpreter of this container, behind 4 bytes of length."""
     sources = {name: SOURCES[name] for name in names}
-    text = "SOURCES = %r\nBOOTSTRAP = %r\nLOADER = %r\nexec(LOADER)\n%s\n" % (sources, BOOTSTRAP, LOADER, ending)
+    text = f"SOURCES = {sources!r}\nBOOTSTRAP = {BOOTSTRAP!r}\nLOADER = {LOADER!r}\nexec(LOADER)\n{ending}\n"
     data = text.encode()
     return len(data).to_bytes(4, "big") + data
 

@@ -8,8 +8,7 @@ import time
 
 from . import users
 from .frames import Inbox, send
-from .samples import Samples
-
+from .sample_scheduler import SampleScheduler
 
 MOST_REAPED = 64
 
@@ -24,7 +23,7 @@ class Loop:
         self.inbox = Inbox()
         self.closing = False
         self.send = send
-        self.samples = Samples(self)
+        self.samples = SampleScheduler(self)
         self.tools = None
         self.operations = {
             "python": self.samples.submit,
@@ -92,7 +91,7 @@ class Loop:
         for frame in frames:
             operation = self.operations.get(frame["op"]) or self.more_operations().get(frame["op"])
             if operation is None:
-                send({"op": "refused", "id": frame.get("id"), "error": "unknown operation %r" % frame["op"]})
+                send({"op": "refused", "id": frame.get("id"), "error": "unknown operation {!r}".format(frame["op"])})
             else:
                 operation(frame)
 
@@ -137,7 +136,7 @@ class Loop:
 
     def ours(self):
         """Processes of our own, which nobody kills as leftovers."""
-        found = {os.getpid(), self.samples.zygote_pid, self.samples.compiling.pid, *self.samples.judges.every}
+        found = {os.getpid(), self.samples.zygote_pid, self.samples.compile_queue.pid, *self.samples.judges.every}
         if self.tools is not None:
             found |= {*self.tools.commands.by_pid, *self.tools.file_workers.by_pid, self.tools.service.pid}
         return found

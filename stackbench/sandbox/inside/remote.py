@@ -1,7 +1,7 @@
 """A judge's end of the channel to a sample: calls go out, plain data of exact standard types comes back.
 
-The formats are those of sample.py and answers.py. What comes is the sample's word: whatever it holds, the objects made
-of it here are of the types listed in plain.py, and nothing of the sample is executed.
+The formats are those of sample_process.py and answers.py. What comes is the sample's word: whatever it holds, the
+objects made of it here are of the types listed in plain.py, and nothing of the sample is executed.
 """
 
 import json
@@ -117,9 +117,9 @@ class Channel:
 
     def answer(self):
         body = self.receive()
-        if body[:1] == b"v":
-            return self.value_of(body)
-        self.raise_said(self.value_of(body))
+        if body[:1] != b"v":
+            raise exception(*said_by(self.value_of(body)))
+        return self.value_of(body)
 
     def call_with_each(self, name, inputs):
         """Sends calls of a function ahead, one with each tuple of arguments; `timed_answer` gives one answer each."""
@@ -151,13 +151,9 @@ class Channel:
         body = self.receive()
         if left < limit_s and self.cpu_s() - began > limit_s:
             raise TooSlow("time limit")
-        if body[:1] == b"v":
-            return self.value_of(body)
-        self.raise_said(self.value_of(body))
-
-    def raise_said(self, said):
-        kind, message, errno = said_by(said)
-        raise exception(kind, message, errno)
+        if body[:1] != b"v":
+            raise exception(*said_by(self.value_of(body)))
+        return self.value_of(body)
 
     # -- frames
 
@@ -174,7 +170,7 @@ class Channel:
         self.fill(4)
         size = int.from_bytes(self.inbox[self.at : self.at + 4], "big")
         if size > LARGEST:
-            self.lose("the answer is larger than %d MiB" % (LARGEST >> 20))
+            self.lose(f"the answer is larger than {LARGEST >> 20} MiB")
         self.fill(4 + size)
         body = bytes(self.inbox[self.at + 4 : self.at + 4 + size])
         self.at += 4 + size

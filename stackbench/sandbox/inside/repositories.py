@@ -26,7 +26,7 @@ def is_left_out(path, folder, name, kind):
     if kind == stat.S_IFLNK:  # git would follow it to a file that nobody made harmless
         return name in (*SETTINGS, "hooks", "info", "index") and is_repository(folder)
     above = os.path.basename(os.path.dirname(path))
-    if above == "hooks" or above == "info" and name in IN_INFO:
+    if above == "hooks" or (above == "info" and name in IN_INFO):
         outer = os.open("..", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=folder)
         try:
             return is_repository(outer)
@@ -37,7 +37,7 @@ def is_left_out(path, folder, name, kind):
 
 def copied(source, folder, name):
     """What a copy of a repository's settings or index holds; None for a file that is copied as it is."""
-    if name == "config.worktree" or name == "config" and is_repository(folder):
+    if name == "config.worktree" or (name == "config" and is_repository(folder)):
         return harmless(os.read(source, MOST_SETTINGS))
     if (name == "index" or name.startswith("sharedindex.")) and os.pread(source, 4, 0) == INDEX:
         with open(os.dup(source), "rb") as file:
@@ -100,8 +100,8 @@ def harmless(settings):
             continued = False
             continue
         key = line.split(b"=")[0].strip().lower()
-        goes_on = line.endswith(b"\\")
-        if section in SECTIONS and not continued and not goes_on and (section != b"core" or key in CORE):
+        has_more = line.endswith(b"\\")
+        if section in SECTIONS and not continued and not has_more and (section != b"core" or key in CORE):
             kept.append(line)
-        continued = goes_on
+        continued = has_more
     return b"\n".join(kept)

@@ -11,7 +11,7 @@ from inside_loader import BOOTSTRAP, program
 from . import users
 
 SOCKET_FD = 3
-ZYGOTE_MODULES = ("__init__", "preload", "protocol", "errors", "answers", "sample", "zygote")
+ZYGOTE_MODULES = ("__init__", "preload", "protocol", "errors", "answers", "sample_process", "zygote")
 
 
 def fork_with_socket(child):

@@ -1,6 +1,6 @@
 """What a tenant's tools ask of process 1: commands, files, processes, the HTTP service."""
 
-from . import processes, users
+from . import process_list, users
 from .commands import Commands
 from .file_workers import FileWorkers
 from .service import Service
@@ -27,7 +27,7 @@ class Tools:
     def list_processes(self, frame):
         commands = self.commands.by_pid
         ours = {pid for pid in self.loop.ours() if pid not in commands}
-        self.loop.send({"op": "done", "id": frame["id"], "processes": processes.listing(ours)})
+        self.loop.send({"op": "done", "id": frame["id"], "processes": process_list.listing(ours)})
 
     def signal_user(self, frame):
         """Signals all that a user runs, whatever it is and however it was started."""

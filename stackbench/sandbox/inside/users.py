@@ -1,4 +1,4 @@
-"""Who is who in a container: users of our own for samples, the agent, its checks, the HTTP service or judges, the compiler."""
+"""The users of a container: those of samples, the agent, its checks, the HTTP service or judges, the compiler."""
 
 import os
 

@@ -1,10 +1,12 @@
 """The process that forks one process per code sample, and nothing else: it stays small, so that a fork stays cheap.
 
 A signal that comes between Python's last look for one and the call that waits is seen only when that call returns. So a
-byte without descriptors asks it to reap again: process 1 sends one when a sample seems to have ended and no record says so.
+byte without descriptors asks it to reap again: process 1 sends one when a sample seems to have ended and no record says
+so.
 
 It is asked over a socket by one byte with three descriptors: the job's file, the sample's end of the channel to its
-judge, and the write end of the output pipe. The sample itself reads the job, so that nothing of one job is in the memory that the next inherits.
+judge, and the write end of the output pipe. The sample itself reads the job, so that nothing of one job is in memory
+that the next inherits.
 Answers are records of `RECORD`: `s` (started: pid), `f` (fork failed: errno) and `e` (ended: pid, wait status, user and
 system seconds, peak KiB). A sample can make children of the zygote's (CLONE_PARENT): of these nothing is said.
 """
@@ -17,8 +19,10 @@ from os import WNOHANG, close, dup2, fork, setgroups, setsid, wait4
 from os import open as open_file
 from struct import Struct
 
-from . import preload  # noqa: F401
-from . import sample
+from . import (
+    preload,  # noqa: F401
+    sample_process,
+)
 from .protocol import RECORD
 
 FDS = Struct("3i")
@@ -34,8 +38,8 @@ def serve():
     close(nothing)
     setsid()
     setgroups([])
-    sample.make_streams()
-    sample.warm_up()
+    sample_process.make_streams()
+    sample_process.warm_up()
     pack, send, recvmsg = RECORD.pack, sock.send, sock.recvmsg
     ours, early = set(), {}  # pids of samples; children that ended before `fork` returned in the parent, or strangers
     room = CMSG_SPACE(FDS.size)
@@ -73,7 +77,7 @@ def serve():
             send(pack(b"f", error.errno, 0, 0.0, 0.0, 0))
         else:
             if pid == 0:
-                sample.become(job, channel, output)
+                sample_process.become(job, channel, output)
             send(pack(b"s", pid, 0, 0.0, 0.0, 0))
             ours.add(pid)
             record = early.pop(pid, None)

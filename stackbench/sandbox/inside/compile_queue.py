@@ -5,7 +5,7 @@ import marshal
 import socket
 import time
 
-from . import compiler
+from . import compile_worker
 from .cleaning import kill_group
 from .frames import take_apart, with_length
 
@@ -31,7 +31,7 @@ class Job:
         self.ready = True
 
 
-class Compiling:
+class CompileQueue:
     """`on_refusal(job, kind, message)` is called for a text that is no program."""
 
     def __init__(self, loop, on_refusal):
@@ -47,11 +47,11 @@ class Compiling:
         self.trusted = collections.OrderedDict()
 
     def open(self):
-        self.pid, self.socket = compiler.start()
+        self.pid, self.socket = compile_worker.start()
         self.loop.watch(self.socket.fileno(), self.on_answers)
 
     def job(self, frame):
-        """The job of a frame, its own text on its way to the compiler. Raises SyntaxError for bad code of a benchmark."""
+        """The job of a frame, its text on its way to the compiler. Raises SyntaxError for bad code of a benchmark."""
         job = Job(frame)
         tests = []
         for section in frame["sections"]:
@@ -65,9 +65,9 @@ class Compiling:
         checks = [self.compile_check(check) for check in frame["checks"]]
         job.tests = marshal.dumps((len(job.sections), tests, checks, frame["functions"]))
         first = job.sections[0] if job.sections else None
-        if first is not None and len(first) <= compiler.LARGEST:
+        if first is not None and len(first) <= compile_worker.LARGEST:
             job.source = first.encode("utf-8", "surrogatepass")
-            if len(job.source) > compiler.LARGEST:
+            if len(job.source) > compile_worker.LARGEST:
                 return job  # it would not fit into the socket, and to wait for room is to wait for each other
             job.ready = False
             self.waiting.append(job)

@@ -4,7 +4,7 @@ import os
 import time
 
 from .cleaning import kill_group
-from .proc import ending_of, queue_wait_s
+from .procfs import ending_of, queue_wait_s
 from .protocol import BEGAN, NOT_BEGUN, REPORTED
 
 OUTPUT_KEPT = 16384
@@ -18,7 +18,7 @@ MOST_WAIT_S = 3600.0  # a sample that waits for a processor so long is given up;
 ERROR_KEPT = 600
 
 
-class Running:
+class RunningSample:
     """`verdict` is the list of events that the judge sent; None before, and where the judge was lost."""
 
     def __init__(self, job, uid, folder, judge, job_fd, output_fd):
@@ -122,7 +122,7 @@ class Running:
         The end counts only where the sample's first process answered to the end: a child may have gone on in its place.
         """
         status = self.ended[0]
-        complete = self.left_behind or os.WIFEXITED(status) and os.WEXITSTATUS(status) == REPORTED
+        complete = self.left_behind or (os.WIFEXITED(status) and os.WEXITSTATUS(status) == REPORTED)
         return [event for event in self.verdict or () if complete or event["step"] != "end"]
 
     def not_begun(self):

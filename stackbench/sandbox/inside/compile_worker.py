@@ -54,6 +54,6 @@ def compiled(data):
     try:
         return b"c" + marshal.dumps(compile(data.decode("utf-8", "surrogatepass"), "<sample>", "exec", 0, True))
     except (SyntaxError, ValueError) as error:
-        return b"e" + ("%s\0%s" % (type(error).__name__, describe(error))).encode()
+        return b"e" + (f"{type(error).__name__}\0{describe(error)}").encode()
     except BaseException:
         return b"x"

@@ -18,8 +18,22 @@ from _signal import signal as set_handler  # without the wrapper, which costs a 
 from _socket import SHUT_WR, socketpair  # `socket` would cost each fork 100 pages
 from json.encoder import encode_basestring_ascii as quoted
 from marshal import dumps, loads
-from os import PRIO_PROCESS, _exit, chdir, closerange, dup2, pread, pwrite, read, setpriority, setresgid, setresuid
-from os import close, setsid, write
+from os import (
+    PRIO_PROCESS,
+    _exit,
+    chdir,
+    close,
+    closerange,
+    dup2,
+    pread,
+    pwrite,
+    read,
+    setpriority,
+    setresgid,
+    setresuid,
+    setsid,
+    write,
+)
 from os import open as open_file
 from resource import setrlimit
 from time import perf_counter_ns as clock
@@ -106,7 +120,7 @@ def run(sections):
             index += 1
     except BaseException as error:
         flush()
-        said = told(error)
+        said = error_text(error)
         report(framed(b"s[%d,%s" % (index, said[1:])))
         return
     try:
@@ -128,7 +142,7 @@ def serve(namespace):
             try:
                 answer = b"v" + text_of(answer_of(call, namespace, kept), kept)
             except BaseException as error:
-                answer = b"e" + told(error)
+                answer = b"e" + error_text(error)
             count += 1
             pending += framed(answer)
             if count <= at_once or len(pending) > TOGETHER_BYTES or clock() - sent > TOGETHER_NS:
@@ -143,7 +157,7 @@ def answer_of(call, namespace, kept):
         args, keywords = restored(args, kept), restored(keywords, kept)
     if operation == "call":
         if target not in namespace:
-            raise NameError("name '%s' is not defined" % target)
+            raise NameError(f"name '{target}' is not defined")
         return namespace[target](*args, **keywords)
     if operation == "call kept":
         return kept[target](*args, **keywords)
@@ -154,7 +168,7 @@ def answer_of(call, namespace, kept):
     return None
 
 
-def told(error):
+def error_text(error):
     return b"[%s,%s,%s]" % (
         quoted(type(error).__name__).encode(),
         quoted(describe(error)).encode(),
@@ -200,7 +214,7 @@ def flush():
 def errno_of(error):
     """The error's number, where the system gave it one; 'null' otherwise. An object may pretend anything."""
     number = error.errno if isinstance(error, OSError) else None
-    return "%d" % number if type(number) is int else "null"
+    return f"{number}" if type(number) is int else "null"
 
 
 def warm_up():

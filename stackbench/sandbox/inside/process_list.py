@@ -3,7 +3,7 @@
 import os
 
 from . import users
-from .proc import pids, stat_fields
+from .procfs import pids, stat_fields
 
 TICKS = os.sysconf("SC_CLK_TCK")
 COMMAND_KEPT = 4096  # bytes of a command line: the kernel lets one be as long as the memory
@@ -16,9 +16,9 @@ def listing(ours):
         if fields is None:
             continue
         try:
-            with open("/proc/%d/cmdline" % pid, "rb") as file:
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
                 words = file.read(COMMAND_KEPT).rstrip(b"\0").split(b"\0")
-            uid = os.stat("/proc/%d" % pid).st_uid
+            uid = os.stat(f"/proc/{pid}").st_uid
         except OSError:
             continue
         found.append(

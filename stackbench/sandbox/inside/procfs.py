@@ -12,7 +12,7 @@ def pids():
 def stat_fields(pid):
     """The fields of /proc/PID/stat from the state on (proc_pid_stat(5)); None for a process that has gone."""
     try:
-        with open("/proc/%d/stat" % pid) as file:
+        with open(f"/proc/{pid}/stat") as file:
             return file.read().rpartition(")")[2].split() or None
     except OSError:
         return None
@@ -34,7 +34,7 @@ def be_expendable(score):
 def resident_bytes(pid):
     """The memory that a process holds (proc_pid_statm(5)); 0 when it has gone."""
     try:
-        with open("/proc/%d/statm" % pid) as file:
+        with open(f"/proc/{pid}/statm") as file:
             return int(file.read().split()[1]) * PAGE
     except (OSError, IndexError, ValueError):
         return 0
@@ -43,7 +43,7 @@ def resident_bytes(pid):
 def queue_wait_s(pid):
     """Seconds that a process was ready to run but had no processor (Linux Documentation/scheduler/sched-stats)."""
     try:
-        with open("/proc/%d/schedstat" % pid) as file:
+        with open(f"/proc/{pid}/schedstat") as file:
             return int(file.read().split()[1]) / 1e9
     except (OSError, IndexError, ValueError):
         return 0.0
@@ -70,11 +70,11 @@ def owner_of(path):
 
 def pids_of(uid):
     """The processes of a user, those included that have ended and are not reaped."""
-    return [pid for pid in pids() if owner_of("/proc/%d" % pid) == uid]
+    return [pid for pid in pids() if owner_of(f"/proc/{pid}") == uid]
 
 
 def threads_of(pid):
     try:
-        return len(os.listdir("/proc/%d/task" % pid))
+        return len(os.listdir(f"/proc/{pid}/task"))
     except OSError:
         return 0

@@ -12,12 +12,12 @@ from _socket import socketpair  # without the wrapper, which asks the kernel twi
 
 from . import users
 from .cleaning import Cleaner, kill_group
-from .compiling import Compiling
+from .compile_queue import CompileQueue
 from .frames import framed, write_all
 from .judges import Judges
-from .proc import is_zombie
+from .procfs import is_zombie
 from .protocol import RECORD
-from .running import CLOSED, TO_JUDGE_S, Running
+from .running_sample import CLOSED, TO_JUDGE_S, RunningSample
 from .signalling import act_on_user
 from .spawn import start_zygote
 
@@ -28,13 +28,13 @@ REAP_REQUEST_EVERY_S = 0.05
 MOST_REAP_REQUESTS = 20  # a first thread that has left looks like an ended process, with others that go on
 
 
-class Samples:
+class SampleScheduler:
     """One quick sample at a time, beside those that turned out slow, so that a loop holds up nobody."""
 
     def __init__(self, loop):
         self.loop = loop
         self.cleaner = Cleaner(users.FIRST)
-        self.compiling = Compiling(loop, self.refuse_text)
+        self.compile_queue = CompileQueue(loop, self.refuse_text)
         self.next_uid = 0
         self.zygote_pid = 0
         self.zygote = None
@@ -43,7 +43,7 @@ class Samples:
         self.unprepared = []  # frames to answer when the zygote is ready
         self.waiting = collections.deque()
         self.starting = collections.deque()  # asked of the zygote, pid not known yet
-        self.running = {}  # pid -> Running
+        self.running = {}  # pid -> RunningSample
         self.ending = []  # ended, not judged yet
         self.judges = Judges()
         self.slow = 0
@@ -52,7 +52,7 @@ class Samples:
     # -- what the loop asks
 
     def open(self):
-        self.compiling.open()
+        self.compile_queue.open()
         self.judges.give_back(self.judges.take())
         self.zygote_pid, self.zygote = start_zygote()
         self.loop.watch(self.zygote.fileno(), self.on_zygote)
@@ -70,9 +70,9 @@ class Samples:
         if self.zygote is None:
             self.open()
         try:
-            self.waiting.append(self.compiling.job(frame))
+            self.waiting.append(self.compile_queue.job(frame))
         except (SyntaxError, ValueError) as error:
-            message = "the test code does not compile: %s" % error
+            message = f"the test code does not compile: {error}"
             self.loop.send({"op": "refused", "id": frame["id"], "error": message})
 
     def cancel(self, job_id):
@@ -89,10 +89,10 @@ class Samples:
 
     def pump(self):
         """Starts what can be started and sends answers that need not wait for company."""
-        self.compiling.pump()
+        self.compile_queue.pump()
         while self.waiting and self.count() - self.slow < 1 and self.slow < MAX_SLOW:
             job = self.waiting[0]
-            if not job.ready or self.count() and (job.alone or self.someone_is_alone()):
+            if not job.ready or (self.count() and (job.alone or self.someone_is_alone())):
                 break
             self.waiting.popleft()
             self.start(job)
@@ -103,13 +103,13 @@ class Samples:
     def time_to_next(self, now):
         """Seconds until something is due; None when nothing is."""
         times = [run.due() for run in self.every()]
-        due = self.compiling.due()
+        due = self.compile_queue.due()
         if due is not None:
             times.append(due)
         return min(times) - now if times else None
 
     def check_deadlines(self, now):
-        self.compiling.check_deadline(now)
+        self.compile_queue.check_deadline(now)
         for run in self.every():
             if not run.watched and now >= run.watched_at:
                 self.watch(run)
@@ -149,7 +149,7 @@ class Samples:
 
     def start(self, job):
         uid = self.free_uid()
-        folder = "%s/%d" % (WORK, uid)
+        folder = f"{WORK}/{uid}"
         frame = job.frame
         limits = [
             (limit, (value, value))
@@ -184,7 +184,7 @@ class Samples:
         theirs.close()
         os.close(output_write)
         os.set_blocking(output_read, False)
-        run = Running(job, uid, folder, judge, job_fd, output_read)
+        run = RunningSample(job, uid, folder, judge, job_fd, output_read)
         if self.count():
             run.ran_beside_others = True
             for other in self.every():
@@ -197,7 +197,7 @@ class Samples:
             job.alone = True
             self.waiting.appendleft(job)
         else:
-            self.loop.send({"op": "refused", "id": job.id, "error": "cannot start a sample: %s" % why})
+            self.loop.send({"op": "refused", "id": job.id, "error": f"cannot start a sample: {why}"})
 
     def free_uid(self):
         """The next user id of the circle that no running sample has, and no process that could not be ended."""
@@ -273,7 +273,7 @@ class Samples:
         if run.watched:
             self.loop.forget(run.judge.socket.fileno())
         run.lost_judge = answer is False
-        if run.lost_judge or run.watched and run.judge.is_large():
+        if run.lost_judge or (run.watched and run.judge.is_large()):
             self.judges.drop(run.judge)
         else:
             self.judges.give_back(run.judge)
@@ -346,7 +346,7 @@ class Samples:
         passed = any(event["step"] == "end" for event in events)
         if killed and any(event.get("error") is not None for event in run.verdict or ()):
             return False  # it had failed before; who kills himself for that gets no second try
-        return run.reason is None and (killed or run.lost_judge or not passed and (short or run.lacked_disk))
+        return run.reason is None and (killed or run.lost_judge or (not passed and (short or run.lacked_disk)))
 
 
 def give_way(uid):
