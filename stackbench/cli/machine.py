@@ -16,11 +16,11 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from rich.text import Text
 
 from stackbench.cli.console import err, make_table, notice, out, print_json, print_line, print_table
-from stackbench.cli.visible_text import in_one_line, visible
 from stackbench.config import Home
 from stackbench.datasets import DatasetStore
 from stackbench.errors import DataError, UsageError
 from stackbench.fetch import Progress as FetchProgress
+from stackbench.visible_text import in_one_line, visible
 
 if TYPE_CHECKING:
     from stackbench.models.memory import Fit
