@@ -31,7 +31,7 @@ def print_transcript(console: Console, events: Sequence[Event]) -> None:
     """Prints the turns, then the verdict where there is one."""
     verdict = next((payload for kind, payload in events if kind == "verdict"), {})
     matched = _matched(verdict)
-    harmful = set(verdict.get("harmful", ()))
+    unexpected = set(verdict.get("unexpected", ()))
     number = 0
     turn = 0
     for kind, payload in events:
@@ -44,11 +44,11 @@ def print_transcript(console: Console, events: Sequence[Event]) -> None:
             if payload.get("text"):
                 _print_indented(console, payload["text"], 2)
         elif kind == "tool_result":
-            _print_call(console, payload, _standing(number, payload, matched, harmful, judged=bool(verdict)))
+            _print_call(console, payload, _standing(number, payload, matched, unexpected, judged=bool(verdict)))
             number += 1
         elif kind == "operator":
-            told = json.dumps(_without(payload, "seed"), ensure_ascii=False)
-            console.print(shown(f"  operator: {told}", "cyan"))
+            payload_text = json.dumps(_without(payload, "seed"), ensure_ascii=False)
+            console.print(shown(f"  operator: {payload_text}", "cyan"))
         elif kind == "context_trimmed":
             console.print(shown(f"  {payload['messages']} old results were left out: the window is full", "cyan"))
     if verdict:
@@ -66,7 +66,7 @@ def _name(expected: Sequence[Mapping[str, Any]], index: int) -> str:
 
 
 def _standing(
-    number: int, payload: Mapping[str, Any], matched: Mapping[int, str], harmful: set[int], *, judged: bool
+    number: int, payload: Mapping[str, Any], matched: Mapping[int, str], unexpected: set[int], *, judged: bool
 ) -> Text:
     if not payload["valid"]:
         return Text("malformed", style="red")
@@ -74,7 +74,7 @@ def _standing(
         return shown(f"expected: {matched[number]}", "green")
     if not judged:
         return Text("")
-    return Text("not expected", style="red") if number in harmful else Text("not expected, harmless", style="dim")
+    return Text("not expected", style="red") if number in unexpected else Text("not expected, harmless", style="dim")
 
 
 def _print_call(console: Console, payload: Mapping[str, Any], standing: Text) -> None:

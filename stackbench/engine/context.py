@@ -149,8 +149,8 @@ class AttemptContext:
             request,
             key=self.key,
             keep_prefix=agent,
-            on_text=self._told_text(request.on_text) if request.stream else None,
-            on_retry=self._told_retry,
+            on_text=self._text_listener(request.on_text) if request.stream else None,
+            on_retry=self._note_retry,
         )
         request, prefill = with_run_texts(request, self._plan.settings)
         generation = await self._ask(request)
@@ -168,8 +168,8 @@ class AttemptContext:
         return generation
 
     async def count_tokens(self, request: Request) -> TokenCount:
-        told, _ = with_run_texts(request, self._plan.settings)
-        return await self._model.count_tokens(told)
+        complete, _ = with_run_texts(request, self._plan.settings)
+        return await self._model.count_tokens(complete)
 
     async def _ask(self, request: Request) -> Generation:
         """Waits for a place at the model, then for its answer."""
@@ -190,14 +190,14 @@ class AttemptContext:
                     (generation,) = await self._model.generate([request])
         return generation
 
-    def _told_retry(self, number: int, wait_s: float) -> None:
+    def _note_retry(self, number: int, wait_s: float) -> None:
         """A request failed and is tried again."""
         if wait_s:
             self._tracker.note(self.key, "retry", f"try {number} in {wait_s:.1f} s")
         else:
             self._tracker.note(self.key, "model", f"try {number}")
 
-    def _told_text(self, on_text: Callable[[str], None] | None) -> Callable[[str], None]:
+    def _text_listener(self, on_text: Callable[[str], None] | None) -> Callable[[str], None]:
         """Tells watchers each piece of text, and the benchmark where it asks to be told."""
         ref, step = attempt_ref(self.key), self._turn + 1
 
@@ -278,9 +278,9 @@ class AttemptContext:
 
     def log(self, kind: str, payload: Mapping[str, Any]) -> None:
         key = self.key
-        told = {**payload, "seed": key.seed}
+        complete = {**payload, "seed": key.seed}
         self.events.append(
-            EventRecord(key.benchmark, key.task_id, key.attempt, self._next_seq(), self._now(), kind, told)
+            EventRecord(key.benchmark, key.task_id, key.attempt, self._next_seq(), self._now(), kind, complete)
         )
 
 

@@ -1,4 +1,4 @@
-"""Looks at this machine: what a run needs, whether it is there, and the command that mends it."""
+"""Looks at this machine: what a run needs, whether it is there, and the command that fixes it."""
 
 from __future__ import annotations
 

@@ -140,21 +140,21 @@ async def test_git_runs_no_program_of_the_agents(session: Session) -> None:
 
 SPY = """
 import json, os, sys
-told = [sys.orig_argv, sys.argv]
+seen = [sys.orig_argv, sys.argv]
 for pid in (os.getppid(), int(open('/proc/%d/stat' % os.getppid()).read().rpartition(')')[2].split()[1])):
-    try: told.append(open('/proc/%d/cmdline' % pid).read().split(chr(0)))
+    try: seen.append(open('/proc/%d/cmdline' % pid).read().split(chr(0)))
     except OSError: pass
-told.append(dict(os.environ))
-print(json.dumps(told))
+seen.append(dict(os.environ))
+print(json.dumps(seen))
 """
 
 
 async def test_a_program_that_a_check_runs_is_not_told_which_check_it_is(session: Session) -> None:
     await session.write("spy.py", SPY.encode())
     done = await session.check("test -f spy.py && /usr/bin/python3 spy.py # the word is marigold")
-    told = done.stdout.decode()
-    assert "spy.py" in told
-    assert "marigold" not in told
+    printed = done.stdout.decode()
+    assert "spy.py" in printed
+    assert "marigold" not in printed
 
 
 async def test_a_check_reads_no_settings_of_the_agents(session: Session) -> None:
