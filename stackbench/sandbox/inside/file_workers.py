@@ -1,5 +1,7 @@
 """Runs file operations each in a process of its own: as the agent or as root, within a time and a memory limit."""
 
+from __future__ import annotations
+
 import errno
 import json
 import os
@@ -12,13 +14,19 @@ from .cleaning import kill_group
 from .frames import write_all
 from .procfs import be_expendable
 
+TYPE_CHECKING = False  # to import typing would cost each container its memory
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .main import Loop
+
 MEMORY = 1 << 30
 TIMEOUT_S = 30.0
 MOST_ANSWER = 60 << 20  # what fits a frame
 
 
 class FileWorker:
-    def __init__(self, number, pid, fd, deadline):
+    def __init__(self, number: int, pid: int, fd: Any, deadline: float):
         self.id = number
         self.pid = pid
         self.fd = fd
@@ -30,11 +38,11 @@ class FileWorker:
 class FileWorkers:
     """All operations under way; the answer of each is the JSON that its process writes."""
 
-    def __init__(self, loop):
+    def __init__(self, loop: Loop):
         self.loop = loop
         self.by_pid = {}
 
-    def start(self, frame):
+    def start(self, frame: dict[str, Any]):
         read, write = os.pipe()
         try:
             pid = os.fork()
@@ -51,7 +59,7 @@ class FileWorkers:
         self.by_pid[pid] = worker
         self.loop.watch(read, lambda: self.on_answer(worker))
 
-    def on_answer(self, worker):
+    def on_answer(self, worker: FileWorker):
         while True:
             try:
                 data = os.read(worker.fd, 1 << 18)
@@ -75,28 +83,28 @@ class FileWorkers:
             answer = {"op": "failed", "error": problem, "errno": None}
         self.loop.send({**answer, "id": worker.id})
 
-    def cancel(self, number):
+    def cancel(self, number: int):
         for worker in self.by_pid.values():
             if worker.id == number:
                 worker.problem = "cancelled"
                 kill_group(worker.pid)
 
-    def time_to_next(self, now):
+    def time_to_next(self, now: float):
         times = [worker.deadline for worker in self.by_pid.values()]
         return min(times) - now if times else None
 
-    def check_deadlines(self, now):
+    def check_deadlines(self, now: float):
         for worker in self.by_pid.values():
             if now >= worker.deadline:
                 worker.problem = worker.problem or "the operation took too long"
                 worker.deadline = now + 1.0
                 kill_group(worker.pid)
 
-    def reaped(self, pid):
+    def reaped(self, pid: int):
         return self.by_pid.pop(pid, None) is not None
 
 
-def do(frame, fd):
+def do(frame: dict[str, Any], fd: int):
     """Carries out one operation and writes its answer; never returns."""
     try:
         os.setsid()

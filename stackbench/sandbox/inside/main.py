@@ -1,5 +1,7 @@
 """Process 1 of a sandbox container: takes frames in, gives them to who handles them, until the stream ends."""
 
+from __future__ import annotations
+
 import os
 import select
 import signal
@@ -9,6 +11,10 @@ import time
 from . import users
 from .frames import Inbox, send
 from .sample_scheduler import SampleScheduler
+
+TYPE_CHECKING = False  # to import typing would cost each container its memory
+if TYPE_CHECKING:
+    from typing import Any, Callable
 
 MOST_REAPED = 64
 
@@ -48,15 +54,15 @@ class Loop:
             if due is not None:
                 self.check_deadlines(time.monotonic())
 
-    def watch(self, fd, callback, events=select.EPOLLIN):
+    def watch(self, fd: int, callback: Callable[[], Any], events: int = select.EPOLLIN):
         self.callbacks[fd] = callback
         self.epoll.register(fd, events)
 
-    def forget(self, fd):
+    def forget(self, fd: int):
         del self.callbacks[fd]
         self.epoll.unregister(fd)
 
-    def later(self, seconds, what):
+    def later(self, seconds: float, what: Callable[[], Any]):
         self.timers.append((time.monotonic() + seconds, what))
 
     # -- deadlines
@@ -72,7 +78,7 @@ class Loop:
             due = min(times) if times else None
         return due
 
-    def check_deadlines(self, now):
+    def check_deadlines(self, now: float):
         self.samples.check_deadlines(now)
         if self.tools is not None:
             self.tools.commands.check_deadlines(now)
@@ -104,7 +110,7 @@ class Loop:
             self.operations.update(self.tools.operations)
         return self.operations
 
-    def cancel(self, frame):
+    def cancel(self, frame: dict[str, Any]):
         self.samples.cancel(frame["id"])
         if self.tools is not None:
             self.tools.commands.cancel(frame["id"])
@@ -118,7 +124,7 @@ class Loop:
         signal.set_wakeup_fd(write, warn_on_full_buffer=False)
         self.watch(read, lambda: self.on_children(read))
 
-    def on_children(self, fd):
+    def on_children(self, fd: int):
         try:
             os.read(fd, 4096)
         except BlockingIOError:
@@ -142,7 +148,7 @@ class Loop:
         return found
 
 
-def give_to_agent(folder):
+def give_to_agent(folder: str):
     """The agent owns its folder and what the image has in it."""
     os.chown(folder, users.AGENT, users.AGENT)
     for _, folders, files, fd in os.fwalk(folder):

@@ -5,6 +5,7 @@ threading and random are left out: they touch 160 memory pages per fork, have no
 without them every sample starts from the same state of `random`.
 """
 
+# pyright: reportUnusedImport=false
 import os
 
 _register_at_fork = os.register_at_fork

@@ -1,5 +1,7 @@
 """Lists the container's processes, our own left out."""
 
+from __future__ import annotations
+
 import os
 
 from . import users
@@ -9,7 +11,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 COMMAND_KEPT = 4096  # bytes of a command line: the kernel lets one be as long as the memory
 
 
-def listing(ours):
+def listing(ours: set[int]):
     found = []
     for pid in sorted(pids()):
         fields = None if pid in ours else stat_fields(pid)

@@ -9,6 +9,8 @@ JSON: `v` (value), `e` (exception: kind, message, errno). A
 sample that raises while it is executed says `s` (section, kind, message, errno).
 """
 
+from __future__ import annotations
+
 import builtins
 import os
 import signal
@@ -42,6 +44,10 @@ from .answers import restored, text_of
 from .errors import describe
 from .protocol import BEGAN, CHANNEL_FD, NOT_BEGUN, REPORTED
 
+TYPE_CHECKING = False  # to import typing would cost each container its memory
+if TYPE_CHECKING:
+    from typing import Any
+
 PIECE = 1 << 16
 FIRST_PIECE = 1 << 13  # of a request: most are smaller, and memory beyond the heap's end costs page faults
 NICE = 5
@@ -58,7 +64,7 @@ def make_streams():
     sys.path[:] = [entry for entry in sys.path if entry]
 
 
-def become(job_fd, channel_fd, output_fd):
+def become(job_fd: int, channel_fd: int, output_fd: int):
     """Becomes the unprivileged process that runs one sample; never returns.
 
     What the job's file says at the end of `enter_jail` was written before the sample's code ran, and the file is out of
@@ -78,7 +84,7 @@ def become(job_fd, channel_fd, output_fd):
         _exit(code)
 
 
-def enter_jail(uid, folder, limits, channel_fd, output_fd, job_fd):
+def enter_jail(uid: int, folder: str, limits: Any, channel_fd: int, output_fd: int, job_fd: int):
     setsid()
     set_handler(SIGCHLD, SIG_DFL)
     dup2(output_fd, 1)
@@ -97,7 +103,7 @@ def enter_jail(uid, folder, limits, channel_fd, output_fd, job_fd):
     closerange(CHANNEL_FD + 1, 4096)
 
 
-def read_all(fd):
+def read_all(fd: int):
     """What a file holds; at once where it is small, as jobs are."""
     data = pread(fd, PIECE, 0)
     if len(data) < PIECE:
@@ -110,7 +116,7 @@ def read_all(fd):
     return b"".join(pieces)
 
 
-def run(sections):
+def run(sections: list[Any]):
     """Executes the sections in one namespace, then answers calls until the judge hangs up."""
     namespace = {"__builtins__": builtins}
     index = 0
@@ -130,7 +136,7 @@ def run(sections):
     flush()
 
 
-def serve(namespace):
+def serve(namespace: dict[str, Any]):
     kept = []
     while True:
         request = receive()
@@ -151,7 +157,7 @@ def serve(namespace):
         report(pending)
 
 
-def answer_of(call, namespace, kept):
+def answer_of(call: bytes, namespace: dict[str, Any], kept: list[Any]):
     restore, operation, target, args, keywords = loads(call)
     if restore:
         args, keywords = restored(args, kept), restored(keywords, kept)
@@ -168,7 +174,7 @@ def answer_of(call, namespace, kept):
     return None
 
 
-def error_text(error):
+def error_text(error: BaseException):
     return b"[%s,%s,%s]" % (
         quoted(type(error).__name__).encode(),
         quoted(describe(error)).encode(),
@@ -194,11 +200,11 @@ def receive():
     return data[4:]
 
 
-def framed(data):
+def framed(data: bytes):
     return len(data).to_bytes(4, "big") + data
 
 
-def report(data):
+def report(data: bytes):
     while data:
         data = data[write(CHANNEL_FD, data) :]
 
@@ -211,7 +217,7 @@ def flush():
         pass
 
 
-def errno_of(error):
+def errno_of(error: BaseException):
     """The error's number, where the system gave it one; 'null' otherwise. An object may pretend anything."""
     number = error.errno if isinstance(error, OSError) else None
     return f"{number}" if type(number) is int else "null"

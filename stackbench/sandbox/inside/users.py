@@ -1,5 +1,7 @@
 """The users of a container: those of samples, the agent, its checks, the HTTP service or judges, the compiler."""
 
+from __future__ import annotations
+
 import os
 
 FIRST = int(os.environ.get("STACKBENCH_FIRST_UID", "1000000"))
@@ -19,13 +21,13 @@ CHECKS = "/check"
 BY_NAME = {"agent": AGENT, "checker": CHECKER}
 
 
-def become(uid):
+def become(uid: int):
     """Gives up root for good."""
     os.setgroups([])
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)
 
 
-def name_of(uid):
+def name_of(uid: int):
     names = {0: "root", AGENT: "agent", CHECKER: "checker", SERVICE: "service", COMPILER: "compiler"}
     return names.get(uid, "sample" if FIRST <= uid < FIRST + SAMPLES else str(uid))

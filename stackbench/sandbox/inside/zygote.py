@@ -11,6 +11,8 @@ Answers are records of `RECORD`: `s` (started: pid), `f` (fork failed: errno) an
 system seconds, peak KiB). A sample can make children of the zygote's (CLONE_PARENT): of these nothing is said.
 """
 
+from __future__ import annotations
+
 import gc
 from _signal import SIGCHLD
 from _signal import signal as set_handler
@@ -19,11 +21,13 @@ from os import WNOHANG, close, dup2, fork, setgroups, setsid, wait4
 from os import open as open_file
 from struct import Struct
 
-from . import (
-    preload,  # noqa: F401
-    sample_process,
-)
+from . import preload as preload  # imported for the samples
+from . import sample_process
 from .protocol import RECORD
+
+TYPE_CHECKING = False  # to import typing would cost each container its memory
+if TYPE_CHECKING:
+    from typing import Any
 
 FDS = Struct("3i")
 SOCKET_FD = 3
@@ -44,7 +48,7 @@ def serve():
     ours, early = set(), {}  # pids of samples; children that ended before `fork` returned in the parent, or strangers
     room = CMSG_SPACE(FDS.size)
 
-    def on_child(number, frame):
+    def on_child(number: int, frame: Any):
         while True:
             try:
                 pid, status, usage = wait4(-1, WNOHANG)
