@@ -25,6 +25,7 @@ import psutil
 
 from perf.peers import data_dir
 from perf.score import LOOPS, samples, score_theirs, write
+from stackbench.benchmarks.humaneval import HumanEvalTask, tests_of
 from stackbench.sandbox import CodeJob, Section
 from stackbench.sandbox.docker import connect
 from stackbench.sandbox.hygiene import list_containers
@@ -183,12 +184,12 @@ async def inner_traces(container: Any) -> tuple[int, int, int]:
 
 def humaneval_jobs() -> list[CodeJob]:
     with gzip.open(data_dir() / "humaneval" / "HumanEval.jsonl.gz", "rt") as file:
-        tasks = {task["task_id"]: task for task in map(json.loads, file)}
+        tasks = {row["task_id"]: HumanEvalTask(**row) for row in map(json.loads, file)}
     jobs: list[CodeJob] = []
     for row in samples()[:-LOOPS]:
         task = tasks[row["task_id"]]
-        tests = Section(f"{task['test']}\ncheck({task['entry_point']})", trusted=True)
-        jobs.append(CodeJob((Section(task["prompt"] + row["completion"]), tests), functions=(task["entry_point"],)))
+        sections = (Section(task.prompt + row["completion"]), Section(tests_of(task), trusted=True))
+        jobs.append(CodeJob(sections, functions=(task.entry_point,)))
     return jobs
 
 
