@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from platformdirs import user_config_path, user_data_path
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_serializer, field_validator
 
 from stackbench.bounded_files import read_bounded
+from stackbench.durations import read_duration
 from stackbench.errors import ConfigError, one_line
+from stackbench.nesting import is_object
 from stackbench.types import ToolParser
 
 __all__ = ["HIDDEN", "Home", "Settings", "Sourced", "load_settings", "read_texts"]
@@ -83,6 +85,8 @@ class Settings(BaseModel):
     """Seconds per code sample, or per attempt of an agent; unset: the benchmark's own."""
     max_hours: float | None = Field(default=None, gt=0)
     """Stop, resumable, after this time."""
+    give_up_after_s: Annotated[float, BeforeValidator(read_duration)] = Field(default=1800.0, gt=0)
+    """Stop, resumable, when the endpoint or the Docker engine answers nobody for so long; seconds, or 30m, 2h."""
     one_by_one: bool = False
     """Benchmarks run one after the other, in place of side by side on the one model."""
     max_error_rate: float = Field(default=0.05, ge=0, le=1)
@@ -160,7 +164,7 @@ class Settings(BaseModel):
                 value = json.loads(value, parse_constant=_no_number)
             except (ValueError, RecursionError) as error:
                 raise ValueError(f"is not JSON: {error}") from error
-        if not isinstance(value, dict):
+        if not is_object(value):
             raise ValueError('takes a JSON object, such as \'{"reasoning_effort": "low"}\'')
         own = sorted(OWN_FIELDS & value.keys())
         if own:

@@ -10,6 +10,8 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from stackbench.nesting import is_array
+
 __all__ = ["HomeOption", "JsonOption", "TableFormat", "run_settings", "with_loading_options", "with_run_options"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -131,6 +133,12 @@ def _run_options(
     ] = None,
     max_hours: Annotated[
         float | None, _panel(MACHINE, "--max-hours", metavar="H", help="Stop, resumable, after H hours.")
+    ] = None,
+    give_up_after_s: Annotated[
+        str | None,
+        _panel(
+            MACHINE, "--give-up-after", metavar="TIME", help="Stop, resumable, when endpoint or Docker stay away [30m]."
+        ),
     ] = None,
     one_by_one: Annotated[
         bool | None,
@@ -310,7 +318,7 @@ def _with_options(command: Command, shared: list[inspect.Parameter]) -> Command:
 def run_settings(flags: Mapping[str, Any]) -> dict[str, Any]:
     """Those flags that are settings and were given."""
     return {
-        name: tuple(value) if isinstance(value, list) else value
+        name: tuple(value) if is_array(value) else value
         for name, value in flags.items()
         if name not in NOT_SETTINGS and value is not None and value != []
     }

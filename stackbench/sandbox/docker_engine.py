@@ -1,12 +1,15 @@
 """The Docker engine that all pools of a run share: launches containers, and waits for an engine that went away."""
 
+# docker has partial types.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from stackbench.errors import DockerNotAvailableError, SandboxError
+from stackbench.errors import DockerNotAvailableError, OutageError, SandboxError
+from stackbench.outage import Outage
 from stackbench.sandbox.docker import connect
 from stackbench.sandbox.launch import Launched, launch
 from stackbench.sandbox.spec import SandboxSpec
@@ -14,21 +17,20 @@ from stackbench.sandbox.spec import SandboxSpec
 if TYPE_CHECKING:
     import docker
 
-__all__ = ["POLL_S", "DockerEngine"]
+__all__ = ["ENGINE", "DockerEngine"]
 
-WAIT_S = 900.0
-POLL_S = 0.5
+ENGINE = "the Docker engine"
 
 
 class DockerEngine:
     """Connects at the first launch. Once a container has been made, an engine that is gone is waited for."""
 
-    def __init__(self, say: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(self, say: Callable[[str], None] = lambda _: None, outage: Outage | None = None) -> None:
         self.outages = 0
         """How often the Docker engine was found gone."""
         self.served = False
         """Whether a container came to run."""
-        self._say = say
+        self._outage = outage or Outage(say=say)
         self._client: docker.DockerClient | None = None
         self._connecting = asyncio.Lock()
         self._returning = asyncio.Lock()
@@ -99,14 +101,14 @@ class DockerEngine:
             if await self._answers():
                 return
             self.outages += 1
-            self._say("the Docker engine does not answer; the run waits for it and then goes on")
-            waited = 0.0
-            while not await self._answers():
+
+            async def answers() -> bool:
                 self._check_open()
-                if waited >= WAIT_S:
-                    raise DockerNotAvailableError(
-                        f"the Docker engine did not come back within {WAIT_S / 60:.0f} minutes"
-                    )
-                await asyncio.sleep(POLL_S)
-                waited += POLL_S
-            self._say("the Docker engine answers again")
+                return await self._answers()
+
+            try:
+                back = await self._outage.wait(ENGINE, answers)
+            except OutageError as error:
+                raise DockerNotAvailableError(str(error)) from error
+            if not back:
+                raise DockerNotAvailableError("the run ends while the Docker engine does not answer")

@@ -11,8 +11,9 @@ from dataclasses import replace
 from typing import Any
 
 from stackbench.errors import DockerNotAvailableError, SandboxError
+from stackbench.outage import Outage
 from stackbench.sandbox.container import Container
-from stackbench.sandbox.docker_engine import POLL_S, DockerEngine
+from stackbench.sandbox.docker_engine import DockerEngine
 from stackbench.sandbox.head_start import HeadStart
 from stackbench.sandbox.launch import Launched
 from stackbench.sandbox.memory_budget import MemoryBudget, default_size
@@ -23,6 +24,7 @@ from stackbench.slots import Slots
 __all__ = ["SandboxPool"]
 
 BUILD_TRIES = 4
+BUILD_PAUSE_S = 0.5
 
 
 class SandboxPool:
@@ -46,10 +48,11 @@ class SandboxPool:
         engine: DockerEngine | None = None,
         head_start: HeadStart | None = None,
         say: Callable[[str], None] = lambda _: None,
+        outage: Outage | None = None,
     ) -> None:
         self.spec = replace(spec, labels={"stackbench.pool": uuid.uuid4().hex[:12], **spec.labels})
         self.for_jobs = for_jobs
-        self.engine = engine or DockerEngine(say)
+        self.engine = engine or DockerEngine(say, outage)
         self.budget = budget or MemoryBudget()
         self.image_id = ""
         """Of the image that containers are made from, a digest of its content; known with the first container."""
@@ -198,7 +201,7 @@ class SandboxPool:
         last: Exception | None = None
         for turn in range(BUILD_TRIES):
             if turn:
-                await asyncio.sleep(POLL_S * turn)
+                await asyncio.sleep(BUILD_PAUSE_S * turn)
             if self._closed:
                 raise SandboxError("the sandbox pool is closed")
             try:

@@ -11,7 +11,8 @@ from typing import Any
 
 from stackbench.config import Settings
 from stackbench.errors import UsageError
-from stackbench.sandbox.docker import runtimes
+from stackbench.outage import Outage
+from stackbench.sandbox.docker import engine_answers, runtimes
 from stackbench.sandbox.docker_engine import DockerEngine
 from stackbench.sandbox.head_start import HeadStart
 from stackbench.sandbox.hygiene import remove_leftovers
@@ -37,7 +38,12 @@ class Sandboxes:
     """
 
     def __init__(
-        self, settings: Settings, run_id: str, say: Callable[[str], None], head_start: HeadStart | None = None
+        self,
+        settings: Settings,
+        run_id: str,
+        say: Callable[[str], None],
+        head_start: HeadStart | None = None,
+        outage: Outage | None = None,
     ) -> None:
         self.budget = MemoryBudget(budget_mib(settings))
         self.images = Images(say)
@@ -46,7 +52,7 @@ class Sandboxes:
         self._run_id = run_id
         self._say = say
         self._head_start = head_start
-        self._engine = DockerEngine(say)
+        self._engine = DockerEngine(say, outage)
         self._leases = Slots(settings.sandboxes or AGENTS_PER_PROCESSOR * default_size(settings.sandbox_memory_mib))
         """Containers leased at once, of all pools together."""
         self._scorers: dict[str | None, asyncio.Task[Scorer]] = {}
@@ -93,6 +99,10 @@ class Sandboxes:
         finally:
             self._lessees[wanted] -= 1
             await self._drop_unused(wanted)
+
+    async def engine_answers(self) -> bool:
+        """Whether the Docker engine answers."""
+        return await asyncio.to_thread(engine_answers)
 
     def resize(self, size: int) -> None:
         """Changes the number of containers for samples and of leased ones; those that are in use are let finish."""
