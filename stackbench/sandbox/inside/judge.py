@@ -21,7 +21,7 @@ import socket
 from marshal import loads
 from struct import Struct
 
-from inside_loader import CLEAN_BUILTINS
+from inside_loader import CLEAN_BUILTINS  # pyright: ignore[reportMissingModuleSource]
 
 from . import users
 from .errors import describe

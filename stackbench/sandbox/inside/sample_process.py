@@ -15,8 +15,10 @@ import builtins
 import os
 import signal
 import sys
-from _signal import SIG_DFL, SIGCHLD
-from _signal import signal as set_handler  # without the wrapper, which costs a fork 50 pages
+from _signal import SIG_DFL, SIGCHLD  # pyright: ignore[reportMissingImports]
+
+# Without the wrapper, which costs a fork 50 pages.
+from _signal import signal as set_handler  # pyright: ignore[reportMissingImports]
 from _socket import SHUT_WR, socketpair  # `socket` would cost each fork 100 pages
 from json.encoder import encode_basestring_ascii as quoted
 from marshal import dumps, loads

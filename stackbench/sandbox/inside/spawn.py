@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 
-from inside_loader import BOOTSTRAP, program
+from inside_loader import BOOTSTRAP, program  # pyright: ignore[reportMissingModuleSource]
 
 from . import users
 

@@ -14,8 +14,8 @@ system seconds, peak KiB). A sample can make children of the zygote's (CLONE_PAR
 from __future__ import annotations
 
 import gc
-from _signal import SIGCHLD
-from _signal import signal as set_handler
+from _signal import SIGCHLD  # pyright: ignore[reportMissingImports]
+from _signal import signal as set_handler  # pyright: ignore[reportMissingImports]
 from _socket import CMSG_SPACE, SocketType
 from os import WNOHANG, close, dup2, fork, setgroups, setsid, wait4
 from os import open as open_file
