@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from stackbench.active_clock import ActiveClock
 from stackbench.datasets import DatasetStore
-from stackbench.sandbox import CodeJob, CodeResult
+from stackbench.sandbox import CodeJob, CodeResult, SandboxSpec
 from stackbench.types import (
     AttemptSummary,
     Generation,
@@ -119,8 +119,8 @@ class Context(Protocol):
         """Whether calls written as text count."""
         ...
 
-    def lease(self) -> AbstractAsyncContextManager[Session]:
-        """A clean container of one's own; waits for one. Raises SandboxError."""
+    def lease(self, spec: SandboxSpec | None = None) -> AbstractAsyncContextManager[Session]:
+        """A clean container of one's own (None: as agents have it); waits for one. Raises SandboxError."""
         ...
 
     def log(self, kind: str, payload: Mapping[str, Any]) -> None:

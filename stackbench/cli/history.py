@@ -302,9 +302,11 @@ def _print_attempt(attempt: AttemptDetail) -> None:
     )
     if attempt.finish_reason == FinishReason.LENGTH:
         console.print(Text("an answer ended at its token limit", style="yellow"))
-    told = [f"{name} {json.dumps(value)}" for name, value in attempt.metrics.items() if value not in (None, "", [], {})]
-    if told:
-        console.print(Text(in_one_line(", ".join(told)), style="dim"))
+    pairs = [
+        f"{name} {json.dumps(value)}" for name, value in attempt.metrics.items() if value not in (None, "", [], {})
+    ]
+    if pairs:
+        console.print(Text(in_one_line(", ".join(pairs)), style="dim"))
     if has_transcript(attempt.events):
         console.print(Rule("task", align="left", style="dim"))
         console.print(Text(visible(_cut(attempt.prompt))))

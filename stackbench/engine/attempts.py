@@ -25,7 +25,7 @@ from stackbench.errors import (
     one_line,
 )
 from stackbench.models import Model, Remote, Watched
-from stackbench.sandbox.pool import ENGINE
+from stackbench.sandbox.docker_engine import ENGINE
 from stackbench.types import AttemptKey, AttemptRecord, AttemptStatus, FinishReason
 
 __all__ = ["AttemptRunner", "BenchmarkCounts", "RunCounts", "model_slots"]

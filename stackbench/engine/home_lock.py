@@ -86,7 +86,7 @@ def holder_of(path: Path) -> Holder | None:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 return None  # nobody holds it: what it says is of a process that has ended
             except OSError:
-                told = json.loads(file.read(LONGEST))
-        return Holder(int(told["pid"]), float(told["started_at"]))
+                written = json.loads(file.read(LONGEST))
+        return Holder(int(written["pid"]), float(written["started_at"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -209,5 +209,5 @@ def _verdict(spec: Scenario, result: AgentResult, checks: Sequence[CheckResult],
             for call in score.plan
         ],
         "matched": {str(expected): call for expected, call in score.pairs.items()},
-        "harmful": list(score.harmful),
+        "unexpected": list(score.unexpected),
     }

@@ -64,8 +64,8 @@ class Loading:
     dtype: str | None = None
 
     def describe(self) -> dict[str, Any]:
-        told = asdict(self)
-        return {"weights": told.pop("folder").name, **told}
+        fields = asdict(self)
+        return {"weights": fields.pop("folder").name, **fields}
 
 
 @dataclass(frozen=True, slots=True)
