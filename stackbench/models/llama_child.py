@@ -5,6 +5,9 @@ stackbench ends, no server is left. A process of its own, since loading a model 
 and since what ends llama.cpp (a failed assertion, no memory) must not end a run. Needs xllamacpp alone.
 """
 
+# xllamacpp has no types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportAttributeAccessIssue=false
 from __future__ import annotations
 
 import json
