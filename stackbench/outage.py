@@ -92,7 +92,7 @@ class Outage:
         started = self._since[what] = self._clock()
         pause_s = FIRST_PAUSE_S
         reason = f" ({why})" if why else ""
-        told = False
+        announced = False
         while not await answers():
             left_s = self.give_up_after_s - (self._clock() - started)
             if left_s <= 0:
@@ -102,13 +102,13 @@ class Outage:
                 f"{what} does not answer{reason}; the run is paused, tries again in {spoken_duration(wait_s)}, and "
                 f"stops, resumable, in {spoken_duration(left_s)}"
             )
-            told = True
+            announced = True
             try:
                 async with asyncio.timeout(wait_s):
                     await self._abandoned.wait()
                 return False
             except TimeoutError:
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
-        if told:
+        if announced:
             self.say(f"{what} answers again after {spoken_duration(self._clock() - started)}; the run goes on")
         return True

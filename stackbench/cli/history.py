@@ -293,9 +293,9 @@ def _print_attempt(attempt: AttemptDetail) -> None:
             )
         )
     )
-    told = attempt.reason or attempt.error
-    if told:
-        console.print(Text(visible(told), style=style))
+    why = attempt.reason or attempt.error
+    if why:
+        console.print(Text(visible(why), style=style))
     console.print(
         f"{attempt.prompt_tokens} prompt tokens, {attempt.completion_tokens} completion tokens, "
         f"{attempt.latency_s:.2f} s"

@@ -126,8 +126,8 @@ class AttemptContext:
         seats = self._controls.seats
         waiting = seats.ask(self.key, call)
         try:
-            told = f"approval of call {waiting.number} ({call.name})"
-            with self._tracker.waiting(self.key, "operator", told), self.clock.waiting():
+            approval = f"approval of call {waiting.number} ({call.name})"
+            with self._tracker.waiting(self.key, "operator", approval), self.clock.waiting():
                 return await waiting.decided
         finally:
             seats.close(waiting)

@@ -36,38 +36,38 @@ class RequestRecorder:
         Args:
             begins: how the answer begins, which the model is given as its own (`--prefill`).
         """
-        told: dict[str, Any] = {"sampling": _sampling(request.sampling)}
+        recorded: dict[str, Any] = {"sampling": _sampling(request.sampling)}
         if request.prompt is not None:
-            told["prompt"] = self._references(request.prompt, request.shared_prefix)
+            recorded["prompt"] = self._references(request.prompt, request.shared_prefix)
         else:
             kept = _same(self._before, request.messages)
             if kept:
-                told["kept_messages"] = kept
+                recorded["kept_messages"] = kept
             new = request.messages[kept:]
-            told["messages"] = [
+            recorded["messages"] = [
                 self._message(message, request.shared_prefix if message is new[-1] else 0) for message in new
             ]
             self._before = request.messages
         if request.tools:
             if request.tools != self._tools:
                 self._tools, self._tools_hash = request.tools, self._reference(_tools_text(request.tools))
-            told["tools"] = self._tools_hash
+            recorded["tools"] = self._tools_hash
         if request.choices:
-            told["choices"] = list(request.choices)
+            recorded["choices"] = list(request.choices)
         if begins:
-            told["prefill"] = begins
+            recorded["prefill"] = begins
         for name in ("stream", "keep_prefix"):
             if getattr(request, name):
-                told[name] = True
-        return told
+                recorded[name] = True
+        return recorded
 
     def _message(self, message: Message, shared: int) -> dict[str, Any]:
-        told: dict[str, Any] = {"role": message.role, "content": self._references(message.content, shared)}
+        recorded: dict[str, Any] = {"role": message.role, "content": self._references(message.content, shared)}
         if message.tool_calls:
-            told["tool_calls"] = [asdict(call) for call in message.tool_calls]
+            recorded["tool_calls"] = [asdict(call) for call in message.tool_calls]
         if message.tool_call_id:
-            told["tool_call_id"] = message.tool_call_id
-        return told
+            recorded["tool_call_id"] = message.tool_call_id
+        return recorded
 
     def _references(self, content: str, shared: int) -> list[str]:
         """Hashes of the texts that a content consists of, one after the other."""
@@ -100,12 +100,12 @@ def text_hashes(payloads: Iterable[Mapping[str, Any]]) -> set[str]:
     """The hashes of all texts that recorded requests refer to."""
     found: set[str] = set()
     for payload in payloads:
-        told: Mapping[str, Any] = payload.get("request") or {}
-        found.update(told.get("prompt", ()))
-        for message in told.get("messages", ()):
+        recorded: Mapping[str, Any] = payload.get("request") or {}
+        found.update(recorded.get("prompt", ()))
+        for message in recorded.get("messages", ()):
             found.update(message["content"])
-        if "tools" in told:
-            found.add(told["tools"])
+        if "tools" in recorded:
+            found.add(recorded["tools"])
     return found
 
 
@@ -120,14 +120,14 @@ def rebuild(
     found: list[RecordedRequest] = []
     before: tuple[Message, ...] = ()
     for number, (kind, payload) in enumerate(calls, start=1):
-        told = payload.get("request")
-        if told is None:
+        recorded = payload.get("request")
+        if recorded is None:
             raise UsageError(
                 f"{key.benchmark} {key.task_id}: the run was recorded by an older stackbench, which kept no whole "
                 "requests; run it again to have them"
             )
         try:
-            request, begins = _request(key, told, before, texts)
+            request, begins = _request(key, recorded, before, texts)
         except KeyError as missing:
             raise UsageError(f"{key.benchmark} {key.task_id}: the text {missing} is not in the database") from missing
         if request.prompt is None:
@@ -137,21 +137,21 @@ def rebuild(
 
 
 def _request(
-    key: AttemptKey, told: Mapping[str, Any], before: tuple[Message, ...], texts: Mapping[str, str]
+    key: AttemptKey, recorded: Mapping[str, Any], before: tuple[Message, ...], texts: Mapping[str, str]
 ) -> tuple[Request, str]:
-    sampling: dict[str, Any] = dict(told["sampling"])
+    sampling: dict[str, Any] = dict(recorded["sampling"])
     sampling["stop"] = tuple(sampling.get("stop", ()))
-    begins = told.get("prefill", "")
+    begins = recorded.get("prefill", "")
     request = Request(
         Sampling(**sampling),
-        choices=tuple(told.get("choices", ())),
-        tools=tuple(ToolSpec(**tool) for tool in json.loads(texts[told["tools"]])) if "tools" in told else (),
+        choices=tuple(recorded.get("choices", ())),
+        tools=tuple(ToolSpec(**tool) for tool in json.loads(texts[recorded["tools"]])) if "tools" in recorded else (),
         key=key,
-        stream=told.get("stream", False),
-        keep_prefix=told.get("keep_prefix", False),
+        stream=recorded.get("stream", False),
+        keep_prefix=recorded.get("keep_prefix", False),
     )
-    if "prompt" in told:  # which ends with the answer's beginning
-        return replace(request, prompt=_joined(told["prompt"], texts)), begins
+    if "prompt" in recorded:  # which ends with the answer's beginning
+        return replace(request, prompt=_joined(recorded["prompt"], texts)), begins
     new = tuple(
         Message(
             message["role"],
@@ -159,9 +159,9 @@ def _request(
             tuple(ToolCall(**call) for call in message.get("tool_calls", ())),
             message.get("tool_call_id", ""),
         )
-        for message in told["messages"]
+        for message in recorded["messages"]
     )
-    return replace(request, messages=(*before[: told.get("kept_messages", 0)], *new), prefill=begins), begins
+    return replace(request, messages=(*before[: recorded.get("kept_messages", 0)], *new), prefill=begins), begins
 
 
 def _joined(references: Sequence[str], texts: Mapping[str, str]) -> str:

@@ -138,14 +138,14 @@ def _settings(run: RunInfo, model_name: str | None) -> Settings:
 
 
 def _message(message: Message) -> dict[str, Any]:
-    told: dict[str, Any] = {"role": message.role, "content": message.content}
+    sent: dict[str, Any] = {"role": message.role, "content": message.content}
     if message.tool_calls:
-        told["tool_calls"] = [
+        sent["tool_calls"] = [
             {"id": call.id, "name": call.name, "arguments": call.arguments} for call in message.tool_calls
         ]
     if message.tool_call_id:
-        told["tool_call_id"] = message.tool_call_id
-    return told
+        sent["tool_call_id"] = message.tool_call_id
+    return sent
 
 
 def _calls(calls: Sequence[ToolCall]) -> list[tuple[str, str]]:

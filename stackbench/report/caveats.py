@@ -72,9 +72,9 @@ def _endings(result: BenchmarkResult) -> list[str]:
     """What ended an agent's attempts in place of its answer."""
     if not result.endings:
         return []
-    told = ", ".join(f"{count} by {ENDINGS.get(name, name)}" for name, count in result.endings.items())
+    endings = ", ".join(f"{count} by {ENDINGS.get(name, name)}" for name, count in result.endings.items())
     busy = f"; {result.slow} of those by time while this machine's processors were busy" if result.slow else ""
-    return [f"of {_number(result.completed, 'attempt')}, ended without an answer: {told}{busy}"]
+    return [f"of {_number(result.completed, 'attempt')}, ended without an answer: {endings}{busy}"]
 
 
 def _number(count: int, noun: str) -> str:

@@ -52,9 +52,9 @@ def text(given: str | None) -> str | None:
     return given if given.isascii() else given.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def hash_text(told: str) -> tuple[str, str]:
+def hash_text(given: str) -> tuple[str, str]:
     """The sha256 of a text's UTF-8 in hexadecimal, under which `texts` holds it, and the text as it is held."""
-    kept = text(told) or ""
+    kept = text(given) or ""
     return hashlib.sha256(kept.encode()).hexdigest(), kept
 
 
