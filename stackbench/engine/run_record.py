@@ -20,7 +20,7 @@ from stackbench.engine.run_model import check_same_model, sampling_not_set
 from stackbench.engine.samples import SampleFile
 from stackbench.engine.work import LoadedBenchmark, planned_attempts, planned_rows
 from stackbench.models import Templated
-from stackbench.sandbox.launch import HeadStart
+from stackbench.sandbox.head_start import HeadStart
 from stackbench.store import Reader, RunRow, Writer
 from stackbench.types import EventRecord, RunStatus
 

@@ -1,4 +1,4 @@
-"""How a model is reached, loaded and served."""
+"""Options for connecting to, loading and serving a model."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ class ModelOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     home: Path = Path()
-    """The folder that holds pulled models."""
+    """The home's folder; models that it holds are used from there."""
+    cache: Path | None = None
+    """The folder that models are fetched to, below `models`; unset: the home."""
     logs: Path | None = None
     """The folder for logs of what is started; unset: `home`."""
     api_key_env: str = "OPENAI_API_KEY"
@@ -55,7 +57,7 @@ class ModelOptions(BaseModel):
     retries: int = Field(default=6, ge=0)
     """Tries after the first for 408, 409, 425, 429, 5xx, broken answers and dropped connections."""
     max_batch: int | None = Field(default=None, ge=1)
-    """Sequences decoded together in process; by default 64 on a CPU, 256 on a GPU."""
+    """Sequences decoded together; by default 64 on a CPU and 256 on a GPU by hf: models, 8 by gguf: models."""
     api: Literal["auto", "chat", "completions"] = "auto"
     """Which interface of an endpoint to use; auto: chat where it takes chats."""
     gpus: str | None = None
@@ -68,6 +70,8 @@ class ModelOptions(BaseModel):
     """Headers to add, as NAME:VALUE; their values are secrets."""
     explicit_sampling: bool = False
     """Send every sampling parameter: the server's own defaults are the checkpoint's."""
+    parameter_names: Mapping[str, str] = Field(default_factory=dict[str, str])
+    """What a server calls sampling parameters that it has other names for than OpenAI's and vLLM's."""
     quantization: str | None = None
     """awq, gptq, bitsandbytes (4 bits), bitsandbytes-8bit or fp8; unset: as the checkpoint is."""
     dtype: str | None = None
@@ -79,3 +83,8 @@ class ModelOptions(BaseModel):
     generation_config: Literal["vllm", "checkpoint"] = "vllm"
     """Whether sampling that the user does not set is neutral, or as the checkpoint's generation_config.json has it."""
     vllm: VllmOptions = VllmOptions()
+
+    @property
+    def models(self) -> Path:
+        """Where models are fetched to."""
+        return (self.cache or self.home) / "models"
