@@ -97,10 +97,9 @@ class AttemptContext:
         self.cut = False
         """Whether an answer, or a turn of an agent, ended at its token limit."""
 
-    @property
-    def texts(self) -> Mapping[str, str]:
-        """What the events' requests refer to, by sha256."""
-        return self._recorder.texts
+    def texts(self, prompt: str) -> dict[str, str]:
+        """What the events' requests refer to, by sha256, without what the attempt's row holds as its `prompt`."""
+        return {digest: text for digest, text in self._recorder.texts.items() if text != prompt}
 
     @property
     def timeout_s(self) -> float | None:

@@ -47,7 +47,7 @@ class AttemptResult:
     events: tuple[EventRecord, ...] = ()
     tool_calls: tuple[ToolCallRecord, ...] = ()
     texts: Mapping[str, str] = field(default_factory=dict[str, str])
-    """What the events' requests refer to, by sha256."""
+    """What the events' requests refer to beside the record's prompt, by sha256."""
 
 
 class Executor(Protocol):
@@ -110,7 +110,7 @@ class LocalExecutor:
         finally:
             context.end()
         record = _record(spec, scored, status, error, started_at, cut=context.cut)
-        return AttemptResult(record, tuple(context.events), tuple(context.tool_calls), context.texts)
+        return AttemptResult(record, tuple(context.events), tuple(context.tool_calls), context.texts(record.prompt))
 
     async def _raise_outage(self, problem: Exception) -> None:
         """Raises what tells that something went away under the attempt, where that is why it failed."""

@@ -16,6 +16,7 @@ from stackbench.engine.run_model import model_options
 from stackbench.errors import GenerationError, UsageError
 from stackbench.models import create_model, parse_model_name
 from stackbench.store import AttemptDetail, Reader, RunInfo
+from stackbench.store.documents import hash_text
 from stackbench.types import Generation, Message, Sampling, ToolCall
 
 __all__ = ["Resent", "read_requests", "request_document", "resend"]
@@ -64,6 +65,7 @@ def read_requests(reader: Reader, attempts: Sequence[AttemptDetail]) -> list[tup
     """
     calls = [[(kind, payload) for kind, payload in attempt.events if kind in CALLS] for attempt in attempts]
     texts = reader.texts(text_hashes(payload for made in calls for _, payload in made))
+    texts.update(hash_text(attempt.prompt) for attempt in attempts)
     return [
         (attempt, recorded)
         for attempt, made in zip(attempts, calls, strict=True)

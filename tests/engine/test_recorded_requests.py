@@ -170,7 +170,9 @@ async def test_a_request_without_an_answer_is_recorded_with_why(home: Home, endp
 # -- streaming
 
 
-TIMES = {"latency_s", "ttft_s", "duration_ms", "seconds", "time_to_solution_s", "details"}
+TIMES = {
+    "latency_s", "ttft_s", "duration_ms", "seconds", "details", "waited_s", "busy_processors", "slow_machine",
+}  # fmt: skip
 TASK = "trace-one-request-1"
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -18,7 +19,9 @@ pytestmark = pytest.mark.docker
 
 @pytest.fixture
 async def run_id(home: Home, image: str) -> str:
-    plan = plan_benchmarks(["humaneval", "gsm8k"], Settings(model="oracle", limit=3, sandboxes=1))
+    plan = plan_benchmarks(
+        ["humaneval", "gsm8k"], Settings(model="oracle", limit=3, sandboxes=1, system_prompt="Be brief.")
+    )
     return (await run_plan(home, plan)).run_id
 
 
@@ -48,13 +51,14 @@ async def test_exported_requests_have_their_texts(home: Home, run_id: str, tmp_p
     files_of(home, run_id, tmp_path / "out", ("jsonl",))
     read = {
         name: [json.loads(line) for line in (tmp_path / "out" / f"{name}.jsonl").read_text().splitlines()]
-        for name in ("events", "texts", "metrics")
+        for name in ("attempts", "events", "texts", "metrics")
     }
     texts = {row["sha256"]: row["text"] for row in read["texts"]}
     requests = [row["payload"]["request"] for row in read["events"] if row["kind"] == "model_call"]
     asked = [part for request in requests for turn in request["messages"] for part in turn["content"]]
-    assert len(asked) == 6 and set(asked) == set(texts)
-    assert any("Complete the Python function" in text for text in texts.values())
+    prompts = {hashlib.sha256(row["prompt"].encode()).hexdigest(): row["prompt"] for row in read["attempts"]}
+    assert len(asked) == 12 and set(asked) == texts.keys() | prompts.keys()
+    assert list(texts.values()) == ["Be brief."]
     order = [row["name"] for row in read["metrics"] if row["benchmark"] == "gsm8k"]
     assert order == ["exact_match_robust", "exact_match_flexible", "exact_match_strict"]
 
