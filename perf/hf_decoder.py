@@ -4,9 +4,9 @@ Usage: python -m perf.hf_decoder [--rounds N] [--streams 2,16,64] [--float32] [-
 
 Everything runs in turn in one process (llama.cpp in its own) on the embedded model, on all processors, with answers of
 a fixed length. Requests are distinct; sampled ones have temperature 0.8 and ask each prompt up to ten times, each with
-a seed of its own, which Transformers does not have: there they share the process's. Prints completion tokens per second,
-prompts included, the median of the rounds, and the ratio of hf: to each. --float32 is what a processor without bfloat16
-uses; with ONEDNN_MAX_CPU_ISA=AVX2 and ATEN_CPU_CAPABILITY=avx2 in the environment it stands in for such a one.
+a seed of its own, which Transformers does not have: there they share the process's. Prints completion tokens per second
+(reading the prompts included), medians of the rounds, and the ratio of hf: to each. --float32 is what a processor
+without bfloat16 uses; with ONEDNN_MAX_CPU_ISA=AVX2 and ATEN_CPU_CAPABILITY=avx2 it stands in for such a one.
 """
 
 from __future__ import annotations

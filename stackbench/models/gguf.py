@@ -117,10 +117,10 @@ class GgufModel:
 
     async def close(self) -> None:
         self._closed.set()
+        if self._server is not None:
+            await self._server.stop()  # first: it ends the streams that are being read
         if self._client is not None:
             await self._client.close()
-        if self._server is not None:
-            await self._server.stop()
 
     def _settings(self, path: Path, shape: GgufShape, template: str, say: Callable[[str], None]) -> ServerSettings:
         """Slots and window that fit the memory. Raises ModelNotAvailableError where none do."""

@@ -33,7 +33,7 @@ def main() -> None:
     params.verbosity = 1  # errors, to the log that is standard error
     # What a request does not say is neutral, and penalties look at all tokens, not at the last 64.
     params.sampling.temp, params.sampling.top_k, params.sampling.top_p, params.sampling.min_p = 0.0, 0, 1.0, 0.0
-    params.sampling.penalty_last_n = -1
+    params.sampling.penalty_last_n = settings["window"]
     try:
         server = xllamacpp.Server(params)
     except Exception as error:  # llama.cpp's own exceptions, in whatever form they arrive
