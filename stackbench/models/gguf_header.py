@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from stackbench.errors import ModelNotAvailableError
 from stackbench.models.headers import check_gguf
@@ -99,6 +99,6 @@ def _string(file: IO[bytes]) -> str:
     return file.read(length).decode()
 
 
-def _read(file: IO[bytes], form: str) -> tuple[int | float, ...]:
+def _read(file: IO[bytes], form: str) -> tuple[Any, ...]:
     form = f"<{form}"
     return struct.unpack(form, file.read(struct.calcsize(form)))

@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 import os
 import sys
+from importlib import import_module
 from typing import Any
 
 
 def main() -> None:
     settings: dict[str, Any] = json.loads(sys.stdin.readline())
     try:
-        import xllamacpp
+        xllamacpp: Any = import_module("xllamacpp")
     except ImportError as error:
         tell({"error": f"xllamacpp cannot be imported: {error}"})
         return
