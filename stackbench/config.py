@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from platformdirs import user_config_path, user_data_path
+from platformdirs import user_cache_path, user_config_path, user_data_path
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_serializer, field_validator
 
 from stackbench.bounded_files import read_bounded
 from stackbench.durations import read_duration
 from stackbench.errors import ConfigError, one_line
+from stackbench.nesting import is_object
 from stackbench.types import ToolParser
 
-__all__ = ["HIDDEN", "Home", "Settings", "Sourced", "load_settings", "read_texts"]
+__all__ = ["HIDDEN", "Home", "Settings", "Sourced", "load_settings", "read_texts", "user_cache"]
 
 DEFAULT_MODEL = "hf:qwen2.5-coder-0.5b-instruct"
 FLAGS = {"seeds": "--seed", "vllm_args": "--vllm-arg", "headers": "--header"}
@@ -149,7 +150,11 @@ class Settings(BaseModel):
     sandbox_image: str | None = None
     """Image for the sandboxes; unset: the one "stackbench sandbox build" makes."""
     sandbox_memory_mib: int = Field(default=4096, ge=256)
-    """Memory of one sandbox container."""
+    """Memory of a sandbox container for samples."""
+    agent_memory_mib: int = Field(default=2048, ge=256)
+    """Memory of a sandbox container for an agent."""
+    sandbox_budget_mib: int | None = Field(default=None, ge=256)
+    """Memory of all sandbox containers together; unset: the machine's."""
 
     @field_validator("extra_body", mode="before")
     @classmethod
@@ -159,7 +164,7 @@ class Settings(BaseModel):
                 value = json.loads(value, parse_constant=_no_number)
             except (ValueError, RecursionError) as error:
                 raise ValueError(f"is not JSON: {error}") from error
-        if not isinstance(value, dict):
+        if not is_object(value):
             raise ValueError('takes a JSON object, such as \'{"reasoning_effort": "low"}\'')
         own = sorted(OWN_FIELDS & value.keys())
         if own:
@@ -200,8 +205,10 @@ class Home:
     """Where the path came from."""
 
     @classmethod
-    def find(cls, option: Path | None = None) -> Home:
+    def find(cls, option: Path | None = None, *, to_write: bool = True) -> Home:
         """`--home`, else STACKBENCH_HOME, else the platform's user-data folder for stackbench.
+
+        `to_write` False: what only looks needs neither the folder nor the right to write into it.
 
         Raises:
             ConfigError: the folder cannot be made or written.
@@ -209,14 +216,15 @@ class Home:
         named = option or (Path(os.environ["STACKBENCH_HOME"]) if os.environ.get("STACKBENCH_HOME") else None)
         path = (named or user_data_path("stackbench", appauthor=False)).expanduser().absolute()
         extra = os.environ.get("STACKBENCH_DATA")
-        try:
-            path.mkdir(parents=True, exist_ok=True, mode=0o700)  # parents get the usual mode
-        except OSError as error:
-            raise ConfigError(
-                f"the folder {path} cannot be made ({error.strerror}); name another with --home"
-            ) from error
-        if not os.access(path, os.W_OK):
-            raise ConfigError(f"the folder {path} cannot be written; name another with --home")
+        if to_write:
+            try:
+                path.mkdir(parents=True, exist_ok=True, mode=0o700)  # parents get the usual mode
+            except OSError as error:
+                raise ConfigError(
+                    f"the folder {path} cannot be made ({error.strerror}); name another with --home"
+                ) from error
+            if not os.access(path, os.W_OK):
+                raise ConfigError(f"the folder {path} cannot be written; name another with --home")
         source = "--home" if option else "STACKBENCH_HOME" if named else "default"
         return cls(path, Path(extra).expanduser().absolute() if extra else None, source)
 
@@ -238,15 +246,33 @@ class Home:
         return self.path / "engine.trace"
 
     @property
-    def data(self) -> Path:
+    def own_data(self) -> Path:
+        """Datasets that an older version fetched into this home; they are still read."""
         return self.path / "data"
 
     @property
-    def models(self) -> Path:
+    def own_models(self) -> Path:
+        """Models that an older version fetched into this home, or that were put there; they are still read."""
         return self.path / "models"
+
+    @property
+    def data(self) -> Path:
+        """Where datasets are fetched to: one place for all homes of a user."""
+        return user_cache() / "data"
+
+    @property
+    def models(self) -> Path:
+        """Where models are fetched to: one place for all homes of a user."""
+        return user_cache() / "models"
 
     def run(self, run_id: str) -> Path:
         return self.path / "runs" / run_id
+
+
+def user_cache() -> Path:
+    """The folder of what is fetched: STACKBENCH_CACHE, else the platform's user-cache folder for stackbench."""
+    named = os.environ.get("STACKBENCH_CACHE")
+    return Path(named).expanduser().absolute() if named else user_cache_path("stackbench", appauthor=False)
 
 
 def load_settings(flags: Mapping[str, Any] | None = None) -> Sourced:

@@ -22,6 +22,8 @@ class FakeEndpoint:
     def __init__(self) -> None:
         self.model = "fake"
         self.requests: list[dict[str, Any]] = []
+        self.bodies: list[bytes] = []
+        """The requests as they came."""
         self.headers: list[dict[str, str]] = []
         self.faults: deque[Any] = deque()
         self.fault_text = ""
@@ -44,7 +46,7 @@ class FakeEndpoint:
         self.beside: Callable[[str, dict[str, Any]], Any] = lambda path, body: None
         """What a post to a path beside OpenAI's API answers (`/tokenize`, say); None: there is no such path."""
         self.asked_beside: list[tuple[str, dict[str, Any]]] = []
-        self.before_answer: Callable[[], Awaitable[None]] | None = None
+        self.before_answer: Callable[[], Awaitable[Any]] | None = None
         """Waited for before each answer that is no probe's."""
         self.prompt_tokens: Callable[[dict[str, Any]], int] = lambda body: 10
         self.most_at_once = 0
@@ -99,11 +101,13 @@ class FakeEndpoint:
         return await self._answer(request, lambda text: {"text": text})
 
     async def _answer(self, request: web.Request, shape: Callable[[Any], dict[str, Any]]) -> web.StreamResponse:
-        body = await request.json()
+        raw = await request.read()
+        body = json.loads(raw)
         response = self.respond(request, body)
         if response is not None:
             if not is_probe(request):
                 self.requests.append(body)
+                self.bodies.append(raw)
                 self.headers.append(dict(request.headers))
             return response if isinstance(response, web.StreamResponse) else await response
         lacking = self._lacking(request.path, body)
@@ -113,6 +117,7 @@ class FakeEndpoint:
             self.probes.append(body)
             return await self._reply(request, body, shape)
         self.requests.append(body)
+        self.bodies.append(raw)
         self.headers.append(dict(request.headers))
         self._now += 1
         self.most_at_once = max(self.most_at_once, self._now)

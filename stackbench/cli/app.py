@@ -150,7 +150,7 @@ def attach(
     from stackbench.cli import evaluate as work
     from stackbench.config import Home
 
-    return work.attach(Home.find(home), run, as_json=as_json, quiet=quiet)
+    return work.attach(Home.find(home, to_write=False), run, as_json=as_json, quiet=quiet)
 
 
 def tui(
@@ -289,7 +289,7 @@ def export(
     from stackbench.cli import history
     from stackbench.config import Home
 
-    history.export_run(Home.find(home), run, to, format)
+    history.export_run(Home.find(home, to_write=False), run, to, format)
 
 
 # -- what there is
@@ -323,7 +323,7 @@ def doctor(
     as_json: JsonOption = False,
     home: HomeOption = None,
 ) -> int:
-    """What works on this machine, what does not, and the command that mends it."""
+    """What works on this machine, what does not, and the command that fixes it."""
     from stackbench.cli import machine
 
     if model is not None:

@@ -1,13 +1,15 @@
-"""`list` and `config`: what can be named, and what is in force."""
+"""`list` and `config`: the names that commands take, and the settings in effect."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 from stackbench.cli.console import print_json, print_table
-from stackbench.config import Home, load_settings
+from stackbench.config import Home, load_settings, user_cache
 from stackbench.errors import UsageError
+from stackbench.nesting import is_array, is_object
 
 __all__ = ["config", "show_list"]
 
@@ -93,13 +95,15 @@ def _tools() -> list[dict[str, Any]]:
 
 def config(home: Path | None, *, as_json: bool) -> None:
     """Prints every setting with its value and source."""
-    place = Home.find(home)
+    place = Home.find(home, to_write=False)
     sourced = load_settings()
     rows: list[dict[str, Any]] = [
         {"setting": name, "value": value, "from": sourced.sources[name]}
         for name, value in sourced.settings.model_dump(mode="json").items()
     ]
     rows.append({"setting": "(home)", "value": str(place.path), "from": place.source})
+    cache = "STACKBENCH_CACHE" if os.environ.get("STACKBENCH_CACHE") else "default"
+    rows.append({"setting": "(cache)", "value": str(user_cache()), "from": cache})
     extra = str(place.data_extra) if place.data_extra else None
     rows.append({"setting": "(extra data)", "value": extra, "from": "STACKBENCH_DATA" if extra else "default"})
     if as_json:
@@ -113,9 +117,9 @@ def _cell(value: Any) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, dict):
+    if is_object(value):
         return ", ".join(f"{key}={item}" for key, item in value.items()) or "-"
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return ", ".join(map(str, value)) if is_array(value) else str(value)
 
 
 def _shown(value: Any) -> Any:

@@ -33,7 +33,7 @@ from stackbench.engine import (
 )
 from stackbench.errors import HomeLockedError, StoreError, UsageError
 from stackbench.models import parse_model_name
-from stackbench.sandbox.launch import HeadStart
+from stackbench.sandbox.head_start import HeadStart
 from stackbench.store import Reader, RunInfo, open_queries
 from stackbench.types import RunStatus
 
@@ -174,7 +174,10 @@ def _follow_queued(
 
     progress = make_progress(quiet=bool(flags["quiet"]))
     try:
-        farewell = lambda run_id: _resume_hint(run_id, flags)  # noqa: E731
+
+        def farewell(run_id: str) -> str:
+            return _resume_hint(run_id, flags)
+
         outcome = asyncio.run(submit_and_follow(home, plan.model_dump(mode="json"), resume, progress, farewell))
     except EngineLostError as lost:
         notice(f"the engine has ended; this process goes on with run {lost.run_id}")

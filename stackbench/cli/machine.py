@@ -1,4 +1,4 @@
-"""`doctor`, `models`, `data`, `sandbox`: what this machine has, and bringing what it lacks."""
+"""`doctor`, `models`, `data`, `sandbox`: the state of this machine, and fetching what is missing."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def doctor(home: Path | None, *, as_json: bool) -> int:
     """Prints what works and what does not; 1 when something a run needs is broken."""
     from stackbench.engine.doctor import examine
 
-    checks = examine(Home.find(home))
+    checks = examine(Home.find(home, to_write=False))
     if as_json:
         print_json([asdict(check) for check in checks])
     else:
@@ -109,7 +109,7 @@ def models_list(home: Path | None, *, as_json: bool) -> None:
     from stackbench.models.memory import weight_bytes
     from stackbench.models.pull import is_pulled
 
-    folder = Home.find(home).models
+    place = Home.find(home, to_write=False)
     rows = [
         {
             "model": name,
@@ -118,7 +118,7 @@ def models_list(home: Path | None, *, as_json: bool) -> None:
             "context": entry.context,
             "bytes": entry.file_size or weight_bytes(entry),
             "licence": entry.licence,
-            "pulled": is_pulled(name, folder),
+            "pulled": is_pulled(name, place.models, place.own_models),
         }
         for name, entry in load_manifest().items()
     ]
@@ -151,10 +151,10 @@ def models_pull(home: Path | None, names: Sequence[str]) -> None:
     """Fetches models."""
     from stackbench.models.pull import pull
 
-    folder = Home.find(home).models
+    place = Home.find(home, to_write=False)
     for name in names:
         with _transfer() as progress:
-            path = pull(name, folder, notice, progress)
+            path = pull(name, place.models, notice, progress, place.own_models)
         print_line(path)
 
 
@@ -163,8 +163,8 @@ def models_pull(home: Path | None, names: Sequence[str]) -> None:
 
 def data_list(home: Path | None, *, verify: bool, as_json: bool) -> int:
     """Prints where each dataset file is; with `verify`, 1 when one is not what it should be."""
-    place = Home.find(home)
-    store = DatasetStore(place.data, place.data_extra)
+    place = Home.find(home, to_write=False)
+    store = DatasetStore.of_home(place)
     states = [state for name in store.manifest.datasets for state in store.states(name, verify=verify)]
     rows = [
         {
@@ -192,8 +192,8 @@ def data_pull(home: Path | None, names: Sequence[str]) -> None:
     Raises:
         DataError: some could not be had.
     """
-    place = Home.find(home)
-    store = DatasetStore(place.data, place.data_extra)
+    place = Home.find(home, to_write=False)
+    store = DatasetStore.of_home(place)
     failures: list[str] = []
     for name in names or store.manifest.datasets:
         try:
@@ -283,8 +283,9 @@ def sandbox_shell(home: Path | None) -> int:
     """An interactive shell, as a sample's user, in a container like those of a run; returns the shell's exit code."""
     from stackbench.config import load_settings
     from stackbench.sandbox.image import ensure_image
-    from stackbench.sandbox.launch import FIRST_UID, container_spec
+    from stackbench.sandbox.launch import FIRST_UID
     from stackbench.sandbox.pool import SandboxPool
+    from stackbench.sandbox.spec import sample_spec
 
     if not sys.stdin.isatty():
         raise UsageError("sandbox shell needs a terminal")
@@ -294,7 +295,7 @@ def sandbox_shell(home: Path | None) -> int:
     image = settings.sandbox_image or ensure_image(notice)
 
     async def use() -> int:
-        pool = SandboxPool(container_spec(settings, image, "shell"), size=1)
+        pool = SandboxPool(sample_spec(settings, image, "shell"), size=1)
         user = f"{FIRST_UID}:{FIRST_UID}"
         command = ["docker", "exec", "-it", "-u", user, "-w", "/tmp", "-e", "HOME=/tmp"]
         try:

@@ -10,6 +10,8 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from stackbench.nesting import is_array
+
 __all__ = ["HomeOption", "JsonOption", "TableFormat", "run_settings", "with_loading_options", "with_run_options"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -155,7 +157,8 @@ def _run_options(
         ),
     ] = None,
     max_batch: Annotated[
-        int | None, _panel(MACHINE, "--max-batch", metavar="N", help="Sequences an hf: or gguf: model decodes together.")
+        int | None,
+        _panel(MACHINE, "--max-batch", metavar="N", help="Sequences an hf: or gguf: model decodes together."),
     ] = None,
     sandbox_scope: Annotated[
         str | None,
@@ -316,7 +319,7 @@ def _with_options(command: Command, shared: list[inspect.Parameter]) -> Command:
 def run_settings(flags: Mapping[str, Any]) -> dict[str, Any]:
     """Those flags that are settings and were given."""
     return {
-        name: tuple(value) if isinstance(value, list) else value
+        name: tuple(value) if is_array(value) else value
         for name, value in flags.items()
         if name not in NOT_SETTINGS and value is not None and value != []
     }

@@ -1,4 +1,4 @@
-"""What one attempt is given: the model, the sandbox, its seed, its log."""
+"""The services of one attempt: the model, the sandbox, its seed, its log."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stackbench.active_clock import ActiveClock
 from stackbench.control.messages import AttemptText, ToolCallEnded, ToolCallStarted
 from stackbench.engine.asking import run_sampling, whole_answer, with_run_texts
 from stackbench.engine.attempt_tracker import attempt_ref
 from stackbench.engine.calls import call_payload
 from stackbench.engine.plan import BenchmarkPlan, RunPlan
+from stackbench.engine.processor_pressure import ProcessorPressure
 from stackbench.engine.recorded_requests import RequestRecorder
 from stackbench.errors import AttemptError, ModelNotAvailableError
 from stackbench.models import Preset, Reloadable, Watched
-from stackbench.sandbox import CodeJob, CodeResult, Sandbox
+from stackbench.sandbox import CodeJob, CodeResult, Sandbox, SandboxSpec
 from stackbench.sandbox.session import Session
 from stackbench.slots import Slots
 from stackbench.types import (
@@ -87,6 +89,11 @@ class AttemptContext:
         self._recorder = RequestRecorder()
         self._asked = Scored(0.0, False)
         self._calls = 0
+        self.clock = ActiveClock()
+        """What counts against the attempt's time limit."""
+        self._backing_off = False
+        self._try_began = 0.0
+        self._pressure: ProcessorPressure | None = None
         self.cut = False
         """Whether an answer, or a turn of an agent, ended at its token limit."""
 
@@ -119,7 +126,8 @@ class AttemptContext:
         seats = self._controls.seats
         waiting = seats.ask(self.key, call)
         try:
-            with self._tracker.waiting(self.key, "operator", f"approval of call {waiting.number} ({call.name})"):
+            told = f"approval of call {waiting.number} ({call.name})"
+            with self._tracker.waiting(self.key, "operator", told), self.clock.waiting():
                 return await waiting.decided
         finally:
             seats.close(waiting)
@@ -129,6 +137,13 @@ class AttemptContext:
         self._publish(
             ToolCallStarted(attempt=ref, step=step, call_id=call.id, tool=call.name, arguments=call.arguments)
         )
+
+    def busy_processors(self) -> float:
+        """The share of the time since the first call of this in which something waited for a processor, 0 to 1."""
+        if self._pressure is None:
+            self._pressure = ProcessorPressure()
+            return 0.0
+        return self._pressure.share()
 
     def failed(self) -> Scored:
         """What is recorded of an attempt that ended in an error: the last prompt and answer, if it came so far."""
@@ -156,8 +171,8 @@ class AttemptContext:
             request,
             key=self.key,
             keep_prefix=agent,
-            on_text=self._told_text(request.on_text) if request.stream else None,
-            on_retry=self._told_retry,
+            on_text=self._text_listener(request.on_text) if request.stream else None,
+            on_retry=self._note_retry,
         )
         request, prefill = with_run_texts(request, self._plan.settings)
         recorded = self._recorder.record(request, prefill)
@@ -180,36 +195,49 @@ class AttemptContext:
         return generation
 
     async def count_tokens(self, request: Request) -> TokenCount:
-        told, _ = with_run_texts(request, self._plan.settings)
-        return await self._model.count_tokens(told)
+        complete, _ = with_run_texts(request, self._plan.settings)
+        return await self._model.count_tokens(complete)
 
     async def _ask(self, request: Request) -> Generation:
         """Waits for a place at the model, then for its answer."""
         controls, tracker = self._controls, self._tracker
         if controls.held:
-            with tracker.waiting(self.key, "operator", "the run is held"):
+            with tracker.waiting(self.key, "operator", "the run is held"), self.clock.waiting():
                 await controls.pass_hold()
         self._turn += 1
         rank = 0 if self._turn > 1 else 1 if self._agent else 2
-        if not self._slots.full:
-            async with self._slots.place(rank):
-                with tracker.waiting(self.key, "model"):
-                    (generation,) = await self._model.generate([request])
-            return generation
-        with tracker.waiting(self.key, "slot"):
-            async with self._slots.place(rank):
-                with tracker.waiting(self.key, "model"):
-                    (generation,) = await self._model.generate([request])
+        if self._slots.full:
+            with tracker.waiting(self.key, "slot"), self.clock.waiting():
+                await self._slots.acquire(rank)
+        else:
+            await self._slots.acquire(rank)
+        self._try_began = self.clock.active_s
+        try:
+            with tracker.waiting(self.key, "model"):
+                (generation,) = await self._model.generate([request])
+        finally:
+            self._slots.release()
+            self._end_back_off()
         return generation
 
-    def _told_retry(self, number: int, wait_s: float) -> None:
-        """A request failed and is tried again."""
+    def _note_retry(self, number: int, wait_s: float) -> None:
+        """A request failed and is tried again; neither the failed try nor the wait counts as the model's time."""
+        self._end_back_off()
         if wait_s:
+            self.clock.forgive(self.clock.active_s - self._try_began)
+            self.clock.stop()
+            self._backing_off = True
             self._tracker.note(self.key, "retry", f"try {number} in {wait_s:.1f} s")
         else:
+            self._try_began = self.clock.active_s
             self._tracker.note(self.key, "model", f"try {number}")
 
-    def _told_text(self, on_text: Callable[[str], None] | None) -> Callable[[str], None]:
+    def _end_back_off(self) -> None:
+        if self._backing_off:
+            self._backing_off = False
+            self.clock.go_on()
+
+    def _text_listener(self, on_text: Callable[[str], None] | None) -> Callable[[str], None]:
         """Tells watchers each piece of text, and the benchmark where it asks to be told."""
         ref, step = attempt_ref(self.key), self._turn + 1
 
@@ -241,8 +269,8 @@ class AttemptContext:
         return result
 
     @asynccontextmanager
-    async def lease(self) -> AsyncGenerator[Session]:
-        leased = self._sandbox.lease()
+    async def lease(self, spec: SandboxSpec | None = None) -> AsyncGenerator[Session]:
+        leased = self._sandbox.lease(spec)
         with self._tracker.waiting(self.key, "container"):
             session = await leased.__aenter__()
         try:

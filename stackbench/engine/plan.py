@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from stackbench.config import Settings
+from stackbench.nesting import is_object
 
 __all__ = ["PACE", "BenchmarkPlan", "Gate", "RunPlan"]
 
@@ -15,7 +16,7 @@ PACE = frozenset(
         "concurrency", "sandboxes", "max_hours", "max_error_rate", "max_batch", "api_key_env", "request_timeout_s",
         "retries", "n_per_request", "headers", "gpus", "executor", "vllm_bin", "load_timeout_s", "stall_timeout_s",
         "gpu_memory_utilization", "max_num_seqs", "tensor_parallel_size", "one_by_one", "approve_calls",
-        "give_up_after_s",
+        "sandbox_budget_mib", "give_up_after_s",
     }
 )  # fmt: skip
 """Settings that say how fast a run goes, not what it measures: they may differ between its parts."""
@@ -60,9 +61,9 @@ class Gate(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _read_threshold(cls, data: Any) -> Any:
-        if not isinstance(data, dict) or "threshold" not in data:
+        if not is_object(data) or "threshold" not in data:
             return data
-        given = dict(cast("dict[str, Any]", data))
+        given = dict(data)
         if given.get("min") is not None:
             raise ValueError("threshold and min are two names of one bound; give one of them")
         given["min"] = given.pop("threshold")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from stackbench.config import Home, Settings
+from stackbench.config import Home, Settings, user_cache
 from stackbench.engine.plan import RunPlan
 from stackbench.engine.replays import replay_of_run, replayed_run
 from stackbench.errors import UsageError
@@ -63,6 +63,7 @@ def model_options(settings: Settings, home: Path, logs: Path) -> ModelOptions:
     """What a run's settings say of its model; `logs` is the folder for the log of a server of ours."""
     return ModelOptions(
         home=home,
+        cache=user_cache(),
         logs=logs,
         api_key_env=settings.api_key_env,
         request_timeout_s=settings.request_timeout_s,

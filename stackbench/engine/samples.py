@@ -73,7 +73,7 @@ def read_samples(path: Path, benchmark: str, home: Home) -> SampleFile:
     scorer = create_benchmark(benchmark, {})
     if not isinstance(scorer, CodeBenchmark):
         raise UsageError(f"{benchmark} has no samples to score; humaneval, mbpp and mbppplus have")
-    tasks = [task.task_id for task in scorer.tasks(DatasetStore(home.data, home.data_extra))]
+    tasks = [task.task_id for task in scorer.tasks(DatasetStore.of_home(home))]
     known = set(tasks)
     counts: dict[str, int] = defaultdict(int)
     lines: list[bytes] = []

@@ -4,6 +4,8 @@ Rows of different requests are decoded together. Rows that end leave, waiting re
 not hold a batch that has finished otherwise.
 """
 
+# Methods of torch and transformers have partial types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 from __future__ import annotations
 
 import inspect

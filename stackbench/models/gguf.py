@@ -69,7 +69,9 @@ class GgufModel:
             )
         named = self._options.chat_template
         template = "" if named is None else read_template(named)
-        path = await asyncio.to_thread(locate_gguf, self._target, self._options.home / "models", say)
+        path = await asyncio.to_thread(
+            locate_gguf, self._target, self._options.models, say, self._options.home / "models"
+        )
         settings = self._settings(path, read_shape(path), template, say)
         say(f"loading {path.name} with llama.cpp, {settings.slots} requests at once, {settings.window:,} tokens each")
         hashing = asyncio.create_task(asyncio.to_thread(hash_file, path, self._options.home, self._closed.is_set))

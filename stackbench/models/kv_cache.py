@@ -1,5 +1,7 @@
 """The key/value cache of the decoding loop: room to grow, rows that come and go, read prefixes. Imports torch."""
 
+# Methods of torch and transformers have partial types.
+# pyright: reportUnknownMemberType=false
 from __future__ import annotations
 
 import itertools

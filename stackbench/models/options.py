@@ -1,4 +1,4 @@
-"""How a model is reached, loaded and served."""
+"""Options for connecting to, loading and serving a model."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ class ModelOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     home: Path = Path()
-    """The folder that holds pulled models."""
+    """The home's folder; models that it holds are used from there."""
+    cache: Path | None = None
+    """The folder that models are fetched to, below `models`; unset: the home."""
     logs: Path | None = None
     """The folder for logs of what is started; unset: `home`."""
     api_key_env: str = "OPENAI_API_KEY"
@@ -81,3 +83,8 @@ class ModelOptions(BaseModel):
     generation_config: Literal["vllm", "checkpoint"] = "vllm"
     """Whether sampling that the user does not set is neutral, or as the checkpoint's generation_config.json has it."""
     vllm: VllmOptions = VllmOptions()
+
+    @property
+    def models(self) -> Path:
+        """Where models are fetched to."""
+        return (self.cache or self.home) / "models"

@@ -1,5 +1,7 @@
 """The connection to the Docker engine, and what is said when there is none."""
 
+# docker has partial types.
+# pyright: reportUnknownMemberType=false
 from __future__ import annotations
 
 import os
@@ -23,7 +25,7 @@ def connect() -> docker.DockerClient:
     """A client of a Docker engine that answers; the caller closes it.
 
     Raises:
-        DockerNotAvailableError: none answers; the message says which command mends it.
+        DockerNotAvailableError: none answers; the message says which command fixes it.
     """
     import docker
     from docker.errors import DockerException

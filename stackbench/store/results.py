@@ -18,6 +18,12 @@ SELECT benchmark, count(DISTINCT task_id), count(*), count(*) FILTER (status = '
     count(*) FILTER (status = 'completed' AND finish_reason = 'length')
 FROM attempts WHERE run_id = ? GROUP BY benchmark ORDER BY min(started_at)
 """
+ENDINGS = """
+SELECT benchmark, metrics ->> '$.ending' AS ending, count(*),
+    count(*) FILTER (coalesce(metrics ->> '$.slow_machine', '') = 'true')
+FROM attempts WHERE run_id = ? AND status = 'completed' AND metrics ->> '$.ending' <> 'answered'
+GROUP BY ALL ORDER BY ALL
+"""
 METRICS = """
 SELECT benchmark, name, value, stderr, ci_low, ci_high, n, category, low, high
 FROM metrics WHERE run_id = ? ORDER BY benchmark, position
@@ -87,6 +93,10 @@ class BenchmarkResult:
     """The limits that these ended at."""
     planned: PlannedBenchmark | None = None
     """None for a run of an older version."""
+    endings: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Completed attempts of agents that did not end with an answer, by what ended them: seconds, steps, repeats ..."""
+    slow: int = 0
+    """Those ended by seconds while the machine was busy."""
 
     def summed_up(
         self, metrics: Sequence[Metric], lower_bounds: Mapping[str, float], missing: Sequence[MissingMetric]
@@ -137,6 +147,11 @@ def read_results(queries: Queries, run_id: str) -> list[BenchmarkResult]:
     begun = {row[0] for row in counts}
     counts += [(one.benchmark, 0, 0, 0, 0, 0) for one in planned.values() if _to_come(one, begun)]
     limits = _token_limits(queries, run_id) if any(row[5] for row in counts) else {}
+    endings: dict[str, dict[str, int]] = {}
+    slow: dict[str, int] = {}
+    for benchmark, ending, count, busy in queries.rows(ENDINGS, [run_id]):
+        endings.setdefault(benchmark, {})[ending] = count
+        slow[benchmark] = slow.get(benchmark, 0) + busy
     return [
         BenchmarkResult(
             benchmark,
@@ -148,6 +163,8 @@ def read_results(queries: Queries, run_id: str) -> list[BenchmarkResult]:
             cut,
             tuple(limits.get(benchmark, ())),
             planned.get(benchmark),
+            endings.get(benchmark, {}),
+            slow.get(benchmark, 0),
         )
         for benchmark, tasks, attempts, errors, tasks_completed, cut in counts
     ]

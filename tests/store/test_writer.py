@@ -164,8 +164,8 @@ def test_arguments_that_are_no_json_are_kept_as_text(writer: Writer, arguments: 
 
 @pytest.mark.parametrize("text", ["lone \ud800 surrogate", "\\ud800 \udfff", "pair \U0001f389", "\\", "\0", "\\\\ud8"])
 def test_any_text_can_stand_in_an_event_and_in_metrics(writer: Writer, text: str) -> None:
-    told = replace(event("t/1", 1), payload={"code": text, "seed": 0, "odd": [float("nan")]})
-    writer.attempt("r1", record("t/1", metrics={"answer": text, "wall_s": float("inf")}), [told])
+    recorded = replace(event("t/1", 1), payload={"code": text, "seed": 0, "odd": [float("nan")]})
+    writer.attempt("r1", record("t/1", metrics={"answer": text, "wall_s": float("inf")}), [recorded])
     writer.flush()
     ((payload, metrics),) = writer.cursor().execute("SELECT payload, metrics FROM events, attempts").fetchall()
     assert json.loads(payload)["code"] == text.encode("utf-8", "backslashreplace").decode()
@@ -343,3 +343,28 @@ def test_a_commit_without_memory_ends_queries_and_is_tried_again(
     writer.flush()
     assert calls == ["full", "made room"]
     assert writer.cursor().execute("SELECT count(*) FROM attempts").fetchall() == [(1,)]
+
+
+def test_a_run_is_deleted_with_its_rows_and_texts_that_no_other_run_refers_to(writer: Writer) -> None:
+    (own, _), (shared, _), (again, _) = hash_text("own"), hash_text("shared"), hash_text("template")
+    texts = {own: "own", shared: "shared", again: "template"}
+    writer.start_run(replace(RUN, run_id="r2", environment={"model": {"chat_template": again}}))
+    for run_id, digests in (("r1", [own, shared, again]), ("r2", [shared])):
+        asked = replace(event("t/1", 1), payload={"request": {"messages": digests}})
+        writer.attempt(run_id, record("t/1"), [asked], texts=texts)
+    writer.finish_run("r1", RunStatus.COMPLETED, NOW, {"humaneval": [Metric("pass@1", 1.0, 0.0, 0.2, 1.0, 1)]}, {})
+    writer.delete_run("r1")
+    cursor = writer.cursor()
+    tables = [
+        name
+        for (name,) in cursor.execute("SELECT table_name FROM duckdb_columns() WHERE column_name = 'run_id'").fetchall()
+    ]
+    assert "attempts" in tables
+    for table in tables:
+        assert cursor.execute(f"SELECT count(*) FROM {table} WHERE run_id = 'r1'").fetchone() == (0,)
+    assert cursor.execute("SELECT text FROM texts ORDER BY text").fetchall() == [("shared",), ("template",)]
+    writer.attempt(
+        "r2", record("t/2"), [replace(event("t/2", 2), payload={"request": {"messages": [own]}})], texts=texts
+    )
+    writer.flush()
+    assert ("own",) in cursor.execute("SELECT text FROM texts").fetchall()

@@ -1,4 +1,4 @@
-"""HTTP to one endpoint: one connection pool, retries, streams, bounds on what is read, and keys that are never told."""
+"""HTTP to one endpoint: one connection pool, retries, streams, limits on what is read, and redaction of keys."""
 
 from __future__ import annotations
 
@@ -210,6 +210,8 @@ class Connection:
                 **self._proxy,
             ) as response:
                 return response.status < 500 or not self._lists
+        except RuntimeError:  # the session was closed meanwhile, by us: that tells nothing of the endpoint
+            return True
         except (aiohttp.ClientError, TimeoutError, OSError):
             return False
 
@@ -228,7 +230,7 @@ class Connection:
                 answer = nesting.loads(text)
         except Exception:
             return {}
-        return answer if isinstance(answer, dict) else {}
+        return answer if is_object(answer) else {}
 
     # -- one exchange
 

@@ -1,4 +1,4 @@
-"""A request's body in OpenAI's format, as the endpoint takes it, and the generations of an answer to it."""
+"""Builds request bodies in OpenAI's format, and reads generations from responses."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def generations(
     except ValueError as error:
         raise AnswerError(redaction.message(str(error))) from error
     prompt_tokens, completion_tokens = tokens_of(answer.get("usage"))
-    told = sent(body)
+    shown = sent(body)
     found: list[Generation] = []
     stops = request.sampling.stop
     for number, choice in enumerate(choices):
@@ -116,7 +116,7 @@ def generations(
                 latency_s=latency_s,
                 choice_logprobs=choice.logprobs,
                 thought=choice.thought,
-                sent={**told, "choice": number} if "n" in body else told,
+                sent={**shown, "choice": number} if "n" in body else shown,
             )
         )
     return found

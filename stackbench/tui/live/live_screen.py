@@ -1,9 +1,11 @@
 """Screen 3: one run, live or ended: scores, load, attempts as they end, what is under way, the log, the verbs."""
 
+# An app of Textual has a type variable that its screens leave open.
+# pyright: reportUnknownMemberType=false
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -103,7 +105,7 @@ class LiveScreen(Operating):
 
     @property
     def attempts(self) -> VirtualTable[AttemptLine]:
-        return self.query_one("#attempts", VirtualTable)
+        return cast("VirtualTable[AttemptLine]", self.query_one("#attempts", VirtualTable))
 
     async def _follow(self) -> None:
         try:
@@ -145,7 +147,7 @@ class LiveScreen(Operating):
         self._list("log", ListRows(log), f"3 log ({len(log)})")
 
     def _list(self, name: str, rows: ListRows[UnderWay] | ListRows[LogLine], title: str) -> None:
-        table: VirtualTable[UnderWay | LogLine] = self.query_one(f"#{name}", VirtualTable)
+        table = cast("VirtualTable[UnderWay | LogLine]", self.query_one(f"#{name}", VirtualTable))
         table.show(rows, table.cursor)
         self.query_one(f"#{name}-title", Static).update(title)
 
