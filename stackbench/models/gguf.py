@@ -33,6 +33,8 @@ CACHE_SHARE = 2
 KEPT_SHARE = 8
 """One part in so many holds prompts that were read before."""
 SEEN_ENDED_WITHIN_S = 0.5
+RETRIES = 2
+"""The server closes connections that were idle for some seconds, now and then one that is just being used again."""
 LONGEST_REQUEST_S = 7 * 24 * 3600.0
 GIB = 1 << 30
 
@@ -154,7 +156,7 @@ class GgufModel:
     async def _connect(self, server: LlamaServer) -> OpenAIModel:
         options = self._options.model_copy(
             update={
-                "retries": 0,
+                "retries": RETRIES,
                 "request_timeout_s": LONGEST_REQUEST_S,
                 "api_key_env": "",
                 "headers": (f"Authorization: Bearer {server.settings.key}",),
