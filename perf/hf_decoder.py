@@ -4,9 +4,9 @@ Usage: python -m perf.hf_decoder [--rounds N] [--streams 2,16,64] [--float32] [-
 
 Everything runs in turn in one process (llama.cpp in its own) on the embedded model, on all processors, with answers of
 a fixed length. Requests are distinct; sampled ones have temperature 0.8 and ask each prompt up to ten times, each with
-a seed of its own, which Transformers does not have: there they share the process's. Prints completion tokens per
-second, prompts included, the median of the rounds, and the ratio of hf: to each. --float32 is what a processor without
-bfloat16 uses; with ONEDNN_MAX_CPU_ISA=AVX2 and ATEN_CPU_CAPABILITY=avx2 in the environment it stands in for such a one.
+a seed of its own, which Transformers does not have: there they share the process's. Prints completion tokens per second
+(reading the prompts included), medians of the rounds, and the ratio of hf: to each. --float32 is what a processor
+without bfloat16 uses; with ONEDNN_MAX_CPU_ISA=AVX2 and ATEN_CPU_CAPABILITY=avx2 it stands in for such a one.
 """
 
 from __future__ import annotations
@@ -92,14 +92,14 @@ class Peers:
             **({"temperature": sampling.temperature, "top_k": 0, "top_p": 1.0} if sampling.temperature else {}),
         )
 
-    async def generate(self, requests: list[Request]) -> int:
+    def generate(self, requests: list[Request]) -> int:
         prompts = [request.prompt for request in requests]
         batch = self._tokenizer(prompts, return_tensors="pt", padding=True, padding_side="left")
         with self._torch.inference_mode():
             out = self._model.generate(**batch, generation_config=self._config(requests))
         return int(out[:, batch.input_ids.shape[1] :].numel())
 
-    async def generate_batch(self, requests: list[Request]) -> int:
+    def generate_batch(self, requests: list[Request]) -> int:
         ids = [self._tokenizer.encode(request.prompt) for request in requests]
         tokens = sum(map(len, ids)) + len(ids) * requests[0].sampling.max_tokens
         options = self._transformers.ContinuousBatchingConfig(
@@ -120,6 +120,15 @@ def engine_of(model: HFModel | GgufModel) -> Engine:
     return answer
 
 
+def in_thread(call: Callable[[list[Request]], int]) -> Engine:
+    """So that the event loop goes on: it sees which connections the server has closed."""
+
+    async def answer(requests: list[Request]) -> int:
+        return await asyncio.to_thread(call, requests)
+
+    return answer
+
+
 async def measure(cases: list[Case], rounds: int, parts: list[str], dtype: str | None) -> None:
     home = user_data_path("stackbench", appauthor=False)
     hf = HFModel(f"hf:{MODEL}", MODEL, ModelOptions(home=home, dtype=dtype))
@@ -128,7 +137,7 @@ async def measure(cases: list[Case], rounds: int, parts: list[str], dtype: str |
     used = str(hf.describe()["dtype"])
     peers = Peers(locate(MODEL, home / "models", say), used) if {"generate", "batch"} & set(parts) else None
     if peers is not None:
-        engines |= {"generate": peers.generate, "batch": peers.generate_batch}
+        engines |= {"generate": in_thread(peers.generate), "batch": in_thread(peers.generate_batch)}
     with tempfile.TemporaryDirectory() as logs:
         gguf = GgufModel(
             f"gguf:{MODEL}", MODEL, ModelOptions(home=home, logs=Path(logs), max_batch=16, max_model_len=2048)

@@ -104,7 +104,7 @@ class Settings(BaseModel):
     max_num_seqs: int | None = Field(default=None, ge=1)
     """Sequences that a vllm: server decodes together; unset: the concurrency."""
     chat_template: str | None = None
-    """A Jinja file for an hf: or vllm: model, in place of its own."""
+    """A Jinja file for an hf:, vllm: or gguf: model, in place of its own."""
     tool_call_parser: str | None = None
     """vLLM's parser of tool calls; unset: the one of the model's family; none: none."""
     vllm_args: tuple[str, ...] = ()
@@ -138,7 +138,7 @@ class Settings(BaseModel):
     retries: int = Field(default=6, ge=0)
     """Tries of a request to an endpoint after the first."""
     max_batch: int | None = Field(default=None, ge=1)
-    """Sequences decoded together by an hf: model; unset: 64 on a CPU, 256 on a GPU."""
+    """Sequences decoded together by an hf: model (unset: 64 on a CPU, 256 on a GPU) or a gguf: model (8)."""
     gpus: str | None = Field(default=None, pattern=r"^\d+(,\d+)*$")
     """GPUs to use, by number; unset: all."""
     executor: Literal["local"] = "local"

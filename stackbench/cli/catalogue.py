@@ -58,6 +58,11 @@ def _models() -> list[dict[str, Any]]:
         {"model": f"hf:{name}", "what": f"{entry.title}; {entry.licence}; {entry.context:,} tokens of context"}
         for name, entry in load_manifest().items()
     ]
+    named += [
+        {"model": f"gguf:{name}", "what": f"{entry.title}; {entry.licence}, through llama.cpp"}
+        for name, entry in load_manifest().items()
+        if entry.sha256
+    ]
     return named + [
         {"model": text.split(" ")[0], "what": text.partition(" ")[2].strip("()")} for text in KINDS.values()
     ]

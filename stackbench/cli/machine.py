@@ -63,7 +63,7 @@ def doctor_model(name: str, *, as_json: bool) -> int:
     from stackbench.models.hardware import device_memory
     from stackbench.models.memory import entry_of, plan_fits
 
-    entry = entry_of(name.removeprefix("hf:").removeprefix("vllm:"))
+    entry = entry_of(name.removeprefix("hf:").removeprefix("vllm:").removeprefix("gguf:"))
     what, size = device_memory()
     fits = plan_fits(entry, size)
     if as_json:

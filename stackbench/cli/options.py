@@ -52,7 +52,7 @@ def _run_options(
             "-m",
             "--model",
             metavar="MODEL",
-            help="hf:NAME, vllm:NAME, openai:MODEL@URL, replay:RUN, oracle, null [the embedded model].",
+            help="hf:NAME, vllm:NAME, gguf:FILE, openai:MODEL@URL, replay:RUN, oracle, null [the embedded model].",
         ),
     ] = None,
     limit: Annotated[
@@ -157,7 +157,8 @@ def _run_options(
         ),
     ] = None,
     max_batch: Annotated[
-        int | None, _panel(MACHINE, "--max-batch", metavar="N", help="Sequences an hf: model decodes together.")
+        int | None,
+        _panel(MACHINE, "--max-batch", metavar="N", help="Sequences an hf: or gguf: model decodes together."),
     ] = None,
     sandbox_scope: Annotated[
         str | None,

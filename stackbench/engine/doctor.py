@@ -20,6 +20,7 @@ from stackbench.datasets import DatasetStore
 from stackbench.errors import StackbenchError
 from stackbench.extras import install_command
 from stackbench.models.hardware import list_gpus
+from stackbench.models.interactive import interactive_model
 from stackbench.models.pull import pulled
 
 __all__ = ["Check", "examine"]
@@ -50,6 +51,7 @@ def examine(home: Home) -> list[Check]:
         _isolation,
         _image,
         _local,
+        _llama,
         _model,
     ]
     return [check(home) for check in checks] + _data(home)
@@ -140,6 +142,12 @@ def _local(home: Home) -> Check:
     if missing:
         return Check("hf: models", "missing", f"{', '.join(missing)} not installed", install_command("local"))
     return Check("hf: models", "ok", f"torch {_version('torch')}, transformers {_version('transformers')}")
+
+
+def _llama(home: Home) -> Check:
+    if find_spec("xllamacpp") is None:
+        return Check("gguf: models", "missing", "xllamacpp not installed (optional)", install_command("gguf"))
+    return Check("gguf: models", "ok", f"xllamacpp {_version('xllamacpp')}; interactive use: {interactive_model()}")
 
 
 def _model(home: Home) -> Check:

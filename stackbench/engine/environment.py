@@ -23,7 +23,7 @@ __all__ = ["git_commit", "machine_environment", "source_sha256"]
 
 PACKAGE = Path(__file__).resolve().parents[1]
 COMPILED = (".pyc", ".pyo")
-RECORDED = ("torch", "transformers", "accelerate", "gguf", "vllm", "duckdb", "aiohttp", "docker", "numpy")
+RECORDED = ("torch", "transformers", "accelerate", "gguf", "xllamacpp", "vllm", "duckdb", "aiohttp", "docker", "numpy")
 
 
 def machine_environment() -> dict[str, Any]:

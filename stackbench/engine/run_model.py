@@ -31,7 +31,9 @@ def create_run_model(plan: RunPlan, home: Home, writer: Writer, logs: Path) -> M
         return replay_of_run(settings.model, replayed, Reader(LocalQueries(writer.cursor())))
     if parse_model_name(settings.model).kind == "openai":
         _check_endpoint(settings)
-    elif settings.chat_template is not None:
+    elif parse_model_name(settings.model).kind == "gguf":
+        _check_gguf(settings)
+    if settings.chat_template is not None:
         read_template(settings.chat_template)  # before anything is fetched or loaded
     return create_model(settings.model, model_options(settings, home.path, logs))
 
@@ -44,6 +46,17 @@ def _check_endpoint(settings: Settings) -> None:
     ):
         if given:
             raise UsageError(f"{flag} is for hf: and vllm: models; what serves an endpoint has its own, set it there")
+
+
+def _check_gguf(settings: Settings) -> None:
+    """Raises UsageError for what a GGUF file decides itself."""
+    for flag, given in (
+        ("--quantization", settings.quantization is not None),
+        ("--dtype", settings.dtype is not None),
+        ("--generation-config", settings.generation_config != "vllm"),
+    ):
+        if given:
+            raise UsageError(f"{flag} is for hf: and vllm: models; a GGUF file is loaded as it is")
 
 
 def model_options(settings: Settings, home: Path, logs: Path) -> ModelOptions:

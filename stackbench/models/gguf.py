@@ -33,6 +33,8 @@ CACHE_SHARE = 2
 KEPT_SHARE = 8
 """One part in so many holds prompts that were read before."""
 SEEN_ENDED_WITHIN_S = 0.5
+RETRIES = 2
+"""The server closes connections that were idle for some seconds, now and then one that is just being used again."""
 LONGEST_REQUEST_S = 7 * 24 * 3600.0
 GIB = 1 << 30
 
@@ -119,10 +121,10 @@ class GgufModel:
 
     async def close(self) -> None:
         self._closed.set()
+        if self._server is not None:
+            await self._server.stop()  # first: it ends the streams that are being read
         if self._client is not None:
             await self._client.close()
-        if self._server is not None:
-            await self._server.stop()
 
     def _settings(self, path: Path, shape: GgufShape, template: str, say: Callable[[str], None]) -> ServerSettings:
         """Slots and window that fit the memory. Raises ModelNotAvailableError where none do."""
@@ -154,7 +156,7 @@ class GgufModel:
     async def _connect(self, server: LlamaServer) -> OpenAIModel:
         options = self._options.model_copy(
             update={
-                "retries": 0,
+                "retries": RETRIES,
                 "request_timeout_s": LONGEST_REQUEST_S,
                 "api_key_env": "",
                 "headers": (f"Authorization: Bearer {server.settings.key}",),

@@ -70,8 +70,9 @@ def _numbers(file: IO[bytes]) -> dict[str, float]:
         if kind == STRING:
             _string(file)
         elif kind == ARRAY:
-            if _skip_array(file) and all(one in found for one in WANTED):
-                break  # the vocabulary: keys of the architecture stand before it
+            if all(one in found for one in WANTED):
+                break  # the vocabulary, as a rule: keys of the architecture stand before it
+            _skip_array(file)
         else:
             (value,) = _read(file, SCALARS[kind])
             if name in (*WANTED, *OPTIONAL):
@@ -79,18 +80,16 @@ def _numbers(file: IO[bytes]) -> dict[str, float]:
     return found
 
 
-def _skip_array(file: IO[bytes]) -> bool:
-    """Whether it was one of strings, which is skipped string by string."""
+def _skip_array(file: IO[bytes]) -> None:
     kind, count = _read(file, "IQ")
     if kind in SCALARS:
         file.seek(struct.calcsize(SCALARS[kind]) * count, 1)
-        return False
+        return
     if kind != STRING:
         raise ValueError("an array of arrays")
     for _ in range(count):
         (length,) = _read(file, "Q")
         file.seek(length, 1)
-    return True
 
 
 def _string(file: IO[bytes]) -> str:

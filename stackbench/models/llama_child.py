@@ -13,13 +13,14 @@ from __future__ import annotations
 import json
 import os
 import sys
+from importlib import import_module
 from typing import Any
 
 
 def main() -> None:
     settings: dict[str, Any] = json.loads(sys.stdin.readline())
     try:
-        import xllamacpp
+        xllamacpp: Any = import_module("xllamacpp")
     except ImportError as error:
         tell({"error": f"xllamacpp cannot be imported: {error}"})
         return
@@ -36,7 +37,7 @@ def main() -> None:
     params.verbosity = 1  # errors, to the log that is standard error
     # What a request does not say is neutral, and penalties look at all tokens, not at the last 64.
     params.sampling.temp, params.sampling.top_k, params.sampling.top_p, params.sampling.min_p = 0.0, 0, 1.0, 0.0
-    params.sampling.penalty_last_n = -1
+    params.sampling.penalty_last_n = settings["window"]
     try:
         server = xllamacpp.Server(params)
     except Exception as error:  # llama.cpp's own exceptions, in whatever form they arrive

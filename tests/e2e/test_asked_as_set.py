@@ -69,6 +69,15 @@ def test_what_cannot_be_asked_is_one_line(program: Program, flags: list[str], sa
     assert said in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    "flags", [["--quantization", "awq"], ["--dtype", "float32"], ["--generation-config", "checkpoint"]]
+)
+def test_what_a_gguf_file_decides_itself_is_refused(program: Program, flags: list[str]) -> None:
+    done = program.run("eval", "gsm8k", "-m", "gguf:smollm2-135m-instruct", *flags)
+    assert done.returncode == 2
+    assert f"{flags[0]} is for hf: and vllm: models; a GGUF file is loaded as it is" in done.stderr.splitlines()[-1]
+
+
 def test_a_template_that_cannot_be_read_is_told_before_anything_is_fetched(program: Program) -> None:
     done = program.run("eval", "gsm8k", "-m", "hf:qwen2.5-coder-0.5b-instruct", "--chat-template", "/nowhere.jinja")
     assert done.returncode == 2

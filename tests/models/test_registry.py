@@ -13,6 +13,7 @@ from stackbench.models import ModelOptions, create_model, parse_model_name
         ("null", "null", "", ""),
         ("hf:qwen2.5-coder-0.5b-instruct", "hf", "qwen2.5-coder-0.5b-instruct", ""),
         ("vllm:Qwen/Qwen2.5-Coder-7B-Instruct", "vllm", "Qwen/Qwen2.5-Coder-7B-Instruct", ""),
+        ("gguf:/models/a b.gguf", "gguf", "/models/a b.gguf", ""),
         ("hf:./a folder", "hf", "./a folder", ""),
         ("replay:20260101-000000-abc", "replay", "20260101-000000-abc", ""),
         ("openai:org/m@http://h:1/v1", "openai", "org/m", "http://h:1/v1"),
