@@ -99,7 +99,7 @@ def _named_command(arguments: Sequence[str]) -> str:
 
 
 def _complain(error: BaseException, text: str, code: int, *, debug: bool) -> int:
-    from stackbench.cli.visible_text import in_one_line, visible
+    from stackbench.visible_text import in_one_line, visible
 
     if debug:
         import traceback

@@ -9,10 +9,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from rich.text import Text
-
 from stackbench.benchmarks import ClusteredBenchmark, find_benchmark
-from stackbench.cli.console import out, print_json, print_table
+from stackbench.cli.console import out, print_json, print_table, shown
 from stackbench.cli.differences import difference_lines, setup_differences
 from stackbench.cli.history import opened
 from stackbench.cli.scoreboard import result_document
@@ -67,15 +65,15 @@ def compare(home: Path | None, first: str, second: str, tasks: int, *, as_json: 
         return
     console = out()
     for which, run, by_name in zip(WHICH, runs, results, strict=True):
-        console.print(Text(f"{which:<6}  {run.run_id}  {run.status}  {run.model}"))
+        console.print(shown(f"{which:<6}  {run.run_id}  {run.status}  {run.model}"))
         for name in shared:
-            console.print(Text(f"        {name}: {counted(by_name[name])}"))
+            console.print(shown(f"        {name}: {counted(by_name[name])}"))
     if differences:
         console.print("\nsettings that differ")
         for line in difference_lines(differences, console.width):
             console.print(line)
     for line in warnings:
-        console.print(Text(f"warning: {line}", style="yellow"))
+        console.print(shown(f"warning: {line}", "yellow"))
     console.print()
     print_table(
         ["benchmark", "tasks", "first", "second", "difference", "95% interval", "better", "worse", "p", "test"],
@@ -181,12 +179,13 @@ def _print_tasks(comparison: BenchmarkComparison, most: int) -> None:
     differing = comparison.differing
     if not differing:
         return
-    shown = differing[: most or None]
-    left = len(differing) - len(shown)
-    console.print(f"\n{comparison.benchmark}: {len(differing)} tasks with other scores")
+    listed = differing[: most or None]
+    left = len(differing) - len(listed)
+    console.print()
+    console.print(shown(f"{comparison.benchmark}: {len(differing)} tasks with other scores"))
     print_table(
         ["task", "first", "second"],
-        [(task, f"{a:g}", f"{b:g}") for task, a, b in shown],
+        [(task, f"{a:g}", f"{b:g}") for task, a, b in listed],
         right=["first", "second"],
         or_list=True,
     )
@@ -205,7 +204,8 @@ def _print_speeds(first: BenchmarkResult, second: BenchmarkResult) -> None:
         if (other := known.get((m.category, m.name))) is not None and m.value
     ]
     if rows:
-        out().print(f"\n{first.benchmark}, medians of the repeats")
+        out().print()
+        out().print(shown(f"{first.benchmark}, medians of the repeats"))
         print_table(
             ["workload", "metric", "first", "second", "ratio"], rows, right=["first", "second", "ratio"], or_list=True
         )

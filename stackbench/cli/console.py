@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stackbench.cli.streams import displays_stream
-from stackbench.cli.visible_text import in_json, in_one_line, visible
+from stackbench.visible_text import in_json, in_one_line, visible
 
 __all__ = [
     "VisibleConsole",
@@ -27,6 +27,7 @@ __all__ = [
     "print_json_line",
     "print_line",
     "print_table",
+    "shown",
 ]
 
 WIDE = 200
@@ -82,6 +83,14 @@ def print_json_line(document: Any) -> None:
     sys.stdout.flush()
 
 
+def shown(value: object, style: str = "", *, lines: bool = False) -> Text:
+    """Data for the screen, as it is: no markup, no emoji names, nothing hidden; in one line unless `lines` is set.
+
+    Every table, line of progress, transcript and list is made of these.
+    """
+    return Text(visible(str(value)) if lines else in_one_line(value), style=style)
+
+
 def make_table(
     columns: Sequence[str], rows: Iterable[Sequence[Any]], right: Sequence[str] = (), whole: Sequence[str] = ()
 ) -> Table:
@@ -89,13 +98,15 @@ def make_table(
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(
-            Text(in_one_line(column)),
+            shown(column),
             justify="right" if column in right else "left",
             overflow="fold",
             no_wrap=column in whole,
         )
     for row in rows:
-        table.add_row(*("" if cell is None else Text(visible(str(cell))) for cell in row))
+        table.add_row(
+            *("" if cell is None else cell if isinstance(cell, Text) else shown(cell, lines=True) for cell in row)
+        )
     return table
 
 
@@ -121,9 +132,9 @@ def print_table(
         out().print(table)
         return
     for first, *cells in rows:
-        out().print(Text(str(first), style="bold"))
+        out().print(shown(first, "bold"))
         told = [f"{name} {cell}" for name, cell in zip(columns[1:], cells, strict=True) if cell not in (None, "")]
-        out().print(Text(f"  {', '.join(told)}"))
+        out().print(shown(f"  {', '.join(told)}"))
 
 
 def print_json(document: Any) -> None:

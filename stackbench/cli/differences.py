@@ -9,6 +9,7 @@ from typing import Any
 from rich.text import Text
 
 from stackbench.benchmarks import create_benchmark
+from stackbench.cli.console import shown
 from stackbench.config import changeable_on_resume
 from stackbench.engine import RunPlan
 from stackbench.errors import StackbenchError
@@ -43,13 +44,13 @@ def difference_lines(differences: Mapping[str, tuple[Any, Any]], width: int) -> 
     for name, pair in differences.items():
         a, b = (ABSENT if value is None else _short(str(value)) for value in pair)
         if 2 + label + 2 + len(a) + 3 + len(b) <= width:
-            yield Text(f"  {name:<{label}}  {a} | {b}")
+            yield shown(f"  {name:<{label}}  {a} | {b}")
         elif 2 + len(name) + 2 + len(a) + 3 + len(b) <= width:
-            yield Text(f"  {name}  {a} | {b}")
+            yield shown(f"  {name}  {a} | {b}")
         else:
-            yield Text(f"  {name}")
-            yield Text(f"    first   {a}")
-            yield Text(f"    second  {b}")
+            yield shown(f"  {name}")
+            yield shown(f"    first   {a}")
+            yield shown(f"    second  {b}")
 
 
 def _setup(run: RunInfo, planned: Sequence[PlannedBenchmark]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +15,7 @@ from stackbench.cli.scoreboard import outcome_document, scoreboard
 from stackbench.cli.stop_signals import INTERRUPTED, StopSignals
 from stackbench.config import Home
 from stackbench.engine import EngineService, HeadStart, RunOutcome, RunPlan, SampleFile, check_model_name, write_results
-from stackbench.errors import HomeLockedError, StackbenchError, UsageError
+from stackbench.errors import HomeLockedError, UsageError
 from stackbench.types import RunStatus
 
 __all__ = ["attach", "carry_out"]
@@ -48,10 +49,6 @@ def carry_out(
         if flags["no_queue"]:
             raise
         return _follow_queued(home, plan, flags, samples, resume)
-    except StackbenchError:
-        if progress.run_id is not None:
-            notice(_resume_hint(progress.run_id, flags))
-        raise
     finally:
         _hand_on(home, left)
     return code
@@ -71,8 +68,15 @@ async def _drive(
     async with EngineService(home, listener=progress) as service:
         run = service.submit(plan, resume=resume, samples=samples, head_start=head_start, last=True)
         try:
-            with StopSignals(run.stop, lambda: run.stopping), progress:
+            signals = StopSignals(
+                run.stop, lambda: run.stopping, progress.say_stopping, lambda: _way_on(progress, flags)
+            )
+            with signals, progress:
                 outcome = await run.outcome()
+        except BaseException:  # whatever it was: a run that is recorded can be resumed
+            if progress.run_id is not None:
+                notice(_resume_hint(progress.run_id, flags))
+            raise
         finally:
             left += service.hand_over()
     code = _report(home, outcome, flags, samples)
@@ -88,9 +92,9 @@ async def _drive(
 def _hand_on(home: Home, left: list[dict[str, Any]]) -> None:
     """Has an engine of its own go on with what waits in the queue of this one."""
     if left:
-        from stackbench.cli.detach import go_on_with
+        from stackbench.engine.detached import start_engine
 
-        go_on_with(home, left)
+        start_engine(home, left)
 
 
 def _follow_queued(
@@ -104,7 +108,8 @@ def _follow_queued(
 
     progress = make_progress(quiet=bool(flags["quiet"]))
     try:
-        outcome = asyncio.run(submit_and_follow(home, plan.model_dump(mode="json"), resume, progress))
+        farewell = lambda run_id: _resume_hint(run_id, flags)  # noqa: E731
+        outcome = asyncio.run(submit_and_follow(home, plan.model_dump(mode="json"), resume, progress, farewell))
     except EngineLostError as lost:
         notice(f"the engine has ended; this process goes on with run {lost.run_id}")
         return carry_out(home, plan, flags, samples=samples, resume=lost.run_id)
@@ -185,6 +190,11 @@ def _exit_code(outcome: RunOutcome, flags: Mapping[str, Any]) -> int:
     return 0 if all(gate.passed for gate in outcome.gates) else 1
 
 
+def _way_on(progress: Progress, flags: Mapping[str, Any]) -> str:
+    """The last line of a run that is left in the middle."""
+    return "stackbench: interrupted" if progress.run_id is None else _resume_hint(progress.run_id, flags)
+
+
 def _resume_hint(run_id: str, flags: Mapping[str, Any]) -> str:
-    home = f" --home {flags['home']}" if flags["home"] else ""
+    home = f" --home {shlex.quote(str(flags['home']))}" if flags["home"] else ""
     return f"to go on: stackbench eval --resume {run_id}{home}"

@@ -10,12 +10,12 @@ from pathlib import Path
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from stackbench.cli.console import err, notice, print_json, print_line, print_table
-from stackbench.cli.visible_text import in_one_line
 from stackbench.config import Home
 from stackbench.datasets import DatasetStore
 from stackbench.engine.model_files import fetch_model, list_models
 from stackbench.errors import DataError
 from stackbench.fetch import Progress as FetchProgress
+from stackbench.visible_text import in_one_line
 
 __all__ = ["count_of", "data_list", "data_pull", "models_list", "models_pull"]
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Callable
 from typing import Any
 
 from stackbench.cli.progress import Progress
+from stackbench.cli.stop_signals import StopSignals
 from stackbench.config import Home
 from stackbench.control.client import EngineClient, connect
 from stackbench.control.messages import BenchmarkStarted, Event, Missed, Notice, RunFinished, RunStarted
@@ -32,8 +34,11 @@ class EngineLostError(RunFailedError):
         self.run_id = run_id
 
 
-async def submit_and_follow(home: Home, plan: dict[str, Any], resume: str | None, progress: Progress) -> RunOutcome:
-    """Puts a run into the live engine's queue and follows it; Ctrl-C takes it back or stops it.
+async def submit_and_follow(
+    home: Home, plan: dict[str, Any], resume: str | None, progress: Progress, farewell: Callable[[str], str]
+) -> RunOutcome:
+    """Puts a run into the live engine's queue and follows it; Ctrl-C takes it back or stops it, and a second one leaves
+    at once, with what `farewell` says of the run of that id.
 
     Raises:
         EngineUnreachableError: no engine answers.
@@ -42,33 +47,38 @@ async def submit_and_follow(home: Home, plan: dict[str, Any], resume: str | None
     client = await connect(home.socket, "eval")
     try:
         answer = await client.command("submit", who="eval", plan=plan, resume=resume)
-        return await follow_run(home, answer["run_id"], progress, client=client, owner=True)
+        return await follow_run(home, answer["run_id"], progress, client=client, farewell=farewell)
     finally:
         await client.close()
 
 
 async def follow_run(
-    home: Home, run_id: str, progress: Progress, *, client: EngineClient | None = None, owner: bool = False
+    home: Home,
+    run_id: str,
+    progress: Progress,
+    *,
+    client: EngineClient | None = None,
+    farewell: Callable[[str], str] | None = None,
 ) -> RunOutcome:
     """Shows a run until it ends. When its engine ends before, the engine that goes on with the queue is waited for.
 
-    `owner`: Ctrl-C stops the run. Otherwise it ends the watching alone, with asyncio.CancelledError.
+    `farewell`, where the run was asked for here: Ctrl-C stops the run, a second one leaves with these words. Otherwise
+    Ctrl-C ends the watching alone, with asyncio.CancelledError.
 
     Raises:
         RunFailedError: the run could not be run, or its engine was killed.
     """
     watcher = _Watcher(home, run_id, progress)
+    if farewell is not None:
+        with StopSignals(watcher.stop, lambda: False, progress.say_stopping, lambda: farewell(run_id)):
+            return await watcher.outcome(client)
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
     assert task is not None
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, watcher.stop if owner else task.cancel)
+        loop.add_signal_handler(number, task.cancel)
     try:
-        with progress:
-            outcome = await watcher.watch(client)
-            while outcome is None:
-                outcome = await watcher.watch_next_engine()
-            return outcome
+        return await watcher.outcome(client)
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
@@ -95,6 +105,14 @@ class _Watcher:
             self._progress(self._run_id, Notice(text=str(error)))
         finally:
             self._stopping = None
+
+    async def outcome(self, client: EngineClient | None) -> RunOutcome:
+        """Shows the run until it ends, whichever engine carries it out."""
+        with self._progress:
+            outcome = await self.watch(client)
+            while outcome is None:
+                outcome = await self.watch_next_engine()
+            return outcome
 
     async def watch(self, client: EngineClient | None) -> RunOutcome | None:
         """The outcome; None when the engine ended before the run did."""

@@ -48,7 +48,9 @@ class GroupPage(TyperGroup):
     """A group of commands, each with its whole summary."""
 
     def __init__(self, **settings: Any) -> None:
-        super().__init__(**{**_with_width(settings), "suggest_commands": False})  # `usage_fault` does that
+        own = _with_width(settings)
+        own["suggest_commands"] = False  # `usage_fault` does that
+        super().__init__(**own)
         _keep_whole(self)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:

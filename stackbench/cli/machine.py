@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from stackbench.cli.console import make_table, out, print_json, print_table
-from stackbench.cli.visible_text import visible
 from stackbench.config import Home
+from stackbench.visible_text import visible
 
 if TYPE_CHECKING:
     from stackbench.engine.model_files import Fit

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from stackbench.cli.console import out, print_json, print_table
+from stackbench.cli.console import out, print_json, print_table, shown
 from stackbench.config import Home
 from stackbench.control.client import connect
 from stackbench.control.verbs import VERBS
@@ -119,7 +119,7 @@ def _print(verb: str, answer: Any) -> None:
         else:
             old = "" if answer["old"] is None else f"{answer['old']} -> "
             text = f"{verb}: {'would be ' if answer['dry_run'] else ''}{old}{answer['new']} (run {answer['run_id']})"
-        out().print(text, markup=False, emoji=False)
+        out().print(shown(text))
 
 
 def _print_why(answer: Mapping[str, Any]) -> None:
@@ -133,11 +133,9 @@ def _print_why(answer: Mapping[str, Any]) -> None:
         line = (
             f"process {answer['pid']}: {words[answer['engine']]}; what it wrote {answer['last_written_s_ago']} s ago:"
         )
-        out().print(line, markup=False, emoji=False)
+        out().print(shown(line))
     attempts = answer["attempts"]
-    out().print(
-        f"run {answer['run_id']}: {answer['phase']}, {len(attempts)} attempts under way", markup=False, emoji=False
-    )
+    out().print(shown(f"run {answer['run_id']}: {answer['phase']}, {len(attempts)} attempts under way"))
     print_table(
         ("benchmark", "task", "attempt", "waits for", "for", "runs since"),
         [
@@ -163,7 +161,7 @@ def _print_status(answer: Mapping[str, Any]) -> None:
     head = (
         f"run {answer['run_id']} of {answer['model']}: {answer['phase']}; {slots['taken']} of {slots['size']} requests"
     )
-    out().print(f"{head}; {settings}", markup=False, emoji=False)
+    out().print(shown(f"{head}; {settings}"))
     print_table(
         ("benchmark", "done", "passed", "errors", "running", "queued", "cancelled"),
         [
@@ -178,8 +176,5 @@ def _print_status(answer: Mapping[str, Any]) -> None:
     )
     for call in answer["calls_to_approve"]:
         arguments = f" {call['arguments']}" if "arguments" in call else ""
-        out().print(
-            f"call {call['call']} waits: {call['tool']} of {call['benchmark']}/{call['task_id']}{arguments}",
-            markup=False,
-            emoji=False,
-        )
+        where = f"{call['benchmark']}/{call['task_id']}"
+        out().print(shown(f"call {call['call']} waits: {call['tool']} of {where}{arguments}"))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
 import threading
 import time
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol
 
@@ -14,8 +16,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from stackbench.cli.console import err, notice
-from stackbench.cli.visible_text import in_one_line
+from stackbench.cli.console import err, notice, shown
+from stackbench.cli.tally import BenchmarkTally, RunTally, clock, counted_tokens
 from stackbench.control.messages import (
     AttemptFinished,
     BenchmarkFinished,
@@ -27,13 +29,13 @@ from stackbench.control.messages import (
     RunQueued,
     RunStarted,
 )
-from stackbench.stats import proportion
+from stackbench.visible_text import in_one_line
 
-__all__ = ["LiveProgress", "PlainProgress", "Progress", "SilentProgress", "make_progress"]
+__all__ = ["LiveProgress", "PlainProgress", "Progress", "SilentProgress", "make_progress", "write_at_once"]
 
 PLAIN_EVERY_S = 10.0
 QUIET_AT_MOST_S = 60.0
-WIDE_ENOUGH_FOR_BARS = 100
+WIDE_ENOUGH_FOR_BARS = 120
 
 
 class Progress(Protocol):
@@ -42,6 +44,10 @@ class Progress(Protocol):
     run_id: str | None
 
     def __call__(self, run_id: str, event: EventKind) -> None: ...
+    def say_stopping(self) -> None:
+        """Answers the operator who asked for the end. May be called from a signal handler."""
+        ...
+
     def __enter__(self) -> Progress: ...
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -56,68 +62,18 @@ def make_progress(*, quiet: bool) -> Progress:
     return LiveProgress(console) if console.is_terminal else PlainProgress()
 
 
-@dataclass(slots=True)
-class BenchmarkProgress:
-    """One benchmark's progress."""
-
-    benchmark: str
-    total: int
-    before: int
-    """Attempts that an earlier part of the run made."""
-    passed: int
-    started: float = field(default_factory=time.monotonic)
-    ended: float | None = None
-    done: int = 0
-    errors: int = 0
-    cut: int = 0
-    """Attempts with an answer that ended at the token limit."""
-    tokens: int = 0
-    tasks: set[str] = field(default_factory=set[str])
-    """Those with a scored attempt in this part of the run."""
-
-    @property
-    def finished(self) -> int:
-        return self.before + self.done
-
-    @property
-    def elapsed_s(self) -> float:
-        return (self.ended or time.monotonic()) - self.started
-
-    def take(self, event: AttemptFinished) -> None:
-        self.done += 1
-        self.passed += event.passed is True
-        self.errors += event.passed is None
-        self.cut += event.cut and event.passed is not None
-        self.tokens += event.completion_tokens
-        if event.passed is not None:
-            self.tasks.add(event.attempt.task_id)
-
-    def rate(self) -> str:
-        """The share of attempts that passed so far, with Wilson's interval on as many units as there are tasks."""
-        scored = self.finished - self.errors
-        if scored <= 0:
-            return "-"
-        now = self.done - self.errors
-        p = proportion(self.passed, scored, units=scored * len(self.tasks) / now if now else scored)
-        return f"{p.value:.3f} [{p.ci_low:.3f}, {p.ci_high:.3f}]"
-
-    def speed(self) -> str:
-        """Tokens per second where the model counts tokens, else attempts per second."""
-        elapsed = max(self.elapsed_s, 1e-9)
-        return f"{self.tokens / elapsed:.0f} tok/s" if self.tokens else f"{self.done / elapsed:.1f} att/s"
-
-    def eta(self) -> str:
-        left = self.total - self.finished
-        if left <= 0 or self.ended is not None:
-            return _clock(self.elapsed_s)
-        return f"ETA {_clock(self.elapsed_s / self.done * left)}" if self.done else "ETA ?"
+def write_at_once(line: str) -> None:
+    """A line on standard error past its buffer: in a signal handler, which may have interrupted a write to that."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.write(sys.stderr.fileno(), f"{in_one_line(line)}\n".encode(errors="backslashreplace"))
 
 
 class SilentProgress:
-    """Says nothing."""
+    """Counts, and says nothing but that the run is about to stop."""
 
     def __init__(self) -> None:
         self.run_id: str | None = None
+        self._tally = RunTally()
 
     def __enter__(self) -> SilentProgress:
         return self
@@ -130,6 +86,13 @@ class SilentProgress:
     def __call__(self, run_id: str, event: EventKind) -> None:
         if isinstance(event, RunStarted):
             self.run_id = run_id
+        self._tally.take(event)
+
+    def say_stopping(self) -> None:
+        write_at_once(self._stopping())
+
+    def _stopping(self) -> str:
+        return f"stopping, {self._tally.under_way} under way; Ctrl-C again to leave"
 
 
 class PlainProgress(SilentProgress):
@@ -137,7 +100,7 @@ class PlainProgress(SilentProgress):
 
     def __init__(self) -> None:
         super().__init__()
-        self._tallies: dict[str, BenchmarkProgress] = {}
+        self.run_id: str | None = None
         self._last = time.monotonic()
         self._said: dict[str, int] = {}
         self._lock = threading.Lock()
@@ -156,30 +119,24 @@ class PlainProgress(SilentProgress):
         self._pulse.join()
 
     def __call__(self, run_id: str, event: EventKind) -> None:
-        super().__call__(run_id, event)
         with self._lock:
             self._take(run_id, event)
 
     def _take(self, run_id: str, event: EventKind) -> None:
+        tally = self._tally.take(event)
         if isinstance(event, AttemptFinished):
-            tally = self._tallies.get(event.attempt.benchmark)
-            if tally is None:
-                return
-            tally.take(event)
             if time.monotonic() - self._last >= PLAIN_EVERY_S:
                 self._report_all()
         elif isinstance(event, BenchmarkStarted):
-            self._tallies[event.benchmark] = BenchmarkProgress(event.benchmark, event.total, event.done, event.passed)
             resumed = f", {event.done} of them done before" if event.done else ""
             self._say(f"{event.benchmark}: {event.total} attempts{resumed}")
-        elif isinstance(event, BenchmarkFinished) and event.benchmark in self._tallies:
-            tally = self._tallies[event.benchmark]
-            tally.ended = time.monotonic()
-            if tally.finished != self._said.get(event.benchmark):
+        elif isinstance(event, BenchmarkFinished):
+            if tally is not None and tally.finished != self._said.get(event.benchmark):
                 self._report(tally)
         elif isinstance(event, BenchmarkSkipped):
             self._say(f"{event.benchmark}: skipped: {event.reason}")
         elif isinstance(event, RunStarted):
+            self.run_id = run_id
             self._say(f"run {run_id} of {event.model}")
         else:
             line = told(run_id, event)
@@ -196,19 +153,23 @@ class PlainProgress(SilentProgress):
                 self._last = time.monotonic()
 
     def _report_all(self) -> None:
-        for tally in self._tallies.values():
+        for tally in self._tally.benchmarks.values():
             if tally.ended is None:
                 self._report(tally)
 
-    def _report(self, tally: BenchmarkProgress) -> None:
-        self._say(
-            f"{tally.benchmark}: {tally.finished}/{tally.total} passed {tally.rate()} "
-            f"errors {tally.errors} {f'cut {tally.cut} ' if tally.cut else ''}{tally.speed()} {tally.eta()}"
-        )
+    def _report(self, tally: BenchmarkTally) -> None:
+        parts = [f"{tally.finished}/{tally.total} done", f"pass rate {tally.rate()}"]
+        parts.append("1 error" if tally.errors == 1 else f"{tally.errors} errors")
+        parts += [f"{tally.cut} cut"] if tally.cut else []
+        if tally.under_way:
+            parts.append(f"{len(tally.under_way)} under way")
+            parts += [f"{counted_tokens(self._tally.tokens)} so far"] if self._tally.tokens else []
+        parts += [tally.speed()] if tally.done else []
+        self._say(f"{tally.benchmark}: {', '.join([*parts, tally.time()])}")
         self._said[tally.benchmark] = tally.finished
 
     def _say(self, line: str) -> None:
-        notice(f"{time.strftime('%H:%M:%S')} {line}")
+        notice(f"{time.strftime('%H:%M:%SZ', time.gmtime())} {line}")
         self._last = time.monotonic()
 
 
@@ -217,8 +178,9 @@ class LiveProgress(SilentProgress):
 
     def __init__(self, console: Console) -> None:
         super().__init__()
-        self._tallies: dict[str, BenchmarkProgress] = {}
         self._model = ""
+        self._skipped: dict[str, str] = {}
+        self._asked_to_stop = False
         self._live = Live(console=console, get_renderable=self.render, refresh_per_second=4, transient=False)
 
     def __enter__(self) -> LiveProgress:
@@ -228,51 +190,67 @@ class LiveProgress(SilentProgress):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._asked_to_stop = False
         self._live.stop()
 
     def __call__(self, run_id: str, event: EventKind) -> None:
         super().__call__(run_id, event)
-        if isinstance(event, AttemptFinished):
-            if event.attempt.benchmark in self._tallies:
-                self._tallies[event.attempt.benchmark].take(event)
-        elif isinstance(event, BenchmarkStarted):
-            self._tallies[event.benchmark] = BenchmarkProgress(event.benchmark, event.total, event.done, event.passed)
-        elif isinstance(event, BenchmarkFinished):
-            if event.benchmark in self._tallies:
-                self._tallies[event.benchmark].ended = time.monotonic()
-        elif isinstance(event, RunStarted):
-            self._model = in_one_line(event.model)
+        if isinstance(event, RunStarted):
+            self._model = event.model
         elif isinstance(event, BenchmarkSkipped):
-            self._live.console.print(Text(in_one_line(f"{event.benchmark}: skipped: {event.reason}"), style="yellow"))
+            self._skipped[event.benchmark] = event.reason
         else:
             line = told(run_id, event)
             if line:
-                self._live.console.print(Text(in_one_line(line), style="dim"))
+                self._live.console.print(shown(line, "dim"))
+
+    def say_stopping(self) -> None:
+        self._asked_to_stop = True  # the display's own thread shows it, whatever holds the event loop up
 
     def render(self) -> RenderableType:
+        parts: list[RenderableType] = []
         if self.run_id is None:
-            return Text("starting ...", style="dim")
-        title = Text.assemble(("run ", "dim"), self.run_id, ("  model ", "dim"), self._model)
+            parts.append(Text(f"starting ... {clock(self._tally.elapsed_s)}", style="dim"))
+        else:
+            parts += [self._title(), self._table()]
+        for name, reason in self._skipped.items():
+            line = shown(f"{name}: skipped: {reason}", "yellow")
+            line.truncate(self._live.console.width, overflow="ellipsis")  # the scoreboard says all of it
+            parts.append(line)
+        if self._asked_to_stop:
+            parts.append(Text(self._stopping(), style="bold yellow"))
+        return Group(*parts)
+
+    def _title(self) -> Text:
+        tally = self._tally
+        parts = [clock(tally.elapsed_s), f"{tally.under_way} under way"]
+        parts += [counted_tokens(tally.tokens)] if tally.tokens else []
+        return Text.assemble(
+            ("run ", "dim"), shown(self.run_id), ("  model ", "dim"), shown(self._model),
+            (f"\n{', '.join(parts)}", "dim"),
+        )  # fmt: skip
+
+    def _table(self) -> Table:
         narrow = self._live.console.width < WIDE_ENOUGH_FOR_BARS
         table = Table(box=None, pad_edge=False, header_style="dim")
         for name in ("benchmark", "done", "pass rate", "err", "cut", "speed", "time"):
             table.add_column(name, justify="left" if name == "benchmark" else "right", no_wrap=True)
         if not narrow:
             table.add_column("", no_wrap=True)
-        for tally in self._tallies.values():
+        for tally in self._tally.benchmarks.values():
             cells: list[RenderableType] = [
-                Text(in_one_line(tally.benchmark)),
-                f"{tally.finished}/{tally.total}",
+                shown(tally.benchmark),
+                Text(f"{tally.finished}/{tally.total}"),
                 Text(tally.rate().split(" ")[0] if narrow else tally.rate()),
                 Text(str(tally.errors), style="red" if tally.errors else ""),
                 Text(str(tally.cut), style="yellow" if tally.cut else ""),
-                tally.speed(),
-                tally.eta(),
+                Text(tally.speed()),
+                Text(tally.time()),
             ]
             if not narrow:
                 cells.append(ProgressBar(total=max(tally.total, 1), completed=tally.finished, width=20))
             table.add_row(*cells)
-        return Group(title, table)
+        return table
 
 
 def told(run_id: str, event: EventKind) -> str:
@@ -286,9 +264,3 @@ def told(run_id: str, event: EventKind) -> str:
         changed = "" if event.old is None else f": {event.old} -> {event.new}"
         return f"operator ({event.who or 'unnamed'}): {event.verb}{changed}"
     return ""
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

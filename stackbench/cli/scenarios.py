@@ -13,12 +13,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from stackbench.benchmarks.tooluse.benchmark import published_scenarios
-from stackbench.benchmarks.tooluse.expansion import PUBLISHED_SEED, ToolTask, load_tasks, set_hash
-from stackbench.benchmarks.tooluse.published import published_problems
-from stackbench.benchmarks.tooluse.soundness import Finding, check_set, check_task
-from stackbench.cli.console import notice, out, print_json, print_table
+from stackbench.benchmarks.tooluse.scenario.expansion import PUBLISHED_SEED, ToolTask, load_tasks, set_hash
+from stackbench.benchmarks.tooluse.validation.published import published_problems
+from stackbench.benchmarks.tooluse.validation.soundness import Finding, check_set, check_task
+from stackbench.cli.console import notice, out, print_json, print_table, shown
 from stackbench.cli.streams import displays_stream
-from stackbench.cli.visible_text import visible
 from stackbench.config import load_settings
 from stackbench.engine.lazy_sandbox import LazySandbox
 from stackbench.errors import UsageError
@@ -81,7 +80,7 @@ def check(
         )
         return 1 if findings else 0
     for finding in findings:
-        out().print(visible(f"{finding.task_id}: {finding.problem}"))
+        out().print(shown(f"{finding.task_id}: {finding.problem}"))
     counts = Counter(task.category for task in tasks)
     out().print(
         f"{len(tasks)} tasks of {len({task.template for task in tasks})} templates "

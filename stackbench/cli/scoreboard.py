@@ -11,11 +11,11 @@ from rich.text import Text
 
 from stackbench.cli.console import fits, make_table, out
 from stackbench.cli.speeds import is_speed, speeds_table
-from stackbench.cli.visible_text import in_one_line
 from stackbench.engine import GateResult, RunOutcome
 from stackbench.report.caveats import caveats, counted, partial_reasons
 from stackbench.store import BenchmarkResult
 from stackbench.types import Metric
+from stackbench.visible_text import in_one_line
 
 __all__ = [
     "caveat_lines",
@@ -39,7 +39,17 @@ def outcome_document(outcome: RunOutcome) -> dict[str, Any]:
         **({"sampling_not_set": outcome.sampling_not_set} if outcome.sampling_not_set else {}),
         "results": result_documents(outcome.results, outcome.skipped, outcome.status.value),
         "gates": [
-            {"name": gate.name, "threshold": gate.threshold, "value": gate.value, "passed": gate.passed}
+            {
+                "name": gate.name,
+                "benchmark": gate.benchmark,
+                "metric": f"{gate.metric}/{gate.category}" if gate.category else gate.metric,
+                "on": gate.on,
+                "min": gate.min,
+                "max": gate.max,
+                "threshold": gate.threshold,
+                "value": gate.value,
+                "passed": gate.passed,
+            }
             for gate in outcome.gates
         ],
     }
@@ -106,7 +116,8 @@ def scoreboard(outcome: RunOutcome) -> RenderableType:
     for gate in outcome.gates:
         value = _not_measured(outcome, gate) if gate.value is None else f"{gate.value:.4f}"
         word, style = ("passed", "green") if gate.passed else ("FAILED", "red")
-        line = in_one_line(f"gate {gate.name}: {word} ({value}, threshold {gate.threshold:g})")
+        told = f"{gate.measure} {value}".strip()
+        line = in_one_line(f"gate {gate.name}: {word} ({told}, {gate.bounds})")
         parts.append(Text(line, style=style))
     return Group(*parts)
 

@@ -7,10 +7,8 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from rich.console import Group, RenderableType
-from rich.text import Text
 
-from stackbench.cli.console import fits, make_table
-from stackbench.cli.visible_text import in_one_line
+from stackbench.cli.console import fits, make_table, shown
 from stackbench.store import BenchmarkResult
 from stackbench.types import Metric
 
@@ -37,15 +35,15 @@ def speeds_table(result: BenchmarkResult) -> RenderableType:
         (load, *(cell(found) for cell in columns.values()))
         for load, found in sorted(loads.items(), key=lambda item: _natural(item[0]))
     ]
-    title = Text(f"\n{in_one_line(result.benchmark)}, medians of the repeats; latencies p50/p99", style="bold")
+    title = shown(f"{result.benchmark}, medians of the repeats; latencies p50/p99", "bold")
     table = make_table(["load", *columns], rows, right=list(columns))
     if fits(table):
-        return Group(title, table)
-    lines: list[Text] = []
+        return Group("", title, table)
+    lines: list[RenderableType] = []
     for load, *cells in rows:
-        lines.append(Text(load))
-        lines.append(Text("  " + ", ".join(f"{name} {cell}" for name, cell in zip(columns, cells, strict=True))))
-    return Group(title, *lines)
+        lines.append(shown(load))
+        lines.append(shown("  " + ", ".join(f"{name} {cell}" for name, cell in zip(columns, cells, strict=True))))
+    return Group("", title, *lines)
 
 
 def _columns(loads: Sequence[dict[str, Metric]]) -> dict[str, Callable[[dict[str, Metric]], str]]:

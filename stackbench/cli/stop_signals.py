@@ -9,25 +9,36 @@ import signal
 import sys
 from collections.abc import Callable
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
-__all__ = ["INTERRUPTED", "StopSignals"]
+from stackbench.cli.progress import write_at_once
+
+__all__ = ["INTERRUPTED", "StopSignals", "leave"]
 
 INTERRUPTED = 130
 SHOW_CURSOR = b"\x1b[?25h"
 
 
 class StopSignals:
-    """While entered, the first SIGINT or SIGTERM calls `stop` on the loop, and the next ends the process.
+    """While entered, the first SIGINT or SIGTERM calls `answer` at once and `stop` on the loop; the next ends the
+    process, after the line that `farewell` gives.
 
     The handlers are the process's own rather than the loop's, which answers none while something blocks it. What is
     committed by then is safe, and containers end as their streams close. SIGHUP is let pass, unless it is ignored
     anyway (nohup): the run goes on without its terminal, and SIGTERM stops it.
     """
 
-    def __init__(self, stop: Callable[[], None], stopping: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        stop: Callable[[], None],
+        stopping: Callable[[], bool],
+        answer: Callable[[], None] = lambda: None,
+        farewell: Callable[[], str] = lambda: "",
+    ) -> None:
         self._stop = stop
         self._stopping = stopping
+        self._answer = answer
+        self._farewell = farewell
         self._asked = False
         self._loop = asyncio.get_running_loop()
         self._before: dict[int, Any] = {}
@@ -48,8 +59,9 @@ class StopSignals:
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         if self._asked or self._stopping():
-            _leave()
+            leave(self._farewell())
         self._asked = True
+        self._answer()
         with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
             self._loop.call_soon_threadsafe(self._stop)
 
@@ -58,8 +70,11 @@ def _let_pass(number: int, frame: FrameType | None) -> None:
     """The terminal has gone; what is written to it from now on is dropped."""
 
 
-def _leave() -> None:
+def leave(line: str) -> NoReturn:
+    """Ends the process at once, from wherever it is: the cursor that a live display hides, a last line, exit 130."""
     with contextlib.suppress(OSError, ValueError):
         if sys.stderr.isatty():
-            os.write(sys.stderr.fileno(), SHOW_CURSOR)  # a live display hides it
+            os.write(sys.stderr.fileno(), SHOW_CURSOR + b"\n")
+    if line:
+        write_at_once(line)
     os._exit(INTERRUPTED)

@@ -13,8 +13,8 @@ from rich.rule import Rule
 from rich.text import Text
 
 from stackbench import nesting
-from stackbench.cli.console import make_table
-from stackbench.cli.visible_text import in_one_line, visible
+from stackbench.cli.console import make_table, shown
+from stackbench.visible_text import visible
 
 __all__ = ["has_transcript", "print_transcript"]
 
@@ -38,7 +38,7 @@ def print_transcript(console: Console, events: Sequence[Event]) -> None:
         if kind == "model_call":
             turn += 1
             took = f"{payload.get('completion_tokens', 0)} tokens, {payload.get('latency_s') or 0:.2f} s"
-            console.print(Rule(f"turn {turn}: {took}", align="left", style="dim"))
+            console.print(Rule(shown(f"turn {turn}: {took}"), align="left", style="dim"))
             if payload.get("thought"):
                 _print_indented(console, payload["thought"], 2, style="dim italic")
             if payload.get("text"):
@@ -48,9 +48,9 @@ def print_transcript(console: Console, events: Sequence[Event]) -> None:
             number += 1
         elif kind == "operator":
             told = json.dumps(_without(payload, "seed"), ensure_ascii=False)
-            console.print(Text(in_one_line(f"  operator: {told}"), style="cyan"))
+            console.print(shown(f"  operator: {told}", "cyan"))
         elif kind == "context_trimmed":
-            console.print(Text(f"  {payload['messages']} old results were left out: the window is full", style="cyan"))
+            console.print(shown(f"  {payload['messages']} old results were left out: the window is full", "cyan"))
     if verdict:
         _print_verdict(console, verdict)
 
@@ -71,7 +71,7 @@ def _standing(
     if not payload["valid"]:
         return Text("malformed", style="red")
     if number in matched:
-        return Text(in_one_line(f"expected: {matched[number]}"), style="green")
+        return shown(f"expected: {matched[number]}", "green")
     if not judged:
         return Text("")
     return Text("not expected", style="red") if number in harmful else Text("not expected, harmless", style="dim")
@@ -79,7 +79,7 @@ def _standing(
 
 def _print_call(console: Console, payload: Mapping[str, Any], standing: Text) -> None:
     written = " (written as text)" if payload.get("repaired") else ""
-    line = Text.assemble(("  > ", "bold"), (in_one_line(payload["tool"]), "bold"), f"{written}  ", standing)
+    line = Text.assemble(("  > ", "bold"), shown(payload["tool"], "bold"), f"{written}  ", standing)
     console.print(line)
     _print_indented(console, _arguments(payload["arguments"]), 4, style="magenta")
     _print_indented(console, payload["text"], 4, style="red" if payload["failed"] else "dim")
@@ -107,7 +107,7 @@ def _print_verdict(console: Console, verdict: Mapping[str, Any]) -> None:
         mark = ("  + ", "green") if made is not None else ("  - ", "red")
         by = f"  was call {made + 1}" if made is not None else "  was not made"
         line = f"{_name(expected, index)}: {' or '.join(call['tools'])}{after}{wanted}{by}"
-        console.print(Text.assemble(mark, in_one_line(line)))
+        console.print(Text.assemble(mark, shown(line)))
     if not expected:
         console.print("  none")
     console.print(Rule("checks", align="left", style="dim"))
@@ -123,11 +123,11 @@ def _print_verdict(console: Console, verdict: Mapping[str, Any]) -> None:
 
 def _print_indented(console: Console, text: str, by: int, style: str = "") -> None:
     """Folded lines are indented too on a terminal; nothing is folded or cut in a pipe."""
-    shown = visible(_cut(text))
+    legible = visible(_cut(text))
     if console.soft_wrap:
-        console.print(Text(indent(shown, " " * by), style=style))
+        console.print(shown(indent(legible, " " * by), style, lines=True))
     else:
-        console.print(Padding(Text(shown, style=style), (0, 0, 0, by), expand=False))
+        console.print(Padding(shown(legible, style, lines=True), (0, 0, 0, by), expand=False))
 
 
 def _without(payload: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -334,7 +334,7 @@ class Gauges(_Message):
 
     kind: Literal["gauges"] = "gauges"
     values: dict[str, float | None]
-    """By the column names of the table `resources`."""
+    """By the column names of the table `resources`; `completion_tokens` are those of the run so far."""
 
 
 class Notice(_Message):

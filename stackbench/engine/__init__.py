@@ -9,8 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from stackbench.engine.gates import GateResult
     from stackbench.engine.head_start import HeadStart, begin_sandboxes
-    from stackbench.engine.outcome import GateResult, RunOutcome
+    from stackbench.engine.outcome import RunOutcome
     from stackbench.engine.plan import BenchmarkPlan, Gate, RunPlan
     from stackbench.engine.replays import replay_settings
     from stackbench.engine.run import new_run_id
@@ -50,7 +51,8 @@ __all__ = [
 
 MODULES = {
     "head_start": ("HeadStart", "begin_sandboxes"),
-    "outcome": ("GateResult", "RunOutcome"),
+    "gates": ("GateResult",),
+    "outcome": ("RunOutcome",),
     "plan": ("BenchmarkPlan", "Gate", "RunPlan"),
     "replays": ("replay_settings",),
     "run": ("new_run_id",),

@@ -68,6 +68,8 @@ class AttemptTracker:
         self._watched = watched
         self._clock = clock
         self._running: dict[AttemptKey, TrackedAttempt] = {}
+        self.tokens = 0
+        """Completion tokens of the model's answers so far, those to attempts under way included."""
 
     def __len__(self) -> int:
         return len(self._running)

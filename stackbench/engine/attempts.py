@@ -31,7 +31,6 @@ class RunCounts:
 
     errors_in_a_row: int = 0
     last_error: str = ""
-    tokens: int = 0
 
 
 @dataclass(slots=True)
@@ -216,9 +215,7 @@ class AttemptRunner:
             self.failed[spec.key] = spec
         else:
             counts.errors_in_a_row = 0
-        tokens = _count_of(record.completion_tokens)
-        counts.tokens += tokens
-        progress.tokens += tokens
+        progress.tokens += _count_of(record.completion_tokens)
         progress.done += 1
         progress.errors += record.status is AttemptStatus.ERROR
         progress.passed += record.passed is True

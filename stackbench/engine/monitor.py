@@ -72,7 +72,8 @@ class Monitor:
                     gpu_util=first.util if first else None,
                     vram_used=first.vram_used if first else None,
                     vram_total=first.vram_total if first else None,
-                )
+                ),
+                tokens,
             )
             for reading in readings[1:]:
                 self._writer.resources(
@@ -86,9 +87,10 @@ class Monitor:
                     ),
                 )
 
-    def _record(self, row: ResourceRow) -> None:
+    def _record(self, row: ResourceRow, tokens: int | None) -> None:
         self._writer.resources(self._run_id, row)
-        values = {name: value for name, value in asdict(row).items() if name != "ts"}
+        values: dict[str, float | None] = {name: value for name, value in asdict(row).items() if name != "ts"}
+        values["completion_tokens"] = tokens
         self._publish(Gauges(values=values))
 
     def _load(self) -> ServerLoad | None:
@@ -99,7 +101,7 @@ class Monitor:
         return load.memory_bytes if load is not None and isinstance(self._model, Reloadable) else 0
 
     def _tokens(self, load: ServerLoad | None) -> int | None:
-        """Completion tokens so far: of the server where it tells them, else of attempts that have ended."""
+        """Completion tokens so far: of the server where it tells them, else of answers that have ended."""
         if isinstance(self._model, Watched):
             return load.completion_tokens if load else None
         return self._counts()[0]

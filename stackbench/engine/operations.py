@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from stackbench import nesting
 from stackbench.control.messages import Command, OperatorAction
 from stackbench.control.verbs import arguments_of, check_setting
 from stackbench.engine.attempts import AttemptRunner
+from stackbench.engine.deletion import remove_files
 from stackbench.engine.plan import RunPlan
 from stackbench.engine.run import RunExecution
 from stackbench.engine.work import AttemptSpec
@@ -35,6 +37,8 @@ class Operations:
         """Raises UsageError for a verb that is not there, arguments that do not fit, or a run that has ended."""
         if command.verb == "submit":
             return await self._submit(command.arguments)
+        if command.verb == "delete":
+            return await self._delete(str(command.arguments.get("run", "")))
         given = dict(command.arguments)
         named = given.pop("run", None)
         arguments = arguments_of(command.verb, given)
@@ -176,6 +180,15 @@ class Operations:
         run = await self._service.submit_plan(plan, run_id=arguments.get("run_id"), resume=arguments.get("resume"))
         waiting = self._service.queue
         return {"run_id": run.run_id, "position": waiting.index(run) if run in waiting else 0}
+
+    async def _delete(self, run_id: str) -> dict[str, Any]:
+        """Takes a run that has ended out of the database. Said twice, it changes nothing."""
+        service = self._service
+        if any(run.run_id == run_id for run in (*([service.live] if service.live else []), *service.queue)):
+            raise UsageError(f"run {run_id} is live or queued; stop it before it is deleted")
+        await asyncio.to_thread(service.writer.delete_run, run_id)
+        await asyncio.to_thread(remove_files, service.home, run_id)
+        return {"verb": "delete", "run_id": run_id}
 
 
 def _describe(run: SubmittedRun, state: str) -> dict[str, Any]:

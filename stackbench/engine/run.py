@@ -27,6 +27,7 @@ from stackbench.engine.attempts import AttemptRunner, BenchmarkCounts, RunCounts
 from stackbench.engine.context import Preparation, utc_now
 from stackbench.engine.controls import RunControls
 from stackbench.engine.executor import LocalExecutor
+from stackbench.engine.gates import check_gate_categories
 from stackbench.engine.lazy_sandbox import LazySandbox
 from stackbench.engine.monitor import Monitor
 from stackbench.engine.outcome import RunOutcome
@@ -117,6 +118,8 @@ class RunExecution:
         if found is None:
             return self._not_begun(resources, started)
         loaded, skipped = without_speed(*found, resources.model)
+        for item in loaded:
+            check_gate_categories(self.plan.gates, item.plan.name, item.benchmark, item.tasks)
         for name, reason in skipped.items():
             self._publish(BenchmarkSkipped(benchmark=name, reason=reason))
         if not await self._make_ready(resources, loaded):
@@ -129,7 +132,7 @@ class RunExecution:
         for line in self._replay.overridden if self._replay is not None else ():
             self.say(f"not as run {self.plan.replays} was: {line}")
         monitor = Monitor(
-            self._writer, self.run_id, resources.model, lambda: (self.counts.tokens, len(self.tracker)), self._now,
+            self._writer, self.run_id, resources.model, lambda: (self.tracker.tokens, len(self.tracker)), self._now,
             self._publish,
         )  # fmt: skip
         watchers = [asyncio.create_task(monitor.watch()), asyncio.create_task(self._stop_at_deadline())]

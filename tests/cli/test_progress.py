@@ -7,14 +7,18 @@ import time
 import pytest
 from rich.console import Console
 
+from stackbench.cli.console import VisibleConsole
 from stackbench.cli.progress import LiveProgress, PlainProgress, SilentProgress
+from stackbench.cli.tally import RunTally
 from stackbench.control.messages import (
     AttemptFinished,
     AttemptRef,
+    AttemptStarted,
     BenchmarkFinished,
     BenchmarkSkipped,
     BenchmarkStarted,
     EventKind,
+    Gauges,
     Notice,
     OperatorAction,
     RunQueued,
@@ -48,14 +52,14 @@ def test_plain_lines_say_what_begins_and_ends(capsys: pytest.CaptureFixture[str]
     captured = capsys.readouterr()
     assert captured.out == ""
     assert progress.run_id == "run-1"
-    lines = [re.sub(r"^\d\d:\d\d:\d\d ", "", line) for line in captured.err.splitlines()]
+    lines = [re.sub(r"^\d\d:\d\d:\d\dZ ", "", line) for line in captured.err.splitlines()]
     assert lines[:4] == [
         "loading [bold]x",
         "mbpp: skipped: data not available",
         "run run-1 of hf:m",
         "humaneval: 10 attempts, 2 of them done before",
     ]
-    assert re.match(r"humaneval: 5/10 passed 0\.500 \[0\.150, 0\.850\] errors 1 \d+ tok/s 0:00", lines[4])
+    assert re.match(r"humaneval: 5/10 done, pass rate 0\.500 \[0\.150, 0\.850\], 1 error, \d+ tok/s, 0:00", lines[4])
 
 
 def test_the_interval_shown_counts_tasks_not_attempts(capsys: pytest.CaptureFixture[str]) -> None:
@@ -65,7 +69,7 @@ def test_the_interval_shown_counts_tasks_not_attempts(capsys: pytest.CaptureFixt
         for number in range(10):
             progress("r", finished(f"t/{number % 2}", number % 2 == 0, "", 0))
         progress("r", BenchmarkFinished(benchmark="humaneval", tasks=2, attempts=10, errors=0))
-    assert "humaneval: 10/10 passed 0.500 [0.095, 0.905]" in capsys.readouterr().err
+    assert "humaneval: 10/10 done, pass rate 0.500 [0.095, 0.905], 0 errors" in capsys.readouterr().err
 
 
 def test_plain_lines_go_on_while_nothing_ends(
@@ -75,11 +79,104 @@ def test_plain_lines_go_on_while_nothing_ends(
     with PlainProgress() as progress:
         progress("r", BenchmarkStarted(benchmark="tooluse", total=5, done=0, passed=0))
         for _ in range(2):
-            wait_for(lambda: "0/5 passed - errors 0" in capsys.readouterr().err, within_s=20, every_s=0.01)
+            wait_for(
+                lambda: "0/5 done, pass rate -, 0 errors, 0:0" in capsys.readouterr().err, within_s=20, every_s=0.01
+            )
         progress("r", BenchmarkFinished(benchmark="tooluse", tasks=5, attempts=0, errors=0))
         capsys.readouterr()
         time.sleep(0.2)
         assert capsys.readouterr().err == ""
+
+
+def started(task: str) -> AttemptStarted:
+    return AttemptStarted(attempt=AttemptRef(benchmark="humaneval", task_id=task, attempt=0, seed=0))
+
+
+def test_of_a_slow_model_is_told_what_is_under_way_and_no_time_left(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stackbench.cli.progress.QUIET_AT_MOST_S", 0.05)
+    with PlainProgress() as progress:
+        progress("r", BenchmarkStarted(benchmark="humaneval", total=20, done=0, passed=0))
+        for number in range(3):
+            progress("r", started(f"t/{number}"))
+        progress("r", Gauges(values={"completion_tokens": 1234}))
+        wanted = r"humaneval: 0/20 done, pass rate -, 0 errors, 3 under way, 1,234 tokens so far, 0:00\n"
+        wait_for(lambda: re.search(wanted, capsys.readouterr().err), within_s=20, every_s=0.01)
+        progress("r", OperatorAction(verb="cancel", who="ctl", arguments={"target": "humaneval/t/1"}))
+        progress("r", finished("t/0", True, "", 9))
+        wait_for(
+            lambda: "1/20 done, pass rate 1.000" in (said := capsys.readouterr().err) and "1 under way" in said,
+            within_s=20,
+        )
+
+
+def test_the_time_left_is_told_when_it_is_known_and_never_grows() -> None:
+    now = [0.0]
+    tally = RunTally(lambda: now[0])
+    tally.take(BenchmarkStarted(benchmark="humaneval", total=100, done=0, passed=0))
+    told: list[float] = []
+
+    def end(number: int, after_s: float) -> None:
+        now[0] += after_s
+        tally.take(started(f"t/{number}"))
+        tally.take(finished(f"t/{number}", True, "", 1))
+        left = tally.benchmarks["humaneval"].left_s()
+        if left is not None:
+            told.append(left)
+
+    for number in range(7):
+        end(number, 1)
+    assert told == []
+    for number in range(7, 20):
+        end(number, 1)
+    assert told[0] == pytest.approx(92) and told[-1] == pytest.approx(80)
+    known = len(told)
+    for number in range(20, 30):  # ten times as slow: the estimate grows, and is not told
+        end(number, 10)
+    assert len(told) == known
+    for number in range(30, 99):
+        end(number, 1)
+    assert len(told) > known
+    assert told == sorted(told, reverse=True)
+
+
+def test_no_time_left_is_told_from_the_attempts_that_began_together() -> None:
+    tally = RunTally(lambda: 0.0)
+    tally.take(BenchmarkStarted(benchmark="humaneval", total=100, done=0, passed=0))
+    for number in range(16):
+        tally.take(started(f"t/{number}"))
+    for number in range(16):
+        tally.take(finished(f"t/{number}", True, "", 1))
+    assert tally.benchmarks["humaneval"].left_s() is None
+
+
+@pytest.mark.parametrize("make", [SilentProgress, PlainProgress])
+def test_a_request_to_stop_is_answered_at_once(make: type[SilentProgress], capfd: pytest.CaptureFixture[str]) -> None:
+    with make() as progress:
+        progress("r", BenchmarkStarted(benchmark="humaneval", total=20, done=0, passed=0))
+        for number in range(8):
+            progress("r", started(f"t/{number}"))
+        progress.say_stopping()
+        assert "stopping, 8 under way; Ctrl-C again to leave\n" in capfd.readouterr().err
+
+
+def test_the_live_display_answers_a_request_to_stop_and_shows_skipped_benchmarks_once() -> None:
+    screen = io.StringIO()
+    progress = LiveProgress(VisibleConsole(file=screen, width=80, force_terminal=True))
+    progress("r", BenchmarkSkipped(benchmark="mbpp", reason="data not available (" + "x" * 200 + ")"))
+    progress("r", RunStarted(suite="s", model=":fire: [red]m[/red]"))
+    progress("r", BenchmarkStarted(benchmark="humaneval", total=20, done=0, passed=0))
+    progress("r", started("t/0"))
+    progress.say_stopping()
+    console = VisibleConsole(file=io.StringIO(), width=80, record=True)
+    console.print(progress.render())
+    text = console.export_text()
+    assert "stopping, 1 under way; Ctrl-C again to leave" in text
+    assert text.count("mbpp: skipped: data not available") == 1
+    assert "model :fire: [red]m[/red]" in text
+    assert all(len(line.rstrip()) <= 80 for line in text.splitlines())
+    assert screen.getvalue() == "", "nothing stays above the display: the scoreboard says it"
 
 
 @pytest.mark.parametrize("width", [60, 80, 140])
@@ -117,8 +214,8 @@ def test_benchmarks_that_run_side_by_side_are_counted_apart(capsys: pytest.Captu
         for name in ("gsm8k", "mmlu"):
             progress("r", BenchmarkFinished(benchmark=name, tasks=2, attempts=2, errors=0))
     told = capsys.readouterr().err
-    assert re.search(r"gsm8k: 1/2 passed 1\.000", told)
-    assert re.search(r"mmlu: 2/2 passed 0\.000", told)
+    assert re.search(r"gsm8k: 1/2 done, pass rate 1\.000", told)
+    assert re.search(r"mmlu: 2/2 done, pass rate 0\.000", told)
 
 
 def test_what_the_operator_did_and_a_place_in_the_queue_are_told(capsys: pytest.CaptureFixture[str]) -> None:

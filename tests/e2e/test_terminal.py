@@ -216,3 +216,35 @@ def test_a_query_ends_with_ctrl_c(program: Program) -> None:
         process.kill()
     assert (process.returncode, "Traceback" in said) == (130, False)
     assert list(program.home.path.glob("stackbench.duckdb.tmp/result-*")) == []
+
+
+async def test_ctrl_c_is_answered_at_once_and_the_way_on_is_always_said(
+    program: Program, endpoint: FakeEndpoint
+) -> None:
+    """The first is answered while attempts are under way, the second leaves, and both say how to go on."""
+    endpoint.faults.extend(["slow"] * 100)
+    for signals in (
+        (signal.SIGINT,),
+        (signal.SIGINT, signal.SIGINT),
+        (signal.SIGTERM,),
+        (signal.SIGTERM, signal.SIGINT),
+    ):
+        asked = len(endpoint.requests)
+        process = program.start("eval", "gsm8k", "-m", endpoint.name, "--limit", "20", "--concurrency", "3")
+        try:
+            await asyncio.to_thread(wait_for, lambda asked=asked: len(endpoint.requests) >= asked + 3, within_s=60)
+            said: list[str] = []
+            for number in signals:
+                process.send_signal(number)
+                if not said:
+                    assert process.stderr is not None
+                    while not said or "Ctrl-C again" not in said[-1]:
+                        said.append(await asyncio.to_thread(process.stderr.readline))
+                        assert said[-1], said
+            _, rest = await asyncio.to_thread(process.communicate, timeout=60)
+        finally:
+            process.kill()
+        assert process.returncode == 130, rest
+        assert said[-1] == "stopping, 3 under way; Ctrl-C again to leave\n"
+        (run,) = await asyncio.to_thread(program.json, "runs", "--limit", "1")
+        assert rest.splitlines()[-1] == f"to go on: stackbench eval --resume {run['run_id']}"
