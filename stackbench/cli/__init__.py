@@ -15,6 +15,7 @@ INTERNAL_ERROR = 3
 INTERRUPTED = 130
 COMPLETING = "_STACKBENCH_COMPLETE"
 """The variable by which a shell asks for completions."""
+COMPLETION = {"--install-completion", "--show-completion"}
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -79,8 +80,10 @@ def _command(arguments: list[str], *, debug: bool) -> int:
     try:
         app = build_app(None if COMPLETING in os.environ else _named_command(arguments))
         result = typer.main.get_command(app)(arguments, prog_name="stackbench", standalone_mode=False)
-    except SystemExit as done:  # shell completion ends so
-        return done.code if isinstance(done.code, int) else 0
+    except SystemExit as done:
+        if COMPLETING in os.environ or COMPLETION & set(arguments):  # typer ends these so
+            return done.code if isinstance(done.code, int) else 0
+        raise
     except StackbenchError as error:
         return _complain(error, str(error), error.exit_code, debug=debug)
     except typer.TyperException as error:
