@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from stackbench.cli import completion
+
 if TYPE_CHECKING:
     from stackbench.config import SettingField
 
@@ -73,7 +75,11 @@ def _selection_options(
     resume: Annotated[
         str | None,
         typer.Option(
-            "--resume", metavar="[RUN]", help="Finish an interrupted run [the latest].", rich_help_panel=SELECTION
+            "--resume",
+            metavar="[RUN]",
+            help="Finish an interrupted run [the latest].",
+            rich_help_panel=SELECTION,
+            autocompletion=completion.run_ids,
         ),
     ] = None,
 ) -> None:
@@ -198,9 +204,7 @@ def _parameter(field: SettingField) -> inspect.Parameter:
 
 def _completion(field: SettingField) -> Callable[[str], list[str]] | None:
     if field.attribute == "model":
-        from stackbench.cli.completion import model_names
-
-        return model_names
+        return completion.model_names
     if not field.choices:
         return None
 

@@ -42,8 +42,10 @@ def show(
 
 
 def compare(
-    first: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or the start of it.")],
-    second: Annotated[str, typer.Argument(metavar="RUN", help="Another's.")],
+    first: Annotated[
+        str, typer.Argument(metavar="RUN", help="A run's id, or the start of it.", autocompletion=completion.run_ids)
+    ],
+    second: Annotated[str, typer.Argument(metavar="RUN", help="Another's.", autocompletion=completion.run_ids)],
     tasks: Annotated[int, typer.Option("--tasks", metavar="N", help="List N differing tasks; 0: all.", min=0)] = 20,
     as_json: JsonOption = False,
     home: HomeOption = None,
@@ -56,7 +58,9 @@ def compare(
 
 def query(
     sql: Annotated[str, typer.Argument(metavar="SQL", help="One read-only statement.")],
-    format: Annotated[TableFormat, typer.Option("--format", help="How to print rows.")] = TableFormat.TABLE,
+    format: Annotated[
+        TableFormat, typer.Option("--format", metavar="NAME", help="table, json, csv or parquet.")
+    ] = TableFormat.TABLE,
     home: HomeOption = None,
 ) -> None:
     """Read the database with SQL, also while a run is live."""

@@ -31,6 +31,14 @@ class BenchmarkPlan(BaseModel):
     options: dict[str, Any] = Field(default_factory=dict[str, Any])
     """The benchmark's own options."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_keys(cls, data: Any) -> Any:
+        """Hyphens may stand for underscores, as in files of settings."""
+        if not isinstance(data, dict):
+            return data
+        return {str(key).replace("-", "_"): value for key, value in cast("dict[str, Any]", data).items()}
+
 
 class Gate(BaseModel):
     """Bounds that a metric must keep for the run to count as a success."""
