@@ -18,12 +18,13 @@ from stackbench.cli.console import fits, make_table, notice, out, print_json, pr
 from stackbench.cli.query_output import QueryOutput
 from stackbench.cli.scoreboard import caveat_lines, result_documents, results_table, sampling_lines, skipped_lines
 from stackbench.cli.speeds import is_speed, speeds_table
-from stackbench.cli.transcript import has_transcript, print_transcript
+from stackbench.cli.transcript import print_transcript
 from stackbench.config import Home, list_settings
 from stackbench.engine import RunPlan, sampling_not_set
 from stackbench.errors import UsageError
 from stackbench.report.caveats import counted, partial_reasons
 from stackbench.report.headlines import headline
+from stackbench.report.transcript import has_transcript
 from stackbench.store import AttemptDetail, BenchmarkResult, Queries, Reader, RunInfo, open_queries
 from stackbench.types import FinishReason
 from stackbench.visible_text import in_one_line, visible
@@ -95,7 +96,7 @@ def _heads(run: RunInfo, results: Sequence[BenchmarkResult]) -> list[str]:
         value = f"{best.name} {best.value:.3f}" if best is not None else "no score"
         partial = partial_reasons(result, run.status)
         marks = [f"partial: {', '.join(partial)}"] if partial else []
-        bounds = result.planned.lower_bounds if result.planned is not None else {}
+        bounds: Mapping[str, float] = result.planned.lower_bounds if result.planned is not None else {}
         if result.errors and best is not None and best.name in bounds:
             marks.insert(0, f"{bounds[best.name]:.3f} with errors as failures")
         marks += [f"{result.cut} cut"] if result.cut else []
@@ -166,7 +167,7 @@ def _print_run(
         ("seeds", ", ".join(map(str, run.seeds))),
         ("sampling", f"temperature {_temperatures(run)}, {_pairs(settings, SAMPLING)}"),
         *_asked_line(settings),
-        ("stackbench", f"{machine.get('stackbench', '?')}, commit {run.git_commit or 'unknown'}"),
+        ("stackbench", _own_version(run)),
         ("machine", f"{machine.get('cpu')}, {machine.get('cpus')} processors, {_gib(machine.get('memory_bytes'))}"),
         ("system", f"{machine.get('os')}, Python {machine.get('python')}"),
         ("GPUs", _gpus(machine)),
@@ -192,6 +193,13 @@ def _print_run(
             whole=["task"],
             or_list=True,
         )
+
+
+def _own_version(run: RunInfo) -> str:
+    """Stackbench's own: version, commit, and what its files were where the commit does not tell."""
+    source = run.environment.get("source_sha256")
+    files = f", files {source[:12]}" if source else ""
+    return f"{run.environment.get('stackbench', '?')}, commit {run.git_commit or 'unknown'}{files}"
 
 
 def _asked_line(settings: Mapping[str, Any]) -> list[tuple[str, Any]]:
@@ -256,6 +264,7 @@ def _attempt_document(attempt: AttemptDetail) -> dict[str, Any]:
         "score": attempt.score,
         "passed": attempt.passed,
         "error": attempt.error,
+        "reason": attempt.reason,
         "prompt": attempt.prompt,
         "completion": attempt.completion,
         "prompt_tokens": attempt.prompt_tokens,
@@ -279,8 +288,9 @@ def _print_attempt(attempt: AttemptDetail) -> None:
             )
         )
     )
-    if attempt.error:
-        console.print(Text(visible(attempt.error), style=style))
+    told = attempt.reason or attempt.error
+    if told:
+        console.print(Text(visible(told), style=style))
     console.print(
         f"{attempt.prompt_tokens} prompt tokens, {attempt.completion_tokens} completion tokens, "
         f"{attempt.latency_s:.2f} s"
@@ -305,7 +315,9 @@ def _print_attempt(attempt: AttemptDetail) -> None:
             shown = visible(_cut(str(code)))
             console.print(Syntax(shown, "python", theme="ansi_dark", background_color="default", word_wrap=True))
         rest = {
-            name: value for name, value in payload.items() if name not in ("code", "seed") and value not in ("", [])
+            name: value
+            for name, value in payload.items()
+            if name not in ("code", "seed", "request") and value not in ("", [])
         }
         console.print(Text(_cut(in_one_line(json.dumps(rest, ensure_ascii=False)))))
 
