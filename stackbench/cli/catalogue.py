@@ -1,13 +1,14 @@
-"""`list` and `config`: what can be named, and what is in force."""
+"""`list` and `config`: the names that commands take, and the settings in effect."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 from stackbench.cli.completion import LISTS
 from stackbench.cli.console import print_json, print_table
-from stackbench.config import Home, list_settings, load_settings
+from stackbench.config import Home, list_settings, load_settings, user_cache
 from stackbench.errors import UsageError
 from stackbench.nesting import is_array, is_object
 from stackbench.suggestions import did_you_mean
@@ -88,7 +89,7 @@ def _tools() -> list[dict[str, Any]]:
 
 def config(home: Path | None, *, as_json: bool) -> None:
     """Prints every setting with its value and source."""
-    place = Home.find(home)
+    place = Home.find(home, to_write=False)
     sourced = load_settings()
     values = sourced.settings.model_dump(mode="json")
     rows: list[dict[str, Any]] = [
@@ -96,6 +97,8 @@ def config(home: Path | None, *, as_json: bool) -> None:
         for field in list_settings()
     ]
     rows.append({"setting": "(home)", "value": str(place.path), "from": place.source})
+    cache = "STACKBENCH_CACHE" if os.environ.get("STACKBENCH_CACHE") else "default"
+    rows.append({"setting": "(cache)", "value": str(user_cache()), "from": cache})
     extra = str(place.data_extra) if place.data_extra else None
     rows.append({"setting": "(extra data)", "value": extra, "from": "STACKBENCH_DATA" if extra else "default"})
     if as_json:

@@ -46,7 +46,7 @@ def opened(home: Home) -> Iterator[Queries]:
 
 def runs(home: Path | None, limit: int, *, as_json: bool) -> None:
     """Lists the newest runs with their headline numbers."""
-    with opened(Home.find(home)) as queries:
+    with opened(Home.find(home, to_write=False)) as queries:
         reader = Reader(queries)
         found = reader.runs(limit)
         rows = [(run, reader.results(run.run_id)) for run in found]
@@ -111,7 +111,7 @@ SAMPLING = ("top_p", "max_tokens", "samples", "limit", "limit_seed")
 
 def show(home: Path | None, name: str, sample: str | None, *, failures: int, as_json: bool) -> None:
     """Prints a run, or the attempts at one task."""
-    with opened(Home.find(home)) as queries:
+    with opened(Home.find(home, to_write=False)) as queries:
         reader = Reader(queries)
         run = reader.run(name)
         if sample is None:
@@ -232,7 +232,7 @@ def _gpus(machine: Mapping[str, Any]) -> str:
 
 
 def _model_lines(model: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """What the model told of itself: single values in one line, tables and what befell it in lines of their own."""
+    """What the model told of itself: single values in one line, tables, restarts and reloads in lines of their own."""
     single = {name: value for name, value in model.items() if not isinstance(value, dict | list)}
     lines: list[tuple[str, Any]] = [("model details", _pairs(single, tuple(single)))]
     for name in ("files", "origin", "loading", "capabilities"):
@@ -297,9 +297,11 @@ def _print_attempt(attempt: AttemptDetail) -> None:
     )
     if attempt.finish_reason == FinishReason.LENGTH:
         console.print(Text("an answer ended at its token limit", style="yellow"))
-    told = [f"{name} {json.dumps(value)}" for name, value in attempt.metrics.items() if value not in (None, "", [], {})]
-    if told:
-        console.print(Text(in_one_line(", ".join(told)), style="dim"))
+    pairs = [
+        f"{name} {json.dumps(value)}" for name, value in attempt.metrics.items() if value not in (None, "", [], {})
+    ]
+    if pairs:
+        console.print(Text(in_one_line(", ".join(pairs)), style="dim"))
     if has_transcript(attempt.events):
         console.print(Rule("task", align="left", style="dim"))
         console.print(Text(visible(_cut(attempt.prompt))))
@@ -329,7 +331,7 @@ def _cut(text: str) -> str:
 
 def query(home: Path | None, sql: str, format: str) -> None:
     """Runs the user's SQL and prints the rows."""
-    with opened(Home.find(home)) as queries:
+    with opened(Home.find(home, to_write=False)) as queries:
         if format == "table":
             answer = io.BytesIO()
             queries.user_query(sql, format, answer)

@@ -28,7 +28,7 @@ def ctl(verb: str, words: Sequence[str], flags: Mapping[str, Any], *, home: Path
         EngineUnreachableError: no engine is live.
     """
     arguments = _arguments(verb, words, flags)
-    found = Home.find(home)
+    found = Home.find(home, to_write=False)
     try:
         answer = asyncio.run(_ask(found, verb, arguments, dry_run=bool(flags.get("dry_run"))))
     except EngineUnreachableError:

@@ -116,7 +116,7 @@ def export(
     from stackbench.cli import history
     from stackbench.config import Home
 
-    history.export_run(Home.find(home), run, to, format)
+    history.export_run(Home.find(home, to_write=False), run, to, format)
 
 
 def catalogue(

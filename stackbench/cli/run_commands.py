@@ -83,7 +83,7 @@ def attach(
     from stackbench.cli import driving
     from stackbench.config import Home
 
-    return driving.attach(Home.find(home), run, as_json=as_json, quiet=quiet)
+    return driving.attach(Home.find(home, to_write=False), run, as_json=as_json, quiet=quiet)
 
 
 def tui(

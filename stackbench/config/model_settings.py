@@ -23,9 +23,9 @@ OWN_HEADERS = {"connection", "content-encoding", "content-length", "content-type
 
 
 class LoadingSettings(Concern):
-    """How the weights of an hf: or vllm: model are loaded."""
+    """How the weights of an hf:, vllm: or gguf: model are loaded."""
 
-    title: ClassVar[str] = "Model (hf: and vllm:)"
+    title: ClassVar[str] = "Model (hf:, vllm: and gguf:)"
 
     quantization: Annotated[
         Literal["awq", "gptq", "bitsandbytes", "bitsandbytes-8bit", "fp8"] | None,
@@ -48,7 +48,12 @@ class LoadingSettings(Concern):
     max_batch: Annotated[
         int | None,
         Field(ge=1),
-        Setting("Sequences an hf: model decodes together.", "N", unset="64 on a CPU, 256 on a GPU", changeable=True),
+        Setting(
+            "Sequences an hf: or gguf: model decodes together.",
+            "N",
+            unset="hf: 64 on a CPU, 256 on a GPU; gguf: 8",
+            changeable=True,
+        ),
     ] = None
     gpus: Annotated[
         str | None,

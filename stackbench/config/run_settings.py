@@ -39,7 +39,7 @@ class RunSettings(Concern):
     model: Annotated[
         str,
         Setting(
-            "`hf:NAME`, `vllm:NAME`, `openai:MODEL@URL`, `replay:RUN`, `oracle` or `null`.",
+            "`hf:NAME`, `vllm:NAME`, `gguf:NAME`, `openai:MODEL@URL`, `replay:RUN`, `oracle` or `null`.",
             "MODEL",
             unset="the embedded model",
             short="-m",

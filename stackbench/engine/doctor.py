@@ -1,4 +1,4 @@
-"""Looks at this machine: what a run needs, whether it is there, and the command that mends it."""
+"""Checks this machine for what a run needs, and names the command that fixes each problem."""
 
 # docker has partial types.
 # pyright: reportUnknownMemberType=false
@@ -20,7 +20,7 @@ from stackbench.datasets import DatasetStore
 from stackbench.errors import StackbenchError
 from stackbench.extras import install_command
 from stackbench.models.hardware import list_gpus
-from stackbench.models.pull import is_pulled
+from stackbench.models.pull import pulled
 
 __all__ = ["Check", "examine"]
 
@@ -60,7 +60,10 @@ def _python(home: Home) -> Check:
 
 
 def _disk(home: Home) -> Check:
-    free = shutil.disk_usage(home.path).free / 2**30
+    there = next(folder for folder in (home.path, *home.path.parents) if folder.exists())
+    free = shutil.disk_usage(there).free / 2**30
+    if not os.access(there, os.W_OK):
+        return Check("disk", "broken", f"{there} cannot be written: runs can be read, not made", "use --home")
     state = "ok" if free >= LEAST_DISK_GIB else "broken"
     return Check("disk", state, f"{free:.0f} GiB free at {home.path}", f"free {LEAST_DISK_GIB} GiB, or use --home")
 
@@ -141,13 +144,14 @@ def _local(home: Home) -> Check:
 
 def _model(home: Home) -> Check:
     name = DEFAULT_MODEL.removeprefix("hf:")
-    if is_pulled(name, home.models):
-        return Check("embedded model", "ok", str(home.models / name))
+    found = pulled(name, home.models, home.own_models)
+    if found is not None:
+        return Check("embedded model", "ok", str(found))
     return Check("embedded model", "missing", f"{name} (the first run fetches it)", f"stackbench models pull {name}")
 
 
 def _data(home: Home) -> list[Check]:
-    store = DatasetStore(home.data, home.data_extra)
+    store = DatasetStore.of_home(home)
     checks: list[Check] = []
     for name in store.manifest.datasets:
         states = store.states(name, verify=True)

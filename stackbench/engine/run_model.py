@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from stackbench.config import Home, LoadingSettings, RunSettings, Settings
+from stackbench.config import Home, LoadingSettings, RunSettings, Settings, user_cache
 from stackbench.engine.plan import RunPlan
 from stackbench.engine.replays import replay_of_run, replayed_run
 from stackbench.errors import UsageError
@@ -55,7 +55,8 @@ def model_options(settings: Settings, home: Path, logs: Path, port: int | None =
     """What a run's settings say of its model; `logs` is the folder for the log of a server of ours."""
     shared = {name: getattr(settings, name) for name in ModelOptions.model_fields if name in Settings.model_fields}
     shared["max_num_seqs"] = settings.max_num_seqs or settings.concurrency
-    return ModelOptions.model_validate({**shared, "home": home, "logs": logs, "port": port})
+    places = {"home": home, "cache": user_cache(), "logs": logs, "port": port}
+    return ModelOptions.model_validate({**shared, **places})
 
 
 def sampling_not_set(generation_config: str | None, described: Mapping[str, Any]) -> str:

@@ -86,7 +86,7 @@ def read_samples(path: Path, benchmark: str, home: Home) -> SampleFile:
     if not isinstance(scorer, CodeBenchmark):
         scored = ", ".join(name for name, kind in list_benchmarks().items() if issubclass(kind, CodeBenchmark))
         raise UsageError(f"{benchmark} has no samples to score; these have: {scored}")
-    data = DatasetStore(home.data, home.data_extra)
+    data = DatasetStore.of_home(home)
     tasks = [task.task_id for task in scorer.tasks(data)]
     known = set(tasks)
     counts: dict[str, int] = defaultdict(int)

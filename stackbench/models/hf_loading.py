@@ -67,7 +67,7 @@ def load_hf(
         raise ModelNotAvailableError(
             f"hf: models need the local extra ({error.name} is missing); run: {install_command('local')}"
         ) from error
-    folder, quantization = quantized_variant(target, options.quantization, options.home / "models", say)
+    folder, quantization = quantized_variant(target, options.quantization, options.models, say, options.home / "models")
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()  # what a checkpoint means for its own generate()
     register_attention()
