@@ -38,7 +38,7 @@ def test_other_names_are_refused_with_the_known_forms(name: str) -> None:
         ("Qwen/Qwen2.5-Coder-0.5B", "write hf:Qwen/Qwen2.5-Coder-0.5B or vllm:Qwen/Qwen2.5-Coder-0.5B"),
         ("qwen2.5-coder-0.5b-instruct", "hf:qwen2.5-coder-0.5b-instruct or vllm:"),
         ("qwen2.5-coder-0.5b-instuct", 'did you mean "hf:qwen2.5-coder-0.5b-instruct"'),
-        ("orcale", 'did you mean "oracle"'),
+        ("oracel", 'did you mean "oracle"'),
         ("vllmx:m", 'did you mean "vllm:m"'),
         ("openai:m@localhost:8000/v1", "has no http://; write openai:m@http://localhost:8000/v1"),
         ("oracle:x", "oracle takes no name"),
