@@ -24,6 +24,25 @@ def test_quickstart_explains_itself_and_sets_nothing_up(flag: str, tmp_path: Pat
         assert part in done.stdout
 
 
+@pytest.mark.parametrize(("found", "said"), [(True, False), (False, True)])
+def test_quickstart_says_how_the_program_is_found_by_name(tmp_path: Path, found: bool, said: bool) -> None:
+    for path, text in {
+        "scripts/quickstart": (SCRIPTS / "quickstart").read_text(),
+        "scripts/setup": "true\n",
+        ".venv/bin/stackbench": 'echo "ran $*"\n',
+        "bin/stackbench": "true\n",
+    }.items():
+        target = tmp_path / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text if text.startswith("#!") else f"#!/usr/bin/env bash\n{text}")
+        target.chmod(0o755)
+    path = f"{tmp_path}/bin:/usr/bin:/bin" if found else "/usr/bin:/bin"
+    script = [str(tmp_path / "scripts" / "quickstart"), "--limit", "2"]
+    done = subprocess.run(script, capture_output=True, text=True, env={"PATH": path}, check=False)
+    assert done.stdout == "ran --batch quickstart --limit 2\n"
+    assert (f'export PATH="{tmp_path}/.venv/bin:$PATH"' in done.stderr) is said
+
+
 def setup(folder: Path, **programs: str) -> subprocess.CompletedProcess[str]:
     """Runs scripts/setup in a checkout whose parts are stand-ins: bash scripts by name."""
     (folder / "scripts").mkdir(parents=True)

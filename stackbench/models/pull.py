@@ -23,6 +23,7 @@ from stackbench.models.sources import (
     fetch_repository,
 )
 from stackbench.placing import PlaceError
+from stackbench.suggestions import did_you_mean
 
 __all__ = ["is_pulled", "locate", "locate_gguf", "notice_changes", "origin", "pull", "pulled", "quantized_variant"]
 
@@ -160,7 +161,8 @@ def pull(name: str, folder: Path, say: Say, progress: Progress | None = None, ow
     """
     manifest = load_manifest()
     if name not in manifest:
-        raise UsageError(f'unknown model "{name}"; "stackbench models list" shows the names')
+        near = did_you_mean(name.removeprefix("hf:").removeprefix("vllm:"), manifest)
+        raise UsageError(f'unknown model "{name}"{near}; "stackbench models list" shows the names')
     found = pulled(name, folder, own) or _users_own(name, manifest[name], folder, say)
     if found is not None:
         return found

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import psutil
 
-from stackbench.config import Settings
+from stackbench.config import SandboxSettings
 from stackbench.errors import SandboxError
 
 __all__ = ["IdleHolder", "MemoryBudget", "budget_mib", "default_size", "samples_at_once"]
@@ -34,7 +34,7 @@ class IdleHolder(Protocol):
         ...
 
 
-def budget_mib(settings: Settings) -> int:
+def budget_mib(settings: SandboxSettings) -> int:
     """The memory of all containers together: as set, else the machine's; one container always fits."""
     machine = psutil.virtual_memory().total >> 20
     return settings.sandbox_budget_mib or max(machine, settings.sandbox_memory_mib, settings.agent_memory_mib)
@@ -46,7 +46,7 @@ def default_size(memory_mib: int = 4096) -> int:
     return max(1, min(os.cpu_count() or 1, fitting))
 
 
-def samples_at_once(settings: Settings) -> int:
+def samples_at_once(settings: SandboxSettings) -> int:
     """How many containers for samples a run starts with."""
     wanted = settings.sandboxes or default_size(settings.sandbox_memory_mib)
     return max(1, min(wanted, budget_mib(settings) // settings.sandbox_memory_mib))

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
-from stackbench.config import Settings
+from stackbench.config import SandboxSettings
 from stackbench.errors import UsageError
 from stackbench.outage import Outage
 from stackbench.sandbox.docker import engine_answers, runtimes
@@ -39,7 +39,7 @@ class Sandboxes:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: SandboxSettings,
         run_id: str,
         say: Callable[[str], None],
         head_start: HeadStart | None = None,

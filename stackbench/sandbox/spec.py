@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from stackbench.config import Settings
+    from stackbench.config import SandboxSettings
 
 __all__ = ["SandboxSpec", "agent_spec", "sample_spec"]
 
@@ -38,7 +38,7 @@ class SandboxSpec:
     labels: Mapping[str, str] = field(default_factory=dict[str, str], compare=False)
 
 
-def sample_spec(settings: Settings, image: str, run_id: str = "") -> SandboxSpec:
+def sample_spec(settings: SandboxSettings, image: str, run_id: str = "") -> SandboxSpec:
     """The containers in which samples run."""
     return SandboxSpec(
         image,
@@ -48,6 +48,6 @@ def sample_spec(settings: Settings, image: str, run_id: str = "") -> SandboxSpec
     )
 
 
-def agent_spec(settings: Settings) -> SandboxSpec:
+def agent_spec(settings: SandboxSettings) -> SandboxSpec:
     """The containers in which agents work, where their benchmark asks for nothing else."""
     return SandboxSpec(memory_mib=settings.agent_memory_mib)
