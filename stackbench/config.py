@@ -150,7 +150,11 @@ class Settings(BaseModel):
     sandbox_image: str | None = None
     """Image for the sandboxes; unset: the one "stackbench sandbox build" makes."""
     sandbox_memory_mib: int = Field(default=4096, ge=256)
-    """Memory of one sandbox container."""
+    """Memory of a sandbox container for samples."""
+    agent_memory_mib: int = Field(default=2048, ge=256)
+    """Memory of a sandbox container for an agent."""
+    sandbox_budget_mib: int | None = Field(default=None, ge=256)
+    """Memory of all sandbox containers together; unset: the machine's."""
 
     @field_validator("extra_body", mode="before")
     @classmethod

@@ -108,7 +108,7 @@ class ToolError(StackbenchError):
 
 
 class DockerNotAvailableError(SandboxError):
-    """No Docker engine answers; the message holds the command that mends it."""
+    """No Docker engine answers; the message holds the command that fixes it."""
 
     exit_code = 2
 

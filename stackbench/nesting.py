@@ -1,4 +1,4 @@
-"""JSON that a model wrote: read without following it down any depth."""
+"""Reads JSON from models and servers with a limit on nesting depth, and narrows values of unknown shape."""
 
 from __future__ import annotations
 

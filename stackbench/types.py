@@ -1,4 +1,4 @@
-"""The words that travel between rooms: requests, generations, tasks, attempts, metrics."""
+"""Types shared by all packages: requests, generations, tasks, attempts, metrics."""
 
 from __future__ import annotations
 

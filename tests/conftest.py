@@ -24,9 +24,9 @@ from stackbench.models.openmp import limit_spinning
 from stackbench.models.pull import is_pulled
 from stackbench.sandbox.hygiene import list_containers
 from stackbench.sandbox.image import ensure_image
-from stackbench.sandbox.launch import ContainerSpec
 from stackbench.sandbox.pool import SandboxPool
 from stackbench.sandbox.scorer import Scorer
+from stackbench.sandbox.spec import SandboxSpec
 from tests.fake_endpoint import FakeEndpoint
 
 Connect = Callable[..., Awaitable[OpenAIModel]]
@@ -88,7 +88,7 @@ def image() -> str:
 
 @pytest.fixture(scope="session")
 async def sandbox(image: str) -> AsyncIterator[Scorer]:
-    spec = ContainerSpec(image, labels={"stackbench.run": f"tests-{os.getpid()}"})
+    spec = SandboxSpec(image, labels={"stackbench.run": f"tests-{os.getpid()}"})
     scorer = Scorer(SandboxPool(spec, size=1, prepare=True))
     await scorer.warm_up()
     yield scorer
@@ -98,7 +98,7 @@ async def sandbox(image: str) -> AsyncIterator[Scorer]:
 @pytest.fixture(scope="module")
 async def pool(image: str) -> AsyncIterator[SandboxPool]:
     """Containers for tools: one out at a time, the next one warm."""
-    pool = SandboxPool(ContainerSpec(image), size=1, spare=1)
+    pool = SandboxPool(SandboxSpec(image), size=1, spare=1)
     yield pool
     await pool.close()
 

@@ -1,4 +1,4 @@
-"""What an agent is given, and what it hands back."""
+"""The inputs and the result of an agent's run."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Backend(Protocol):
         ...
 
     def call_started(self, step: int, call: ToolCall) -> None:
-        """Tells whoever watches that a call is made now."""
+        """Publishes the start of a tool call to subscribers."""
         ...
 
     def log_call(self, call: ToolCallRecord) -> None:

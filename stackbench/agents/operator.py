@@ -1,4 +1,4 @@
-"""What a person beside a running agent may do: pause it, tell it something, look at its calls first, stop it."""
+"""The operator's controls of a running agent: pause, message, approval of calls, stop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The blocks of code in an answer written in Markdown, as models write it rather than as its standard has it."""
+"""Finds code blocks in an answer's Markdown, including the deviations from the standard that models produce."""
 
 from __future__ import annotations
 

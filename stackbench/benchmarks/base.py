@@ -1,4 +1,4 @@
-"""The protocol of a benchmark and what it may ask of the engine."""
+"""The protocol of a benchmark, and the services that the engine offers to it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from stackbench.active_clock import ActiveClock
 from stackbench.datasets import DatasetStore
-from stackbench.sandbox import CodeJob, CodeResult
+from stackbench.sandbox import CodeJob, CodeResult, SandboxSpec
 from stackbench.types import (
     AttemptSummary,
     Generation,
@@ -119,8 +119,8 @@ class Context(Protocol):
         """Whether calls written as text count."""
         ...
 
-    def lease(self) -> AbstractAsyncContextManager[Session]:
-        """A clean container of one's own; waits for one. Raises SandboxError."""
+    def lease(self, spec: SandboxSpec | None = None) -> AbstractAsyncContextManager[Session]:
+        """A clean container of one's own (None: as agents have it); waits for one. Raises SandboxError."""
         ...
 
     def log(self, kind: str, payload: Mapping[str, Any]) -> None:
@@ -128,7 +128,7 @@ class Context(Protocol):
         ...
 
     def call_started(self, step: int, call: ToolCall) -> None:
-        """Tells whoever watches that a call is made now."""
+        """Publishes the start of a tool call to subscribers."""
         ...
 
     def log_call(self, call: ToolCallRecord) -> None:
@@ -187,7 +187,7 @@ class PrepareContext(Protocol):
 
 
 class Benchmark(Protocol):
-    """One benchmark. It knows nothing of the database, Docker, servers or the screen."""
+    """One benchmark. It does not use the database, Docker, servers or the screen directly."""
 
     name: ClassVar[str]
     title: ClassVar[str]

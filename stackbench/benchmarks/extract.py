@@ -39,7 +39,7 @@ class _Block:
 
 
 async def read_program(text: str, names: Sequence[str], prompt: str = "") -> str:
-    """As `extract_program`; a long answer keeps nobody waiting."""
+    """As `extract_program`, in a worker thread for a long answer."""
     if len(text) <= SHORT_ANSWER:
         return extract_program(text, names, prompt)
     return await asyncio.to_thread(extract_program, text, names, prompt)

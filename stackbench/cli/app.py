@@ -324,7 +324,7 @@ def doctor(
     as_json: JsonOption = False,
     home: HomeOption = None,
 ) -> int:
-    """What works on this machine, what does not, and the command that mends it."""
+    """What works on this machine, what does not, and the command that fixes it."""
     from stackbench.cli import machine
 
     if model is not None:

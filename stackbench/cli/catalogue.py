@@ -1,4 +1,4 @@
-"""`list` and `config`: what can be named, and what is in force."""
+"""`list` and `config`: the names that commands take, and the settings in effect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`compare`: what one run has that another has not."""
+"""`compare`: paired differences between two runs."""
 
 from __future__ import annotations
 

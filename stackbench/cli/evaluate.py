@@ -33,7 +33,7 @@ from stackbench.engine import (
 )
 from stackbench.errors import HomeLockedError, StoreError, UsageError
 from stackbench.models import parse_model_name
-from stackbench.sandbox.launch import HeadStart
+from stackbench.sandbox.head_start import HeadStart
 from stackbench.store import Reader, RunInfo, open_queries
 from stackbench.types import RunStatus
 

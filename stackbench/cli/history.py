@@ -237,7 +237,7 @@ def _gpus(machine: Mapping[str, Any]) -> str:
 
 
 def _model_lines(model: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """What the model told of itself: single values in one line, tables and what befell it in lines of their own."""
+    """What the model told of itself: single values in one line, tables, restarts and reloads in lines of their own."""
     single = {name: value for name, value in model.items() if not isinstance(value, dict | list)}
     lines: list[tuple[str, Any]] = [("model details", _pairs(single, tuple(single)))]
     for name in ("files", "origin", "loading", "capabilities"):
@@ -302,9 +302,11 @@ def _print_attempt(attempt: AttemptDetail) -> None:
     )
     if attempt.finish_reason == FinishReason.LENGTH:
         console.print(Text("an answer ended at its token limit", style="yellow"))
-    told = [f"{name} {json.dumps(value)}" for name, value in attempt.metrics.items() if value not in (None, "", [], {})]
-    if told:
-        console.print(Text(in_one_line(", ".join(told)), style="dim"))
+    pairs = [
+        f"{name} {json.dumps(value)}" for name, value in attempt.metrics.items() if value not in (None, "", [], {})
+    ]
+    if pairs:
+        console.print(Text(in_one_line(", ".join(pairs)), style="dim"))
     if has_transcript(attempt.events):
         console.print(Rule("task", align="left", style="dim"))
         console.print(Text(visible(_cut(attempt.prompt))))

@@ -1,4 +1,4 @@
-"""`doctor`, `models`, `data`, `sandbox`: what this machine has, and bringing what it lacks."""
+"""`doctor`, `models`, `data`, `sandbox`: the state of this machine, and fetching what is missing."""
 
 from __future__ import annotations
 
@@ -283,8 +283,9 @@ def sandbox_shell(home: Path | None) -> int:
     """An interactive shell, as a sample's user, in a container like those of a run; returns the shell's exit code."""
     from stackbench.config import load_settings
     from stackbench.sandbox.image import ensure_image
-    from stackbench.sandbox.launch import FIRST_UID, container_spec
+    from stackbench.sandbox.launch import FIRST_UID
     from stackbench.sandbox.pool import SandboxPool
+    from stackbench.sandbox.spec import sample_spec
 
     if not sys.stdin.isatty():
         raise UsageError("sandbox shell needs a terminal")
@@ -294,7 +295,7 @@ def sandbox_shell(home: Path | None) -> int:
     image = settings.sandbox_image or ensure_image(notice)
 
     async def use() -> int:
-        pool = SandboxPool(container_spec(settings, image, "shell"), size=1)
+        pool = SandboxPool(sample_spec(settings, image, "shell"), size=1)
         user = f"{FIRST_UID}:{FIRST_UID}"
         command = ["docker", "exec", "-it", "-u", user, "-w", "/tmp", "-e", "HOME=/tmp"]
         try:

@@ -14,16 +14,17 @@ __all__ = ["score"]
 
 def score(path: Path, benchmark: str, flags: Mapping[str, Any]) -> int:
     """Scores recorded samples; returns the exit code."""
+    from stackbench.sandbox.head_start import HeadStart
     from stackbench.sandbox.image import image_tag
-    from stackbench.sandbox.launch import HeadStart, container_spec
-    from stackbench.sandbox.sizing import default_size
+    from stackbench.sandbox.memory_budget import samples_at_once
+    from stackbench.sandbox.spec import sample_spec
 
     home = Home.find(flags["home"])
     settings = load_settings({**run_settings(flags), "model": f"file:{path.name}"}).settings
     head_start = None
     if settings.sandbox_scope == "container" and not settings.sandbox_runtime and path.is_file():
-        spec = container_spec(settings, settings.sandbox_image or image_tag())
-        head_start = HeadStart(spec, settings.sandboxes or default_size(spec.memory_mib))
+        spec = sample_spec(settings, settings.sandbox_image or image_tag())
+        head_start = HeadStart(spec, samples_at_once(settings))
     from stackbench.cli import evaluate
 
     try:

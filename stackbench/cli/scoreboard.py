@@ -1,4 +1,4 @@
-"""What a run came to: the scores on the screen, each with its denominators, and the JSON document of the contract."""
+"""The results of a run: the scoreboard, each score with its denominators, and the JSON document."""
 
 from __future__ import annotations
 
@@ -118,8 +118,8 @@ def scoreboard(outcome: RunOutcome) -> RenderableType:
     for gate in outcome.gates:
         value = _not_measured(outcome, gate) if gate.value is None else f"{gate.value:.4f}"
         word, style = ("passed", "green") if gate.passed else ("FAILED", "red")
-        told = f"{gate.measure} {value}".strip()
-        line = in_one_line(f"gate {gate.name}: {word} ({told}, {gate.bounds})")
+        measured = f"{gate.measure} {value}".strip()
+        line = in_one_line(f"gate {gate.name}: {word} ({measured}, {gate.bounds})")
         parts.append(Text(line, style=style))
     return Group(*parts)
 

@@ -1,4 +1,4 @@
-"""Finds dataset files (STACKBENCH_DATA, the cache, the manifest's sources), proves their content, yields their rows."""
+"""Finds dataset files (STACKBENCH_DATA, the cache, the manifest's sources), verifies their content, yields rows."""
 
 from __future__ import annotations
 

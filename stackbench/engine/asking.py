@@ -1,4 +1,4 @@
-"""What a run's settings make of a benchmark's requests: sampling, the system prompt, an answer's beginning."""
+"""Applies a run's settings to a benchmark's requests: sampling, the system prompt, the prefill."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Makes the attempts of a benchmark: so many at once, each recorded when it ends, errors told apart from failures."""
+"""Runs the attempts of a benchmark with bounded concurrency and records each; errors are distinct from failures."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from stackbench.errors import (
     one_line,
 )
 from stackbench.models import Model, Remote, Watched
-from stackbench.sandbox.pool import ENGINE
+from stackbench.sandbox.docker_engine import ENGINE
 from stackbench.types import AttemptKey, AttemptRecord, AttemptStatus, FinishReason
 
 __all__ = ["AttemptRunner", "BenchmarkCounts", "RunCounts", "model_slots"]

@@ -1,4 +1,4 @@
-"""What one attempt is given: the model, the sandbox, its seed, its log."""
+"""The services of one attempt: the model, the sandbox, its seed, its log."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from stackbench.engine.processor_pressure import ProcessorPressure
 from stackbench.engine.recorded_requests import RequestRecorder
 from stackbench.errors import AttemptError, ModelNotAvailableError
 from stackbench.models import Preset, Reloadable, Watched
-from stackbench.sandbox import CodeJob, CodeResult, Sandbox
+from stackbench.sandbox import CodeJob, CodeResult, Sandbox, SandboxSpec
 from stackbench.sandbox.session import Session
 from stackbench.slots import Slots
 from stackbench.types import (
@@ -171,8 +171,8 @@ class AttemptContext:
             request,
             key=self.key,
             keep_prefix=agent,
-            on_text=self._told_text(request.on_text) if request.stream else None,
-            on_retry=self._told_retry,
+            on_text=self._text_listener(request.on_text) if request.stream else None,
+            on_retry=self._note_retry,
         )
         request, prefill = with_run_texts(request, self._plan.settings)
         recorded = self._recorder.record(request, prefill)
@@ -195,8 +195,8 @@ class AttemptContext:
         return generation
 
     async def count_tokens(self, request: Request) -> TokenCount:
-        told, _ = with_run_texts(request, self._plan.settings)
-        return await self._model.count_tokens(told)
+        complete, _ = with_run_texts(request, self._plan.settings)
+        return await self._model.count_tokens(complete)
 
     async def _ask(self, request: Request) -> Generation:
         """Waits for a place at the model, then for its answer."""
@@ -220,7 +220,7 @@ class AttemptContext:
             self._end_back_off()
         return generation
 
-    def _told_retry(self, number: int, wait_s: float) -> None:
+    def _note_retry(self, number: int, wait_s: float) -> None:
         """A request failed and is tried again; neither the failed try nor the wait counts as the model's time."""
         self._end_back_off()
         if wait_s:
@@ -237,7 +237,7 @@ class AttemptContext:
             self._backing_off = False
             self.clock.go_on()
 
-    def _told_text(self, on_text: Callable[[str], None] | None) -> Callable[[str], None]:
+    def _text_listener(self, on_text: Callable[[str], None] | None) -> Callable[[str], None]:
         """Tells watchers each piece of text, and the benchmark where it asks to be told."""
         ref, step = attempt_ref(self.key), self._turn + 1
 
@@ -269,8 +269,8 @@ class AttemptContext:
         return result
 
     @asynccontextmanager
-    async def lease(self) -> AsyncGenerator[Session]:
-        leased = self._sandbox.lease()
+    async def lease(self, spec: SandboxSpec | None = None) -> AsyncGenerator[Session]:
+        leased = self._sandbox.lease(spec)
         with self._tracker.waiting(self.key, "container"):
             session = await leased.__aenter__()
         try:

@@ -1,4 +1,4 @@
-"""What an operator can change of a run while it goes on: pause, drain, stop, limits, what is left out or made again."""
+"""The controls of a live run: pause, drain, stop, limits, cancelled and requeued tasks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looks at this machine: what a run needs, whether it is there, and the command that mends it."""
+"""Checks this machine for what a run needs, and names the command that fixes each problem."""
 
 # docker has partial types.
 # pyright: reportUnknownMemberType=false

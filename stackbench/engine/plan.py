@@ -16,7 +16,7 @@ PACE = frozenset(
         "concurrency", "sandboxes", "max_hours", "max_error_rate", "max_batch", "api_key_env", "request_timeout_s",
         "retries", "n_per_request", "headers", "gpus", "executor", "vllm_bin", "load_timeout_s", "stall_timeout_s",
         "gpu_memory_utilization", "max_num_seqs", "tensor_parallel_size", "one_by_one", "approve_calls",
-        "give_up_after_s",
+        "sandbox_budget_mib", "give_up_after_s",
     }
 )  # fmt: skip
 """Settings that say how fast a run goes, not what it measures: they may differ between its parts."""

@@ -1,4 +1,4 @@
-"""Carries out one run: work out, done under limits, recorded, summed up."""
+"""Executes one run: plans its attempts, runs them within limits, records them, computes the metrics."""
 
 from __future__ import annotations
 
@@ -28,7 +28,6 @@ from stackbench.engine.context import Preparation, utc_now
 from stackbench.engine.controls import RunControls
 from stackbench.engine.executor import LocalExecutor
 from stackbench.engine.gates import check_gate_categories
-from stackbench.engine.lazy_sandbox import LazySandbox
 from stackbench.engine.monitor import Monitor
 from stackbench.engine.outcome import RunOutcome
 from stackbench.engine.replays import Replay, held_by, take_plan
@@ -46,6 +45,7 @@ from stackbench.engine.work import (
 from stackbench.errors import StackbenchError, StoreError
 from stackbench.models import Model, Reloadable
 from stackbench.outage import Outage
+from stackbench.sandbox.sandboxes import Sandboxes
 from stackbench.store import FreshQueries, Reader, Writer
 from stackbench.types import AttemptKey, Metric, RunStatus, Variant
 
@@ -107,9 +107,7 @@ class RunExecution:
             self._replay = await asyncio.to_thread(take_plan, self.plan, reader)
             self.plan = self._replay.plan if self._replay is not None else self.plan
             model = create_run_model(self.plan, self.home, self._writer, self.home.run(self.run_id))
-            sandbox = LazySandbox(
-                self.plan.settings, self.run_id, self.say, self.order.head_start, self.controls.outage
-            )
+            sandbox = Sandboxes(self.plan.settings, self.run_id, self.say, self.order.head_start, self.controls.outage)
             stack.push_async_callback(sandbox.close)
             stack.push_async_callback(self.controls.outage.close)
             stack.push_async_callback(model.close)

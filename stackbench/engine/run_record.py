@@ -20,7 +20,7 @@ from stackbench.engine.run_model import check_same_model, sampling_not_set
 from stackbench.engine.samples import SampleFile
 from stackbench.engine.work import LoadedBenchmark, planned_attempts, planned_rows
 from stackbench.models import Templated
-from stackbench.sandbox.launch import HeadStart
+from stackbench.sandbox.head_start import HeadStart
 from stackbench.store import Reader, RunRow, Writer
 from stackbench.types import EventRecord, RunStatus
 
@@ -87,8 +87,6 @@ class RunRecord:
         """
         run_id, planned = self._order.run_id, planned_rows(plan, loaded, skipped, self._order.samples)
         environment = self._environment(resources)
-        if isinstance(resources.model, Templated):
-            self._writer.texts(resources.model.chat_templates)
         if self._order.resume:
             check_same_model(resources.reader.run(run_id), resources.model.describe())
             self._seq = itertools.count(resources.reader.last_seq(run_id) + 1)
@@ -108,6 +106,8 @@ class RunRecord:
                 planned,
             )
         self._recorded = True
+        if isinstance(resources.model, Templated):
+            self._writer.texts(resources.model.chat_templates)
 
     def finish(
         self, plan: RunPlan, resources: RunResources, loaded: Sequence[LoadedBenchmark], end: RunEnd

@@ -1,4 +1,4 @@
-"""From a plan to the attempts that it asks for: benchmarks with their tasks, tasks with their attempts."""
+"""Expands a plan to attempts: benchmarks to tasks, tasks to attempts."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ class Watched(Protocol):
 
 @runtime_checkable
 class Remote(Protocol):
-    """A model that somebody else serves. `generate` raises ModelUnreachableError while its endpoint answers nobody."""
+    """A model on an external server. `generate` raises ModelUnreachableError while its endpoint is down."""
 
     async def answers(self) -> bool:
         """Whether the endpoint answers now."""

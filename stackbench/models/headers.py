@@ -1,4 +1,4 @@
-"""Looks at the headers of weights before a library follows them: an impossible size is an error, not an allocation."""
+"""Validates headers of weight files before a library reads them, so that an impossible size is never allocated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows that are decoded together, those of like length: a short one never pays for a long one. Imports torch."""
+"""Groups rows of similar length for decoding, so that short rows are not padded to long ones. Imports torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a model is reached, loaded and served."""
+"""Options for connecting to, loading and serving a model."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class ModelOptions(BaseModel):
     retries: int = Field(default=6, ge=0)
     """Tries after the first for 408, 409, 425, 429, 5xx, broken answers and dropped connections."""
     max_batch: int | None = Field(default=None, ge=1)
-    """Sequences decoded together in process; by default 64 on a CPU, 256 on a GPU."""
+    """Sequences decoded together; by default 64 on a CPU and 256 on a GPU by hf: models, 8 by gguf: models."""
     api: Literal["auto", "chat", "completions"] = "auto"
     """Which interface of an endpoint to use; auto: chat where it takes chats."""
     gpus: str | None = None
@@ -70,6 +70,8 @@ class ModelOptions(BaseModel):
     """Headers to add, as NAME:VALUE; their values are secrets."""
     explicit_sampling: bool = False
     """Send every sampling parameter: the server's own defaults are the checkpoint's."""
+    parameter_names: Mapping[str, str] = Field(default_factory=dict[str, str])
+    """What a server calls sampling parameters that it has other names for than OpenAI's and vLLM's."""
     quantization: str | None = None
     """awq, gptq, bitsandbytes (4 bits), bitsandbytes-8bit or fp8; unset: as the checkpoint is."""
     dtype: str | None = None

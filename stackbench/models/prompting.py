@@ -31,7 +31,7 @@ class PromptReader:
         self.window = window
 
     def row(self, request: Request, done: Done) -> Row:
-        """A row for the decoder, which tells `done` what became of it.
+        """A row for the decoder, which calls `done` with its result.
 
         Raises:
             GenerationError: the chat template refuses the chat, or the prompt is empty or does not fit.

@@ -1,4 +1,4 @@
-"""Brings a model to this machine: by manifest name, hub id or local path, in the precision that is wanted."""
+"""Fetches a model by manifest name, hub id or local path, in the requested precision."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from stackbench.models.sources import (
 )
 from stackbench.placing import PlaceError
 
-__all__ = ["is_pulled", "locate", "notice_changes", "origin", "pull", "pulled", "quantized_variant"]
+__all__ = ["is_pulled", "locate", "locate_gguf", "notice_changes", "origin", "pull", "pulled", "quantized_variant"]
 
 LOCAL = "STACKBENCH_MODELS"
 """Names a folder with models of one's own: NAME/ with safetensors, or NAME.gguf."""
@@ -55,6 +55,49 @@ def locate(target: str, folder: Path, say: Say, own: Path | None = None) -> Path
         f'unknown model "{target}": no such file or folder, no hub id (owner/name), and not in the manifest '
         '("stackbench models list" shows it)'
     )
+
+
+def locate_gguf(target: str, folder: Path, say: Say, own: Path | None = None) -> Path:
+    """The GGUF file of a manifest name or a local path; fetched where it is not there.
+
+    Raises:
+        UsageError: the name is neither a path nor one that the manifest knows a GGUF file for.
+        ModelNotAvailableError: it cannot be fetched, or a folder does not hold one GGUF file.
+    """
+    path = _existing(target)
+    if path is not None and path.is_dir():
+        files = sorted(path.glob("*.gguf"))
+        if len(files) != 1:
+            raise ModelNotAvailableError(f"{path} holds {len(files) or 'no'} .gguf files; name one file")
+        return files[0]
+    if path is not None:
+        return path
+    manifest = load_manifest()
+    entry = manifest.get(target)
+    if entry is None or not entry.sha256:
+        known = ", ".join(name for name, one in manifest.items() if one.sha256)
+        what = "no such file or folder" if entry is None else "the manifest knows no GGUF file for it"
+        raise UsageError(f"gguf:{target}: {what}; name a .gguf file, or one of: {known}")
+    users_own = _own_gguf(target, entry, say)
+    if users_own is not None:
+        return users_own
+    found = _fetched_gguf(target, entry, folder, own)
+    if found is not None:
+        return found
+    with _alone(target, folder, say):
+        gguf = folder / "gguf" / f"{target}.gguf"
+        if _fetched_gguf(target, entry, folder, None) is None:
+            _fetch(target, entry, gguf, folder, say, None)
+        return gguf
+
+
+def _fetched_gguf(name: str, entry: ModelEntry, folder: Path, own: Path | None) -> Path | None:
+    """The manifest's GGUF file with its promised bytes, in the home or the user's cache."""
+    for place in (own, folder):
+        gguf = place / "gguf" / f"{name}.gguf" if place else None
+        if gguf is not None and entry.sha256 and gguf.is_file() and sha256_of(gguf) == entry.sha256:
+            return gguf
+    return None
 
 
 def _existing(target: str) -> Path | None:
@@ -140,11 +183,21 @@ def _alone(name: str, folder: Path, say: Say) -> Iterator[None]:
 
 def _fetched(name: str, entry: ModelEntry, folder: Path, say: Say, progress: Progress | None, own: Path | None) -> Path:
     ready = folder / name
-    for place in (own, folder):
-        gguf = (place or folder) / "gguf" / f"{name}.gguf"
-        if entry.sha256 and gguf.is_file() and sha256_of(gguf) == entry.sha256:
-            return _converted(name, gguf, ready, entry.sha256, say)
+    found = _fetched_gguf(name, entry, folder, own)
+    if found is not None:
+        return _converted(name, found, ready, entry.sha256, say)
     gguf = folder / "gguf" / f"{name}.gguf"
+    if _fetch(name, entry, gguf, folder, say, progress):
+        return ready
+    return _converted(name, gguf, ready, entry.sha256, say)
+
+
+def _fetch(name: str, entry: ModelEntry, gguf: Path, folder: Path, say: Say, progress: Progress | None) -> bool:
+    """Fetches from the first source that has it: whether that was a whole repository, below `folder`, not one file.
+
+    Raises:
+        ModelNotAvailableError: no source has the promised bytes.
+    """
     failures: list[str] = []
     for source in entry.sources:
         try:
@@ -156,12 +209,12 @@ def _fetched(name: str, entry: ModelEntry, folder: Path, say: Say, progress: Pro
                 fetch_file_from_hub(name, source, entry, gguf, progress)
             else:
                 say(f"{name}: fetching from the hub, {source.repo}{'@' + source.revision if source.revision else ''}")
-                fetch_repository(name, source.repo, source.revision, ready, progress)
-                return ready
+                fetch_repository(name, source.repo, source.revision, folder / name, progress)
+                return True
         except FetchError as error:
             failures.append(str(error))
             continue
-        return _converted(name, gguf, ready, entry.sha256, say)
+        return False
     raise ModelNotAvailableError(
         f'model "{name}" cannot be had: {"; ".join(failures)}; or put it into a folder that {LOCAL} names'
     )
@@ -203,13 +256,20 @@ def _users_own(name: str, entry: ModelEntry, folder: Path, say: Say) -> Path | N
     place = Path(named).expanduser() / name
     if (place / "config.json").is_file():
         return place
-    gguf = place.with_name(f"{name}.gguf")
-    if not gguf.is_file():
+    gguf = _own_gguf(name, entry, say)
+    return None if gguf is None else _local(gguf, folder, say)
+
+
+def _own_gguf(name: str, entry: ModelEntry, say: Say) -> Path | None:
+    """The user's own GGUF file, with the manifest's bytes, in the folder that STACKBENCH_MODELS names."""
+    named = os.environ.get(LOCAL)
+    gguf = Path(named).expanduser() / f"{name}.gguf" if named else None
+    if gguf is None or not gguf.is_file():
         return None
     if entry.sha256 and sha256_of(gguf) != entry.sha256:
         say(f"{gguf} has not the manifest's sha256; it is left aside")
         return None
-    return _local(gguf, folder, say)
+    return gguf
 
 
 def _converted(name: str, gguf: Path, ready: Path, digest: str, say: Say) -> Path:

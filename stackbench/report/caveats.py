@@ -1,4 +1,4 @@
-"""What has to be said beside a score: of how many tasks it is, what it leaves out, what is missing."""
+"""Qualifications shown beside a score: its tasks, what it leaves out, what is missing."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ def caveats(result: BenchmarkResult, status: str) -> list[str]:
     lines = list(partial_reasons(result, status).values())
     if result.errors:
         bounds: Mapping[str, float] = result.planned.lower_bounds if result.planned is not None else {}
-        told = ", ".join(f"{name} {value:.4f}" for name, value in bounds.items())
+        shown = ", ".join(f"{name} {value:.4f}" for name, value in bounds.items())
         lines.append(
             f"{result.errors} of {result.attempts} attempts ended in errors and are left out"
-            + (f"; counted as failures: {told}" if told else "")
+            + (f"; counted as failures: {shown}" if shown else "")
         )
     if result.cut:
         limits = " or ".join(map(str, result.token_limits))

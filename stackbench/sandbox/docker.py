@@ -25,7 +25,7 @@ def connect() -> docker.DockerClient:
     """A client of a Docker engine that answers; the caller closes it.
 
     Raises:
-        DockerNotAvailableError: none answers; the message says which command mends it.
+        DockerNotAvailableError: none answers; the message says which command fixes it.
     """
     import docker
     from docker.errors import DockerException

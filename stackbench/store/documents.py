@@ -1,4 +1,4 @@
-"""JSON and text as the database takes them: no lone surrogates, no NaN."""
+"""Makes JSON and text storable in the database: no lone surrogates, no NaN."""
 
 from __future__ import annotations
 
@@ -35,21 +35,21 @@ def document(value: Any) -> str:
     return _legible(dumped)
 
 
-def document_of_text(told: str) -> str:
+def document_of_text(given: str) -> str:
     """Text that is JSON as it is, any other as a JSON string."""
     try:
-        return _legible(json.dumps(nesting.loads(told), allow_nan=False))
+        return _legible(json.dumps(nesting.loads(given), allow_nan=False))
     except ValueError:
-        return document(told)
+        return document(given)
 
 
-def text(told: str | None) -> str | None:
+def text(given: str | None) -> str | None:
     """Text with each lone surrogate as the text of its escape; what is no text, as text."""
-    if told is None:
+    if given is None:
         return None
-    if not isinstance(told, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        told = str(told)
-    return told if told.isascii() else told.encode("utf-8", "backslashreplace").decode("utf-8")
+    if not isinstance(given, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        given = str(given)
+    return given if given.isascii() else given.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def hash_text(told: str) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""Records as the database's rows, column by column: the border at which values are made such as its columns hold."""
+"""Converts records to database rows and values to the types of their columns."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ def event_row(run_id: str, event: EventRecord) -> tuple[Any, ...]:
 def tool_call_row(run_id: str, key: AttemptKey, call: ToolCallRecord) -> tuple[Any, ...]:
     """A row of `tool_calls`, in the order that the writer names its columns."""
     where = (run_id, key.benchmark, key.task_id, key.attempt, key.seed, call.step, text(call.tool))
-    told = (text(call.result), text(call.error))
-    return (*where, document_of_text(call.arguments), bool(call.valid), *told, _real(call.duration_ms))
+    outcome = (text(call.result), text(call.error))
+    return (*where, document_of_text(call.arguments), bool(call.valid), *outcome, _real(call.duration_ms))
 
 
 def metric_row(run_id: str, benchmark: str, position: int, metric: Metric) -> tuple[Any, ...]:

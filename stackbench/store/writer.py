@@ -241,7 +241,7 @@ class Writer:
         What it sets out to do is recorded where an older version did not. A run that was recorded while it waited in a
         queue gets the environment of the process that begins it.
         """
-        told = None if environment is None else document(environment)
+        recorded = None if environment is None else document(environment)
         planned = [benchmark_row(run_id, *one) for one in enumerate(benchmarks)]
 
         def work(connection: duckdb.DuckDBPyConnection) -> None:
@@ -249,8 +249,8 @@ class Writer:
             connection.execute(DELETE_ERROR_CALLS, [run_id])
             connection.execute(DELETE_ERRORS, [run_id])
             connection.execute(UPDATE_STATUS, [RunStatus.RUNNING.value, None, run_id])
-            if told is not None:
-                connection.execute(FIRST_ENVIRONMENT, [told, git_commit, run_id])
+            if recorded is not None:
+                connection.execute(FIRST_ENVIRONMENT, [recorded, git_commit, run_id])
             if planned:
                 connection.executemany(INSERT_BENCHMARKS, planned)
 
@@ -282,7 +282,7 @@ class Writer:
         self._call(lambda connection: connection.execute(LEAVE_QUEUE, [status.value, run_id]))
 
     def mark_stale_runs(self) -> None:
-        """Runs that say `running` while nobody held the database were killed."""
+        """Marks runs whose status is `running` although no engine held the database: they were killed."""
         self._call(lambda connection: connection.execute(STALE_RUNS))
 
     def resources(self, run_id: str, row: ResourceRow) -> None:
@@ -310,7 +310,7 @@ class Writer:
         `environment`, where it is given, takes the place of what was recorded at the start. `lower_bounds` and
         `missing` are by benchmark too.
         """
-        told = None if environment is None else document(environment)
+        recorded = None if environment is None else document(environment)
         rows = [
             metric_row(run_id, name, position, metric)
             for name, found in metrics.items()
@@ -325,7 +325,7 @@ class Writer:
                 lacking = [asdict(one) for one in (missing or {}).get(name, ())]
                 bounds = (lower_bounds or {}).get(name, {})
                 connection.execute(UPDATE_BENCHMARK, [document(bounds), document(lacking), run_id, name])
-            connection.execute(FINISH_RUN, [status.value, finished_at, told, run_id])
+            connection.execute(FINISH_RUN, [status.value, finished_at, recorded, run_id])
 
         self._call(work)
 
@@ -465,8 +465,8 @@ def _error_row(row: tuple[Any, ...], error: Exception) -> tuple[Any, ...]:
     why = f"error: the attempt cannot be recorded: {one_line(error)}"
     started_at = row[14] if isinstance(row[14], datetime) else datetime.now(UTC).replace(tzinfo=None)
     texts = (text(why), "", "", 0, 0, started_at, 0.0, "{}", "", None, None, text(why))
-    told = ("", AttemptStatus.ERROR.value, None, None, *texts)
-    return (*row[:5], *told)
+    rest = ("", AttemptStatus.ERROR.value, None, None, *texts)
+    return (*row[:5], *rest)
 
 
 def _no_room() -> None:

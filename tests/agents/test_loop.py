@@ -71,12 +71,12 @@ async def test_a_call_that_does_not_fit_is_told_to_the_model_which_mends_it(work
     )
     result = await run(workspace, backend)
     assert [call.valid for call in result.calls] == [False, False, False, False, False, True]
-    told = [message.content for message in backend.asked[-1] if message.role == "tool"]
-    assert "the arguments are not JSON" in told[0]
-    assert "nested more than 100 levels deep" in told[1]
-    assert "path: Field required" in told[2]
-    assert 'there is no tool "fetch" here' in told[3]
-    assert 'there is no tool "web_fetch" here. The tools: read, write' in told[4]
+    results = [message.content for message in backend.asked[-1] if message.role == "tool"]
+    assert "the arguments are not JSON" in results[0]
+    assert "nested more than 100 levels deep" in results[1]
+    assert "path: Field required" in results[2]
+    assert 'there is no tool "fetch" here' in results[3]
+    assert 'there is no tool "web_fetch" here. The tools: read, write' in results[4]
     assert backend.records[0].arguments == '{"path": '
     assert result.ending == "answered"
 
@@ -234,9 +234,9 @@ async def test_old_results_are_left_out_when_the_window_is_near(workspace: Works
     backend = ScriptedBackend(*long_reads(4), window=3000)
     result = await run(workspace, backend)
     assert result.ending == "answered"
-    told = [message.content for message in backend.asked[-1] if message.role == "tool"]
-    assert "characters left out" in told[0]
-    assert told[3].startswith("4000\n4001")
+    results = [message.content for message in backend.asked[-1] if message.role == "tool"]
+    assert "characters left out" in results[0]
+    assert results[3].startswith("4000\n4001")
     assert "context_trimmed" in backend.kinds()
     assert backend.asked[1][-1].content.startswith("1000\n")
 
@@ -317,8 +317,8 @@ async def test_the_operator_edits_and_refuses_calls(workspace: Workspace) -> Non
     assert len(seen) == 3
     assert (await workspace.session.read("a")).data == b"one"
     assert (await workspace.session.read("b")).data == b"edited"
-    told = [message.content for message in backend.asked[-1] if message.role == "tool"]
-    assert told[1].startswith("[the operator changed the arguments")
-    assert told[2] == "error: the operator refused this call: nothing is deleted here"
+    results = [message.content for message in backend.asked[-1] if message.role == "tool"]
+    assert results[1].startswith("[the operator changed the arguments")
+    assert results[2] == "error: the operator refused this call: nothing is deleted here"
     assert [call.failed for call in result.calls] == [False, False, True]
     assert pieces[-1] == "done"

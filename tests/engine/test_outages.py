@@ -14,10 +14,10 @@ from stackbench.config import Home, Settings, load_settings
 from stackbench.control.messages import AttemptFinished, Command, EventKind, Notice
 from stackbench.durations import read_duration, spoken_duration
 from stackbench.engine import EngineService, RunOutcome, SubmittedRun, plan_benchmarks, run_plan
-from stackbench.engine.lazy_sandbox import LazySandbox
 from stackbench.errors import ConfigError, SandboxError
 from stackbench.models.openai import retrying
 from stackbench.sandbox import CodeJob, CodeResult
+from stackbench.sandbox.sandboxes import Sandboxes
 from stackbench.store import Reader, open_queries
 from stackbench.types import AttemptStatus, RunStatus
 from tests.fake_endpoint import FakeEndpoint
@@ -199,18 +199,18 @@ async def test_an_attempt_under_which_docker_went_away_is_made_again(
     answers = iter([False, False, True])
     lost: list[str] = []
 
-    async def run(self: LazySandbox, job: CodeJob) -> CodeResult:
+    async def run(self: Sandboxes, job: CodeJob) -> CodeResult:
         if not lost:
             lost.append("")
             raise SandboxError("the container is gone")
         return await real(self, job)
 
-    async def engine_answers(self: LazySandbox) -> bool:
+    async def engine_answers(self: Sandboxes) -> bool:
         return next(answers, True)
 
-    real = LazySandbox.run
-    monkeypatch.setattr(LazySandbox, "run", run)
-    monkeypatch.setattr(LazySandbox, "engine_answers", engine_answers)
+    real = Sandboxes.run
+    monkeypatch.setattr(Sandboxes, "run", run)
+    monkeypatch.setattr(Sandboxes, "engine_answers", engine_answers)
     events: list[EventKind] = []
     plan = plan_benchmarks(["humaneval"], Settings(model="oracle", limit=3))
     outcome = await run_plan(home, plan, lambda _, event: events.append(event))

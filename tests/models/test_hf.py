@@ -415,8 +415,8 @@ async def test_tools_reach_a_template_that_has_them(small_model: str, tmp_path: 
         chat = (Message("user", "Q"), Message("assistant", "", (call,)), Message("tool", "text", tool_call_id="c1"))
         tools = (ToolSpec("read_something_from_a_file", "Reads.", '{"type": "object"}'),)
         plain = Request(Sampling(max_tokens=4), chat)
-        told = replace(plain, tools=tools)
-        without, with_tools = [(await model.generate([one]))[0] for one in (plain, told)]
+        changed = replace(plain, tools=tools)
+        without, with_tools = [(await model.generate([one]))[0] for one in (plain, changed)]
         assert with_tools.prompt_tokens > without.prompt_tokens + 5
         assert with_tools.tool_calls == ()
     finally:
@@ -442,13 +442,13 @@ def test_an_empty_thought_that_the_prefill_begins_leaves_the_answer() -> None:
         def encode(self, text: str, **_: Any) -> list[int]:
             return [ord(letter) for letter in text]
 
-    told: list[Any] = []
+    changed: list[Any] = []
     template = ChatTemplate("{% for m in messages %}{{ m.content }}{% endfor %}", {})
     reader = PromptReader(Letters(), template, 1000)
     request = Request(Sampling(), messages=(Message("user", "Q"),), prefill="<think>\n")
-    reader.row(request, told.append).done(Generation("</think>\nThe answer is B."))
+    reader.row(request, changed.append).done(Generation("</think>\nThe answer is B."))
     template.close()
-    found = without_thoughts(with_prefill(told[0], request.prefill))
+    found = without_thoughts(with_prefill(changed[0], request.prefill))
     assert (found.text, found.thought) == ("The answer is B.", "")
 
 

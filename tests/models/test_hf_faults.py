@@ -294,20 +294,20 @@ async def test_a_template_of_ones_own_is_used(load: Load, tmp_path: Path) -> Non
 
 async def test_a_damaged_model_has_another_hash_and_is_told_of(tmp_path: Path) -> None:
     folder = make_tiny_model(tmp_path / "m")
-    told: list[dict[str, Any]] = []
+    described: list[dict[str, Any]] = []
     said: list[str] = []
     for _ in range(2):
         model = HFModel("hf:tiny", str(folder), ModelOptions(home=tmp_path, dtype="float32"))
         await model.start(said.append)
-        told.append(dict(model.describe()))
+        described.append(dict(model.describe()))
         await model.close()
-        (folder / "stackbench.sha256").write_text(f"{told[0]['files']['model.safetensors']}  model.safetensors\n")
+        (folder / "stackbench.sha256").write_text(f"{described[0]['files']['model.safetensors']}  model.safetensors\n")
         with (folder / "model.safetensors").open("r+b") as file:
             file.seek(-5, 2)
             file.write(b"\x41")
-    assert told[0]["sha256"] != told[1]["sha256"]
-    assert told[0]["files"]["model.safetensors"] != told[1]["files"]["model.safetensors"]
-    assert told[0]["files"]["tokenizer.json"] == told[1]["files"]["tokenizer.json"]
+    assert described[0]["sha256"] != described[1]["sha256"]
+    assert described[0]["files"]["model.safetensors"] != described[1]["files"]["model.safetensors"]
+    assert described[0]["files"]["tokenizer.json"] == described[1]["files"]["tokenizer.json"]
     assert any("model.safetensors: not the bytes that were fetched" in line for line in said)
 
 

@@ -32,7 +32,7 @@ def files_of(home: Home, run_id: str, to: Path, formats: tuple[str, ...] = ()) -
 
 async def test_every_format_holds_the_same_rows(home: Home, run_id: str, tmp_path: Path) -> None:
     paths = {path.name for path in files_of(home, run_id, tmp_path / "out")}
-    tables = ("attempts", "benchmarks", "events", "metrics", "run")
+    tables = ("attempts", "benchmarks", "events", "metrics", "run", "texts")
     assert paths == {f"{t}.{f}" for t in tables for f in FORMATS if f not in ("xlsx", "samples", "plots")} | {
         "samples-humaneval.jsonl",
         "tables.xlsx",
@@ -42,6 +42,21 @@ async def test_every_format_holds_the_same_rows(home: Home, run_id: str, tmp_pat
     for name in ("attempts.csv", "attempts.parquet"):
         found = duckdb.sql(f"SELECT task_id, completion FROM '{tmp_path / 'out' / name}'").fetchall()
         assert found == [(row["task_id"], row["completion"]) for row in rows]
+
+
+async def test_exported_requests_have_their_texts(home: Home, run_id: str, tmp_path: Path) -> None:
+    files_of(home, run_id, tmp_path / "out", ("jsonl",))
+    read = {
+        name: [json.loads(line) for line in (tmp_path / "out" / f"{name}.jsonl").read_text().splitlines()]
+        for name in ("events", "texts", "metrics")
+    }
+    texts = {row["sha256"]: row["text"] for row in read["texts"]}
+    requests = [row["payload"]["request"] for row in read["events"] if row["kind"] == "model_call"]
+    asked = [part for request in requests for turn in request["messages"] for part in turn["content"]]
+    assert len(asked) == 6 and set(asked) == set(texts)
+    assert any("Complete the Python function" in text for text in texts.values())
+    order = [row["name"] for row in read["metrics"] if row["benchmark"] == "gsm8k"]
+    assert order == ["exact_match_robust", "exact_match_flexible", "exact_match_strict"]
 
 
 async def test_the_workbook_holds_the_tables_as_they_are(home: Home, run_id: str, tmp_path: Path) -> None:

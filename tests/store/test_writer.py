@@ -164,8 +164,8 @@ def test_arguments_that_are_no_json_are_kept_as_text(writer: Writer, arguments: 
 
 @pytest.mark.parametrize("text", ["lone \ud800 surrogate", "\\ud800 \udfff", "pair \U0001f389", "\\", "\0", "\\\\ud8"])
 def test_any_text_can_stand_in_an_event_and_in_metrics(writer: Writer, text: str) -> None:
-    told = replace(event("t/1", 1), payload={"code": text, "seed": 0, "odd": [float("nan")]})
-    writer.attempt("r1", record("t/1", metrics={"answer": text, "wall_s": float("inf")}), [told])
+    recorded = replace(event("t/1", 1), payload={"code": text, "seed": 0, "odd": [float("nan")]})
+    writer.attempt("r1", record("t/1", metrics={"answer": text, "wall_s": float("inf")}), [recorded])
     writer.flush()
     ((payload, metrics),) = writer.cursor().execute("SELECT payload, metrics FROM events, attempts").fetchall()
     assert json.loads(payload)["code"] == text.encode("utf-8", "backslashreplace").decode()

@@ -1,4 +1,4 @@
-"""The tools by name, and a call as a model makes it: a name and arguments that may be wrong."""
+"""The tools by name, and the validation and execution of a model's call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Generates load: so many streams kept busy, or requests that arrive at a rate whatever the server does."""
+"""Generates load: closed (a fixed concurrency) or open (requests arrive at a rate, independent of the server)."""
 
 from __future__ import annotations
 

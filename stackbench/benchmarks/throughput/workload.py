@@ -1,4 +1,4 @@
-"""What is asked: prompts of a wanted length in the model's own tokens, or those of a dataset."""
+"""The requests of a load: prompts of a given length in the model's tokens, or those of a dataset."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tool-use benchmark: each attempt sets a world up, lets the agent work in it and looks at what became of it."""
+"""The tool-use benchmark: each attempt sets up an environment, runs the agent in it and scores the final state."""
 
 from __future__ import annotations
 
@@ -218,5 +218,5 @@ def _verdict(spec: Scenario, result: AgentResult, checks: Sequence[CheckResult],
             for call in score.plan
         ],
         "matched": {str(expected): call for expected, call in score.pairs.items()},
-        "harmful": list(score.harmful),
+        "unexpected": list(score.unexpected),
     }

@@ -1,4 +1,4 @@
-"""The border at which what a server sends is checked, once: completions and the pieces of streams."""
+"""Validates what a server sends: completions and the chunks of streams."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls of tools as servers send them, whole or in pieces: told apart, with an id each."""
+"""Reads tool calls as servers send them, whole or in chunks, and gives each an id."""
 
 from __future__ import annotations
 

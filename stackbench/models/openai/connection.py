@@ -1,4 +1,4 @@
-"""HTTP to one endpoint: one connection pool, retries, streams, bounds on what is read, and keys that are never told."""
+"""HTTP to one endpoint: one connection pool, retries, streams, limits on what is read, and redaction of keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Brings a server up: in the way that is asked for, or where memory is short, in a smaller one."""
+"""Starts a server as requested or, where memory is short, with smaller settings."""
 
 from __future__ import annotations
 

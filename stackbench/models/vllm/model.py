@@ -1,4 +1,4 @@
-"""A model on a vLLM server of our own. What the server loses, is asked again: an attempt never pays for a crash."""
+"""A model on a managed vLLM server. Requests that a crash interrupts are repeated after the restart."""
 
 from __future__ import annotations
 

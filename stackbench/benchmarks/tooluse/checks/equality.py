@@ -1,4 +1,4 @@
-"""When two values count as equal: numbers as numbers, JSON as JSON, answers as people write them."""
+"""Equality of values in checks: numbers with a tolerance, JSON, values mentioned in free text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a call's parameters are those that were expected."""
+"""Compares a call's parameters with the expected ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fields of a scenario's checks: what must hold afterwards."""
+"""The fields of a scenario's checks: conditions on the final state."""
 
 from __future__ import annotations
 

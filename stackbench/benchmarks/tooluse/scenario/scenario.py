@@ -1,4 +1,4 @@
-"""What a tool-use task holds: the fields of a scenario once its parameters are drawn."""
+"""The fields of a scenario after its parameters are drawn: one tool-use task."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The scripted solution played through the agent's loop: each call with what earlier results gave put in."""
+"""Plays the scripted solution through the agent's loop, with values from earlier results filled into later calls."""
 
 from __future__ import annotations
 
