@@ -112,7 +112,8 @@ def _print_version(wanted: bool) -> None:
 def root(
     context: typer.Context,
     suite: Annotated[
-        str | None, typer.Option("--batch", metavar="[SUITE]", help="Run a suite: smoke, core, full or a .toml file.")
+        str | None,
+        typer.Option("--batch", metavar="[SUITE]", help="Run a suite: quickstart, smoke, core, full or a .toml file."),
     ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks; may stand anywhere.")] = False,
     version: Annotated[

@@ -33,7 +33,9 @@ def batch(
     suite: Annotated[
         str | None,
         typer.Argument(
-            metavar="SUITE", help="smoke, core, full or a .toml file [full].", autocompletion=completion.suite_names
+            metavar="SUITE",
+            help="quickstart, smoke, core, full or a .toml file [full].",
+            autocompletion=completion.suite_names,
         ),
     ] = None,
     **flags: Any,
