@@ -18,7 +18,7 @@ from stackbench.bounded_files import read_bounded
 from stackbench.errors import ConfigError, one_line
 from stackbench.types import ToolParser
 
-__all__ = ["HIDDEN", "Home", "Settings", "Sourced", "load_settings", "read_texts"]
+__all__ = ["HIDDEN", "Home", "Price", "Settings", "Sourced", "load_settings", "read_texts"]
 
 DEFAULT_MODEL = "hf:qwen2.5-coder-0.5b-instruct"
 FLAGS = {"seeds": "--seed", "vllm_args": "--vllm-arg", "headers": "--header"}
@@ -34,6 +34,18 @@ OWN_HEADERS = {"connection", "content-encoding", "content-length", "content-type
 """What tells where a request ends and how it is read."""
 LARGEST_FILE = 1 << 20
 SHOWN_OF_VALUE = 200
+
+
+class Price(BaseModel):
+    """What an endpoint charges for a million tokens."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    input: float = Field(ge=0, allow_inf_nan=False)
+    """Of prompts."""
+    output: float = Field(ge=0, allow_inf_nan=False)
+    """Of answers."""
+    currency: str = Field(default="USD", min_length=1, max_length=8)
 
 
 class Settings(BaseModel):
@@ -139,6 +151,8 @@ class Settings(BaseModel):
     """GPUs to use, by number; unset: all."""
     executor: Literal["local"] = "local"
     """Where the work runs."""
+    prices: dict[str, Price] = Field(default_factory=dict[str, Price])
+    """Prices by model pattern, per million tokens of input and output: what a run cost is shown where one fits."""
     sandbox_scope: Literal["container", "sample"] = "container"
     """Samples share a container, each a process of its own; or a new container for every sample."""
     sandbox_runtime: str | None = None

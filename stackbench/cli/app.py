@@ -7,7 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
-from stackbench.cli.options import HomeOption, JsonOption, TableFormat, with_loading_options, with_run_options
+from stackbench.cli.options import (
+    HomeOption,
+    JsonOption,
+    ReportFormat,
+    TableFormat,
+    with_loading_options,
+    with_run_options,
+)
 from stackbench.control.verbs import VERBS
 
 __all__ = ["build_app"]
@@ -17,7 +24,9 @@ EPILOG = (
     "Exit codes: 0 done, 1 a gate failed, 2 usage, 3 the run failed, 130 interrupted (resumable)."
 )
 CONTEXT = {"help_option_names": ["-h", "--help"]}
-RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, the start of it, or last.")]
+RunArgument = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run's id or the start of it, its name or tag, or last.")
+]
 
 
 def build_app() -> typer.Typer:
@@ -41,8 +50,11 @@ def build_app() -> typer.Typer:
     app.command("attach", help="Follow a live or queued run from this terminal; Ctrl-C leaves it alone.")(attach)
     app.command("ctl", help="Operate a live engine: " + ", ".join(VERBS) + ".", epilog=_verbs_help())(ctl)
     app.command("engine", hidden=True, help="Carry out the orders of a file.")(engine)
-    for command in (runs, show, compare, query, export, catalogue, config, doctor):
+    for command in (show, compare, query, export, catalogue, config, doctor):
         app.command(command.__name__ if command is not catalogue else "list")(command)
+    managed = _group("runs", runs.__doc__ or "", {"rm": runs_rm, "tag": runs_tag}, invoke_without_command=True)
+    managed.callback()(runs)
+    app.add_typer(managed)
     app.add_typer(_group("models", "Models that are fetched by name.", {"list": models_list, "pull": models_pull}))
     app.add_typer(
         _group("data", "Datasets.", {"list": data_list, "pull": data_pull, "verify": data_verify}),
@@ -58,8 +70,15 @@ def build_app() -> typer.Typer:
     return app
 
 
-def _group(name: str, text: str, commands: dict[str, Any]) -> typer.Typer:
-    group = typer.Typer(name=name, help=text, no_args_is_help=True, context_settings=CONTEXT, rich_markup_mode=None)
+def _group(name: str, text: str, commands: dict[str, Any], *, invoke_without_command: bool = False) -> typer.Typer:
+    group = typer.Typer(
+        name=name,
+        help=text,
+        no_args_is_help=not invoke_without_command,
+        invoke_without_command=invoke_without_command,
+        context_settings=CONTEXT,
+        rich_markup_mode=None,
+    )
     for command, function in commands.items():
         group.command(command)(function)
     return group
@@ -182,27 +201,65 @@ def _verbs_help() -> str:
 
 
 def runs(
+    context: typer.Context,
     limit: Annotated[int, typer.Option("--limit", metavar="N", help="The newest N.", min=1)] = 20,
+    tag: Annotated[str | None, typer.Option("--tag", metavar="TAG", help="Only runs with this tag.")] = None,
     as_json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:
-    """The runs so far, the newest first."""
+    """The runs so far, the newest first; runs rm, runs tag: remove, name and tag them."""
+    if context.invoked_subcommand is not None:
+        return
     from stackbench.cli import history
 
-    history.runs(home, limit, as_json=as_json)
+    history.runs(home, limit, tag, as_json=as_json)
+
+
+def runs_rm(
+    names: Annotated[list[str], typer.Argument(metavar="RUN...", help="Runs' ids, names or tags.")],
+    yes: Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")] = False,
+    home: HomeOption = None,
+) -> int:
+    """Remove runs for good, with all attempts and files."""
+    from stackbench.cli import manage_runs
+
+    return manage_runs.remove(home, names, yes=yes)
+
+
+def runs_tag(
+    run: RunArgument,
+    tags: Annotated[list[str] | None, typer.Argument(metavar="[TAG]...", help="Tags to give it.")] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="Its name, which no other run has; empty: none.")
+    ] = None,
+    remove: Annotated[
+        list[str] | None, typer.Option("--remove", metavar="TAG", help="A tag to take away; repeatable.")
+    ] = None,
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+) -> None:
+    """Name and tag a run; both can stand where a run's id is asked for."""
+    from stackbench.cli import manage_runs
+
+    manage_runs.tag(home, run, tags or [], name=name, without=remove or [], as_json=as_json)
 
 
 def show(
     run: RunArgument,
     sample: Annotated[str | None, typer.Argument(metavar="[SAMPLE]", help="A task's id: its attempts.")] = None,
-    failures: Annotated[int, typer.Option("--failures", metavar="N", help="List N failed attempts.", min=0)] = 10,
+    failures: Annotated[
+        int, typer.Option("--failures", metavar="N", help="Name N tasks for each reason of a failure.", min=0)
+    ] = 5,
+    format: Annotated[
+        ReportFormat, typer.Option("--format", help="text, or the scores alone as a table in Markdown or LaTeX.")
+    ] = ReportFormat.TEXT,
     as_json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:
     """One run, or the attempts at one of its tasks with their transcripts."""
-    from stackbench.cli import history
+    from stackbench.cli import show as work
 
-    history.show(home, run, sample, failures=failures, as_json=as_json)
+    work.show(home, run, sample, failures=failures, format=format.value, as_json=as_json)
 
 
 def compare(
@@ -276,12 +333,12 @@ def doctor(
     as_json: JsonOption = False,
     home: HomeOption = None,
 ) -> int:
-    """What works on this machine, what does not, and the command that mends it."""
-    from stackbench.cli import machine
+    """What works on this machine, what does not, and the command that repairs it."""
+    from stackbench.cli import doctor as work
 
     if model is not None:
-        return machine.doctor_model(model, as_json=as_json)
-    return machine.doctor(home, as_json=as_json)
+        return work.doctor_model(model, as_json=as_json)
+    return work.doctor(home, as_json=as_json)
 
 
 # -- models, data, sandbox

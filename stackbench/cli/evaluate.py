@@ -211,7 +211,7 @@ def attach(home: Home, name: str | None, *, as_json: bool, quiet: bool) -> int:
     """Follows a live or queued run from this terminal; Ctrl-C leaves it alone."""
     from stackbench.cli.follow import choose_run, follow_run
 
-    flags: dict[str, Any] = {"as_json": as_json, "output": None, "home": None}
+    flags: dict[str, Any] = {"as_json": as_json, "output": None, "home": None, "resume": name}
 
     async def follow() -> RunOutcome:
         run_id = await choose_run(home, name)
@@ -235,7 +235,9 @@ def _report(home: Home, outcome: RunOutcome, flags: Mapping[str, Any], samples: 
     if flags["as_json"]:
         print_json(outcome_document(outcome))
     elif outcome.status is not RunStatus.INTERRUPTED or outcome.results:
-        out().print(scoreboard(outcome))
+        name = "last" if not flags.get("resume") else outcome.run_id
+        lines = [f"database {home.database}", f"next: stackbench show {name}{_home_option(flags)}"]
+        out().print(scoreboard(outcome, lines), crop=False)
     return _exit_code(outcome, flags)
 
 
@@ -261,8 +263,11 @@ def _way_on(progress: Progress, flags: Mapping[str, Any]) -> str:
 
 
 def _resume_hint(run_id: str, flags: Mapping[str, Any]) -> str:
-    home = f" --home {shlex.quote(str(flags['home']))}" if flags["home"] else ""
-    return f"to go on: stackbench eval --resume {run_id}{home}"
+    return f"to go on: stackbench eval --resume {run_id}{_home_option(flags)}"
+
+
+def _home_option(flags: Mapping[str, Any]) -> str:
+    return f" --home {shlex.quote(str(flags['home']))}" if flags["home"] else ""
 
 
 # -- resuming

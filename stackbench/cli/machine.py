@@ -1,4 +1,4 @@
-"""`doctor`, `models`, `data`, `sandbox`: what this machine has, and bringing what it lacks."""
+"""`models`, `data`, `sandbox`: what this machine has, and bringing what it lacks."""
 
 from __future__ import annotations
 
@@ -10,26 +10,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-from rich.text import Text
 
-from stackbench.cli.console import err, make_table, notice, out, print_json, print_line, print_table
-from stackbench.cli.visible_text import in_one_line, visible
+from stackbench.cli.console import err, notice, out, print_json, print_line, print_table
+from stackbench.cli.doctor import parameter_count
+from stackbench.cli.visible_text import in_one_line
 from stackbench.config import Home
 from stackbench.datasets import DatasetStore
 from stackbench.errors import DataError, UsageError
 from stackbench.fetch import Progress as FetchProgress
 
-if TYPE_CHECKING:
-    from stackbench.models.memory import Fit
-
 __all__ = [
     "data_list",
     "data_pull",
-    "doctor",
-    "doctor_model",
     "models_list",
     "models_pull",
     "sandbox_build",
@@ -37,68 +31,6 @@ __all__ = [
     "sandbox_shell",
     "sandbox_status",
 ]
-
-STYLES = {"ok": "green", "missing": "yellow", "broken": "red"}
-
-
-def doctor(home: Path | None, *, as_json: bool) -> int:
-    """Prints what works and what does not; 1 when something a run needs is broken."""
-    from stackbench.engine.doctor import examine
-
-    checks = examine(Home.find(home))
-    if as_json:
-        print_json([asdict(check) for check in checks])
-    else:
-        table = make_table(["", "state", "found", "fix"], [])
-        for check in checks:
-            fix = "" if check.state == "ok" else check.fix
-            state = Text(check.state, style=STYLES[check.state])
-            table.add_row(check.name, state, Text(visible(check.found)), Text(visible(fix)))
-        out().print(table)
-    return 1 if any(check.state == "broken" for check in checks) else 0
-
-
-def doctor_model(name: str, *, as_json: bool) -> int:
-    """Prints what a model takes in each precision and whether that is there; 1 when it fits in none."""
-    from stackbench.models.hardware import device_memory
-    from stackbench.models.memory import entry_of, plan_fits
-
-    entry = entry_of(name.removeprefix("hf:").removeprefix("vllm:"))
-    what, size = device_memory()
-    fits = plan_fits(entry, size)
-    if as_json:
-        print_json({"model": name, "device": what, "memory_bytes": size, "precisions": [asdict(fit) for fit in fits]})
-        return 0 if any(fit.longest for fit in fits) else 1
-    out().print(f"{entry.title}: {_count(entry.parameters)} parameters, {entry.context:,} tokens of context")
-    out().print(f"{what}: {size / 2**30:.1f} GiB, estimates in GiB\n")
-    print_table(
-        ["precision", "weights", "one full context", "together", "fits", "tokens that fit"],
-        [
-            (
-                fit.quantization, f"{fit.weight_bytes / 2**30:.1f}", f"{fit.kv_bytes / 2**30:.1f}",
-                f"{fit.total_bytes / 2**30:.1f}", "yes" if fit.fits else "shorter" if fit.longest else "no",
-                f"{fit.longest:,}" if fit.longest else "-",
-            )
-            for fit in fits
-        ],
-        right=["weights", "one full context", "together", "tokens that fit"],
-    )  # fmt: skip
-    out().print(f"\n{_advice(name, fits)}")
-    return 0 if any(fit.longest for fit in fits) else 1
-
-
-def _advice(name: str, fits: Sequence[Fit]) -> str:
-    best = next((fit for fit in fits if fit.fits), None)
-    if best is fits[0]:
-        return "It fits as it is."
-    if best is not None:
-        return f"It fits with --quantization {best.quantization.split('-int')[0]}."
-    shorter = next((fit for fit in fits if fit.longest), None)
-    if shorter is None:
-        return "It does not fit this machine in any precision; more GPUs: --tensor-parallel-size."
-    how = "" if shorter is fits[0] else f" --quantization {shorter.quantization.split('-int')[0]}"
-    return f"It fits with{how} --max-model-len {shorter.longest // 1024 * 1024}."
-
 
 # -- models
 
@@ -126,21 +58,19 @@ def models_list(home: Path | None, *, as_json: bool) -> None:
         print_json(rows)
         return
     print_table(
-        ["model", "title", "parameters", "context", "size", "licence", "pulled"],
+        ["model", "title", "parameters", "context", "size", "pulled", "licence"],
         [
             (
-                r["model"], r["title"], _count(int(r["parameters"])), f"{r['context']:,}", _size(int(r["bytes"])),
-                r["licence"], "yes" if r["pulled"] else "no",
+                r["model"], r["title"], parameter_count(int(r["parameters"])), f"{r['context']:,}",
+                _size(int(r["bytes"])), "yes" if r["pulled"] else "no", r["licence"],
             )
             for r in rows
         ],
         whole=["model"],
         right=["parameters", "context", "size"],
+        or_list=True,
+        spare=["title", "licence"],
     )  # fmt: skip
-
-
-def _count(number: int) -> str:
-    return f"{number / 1e9:.1f} B" if number >= 1e9 else f"{number / 1e6:.0f} M"
 
 
 def _size(number: int) -> str:
@@ -182,7 +112,7 @@ def data_list(home: Path | None, *, verify: bool, as_json: bool) -> int:
         print_json(rows)
     else:
         columns = ["dataset", "file", "rows", "licence", "state", "path"]
-        print_table(columns, [[row[column] for column in columns] for row in rows], right=["rows"])
+        print_table(columns, [[row[column] for column in columns] for row in rows], right=["rows"], or_list=True)
     return 1 if any(state.problem for state in states) else 0
 
 
@@ -269,6 +199,7 @@ def sandbox_status(*, as_json: bool) -> None:
             (c.container_id[:12], c.status, c.image, c.run_id, c.owner, "yes" if c.owner_alive else "no")
             for c in containers
         ],
+        or_list=True,
     )
 
 

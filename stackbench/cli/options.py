@@ -10,7 +10,15 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-__all__ = ["HomeOption", "JsonOption", "TableFormat", "run_settings", "with_loading_options", "with_run_options"]
+__all__ = [
+    "HomeOption",
+    "JsonOption",
+    "ReportFormat",
+    "TableFormat",
+    "run_settings",
+    "with_loading_options",
+    "with_run_options",
+]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -36,6 +44,14 @@ class TableFormat(StrEnum):
     JSON = "json"
     CSV = "csv"
     PARQUET = "parquet"
+
+
+class ReportFormat(StrEnum):
+    """How `show` renders a run."""
+
+    TEXT = "text"
+    MARKDOWN = "md"
+    LATEX = "latex"
 
 
 def _panel(panel: str, *names: str, help: str, metavar: str | None = None) -> Any:
@@ -245,6 +261,12 @@ def _run_options(
     resume: Annotated[
         str | None, _panel(OUTPUT, "--resume", metavar="[RUN]", help="Finish an interrupted run [the latest].")
     ] = None,
+    run_name: Annotated[
+        str | None, _panel(OUTPUT, "--name", metavar="NAME", help="What to call the run; stands where its id does.")
+    ] = None,
+    run_tags: Annotated[
+        list[str] | None, _panel(OUTPUT, "--tag", metavar="TAG", help="A tag of the run; repeatable.")
+    ] = None,
     output: Annotated[
         Path | None, _panel(OUTPUT, "-o", "--output", metavar="DIR", help="Also write the run's exports there.")
     ] = None,
@@ -279,6 +301,8 @@ NOT_SETTINGS = {
     "detach",
     "wait",
     "no_queue",
+    "run_name",
+    "run_tags",
 }
 
 

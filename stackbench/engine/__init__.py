@@ -1,5 +1,6 @@
 """Turns a suite into work and runs it: the only writer of the store, and the one who owns models and sandboxes."""
 
+from stackbench.engine.cost import Cost, run_cost
 from stackbench.engine.outcome import GateResult, RunOutcome
 from stackbench.engine.plan import PACE, BenchmarkPlan, Gate, RunPlan
 from stackbench.engine.replays import replay_settings
@@ -12,6 +13,7 @@ from stackbench.engine.suite import Suite, list_suites, load_suite, plan_benchma
 __all__ = [
     "PACE",
     "BenchmarkPlan",
+    "Cost",
     "EngineService",
     "Gate",
     "GateResult",
@@ -31,6 +33,7 @@ __all__ = [
     "read_plan_samples",
     "read_samples",
     "replay_settings",
+    "run_cost",
     "run_plan",
     "sampling_not_set",
     "write_results",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -15,6 +18,7 @@ from stackbench.engine.plan import RunPlan
 from stackbench.engine.run import RunExecution
 from stackbench.engine.work import AttemptSpec
 from stackbench.errors import UsageError, one_line
+from stackbench.store import label_run, remove_run
 
 if TYPE_CHECKING:
     from stackbench.engine.service import EngineService, SubmittedRun
@@ -35,6 +39,10 @@ class Operations:
         """Raises UsageError for a verb that is not there, arguments that do not fit, or a run that has ended."""
         if command.verb == "submit":
             return await self._submit(command.arguments)
+        if command.verb == "remove_runs":
+            return await self._remove(command.arguments)
+        if command.verb == "label_run":
+            return await self._label(command.arguments)
         given = dict(command.arguments)
         named = given.pop("run", None)
         arguments = arguments_of(command.verb, given)
@@ -164,6 +172,32 @@ class Operations:
             "verb": "stop", "run_id": run.run_id, "old": "queued", "new": "dropped", "changed": True,
             "dry_run": command.dry_run,
         }  # fmt: skip
+
+    async def _remove(self, arguments: Mapping[str, Any]) -> None:
+        """Runs that have ended, with their folders."""
+        service = self._service
+        run_ids = [str(run_id) for run_id in arguments["runs"]]
+        for run in (*service.queue, *([service.live] if service.live else [])):
+            if run.run_id in run_ids:
+                raise UsageError(
+                    f"run {run.run_id} is live or queued; end it first: stackbench ctl stop --run {run.run_id}"
+                )
+        for run_id in run_ids:
+            await asyncio.to_thread(service.writer.change, partial(remove_run, run_id=run_id))
+            folder = service.home.run(run_id)
+            if folder.parent == service.home.path / "runs":  # an id is one name, not a path
+                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+    async def _label(self, arguments: Mapping[str, Any]) -> None:
+        """A run's name and tags."""
+        change = partial(
+            label_run,
+            run_id=str(arguments["run"]),
+            name=arguments.get("name"),
+            tags=arguments.get("tags") or (),
+            without=arguments.get("without") or (),
+        )
+        await asyncio.to_thread(self._service.writer.change, change)
 
     async def _submit(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """A run of another process's, into the queue."""

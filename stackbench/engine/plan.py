@@ -14,7 +14,7 @@ PACE = frozenset(
     {
         "concurrency", "sandboxes", "max_hours", "max_error_rate", "max_batch", "api_key_env", "request_timeout_s",
         "retries", "n_per_request", "headers", "gpus", "executor", "vllm_bin", "load_timeout_s", "stall_timeout_s",
-        "gpu_memory_utilization", "max_num_seqs", "tensor_parallel_size", "one_by_one", "approve_calls",
+        "gpu_memory_utilization", "max_num_seqs", "tensor_parallel_size", "one_by_one", "approve_calls", "prices",
     }
 )  # fmt: skip
 """Settings that say how fast a run goes, not what it measures: they may differ between its parts."""
@@ -65,6 +65,9 @@ class RunPlan(BaseModel):
     """Set when recorded samples are scored and no model is asked."""
     samples_sha256: str | None = None
     """Of that file; a resumed run refuses an altered one."""
+    name: str = ""
+    """What the user calls the run."""
+    tags: tuple[str, ...] = ()
     replays: str | None = None
     """The id of the run whose answers this one takes, and as which it asks."""
 

@@ -1,0 +1,99 @@
+"""`doctor`: what works on this machine, what does not, and whether a model fits it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from stackbench.cli.console import out, print_json, print_table, shown
+from stackbench.config import Home
+
+if TYPE_CHECKING:
+    from stackbench.engine.doctor import Check
+    from stackbench.models.memory import Fit
+
+__all__ = ["doctor", "doctor_model", "parameter_count"]
+
+STYLES = {"ok": "green", "missing": "yellow", "broken": "red"}
+
+
+def doctor(home: Path | None, *, as_json: bool) -> int:
+    """Prints what works and what does not; 1 when something a run needs is broken."""
+    from stackbench.engine.doctor import examine
+
+    checks = examine(Home.find(home))
+    if as_json:
+        print_json([asdict(check) for check in checks])
+    else:
+        _print_checks(checks)
+    return 1 if any(check.state == "broken" for check in checks) else 0
+
+
+def _print_checks(checks: Sequence[Check]) -> None:
+    """A line or more for each check; the command that repairs it on a line of its own, whole."""
+    console = out()
+    label = max(len(check.name) for check in checks)
+    for check in checks:
+        grid = Table.grid(padding=(0, 2))
+        grid.add_column(width=len("missing"))
+        grid.add_column(width=label)
+        grid.add_column(overflow="fold")
+        grid.add_row(shown(check.state, STYLES[check.state]), shown(check.name), shown(check.found))
+        console.print(grid)
+        if check.fix and check.state != "ok":
+            console.print(shown(f"{' ' * len('missing')}  {' ' * label}  fix: {check.fix}", whole=True), crop=False)
+    broken = [check.name for check in checks if check.state == "broken"]
+    lacking = sum(check.state == "missing" for check in checks)
+    told = f"broken: {', '.join(broken)}" if broken else "nothing that a run needs is broken"
+    console.print(shown(f"{told}; {lacking} optional or made when needed"))
+
+
+def doctor_model(name: str, *, as_json: bool) -> int:
+    """Prints what a model takes in each precision and whether that is there; 1 when it fits in none."""
+    from stackbench.models.hardware import device_memory
+    from stackbench.models.memory import entry_of, plan_fits
+
+    entry = entry_of(name.removeprefix("hf:").removeprefix("vllm:"))
+    what, size = device_memory()
+    fits = plan_fits(entry, size)
+    if as_json:
+        print_json({"model": name, "device": what, "memory_bytes": size, "precisions": [asdict(fit) for fit in fits]})
+        return 0 if any(fit.longest for fit in fits) else 1
+    out().print(f"{entry.title}: {parameter_count(entry.parameters)} parameters, {entry.context:,} tokens of context")
+    out().print(f"{what}: {size / 2**30:.1f} GiB, estimates in GiB\n")
+    print_table(
+        ["precision", "weights", "one full context", "together", "fits", "tokens that fit"],
+        [
+            (
+                fit.quantization, f"{fit.weight_bytes / 2**30:.1f}", f"{fit.kv_bytes / 2**30:.1f}",
+                f"{fit.total_bytes / 2**30:.1f}", "yes" if fit.fits else "shorter" if fit.longest else "no",
+                f"{fit.longest:,}" if fit.longest else "-",
+            )
+            for fit in fits
+        ],
+        right=["weights", "one full context", "together", "tokens that fit"],
+    )  # fmt: skip
+    out().print(f"\n{_advice(name, fits)}")
+    return 0 if any(fit.longest for fit in fits) else 1
+
+
+def _advice(name: str, fits: Sequence[Fit]) -> str:
+    best = next((fit for fit in fits if fit.fits), None)
+    if best is fits[0]:
+        return "It fits as it is."
+    if best is not None:
+        return f"It fits with --quantization {best.quantization.split('-int')[0]}."
+    shorter = next((fit for fit in fits if fit.longest), None)
+    if shorter is None:
+        return "It does not fit this machine in any precision; more GPUs: --tensor-parallel-size."
+    how = "" if shorter is fits[0] else f" --quantization {shorter.quantization.split('-int')[0]}"
+    return f"It fits with{how} --max-model-len {shorter.longest // 1024 * 1024}."
+
+
+def parameter_count(number: int) -> str:
+    """`494 M`, `7.6 B`."""
+    return f"{number / 1e9:.1f} B" if number >= 1e9 else f"{number / 1e6:.0f} M"
