@@ -25,6 +25,7 @@ __all__ = [
     "Scored",
     "ServerLoad",
     "Task",
+    "TokenCount",
     "ToolCall",
     "ToolCallRecord",
     "ToolParser",
@@ -186,6 +187,15 @@ class Generation:
     """Time to the first token of the answer itself, after any thought, where known; `ttft_s` counts thoughts."""
     sent: Mapping[str, Any] = field(default_factory=dict[str, Any], compare=False)
     """The sampling parameters as they were sent, by their names in the request, without the texts."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCount:
+    """How many tokens a model reads of a request, its chat template and tools included."""
+
+    tokens: int
+    exact: bool
+    """Counted by the model's own tokenizer; False for an estimate from the number of characters."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from stackbench.config import Home
 from stackbench.datasets import DatasetStore
 from stackbench.errors import StackbenchError
 from stackbench.models import ModelOptions
-from stackbench.models.openai import OpenAIModel, connection
+from stackbench.models.openai import OpenAIModel, retrying
 from stackbench.models.pull import is_pulled
 from stackbench.sandbox.hygiene import list_containers
 from stackbench.sandbox.image import ensure_image
@@ -94,7 +94,7 @@ async def pool(image: str) -> AsyncIterator[SandboxPool]:
 @pytest.fixture
 async def connect(endpoint: FakeEndpoint, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Connect]:
     """Makes a started model of the endpoint, with options; what it tells the operator goes to `said`."""
-    monkeypatch.setattr(connection, "FIRST_BACKOFF_S", 0.01)
+    monkeypatch.setattr(retrying, "FIRST_BACKOFF_S", 0.01)
     models: list[OpenAIModel] = []
 
     async def make(*, said: list[str] | None = None, **options: Any) -> OpenAIModel:

@@ -41,6 +41,11 @@ class FakeEndpoint:
         self.listed: Any = None
         """What `/models` answers, where it is set."""
         self.list_with: Callable[[web.Request], Awaitable[web.StreamResponse] | web.Response] | None = None
+        self.beside: Callable[[str, dict[str, Any]], Any] = lambda path, body: None
+        """What a post to a path beside OpenAI's API answers (`/tokenize`, say); None: there is no such path."""
+        self.asked_beside: list[tuple[str, dict[str, Any]]] = []
+        self.before_answer: Callable[[], Awaitable[None]] | None = None
+        """Waited for before each answer that is no probe's."""
         self.prompt_tokens: Callable[[dict[str, Any]], int] = lambda body: 10
         self.most_at_once = 0
         self._now = 0
@@ -52,6 +57,7 @@ class FakeEndpoint:
         app.router.add_get("/v1/models", self._models)
         app.router.add_post("/v1/chat/completions", self._chat)
         app.router.add_post("/v1/completions", self._completions)
+        app.router.add_post("/{path}", self._beside)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
@@ -74,6 +80,12 @@ class FakeEndpoint:
         if self.key and request.headers.get("Authorization") != f"Bearer {self.key}":
             return web.json_response({"error": {"message": "bad key"}}, status=401)
         return web.json_response({"data": [{"id": self.model}]} if self.listed is None else self.listed)
+
+    async def _beside(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        self.asked_beside.append((request.path, body))
+        answer = self.beside(request.path, body)
+        return refusal("Not Found", 404) if answer is None else web.json_response(answer)
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         return await self._answer(request, _chat_message)
@@ -116,6 +128,8 @@ class FakeEndpoint:
                 )
             if self.delay_s:
                 await asyncio.sleep(self.delay_s)
+            if self.before_answer is not None:
+                await self.before_answer()
             return await self._reply(request, body, shape)
         finally:
             self._now -= 1

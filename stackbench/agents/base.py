@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from stackbench.types import Generation, Message, Sampling, ToolCall, ToolCallRecord, ToolSpec
+from stackbench.types import Generation, Request, TokenCount, ToolCall, ToolCallRecord
 
 __all__ = ["AgentLimits", "AgentResult", "Backend", "CallMade", "Ending", "Script"]
 
@@ -27,18 +27,12 @@ class Backend(Protocol):
         """Tokens of prompt and answer together, where known."""
         ...
 
-    async def generate(
-        self,
-        sampling: Sampling,
-        *,
-        messages: Sequence[Message] = (),
-        reference: str = "",
-        tools: Sequence[ToolSpec] = (),
-        reference_calls: Sequence[ToolCall] = (),
-        stream: bool = False,
-        on_text: Callable[[str], None] | None = None,
-    ) -> Generation:
+    async def generate(self, request: Request) -> Generation:
         """Asks the model; logged as an event. Raises GenerationError."""
+        ...
+
+    async def count_tokens(self, request: Request) -> TokenCount:
+        """How many tokens the model would read of a request. Raises GenerationError."""
         ...
 
     def log(self, kind: str, payload: Mapping[str, Any]) -> None:

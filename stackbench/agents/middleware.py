@@ -27,6 +27,8 @@ TOO_LONG = re.compile(r"window|context.length|maximum.{0,200}(length|tokens)|too
 LONGEST_ERROR = 2000
 TIGHTEN = 0.6
 TRIES = 3
+NEAR = 0.8
+"""Share of the window from which on the model's tokenizer is asked, in place of an estimate."""
 
 CallModel = Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]]
 CallTool = Callable[[ToolCallRequest], Awaitable[Any]]
@@ -109,7 +111,7 @@ class ContextWindow(AgentMiddleware[Any, Any, Any]):
         window = session.backend.window
         most = None if window is None else max(1, window - session.sampling.max_tokens)
         for turn in range(TRIES):
-            asked, estimate = self._fitted(request, most)
+            asked, estimate = await self._fitted(request, most)
             try:
                 response = await handler(asked)
             except GenerationError as error:
@@ -124,11 +126,16 @@ class ContextWindow(AgentMiddleware[Any, Any, Any]):
             return response
         raise AssertionError("unreachable")
 
-    def _fitted(self, request: ModelRequest[Any], most: int | None) -> tuple[ModelRequest[Any], int]:
+    async def _fitted(self, request: ModelRequest[Any], most: int | None) -> tuple[ModelRequest[Any], int]:
         """The request with its chat in `most` tokens, and the estimate of its length before scaling."""
         messages = to_messages(request.messages)
         estimate = estimate_tokens(messages) + self._tools
-        if most is None or estimate * self._scale <= most:
+        if most is None or estimate * self._scale <= NEAR * most:
+            return request, estimate
+        counted = await self._session.count_tokens(messages)
+        if counted.exact:
+            self._scale = counted.tokens / estimate
+        if estimate * self._scale <= most:
             return request, estimate
         trimmed, shortened = trim(messages, int(most / self._scale) - self._tools)
         self._session.backend.log("context_trimmed", {"step": self._session.step + 1, "messages": shortened})

@@ -14,7 +14,7 @@ from stackbench.agents.operator import Operator
 from stackbench.agents.prompting import chat_without_tools
 from stackbench.agents.repair import find_calls
 from stackbench.agents.tools import CallResult, ToolOutcome, Workspace, call_tool
-from stackbench.types import Message, Sampling, ToolCall, ToolCallRecord, ToolParser, ToolSpec
+from stackbench.types import Message, Request, Sampling, TokenCount, ToolCall, ToolCallRecord, ToolParser, ToolSpec
 
 __all__ = ["AgentEndedError", "AgentSession", "Answer"]
 
@@ -78,18 +78,13 @@ class AgentSession:
         """The model's next turn. Raises GenerationError."""
         backend = self.backend
         native = backend.native_tools
-        reference, reference_calls = self.script(self.calls) if self.script is not None else ("", ())
+        request = self._request(messages)
+        if self.script is not None:
+            reference, reference_calls = self.script(self.calls)
+            request = replace(request, reference=reference, reference_calls=tuple(reference_calls))
         started = time.perf_counter()
         try:
-            generation = await backend.generate(
-                self.sampling,
-                messages=messages if native else chat_without_tools(messages, self.tools),
-                reference=reference,
-                tools=self.tools if native else (),
-                reference_calls=reference_calls,
-                stream=True,
-                on_text=self.operator.on_text if self.operator is not None else None,
-            )
+            generation = await backend.generate(request)
         finally:
             self.model_s += time.perf_counter() - started
         self.step += 1
@@ -114,6 +109,21 @@ class AgentSession:
         if not calls:
             self.answer = text
         return Answer(text, self.turn)
+
+    async def count_tokens(self, messages: Sequence[Message]) -> TokenCount:
+        """How many tokens the model would read of its next turn. Raises GenerationError."""
+        return await self.backend.count_tokens(self._request(messages))
+
+    def _request(self, messages: Sequence[Message]) -> Request:
+        """The request of a turn; where the model takes no tools, they stand in the chat."""
+        native = self.backend.native_tools
+        return Request(
+            self.sampling,
+            messages=tuple(messages if native else chat_without_tools(messages, self.tools)),
+            tools=tuple(self.tools) if native else (),
+            stream=True,
+            on_text=self.operator.on_text if self.operator is not None else None,
+        )
 
     async def call(self, call: ToolCall) -> CallMade:
         """Makes a call and logs it. Raises SandboxError."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,16 +15,16 @@ from stackbench.sandbox import CodeJob, CodeResult
 from stackbench.types import (
     AttemptSummary,
     Generation,
-    Message,
     Metric,
+    Request,
     Sampling,
     Scored,
     ServerLoad,
     Task,
+    TokenCount,
     ToolCall,
     ToolCallRecord,
     ToolParser,
-    ToolSpec,
     Variant,
 )
 
@@ -89,20 +89,13 @@ class Context(Protocol):
         """The run's sampling with this attempt's seed; what the user set wins over the benchmark's `max_tokens`."""
         ...
 
-    async def generate(
-        self,
-        sampling: Sampling,
-        *,
-        messages: Sequence[Message] = (),
-        prompt: str | None = None,
-        choices: Sequence[str] = (),
-        reference: str = "",
-        tools: Sequence[ToolSpec] = (),
-        reference_calls: Sequence[ToolCall] = (),
-        stream: bool = False,
-        on_text: Callable[[str], None] | None = None,
-    ) -> Generation:
-        """Asks the model; logged as an event. Raises GenerationError."""
+    async def generate(self, request: Request) -> Generation:
+        """Asks the model; logged as an event. What belongs to the attempt and the run (key, system prompt, an answer's
+        beginning) is added to the request. Raises GenerationError."""
+        ...
+
+    async def count_tokens(self, request: Request) -> TokenCount:
+        """How many tokens the model would read of a request. Raises GenerationError."""
         ...
 
     async def run_code(self, job: CodeJob) -> CodeResult:
@@ -154,9 +147,7 @@ class Context(Protocol):
         """GPUs that the model runs on; 0 for none, or where that is not known."""
         ...
 
-    async def timed(
-        self, sampling: Sampling, *, messages: Sequence[Message] = (), prompt: str | None = None
-    ) -> Generation:
+    async def timed(self, request: Request) -> Generation:
         """Asks with the answer streamed, beside the run's concurrency; not logged. Raises GenerationError."""
         ...
 

@@ -11,10 +11,11 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from stackbench.benchmarks.base import Context, Options, PrepareContext
+from stackbench.benchmarks.declared_metrics import MetricKind, pass_at, shares
 from stackbench.benchmarks.number_answers import exact_match, flexible_match, read_answer, shown_number, strict_match
-from stackbench.benchmarks.passes import pass_at_k_metrics
+from stackbench.benchmarks.passes import KS, pass_at_k_metrics
 from stackbench.datasets import DatasetStore
-from stackbench.types import AttemptSummary, Message, Metric, Scored, Task
+from stackbench.types import AttemptSummary, Message, Metric, Request, Scored, Task
 
 __all__ = ["Gsm8k", "Gsm8kOptions", "Gsm8kTask"]
 
@@ -55,6 +56,11 @@ class Gsm8k:
     datasets: ClassVar[tuple[str, ...]] = ("gsm8k",)
     uses_sandbox: ClassVar[bool] = False
     options_type: ClassVar[type[Options]] = Gsm8kOptions
+    metric_kinds: ClassVar[Sequence[MetricKind]] = tuple(
+        kind
+        for how in ("robust", "flexible", "strict")
+        for kind in (*shares(f"exact_match_{how}"), pass_at(KS[1:], suffix=f"_{how}"))
+    )
 
     def __init__(self, options: Gsm8kOptions) -> None:
         self.options = options
@@ -88,14 +94,16 @@ class Gsm8k:
             prompt = ASK.format(question=task.question)
             turns = self._turns if self.options.fewshot_as_turns else []
             generation = await context.generate(
-                context.sampling(max_tokens=MAX_TOKENS),
-                messages=[*turns, Message("user", prompt)],
-                reference=task.answer,
+                Request(
+                    context.sampling(max_tokens=MAX_TOKENS),
+                    messages=(*turns, Message("user", prompt)),
+                    reference=task.answer,
+                )
             )
         else:
             prompt = f"{self._shots}Question: {task.question}\nAnswer:"
             generation = await context.generate(
-                context.sampling(max_tokens=MAX_TOKENS, stop=STOP), prompt=prompt, reference=task.answer
+                Request(context.sampling(max_tokens=MAX_TOKENS, stop=STOP), prompt=prompt, reference=task.answer)
             )
         answer = read_answer(generation.text)
         passed = answer == task.number

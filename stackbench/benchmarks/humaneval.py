@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from stackbench.benchmarks.base import Context, Options, PrepareContext, Sample, failure, near_limit
+from stackbench.benchmarks.declared_metrics import MetricKind, pass_at
 from stackbench.benchmarks.extract import cut_at, read_program
-from stackbench.benchmarks.passes import pass_at_k_metrics
+from stackbench.benchmarks.passes import KS, pass_at_k_metrics
 from stackbench.datasets import DatasetStore
 from stackbench.sandbox import CodeJob, Section
-from stackbench.types import AttemptSummary, Message, Metric, Scored, Task
+from stackbench.types import AttemptSummary, Message, Metric, Request, Scored, Task
 
 __all__ = ["HumanEval", "HumanEvalOptions", "HumanEvalTask"]
 
@@ -50,6 +51,7 @@ class HumanEval:
     datasets: ClassVar[tuple[str, ...]] = ("humaneval",)
     uses_sandbox: ClassVar[bool] = True
     options_type: ClassVar[type[Options]] = HumanEvalOptions
+    metric_kinds: ClassVar[Sequence[MetricKind]] = (pass_at(KS),)
 
     def __init__(self, options: HumanEvalOptions) -> None:
         self.options = options
@@ -74,16 +76,20 @@ class HumanEval:
         if chat:
             prompt = ASK.format(prompt=task.prompt)
             generation = await context.generate(
-                context.sampling(max_tokens=MAX_TOKENS),
-                messages=[Message("user", prompt)],
-                reference=f"```python\n{task.prompt}{task.canonical_solution}```",
+                Request(
+                    context.sampling(max_tokens=MAX_TOKENS),
+                    messages=(Message("user", prompt),),
+                    reference=f"```python\n{task.prompt}{task.canonical_solution}```",
+                )
             )
             program = await read_program(generation.text, (task.entry_point,), task.prompt)
             sample = Sample(program, whole=True)
         else:
             prompt = task.prompt
             generation = await context.generate(
-                context.sampling(max_tokens=MAX_TOKENS, stop=STOP), prompt=prompt, reference=task.canonical_solution
+                Request(
+                    context.sampling(max_tokens=MAX_TOKENS, stop=STOP), prompt=prompt, reference=task.canonical_solution
+                )
             )
             sample = Sample(cut_at(generation.text, STOP))
         scored = await self.score(task, sample, context)

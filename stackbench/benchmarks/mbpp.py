@@ -10,12 +10,13 @@ from functools import cache
 from typing import ClassVar, Literal
 
 from stackbench.benchmarks.base import Context, Options, PrepareContext, Sample, failure, near_limit
+from stackbench.benchmarks.declared_metrics import MetricKind, amounts, pass_at, shares
 from stackbench.benchmarks.extract import cut_at, read_program
-from stackbench.benchmarks.passes import pass_at_k_metrics, task_means, to_metric
+from stackbench.benchmarks.passes import KS, pass_at_k_metrics, task_means, to_metric
 from stackbench.datasets import DatasetStore
 from stackbench.sandbox import CodeJob, Section
 from stackbench.stats import amount, share
-from stackbench.types import AttemptSummary, Message, Metric, Scored, Task
+from stackbench.types import AttemptSummary, Message, Metric, Request, Scored, Task
 
 __all__ = ["Mbpp", "MbppOptions", "MbppTask"]
 
@@ -62,6 +63,11 @@ class Mbpp:
     datasets: ClassVar[tuple[str, ...]] = ("mbpp",)
     uses_sandbox: ClassVar[bool] = True
     options_type: ClassVar[type[Options]] = MbppOptions
+    metric_kinds: ClassVar[Sequence[MetricKind]] = (
+        pass_at(KS),
+        *shares("execution_accuracy"),
+        *amounts("time_to_solution_s"),
+    )
 
     def __init__(self, options: MbppOptions) -> None:
         self.options = options
@@ -94,15 +100,17 @@ class Mbpp:
             prompt = _ask(task)
             turns = self._turns if self.options.fewshot_as_turns else []
             generation = await context.generate(
-                context.sampling(max_tokens=MAX_TOKENS),
-                messages=[*turns, Message("user", prompt)],
-                reference=f"```python\n{task.code}\n```",
+                Request(
+                    context.sampling(max_tokens=MAX_TOKENS),
+                    messages=(*turns, Message("user", prompt)),
+                    reference=f"```python\n{task.code}\n```",
+                )
             )
             sample = Sample(await read_program(generation.text, _tested_names(task)))
         else:
             prompt = self._shots + _shot(task)
             generation = await context.generate(
-                context.sampling(max_tokens=MAX_TOKENS, stop=(DONE,)), prompt=prompt, reference=task.code
+                Request(context.sampling(max_tokens=MAX_TOKENS, stop=(DONE,)), prompt=prompt, reference=task.code)
             )
             sample = Sample(cut_at(generation.text, (DONE,)))
         scored = await self.score(task, sample, context)

@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from stackbench.benchmarks.base import Context, Options, PrepareContext, Sample, failure, near_limit
+from stackbench.benchmarks.declared_metrics import MetricKind, pass_at
 from stackbench.benchmarks.extract import cut_at, read_program
-from stackbench.benchmarks.passes import pass_at_k_metrics
+from stackbench.benchmarks.passes import KS, pass_at_k_metrics
 from stackbench.datasets import DatasetStore
 from stackbench.errors import DataCorruptError, DataError
 from stackbench.sandbox import CodeJob, CodeResult, Section
-from stackbench.types import AttemptSummary, Message, Metric, Scored, Task
+from stackbench.types import AttemptSummary, Message, Metric, Request, Scored, Task
 
 __all__ = ["MbppPlus", "MbppPlusOptions", "MbppPlusTask"]
 
@@ -80,6 +81,7 @@ class MbppPlus:
     datasets: ClassVar[tuple[str, ...]] = ("mbppplus",)
     uses_sandbox: ClassVar[bool] = True
     options_type: ClassVar[type[Options]] = MbppPlusOptions
+    metric_kinds: ClassVar[Sequence[MetricKind]] = (pass_at(KS), pass_at(KS, "base_"))
 
     def __init__(self, options: MbppPlusOptions) -> None:
         self.options = options
@@ -120,15 +122,19 @@ class MbppPlus:
         if chat:
             prompt = ASK.format(prompt=task.prompt)
             generation = await context.generate(
-                context.sampling(max_tokens=MAX_TOKENS),
-                messages=[Message("user", prompt)],
-                reference=f"```python\n{reference}\n```",
+                Request(
+                    context.sampling(max_tokens=MAX_TOKENS),
+                    messages=(Message("user", prompt),),
+                    reference=f"```python\n{reference}\n```",
+                )
             )
             sample = Sample(await read_program(generation.text, (task.entry_point,)), whole=True)
         else:
             prompt = task.prompt
             generation = await context.generate(
-                context.sampling(max_tokens=MAX_TOKENS, stop=STOP), prompt=prompt, reference=task.canonical_solution
+                Request(
+                    context.sampling(max_tokens=MAX_TOKENS, stop=STOP), prompt=prompt, reference=task.canonical_solution
+                )
             )
             sample = Sample(cut_at(generation.text, STOP))
         scored = await self.score(task, sample, context)

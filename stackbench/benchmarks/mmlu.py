@@ -13,11 +13,12 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from stackbench.benchmarks.base import Context, Options, PrepareContext
+from stackbench.benchmarks.declared_metrics import MetricKind, shares
 from stackbench.benchmarks.letter_answers import LETTERS, find_letter
 from stackbench.benchmarks.passes import task_means, to_metric
 from stackbench.datasets import DatasetStore
 from stackbench.stats import Estimate, share
-from stackbench.types import AttemptSummary, Generation, Message, Metric, Scored, Task
+from stackbench.types import AttemptSummary, Generation, Message, Metric, Request, Scored, Task
 
 __all__ = ["Mmlu", "MmluOptions", "MmluTask"]
 
@@ -58,6 +59,10 @@ class Mmlu:
     datasets: ClassVar[tuple[str, ...]] = ("mmlu",)
     uses_sandbox: ClassVar[bool] = False
     options_type: ClassVar[type[Options]] = MmluOptions
+    metric_kinds: ClassVar[Sequence[MetricKind]] = (
+        *shares("acc", by_category=True),
+        *shares("acc_macro"),
+    )
 
     def __init__(self, options: MmluOptions) -> None:
         self.options = options
@@ -133,22 +138,28 @@ class Mmlu:
         """The answer, and the letters' share of the first token's probability; None where that was not asked for."""
         scored = scored and context.scores_choices
         if style == "chat":
-            generation = await context.generate(
+            request = Request(
                 context.sampling(max_tokens=MAX_TOKENS),
-                messages=[*turns, Message("user", prompt)],
-                choices=list(LETTERS) if scored else (),
+                messages=(*turns, Message("user", prompt)),
+                choices=tuple(LETTERS) if scored else (),
                 reference=reference,
             )
         else:
-            generation = await context.generate(
+            request = Request(
                 context.sampling(max_tokens=MAX_CONTINUATION_TOKENS, stop=("\n",)),
                 prompt=prompt,
-                choices=[f" {letter}" for letter in LETTERS] if scored else (),
+                choices=tuple(f" {letter}" for letter in LETTERS) if scored else (),
                 reference=reference,
             )
+        generation = await context.generate(request)
         if not scored:
             return generation, None
         return generation, sum(math.exp(min(value, 0.0)) for value in generation.choice_logprobs or ())
+
+    def metric_categories(self, tasks: Sequence[Task]) -> set[str]:
+        """Subjects, and groups of subjects."""
+        subjects = {task.category for task in tasks}
+        return subjects | {group for group, members in _groups().items() if subjects & set(members)}
 
     def metrics(self, attempts: Sequence[AttemptSummary]) -> list[Metric]:
         """Accuracy over questions (micro), over subjects (macro), by group and by subject; questions are the unit."""

@@ -92,7 +92,7 @@ def _command(arguments: list[str], *, debug: bool) -> int:
 
 
 def _complain(error: BaseException, text: str, code: int, *, debug: bool) -> int:
-    from stackbench.cli.visible_text import in_one_line, visible
+    from stackbench.visible_text import in_one_line, visible
 
     if debug:
         import traceback

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,7 +37,7 @@ def build_app() -> typer.Typer:
         epilog=EPILOG,
         context_settings=CONTEXT,
         add_completion=False,
-        no_args_is_help=True,
+        invoke_without_command=True,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
@@ -48,6 +49,7 @@ def build_app() -> typer.Typer:
         with_loading_options(serve)
     )
     app.command("attach", help="Follow a live or queued run from this terminal; Ctrl-C leaves it alone.")(attach)
+    app.command("tui", help="The screens on this terminal, as stackbench without a command opens them.")(tui)
     app.command("ctl", help="Operate a live engine: " + ", ".join(VERBS) + ".", epilog=_verbs_help())(ctl)
     app.command("engine", hidden=True, help="Carry out the orders of a file.")(engine)
     for command in (show, compare, query, export, catalogue, config, doctor):
@@ -93,6 +95,7 @@ def _print_version(wanted: bool) -> None:
 
 
 def root(
+    context: typer.Context,
     suite: Annotated[
         str | None, typer.Option("--batch", metavar="[SUITE]", help="Run a suite: smoke, core, full or a .toml file.")
     ] = None,
@@ -101,7 +104,15 @@ def root(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Options of the program itself; `--batch` and `--debug` are taken before typer reads the line."""
+    """Options of the program itself; `--batch` and `--debug` are taken before typer reads the line.
+
+    Without a command: the screens on a terminal, elsewhere the help.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        raise typer.Exit(tui())
+    typer.echo(context.get_help())
 
 
 # -- running
@@ -159,6 +170,15 @@ def attach(
     from stackbench.config import Home
 
     return work.attach(Home.find(home), run, as_json=as_json, quiet=quiet)
+
+
+def tui(
+    run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="Open this run: an id or the start of it.")] = None,
+    home: HomeOption = None,
+) -> int:
+    from stackbench.cli.screens import open_screens
+
+    return open_screens(home, run)
 
 
 def ctl(

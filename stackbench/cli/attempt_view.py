@@ -10,9 +10,9 @@ from rich.syntax import Syntax
 
 from stackbench.cli.console import out, shown
 from stackbench.cli.transcript import has_transcript, print_transcript
-from stackbench.cli.visible_text import visible
 from stackbench.store import AttemptDetail
 from stackbench.types import FinishReason
+from stackbench.visible_text import visible
 
 __all__ = ["attempt_document", "print_attempt"]
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stackbench.cli.streams import displays_stream
-from stackbench.cli.visible_text import in_json, in_one_line, visible
+from stackbench.visible_text import in_json, in_one_line, visible
 
 __all__ = [
     "VisibleConsole",

@@ -1,4 +1,4 @@
-"""Engines in processes of their own: `--detach`, and the rest of a queue whose engine's own run has ended."""
+"""Engines in processes of their own: `--detach`, and the hidden command `engine`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,16 +14,14 @@ from typing import Any, NoReturn
 from stackbench.cli.progress import PlainProgress
 from stackbench.config import Home
 from stackbench.control.client import connect
-from stackbench.engine import EngineService, RunPlan, new_run_id, read_plan_samples
+from stackbench.engine import EngineService, RunPlan, new_run_id
+from stackbench.engine.detached import Order, engine_log
 from stackbench.errors import EngineUnreachableError, HomeLockedError, StackbenchError
 
-__all__ = ["Order", "detach", "go_on_with", "run_engine"]
+__all__ = ["detach", "run_engine"]
 
 REACHED_WITHIN_S = 60.0
 READ_AT_MOST = 65536
-
-Order = dict[str, Any]
-"""A run for another process's engine: `run_id`, `plan` (JSON of a RunPlan), `resume`."""
 
 
 def detach(home: Home, plan: RunPlan, resume: str | None) -> dict[str, Any]:
@@ -46,7 +43,7 @@ def detach(home: Home, plan: RunPlan, resume: str | None) -> dict[str, Any]:
     log.mkdir(parents=True, exist_ok=True)
     reading, writing = os.pipe()
     if os.fork() == 0:  # this process has one thread and no event loop yet
-        _become_engine(home, order, log / "engine.log", reading, writing)
+        _become_engine(home, order, engine_log(home, run_id), reading, writing)
     os.close(writing)
     with os.fdopen(reading) as told:
         line = told.read(READ_AT_MOST)
@@ -59,22 +56,6 @@ def detach(home: Home, plan: RunPlan, resume: str | None) -> dict[str, Any]:
         error.exit_code = int(answer.get("exit_code", 3))
         raise error
     return {"run_id": run_id, "pid": answer["pid"], "socket": str(home.socket)}
-
-
-def go_on_with(home: Home, orders: Sequence[Order]) -> None:
-    """Starts an engine of its own for runs that wait in the queue of one that ends."""
-    path = home.run(orders[0]["run_id"])
-    path.mkdir(parents=True, exist_ok=True)
-    listed = path / "orders.json"
-    listed.write_text(json.dumps(list(orders)), encoding="utf-8")
-    with (path / "engine.log").open("ab") as log:
-        subprocess.Popen(
-            [sys.executable, "-m", "stackbench", "engine", str(listed), "--home", str(home.path)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
 
 
 def run_engine(home: Home, listed: Path) -> int:
@@ -120,12 +101,8 @@ async def _serve(home: Home, orders: Sequence[Order], ready: int | None) -> None
         async with EngineService(home, listener=progress) as service:
             for order in orders:
                 plan = RunPlan.model_validate(order["plan"])
-                service.submit(
-                    plan,
-                    run_id=order["run_id"],
-                    resume=order["run_id"] if order["resume"] else None,
-                    samples=await asyncio.to_thread(read_plan_samples, plan, home),
-                )
+                resume = order["run_id"] if order["resume"] else None
+                await service.submit_plan(plan, run_id=order["run_id"], resume=resume)
             loop = asyncio.get_running_loop()
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number, service.stop_all)

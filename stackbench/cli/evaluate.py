@@ -32,6 +32,7 @@ from stackbench.engine import (
     write_results,
 )
 from stackbench.errors import HomeLockedError, StoreError, UsageError
+from stackbench.labels import check_label, check_labels
 from stackbench.models import parse_model_name
 from stackbench.sandbox.launch import HeadStart
 from stackbench.store import Reader, RunInfo, open_queries
@@ -56,7 +57,7 @@ def evaluate(benchmarks: Sequence[str], flags: Mapping[str, Any]) -> int:
         options["scenarios"] = str(flags["scenarios"].absolute())
     settings = _settings(flags)
     plan = plan_benchmarks(benchmarks, settings, _names(flags["sample_ids"]), options)
-    return _run(home, plan, flags)
+    return _run(home, labelled(plan, flags), flags)
 
 
 def batch(suite: str, flags: Mapping[str, Any]) -> int:
@@ -71,7 +72,7 @@ def batch(suite: str, flags: Mapping[str, Any]) -> int:
     if flags["benchmark_options"]:
         raise UsageError("-T sets options of benchmarks named to eval; in a suite they stand in its file")
     settings = _settings(flags)
-    return _run(home, plan_suite(suite or "full", settings, _names(flags["sample_ids"])), flags)
+    return _run(home, labelled(plan_suite(suite or "full", settings, _names(flags["sample_ids"])), flags), flags)
 
 
 def score(
@@ -89,7 +90,7 @@ def score(
     plan = plan_benchmarks([benchmark], settings).model_copy(
         update={"suite": "score", "samples_file": str(path.absolute()), "samples_sha256": samples.sha256}
     )
-    return _run(home, plan, flags, samples=samples, head_start=head_start)
+    return _run(home, labelled(plan, flags), flags, samples=samples, head_start=head_start)
 
 
 def _run(
@@ -158,9 +159,9 @@ async def _drive(
 def _hand_on(home: Home, left: list[dict[str, Any]]) -> None:
     """Has an engine of its own go on with what waits in the queue of this one."""
     if left:
-        from stackbench.cli.detach import go_on_with
+        from stackbench.engine.detached import start_engine
 
-        go_on_with(home, left)
+        start_engine(home, left)
 
 
 def _follow_queued(
@@ -340,6 +341,12 @@ def _settings(flags: Mapping[str, Any]) -> Settings:
     given = run_settings(flags)
     settings = load_settings(given).settings
     return replay_settings(settings, given) if settings.model.startswith("replay:") else settings
+
+
+def labelled(plan: RunPlan, flags: Mapping[str, Any]) -> RunPlan:
+    """The plan with the name and the tags that the command line gives. Raises UsageError for one that cannot be."""
+    name = check_label(flags["run_name"], "--name") if flags["run_name"] is not None else ""
+    return plan.model_copy(update={"name": name, "tags": check_labels(flags["run_tags"] or (), "--tag")})
 
 
 def _names(listed: str | None) -> list[str]:

@@ -19,11 +19,10 @@ from stackbench.config import Home, load_settings
 from stackbench.engine import Cost, run_cost
 from stackbench.errors import StackbenchError, UsageError
 from stackbench.report.caveats import counted, partial_reasons
+from stackbench.report.headlines import headline
 from stackbench.store import BenchmarkResult, Labels, Queries, Reader, RunInfo, open_queries
 
 __all__ = ["cost_of", "export_run", "opened", "query", "run_document", "runs"]
-
-HEADLINES = ("pass@1", "completion", "exact_match_robust", "exact_match_flexible", "acc", "output_tok_s")
 
 
 @contextlib.contextmanager
@@ -124,8 +123,7 @@ def _heads(run: RunInfo, results: Sequence[BenchmarkResult]) -> list[str]:
     found: list[str] = []
     settings = run.config.get("settings", {})
     for result in results:
-        heads = [m for m in result.metrics if not m.category and m.name in HEADLINES]
-        best = min(heads, key=lambda m: HEADLINES.index(m.name), default=None)
+        best = headline(result.metrics)
         value = f"{best.name} {best.value:.3f}" if best is not None else "no score"
         partial = partial_reasons(result, run.status)
         marks = [f"partial: {', '.join(partial)}"] if partial else []

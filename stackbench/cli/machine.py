@@ -15,11 +15,11 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 from stackbench.cli.console import err, notice, out, print_json, print_line, print_table
 from stackbench.cli.doctor import parameter_count
-from stackbench.cli.visible_text import in_one_line
 from stackbench.config import Home
 from stackbench.datasets import DatasetStore
 from stackbench.errors import DataError, UsageError
 from stackbench.fetch import Progress as FetchProgress
+from stackbench.visible_text import in_one_line
 
 __all__ = [
     "data_list",

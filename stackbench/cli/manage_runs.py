@@ -13,7 +13,6 @@ import typer
 
 from stackbench.cli.console import notice, print_line
 from stackbench.cli.history import opened
-from stackbench.cli.visible_text import in_one_line
 from stackbench.config import Home
 from stackbench.control.client import connect
 from stackbench.control.messages import Command
@@ -22,6 +21,7 @@ from stackbench.errors import EngineUnreachableError, UsageError
 from stackbench.labels import check_label, check_labels
 from stackbench.store import Labels, Reader, RunInfo
 from stackbench.types import RunStatus
+from stackbench.visible_text import in_one_line
 
 __all__ = ["remove", "tag"]
 
@@ -50,8 +50,8 @@ def remove(home: Path | None, names: Sequence[str], *, yes: bool) -> int:
         if not typer.confirm(f"Remove {what} for good, with all attempts and files?", err=True):
             notice("nothing was removed")
             return 1
-    asyncio.run(_carry_out(place, "remove_runs", runs=[run.run_id for run in runs]))
     for run in runs:
+        asyncio.run(_carry_out(place, "delete", run=run.run_id))
         print_line(f"removed {run.run_id}")
     return 0
 
@@ -74,7 +74,7 @@ def tag(
     }
     with opened(place) as queries:
         run_id = Reader(queries).run(run).run_id
-    asyncio.run(_carry_out(place, "label_run", run=run_id, **given))
+    asyncio.run(_carry_out(place, "label", run=run_id, **given))
     with opened(place) as queries:
         labels = Reader(queries).labels().get(run_id, Labels())
     if as_json:

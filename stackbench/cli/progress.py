@@ -18,7 +18,6 @@ from rich.text import Text
 
 from stackbench.cli.console import err, notice, shown
 from stackbench.cli.tally import BenchmarkTally, RunTally, clock, counted_tokens
-from stackbench.cli.visible_text import in_one_line
 from stackbench.control.messages import (
     AttemptFinished,
     BenchmarkFinished,
@@ -30,6 +29,7 @@ from stackbench.control.messages import (
     RunQueued,
     RunStarted,
 )
+from stackbench.visible_text import in_one_line
 
 __all__ = ["LiveProgress", "PlainProgress", "Progress", "SilentProgress", "make_progress", "write_at_once"]
 

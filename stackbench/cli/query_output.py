@@ -8,8 +8,8 @@ import sys
 from typing import Any
 
 from stackbench.cli.streams import reader_left
-from stackbench.cli.visible_text import in_json, visible
 from stackbench.errors import UsageError
+from stackbench.visible_text import in_json, visible
 
 __all__ = ["QueryOutput"]
 

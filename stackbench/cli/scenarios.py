@@ -13,9 +13,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from stackbench.benchmarks.tooluse.benchmark import published_scenarios
-from stackbench.benchmarks.tooluse.expansion import PUBLISHED_SEED, ToolTask, load_tasks, set_hash
-from stackbench.benchmarks.tooluse.published import published_problems
-from stackbench.benchmarks.tooluse.soundness import Finding, check_set, check_task
+from stackbench.benchmarks.tooluse.scenario.expansion import PUBLISHED_SEED, ToolTask, load_tasks, set_hash
+from stackbench.benchmarks.tooluse.validation.published import published_problems
+from stackbench.benchmarks.tooluse.validation.soundness import Finding, check_set, check_task
 from stackbench.cli.console import notice, out, print_json, print_table, shown
 from stackbench.cli.streams import displays_stream
 from stackbench.config import load_settings

@@ -41,7 +41,17 @@ def outcome_document(outcome: RunOutcome) -> dict[str, Any]:
         **cost_document(outcome.cost, outcome.results),
         "results": result_documents(outcome.results, outcome.skipped, outcome.status.value),
         "gates": [
-            {"name": gate.name, "threshold": gate.threshold, "value": gate.value, "passed": gate.passed}
+            {
+                "name": gate.name,
+                "benchmark": gate.benchmark,
+                "metric": f"{gate.metric}/{gate.category}" if gate.category else gate.metric,
+                "on": gate.on,
+                "min": gate.min,
+                "max": gate.max,
+                "threshold": gate.threshold,
+                "value": gate.value,
+                "passed": gate.passed,
+            }
             for gate in outcome.gates
         ],
     }
@@ -126,7 +136,8 @@ def scoreboard(outcome: RunOutcome, last_lines: Sequence[str] = ()) -> Renderabl
     for gate in outcome.gates:
         value = _not_measured(outcome, gate) if gate.value is None else f"{gate.value:.4f}"
         word, style = ("passed", "green") if gate.passed else ("FAILED", "red")
-        parts.append(shown(f"gate {gate.name}: {word} ({value}, threshold {gate.threshold:g})", style))
+        told = f"{gate.measure} {value}".strip()
+        parts.append(shown(f"gate {gate.name}: {word} ({told}, {gate.bounds})", style))
     parts.append(shown(total_line(outcome.results, outcome.cost)))
     parts += [shown(line, "dim", whole=True) for line in last_lines]
     return Group(*parts)

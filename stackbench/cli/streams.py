@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any, TextIO, cast
 
-from stackbench.cli.visible_text import visible
+from stackbench.visible_text import visible
 
 __all__ = ["SteadyStream", "displays_stream", "open_standard_streams", "reader_left", "standard_output_fault"]
 

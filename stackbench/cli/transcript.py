@@ -14,7 +14,7 @@ from rich.text import Text
 
 from stackbench import nesting
 from stackbench.cli.console import make_table, shown
-from stackbench.cli.visible_text import visible
+from stackbench.visible_text import visible
 
 __all__ = ["has_transcript", "print_transcript"]
 

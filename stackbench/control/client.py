@@ -96,6 +96,11 @@ class EngineClient:
         self.welcome = reply
         self._reading = asyncio.create_task(self._read())
 
+    @property
+    def alive(self) -> bool:
+        """Whether the engine has not ended the connection."""
+        return self._reading is not None and not self._reading.done()
+
     async def command(self, verb: str, *, who: str = "", dry_run: bool = False, **arguments: Any) -> Any:
         """Carries a verb out and gives its answer.
 
@@ -130,7 +135,7 @@ class EngineClient:
             await self._writer.wait_closed()
 
     async def _ask(self, request: Command | Query | Subscribe) -> tuple[Any, bytes]:
-        if self._reading is None or self._reading.done():
+        if not self.alive:
             raise EngineUnreachableError("the engine ended")
         answer: asyncio.Future[tuple[Any, bytes]] = asyncio.get_running_loop().create_future()
         self._asked[request.id] = answer

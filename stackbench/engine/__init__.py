@@ -1,7 +1,8 @@
 """Turns a suite into work and runs it: the only writer of the store, and the one who owns models and sandboxes."""
 
 from stackbench.engine.cost import Cost, run_cost
-from stackbench.engine.outcome import GateResult, RunOutcome
+from stackbench.engine.gates import GateResult
+from stackbench.engine.outcome import RunOutcome
 from stackbench.engine.plan import PACE, BenchmarkPlan, Gate, RunPlan
 from stackbench.engine.replays import replay_settings
 from stackbench.engine.run import new_run_id

@@ -26,15 +26,14 @@ from stackbench.types import (
     EventRecord,
     FinishReason,
     Generation,
-    Message,
     Request,
     Sampling,
     Scored,
     ServerLoad,
+    TokenCount,
     ToolCall,
     ToolCallRecord,
     ToolParser,
-    ToolSpec,
     Variant,
 )
 
@@ -141,34 +140,16 @@ class AttemptContext:
             seed=request_seed(self.key),
         )
 
-    async def generate(
-        self,
-        sampling: Sampling,
-        *,
-        messages: Sequence[Message] = (),
-        prompt: str | None = None,
-        choices: Sequence[str] = (),
-        reference: str = "",
-        tools: Sequence[ToolSpec] = (),
-        reference_calls: Sequence[ToolCall] = (),
-        stream: bool = False,
-        on_text: Callable[[str], None] | None = None,
-    ) -> Generation:
-        asked = prompt if prompt is not None else messages[-1].content
+    async def generate(self, request: Request) -> Generation:
+        asked = request.prompt if request.prompt is not None else request.messages[-1].content
         self._asked = replace(self._asked, prompt=asked)
-        agent = stream or bool(tools)
-        request = Request(
-            sampling,
-            messages=tuple(messages),
-            prompt=prompt,
-            choices=tuple(choices),
-            reference=reference,
-            tools=tuple(tools),
-            reference_calls=tuple(reference_calls),
+        agent = request.stream or bool(request.tools)
+        choices = request.choices
+        request = replace(
+            request,
             key=self.key,
-            stream=stream,
             keep_prefix=agent,
-            on_text=self._told_text(on_text) if stream else None,
+            on_text=self._told_text(request.on_text) if request.stream else None,
             on_retry=self._told_retry,
         )
         request, prefill = with_run_texts(request, self._plan.settings)
@@ -185,6 +166,10 @@ class AttemptContext:
         self.cut = self.cut or generation.finish_reason is FinishReason.LENGTH
         self._asked = self._asked.of(asked, generation)
         return generation
+
+    async def count_tokens(self, request: Request) -> TokenCount:
+        told, _ = with_run_texts(request, self._plan.settings)
+        return await self._model.count_tokens(told)
 
     async def _ask(self, request: Request) -> Generation:
         """Waits for a place at the model, then for its answer."""
@@ -274,12 +259,8 @@ class AttemptContext:
     def gpus(self) -> int:
         return self._model.gpus
 
-    async def timed(
-        self, sampling: Sampling, *, messages: Sequence[Message] = (), prompt: str | None = None
-    ) -> Generation:
-        (generation,) = await self._model.generate(
-            [Request(sampling, tuple(messages), prompt, key=self.key, stream=True, no_retry=True)]
-        )
+    async def timed(self, request: Request) -> Generation:
+        (generation,) = await self._model.generate([replace(request, key=self.key, stream=True, no_retry=True)])
         self._tracker.tokens += generation.completion_tokens
         return generation
 

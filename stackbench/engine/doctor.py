@@ -17,6 +17,7 @@ import psutil
 from stackbench.config import DEFAULT_MODEL, Home
 from stackbench.datasets import DatasetStore
 from stackbench.errors import StackbenchError
+from stackbench.extras import install_command
 from stackbench.models.hardware import list_gpus
 from stackbench.models.pull import is_pulled
 
@@ -144,7 +145,7 @@ def _image(home: Home) -> Check:
 def _local(home: Home) -> Check:
     missing = [name for name in ("torch", "transformers", "accelerate", "gguf") if find_spec(name) is None]
     if missing:
-        return Check("hf: models", "missing", f"{', '.join(missing)} not installed", "pip install 'stackbench[local]'")
+        return Check("hf: models", "missing", f"{', '.join(missing)} not installed", install_command("local"))
     return Check("hf: models", "ok", f"torch {_version('torch')}, transformers {_version('transformers')}")
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 
 from stackbench import __version__
+from stackbench.extras import DISTRIBUTION
 from stackbench.models.hardware import cuda_version, list_gpus
 
 __all__ = ["git_commit", "machine_environment"]
@@ -63,7 +64,7 @@ def git_commit(package: Path = PACKAGE) -> str | None:
 def _installed_commit() -> str | None:
     """What pip recorded of a distribution installed from a repository (PEP 610)."""
     try:
-        recorded = json.loads(distribution("stackbench").read_text("direct_url.json") or "{}")
+        recorded = json.loads(distribution(DISTRIBUTION).read_text("direct_url.json") or "{}")
     except (PackageNotFoundError, OSError, ValueError):
         return None
     return recorded.get("vcs_info", {}).get("commit_id") if isinstance(recorded, dict) else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -14,11 +13,12 @@ from stackbench import nesting
 from stackbench.control.messages import Command, OperatorAction
 from stackbench.control.verbs import arguments_of, check_setting
 from stackbench.engine.attempts import AttemptRunner
+from stackbench.engine.deletion import remove_files
 from stackbench.engine.plan import RunPlan
 from stackbench.engine.run import RunExecution
 from stackbench.engine.work import AttemptSpec
 from stackbench.errors import UsageError, one_line
-from stackbench.store import label_run, remove_run
+from stackbench.store import label_run
 
 if TYPE_CHECKING:
     from stackbench.engine.service import EngineService, SubmittedRun
@@ -39,9 +39,9 @@ class Operations:
         """Raises UsageError for a verb that is not there, arguments that do not fit, or a run that has ended."""
         if command.verb == "submit":
             return await self._submit(command.arguments)
-        if command.verb == "remove_runs":
-            return await self._remove(command.arguments)
-        if command.verb == "label_run":
+        if command.verb == "delete":
+            return await self._delete(str(command.arguments.get("run", "")))
+        if command.verb == "label":
             return await self._label(command.arguments)
         given = dict(command.arguments)
         named = given.pop("run", None)
@@ -173,21 +173,6 @@ class Operations:
             "dry_run": command.dry_run,
         }  # fmt: skip
 
-    async def _remove(self, arguments: Mapping[str, Any]) -> None:
-        """Runs that have ended, with their folders."""
-        service = self._service
-        run_ids = [str(run_id) for run_id in arguments["runs"]]
-        for run in (*service.queue, *([service.live] if service.live else [])):
-            if run.run_id in run_ids:
-                raise UsageError(
-                    f"run {run.run_id} is live or queued; end it first: stackbench ctl stop --run {run.run_id}"
-                )
-        for run_id in run_ids:
-            await asyncio.to_thread(service.writer.change, partial(remove_run, run_id=run_id))
-            folder = service.home.run(run_id)
-            if folder.parent == service.home.path / "runs":  # an id is one name, not a path
-                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-
     async def _label(self, arguments: Mapping[str, Any]) -> None:
         """A run's name and tags."""
         change = partial(
@@ -210,6 +195,15 @@ class Operations:
         run = await self._service.submit_plan(plan, run_id=arguments.get("run_id"), resume=arguments.get("resume"))
         waiting = self._service.queue
         return {"run_id": run.run_id, "position": waiting.index(run) if run in waiting else 0}
+
+    async def _delete(self, run_id: str) -> dict[str, Any]:
+        """Takes a run that has ended out of the database. Said twice, it changes nothing."""
+        service = self._service
+        if any(run.run_id == run_id for run in (*([service.live] if service.live else []), *service.queue)):
+            raise UsageError(f"run {run_id} is live or queued; stop it before it is deleted")
+        await asyncio.to_thread(service.writer.delete_run, run_id)
+        await asyncio.to_thread(remove_files, service.home, run_id)
+        return {"verb": "delete", "run_id": run_id}
 
 
 def _describe(run: SubmittedRun, state: str) -> dict[str, Any]:

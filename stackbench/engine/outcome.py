@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from stackbench.engine.cost import Cost, run_cost
-from stackbench.engine.plan import Gate, RunPlan
+from stackbench.engine.gates import GateResult, check_gates
+from stackbench.engine.plan import RunPlan
 from stackbench.store import BenchmarkResult, Reader, RunInfo
 from stackbench.types import RunStatus
 
-__all__ = ["GateResult", "RunOutcome", "check_gates", "recorded_outcome"]
-
-
-@dataclass(frozen=True, slots=True)
-class GateResult:
-    """A gate after the run; `value` is None when its metric was not measured."""
-
-    name: str
-    threshold: float
-    value: float | None
-    passed: bool
-    benchmark: str = ""
-    metric: str = ""
-    category: str = ""
+__all__ = ["RunOutcome", "recorded_outcome"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +63,3 @@ def recorded_outcome(reader: Reader, run: RunInfo) -> RunOutcome:
         skipped=reader.skipped(run.run_id),
         cost=run_cost(plan.settings.prices, run.model, results),
     )
-
-
-def check_gates(gates: Sequence[Gate], results: Sequence[BenchmarkResult]) -> tuple[GateResult, ...]:
-    """Each gate against its metric; a metric that was not measured fails its gate."""
-    values = {(r.benchmark, m.category, m.name): m.value for r in results for m in r.metrics}
-    found: list[GateResult] = []
-    for gate in gates:
-        value = values.get((gate.benchmark, gate.category, gate.metric))
-        passed = value is not None and value >= gate.threshold
-        found.append(GateResult(gate.name, gate.threshold, value, passed, gate.benchmark, gate.metric, gate.category))
-    return tuple(found)

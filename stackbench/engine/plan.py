@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from stackbench.config import Settings
 
@@ -41,15 +41,46 @@ class BenchmarkPlan(BaseModel):
 
 
 class Gate(BaseModel):
-    """A threshold that a metric must reach for the run to count as a success."""
+    """Bounds that a metric must keep for the run to count as a success."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    name: str
+    name: str = Field(min_length=1)
     benchmark: str
     metric: str
-    threshold: float
+    on: Literal["value", "ci_low", "ci_high"] = "value"
+    """What must keep them: the metric's value, or a bound of its 95% interval."""
+    min: float | None = None
+    """Not below this; suites may call it `threshold`."""
+    max: float | None = None
+    """Not above this."""
     category: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_threshold(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or "threshold" not in data:
+            return data
+        given = dict(cast("dict[str, Any]", data))
+        if given.get("min") is not None:
+            raise ValueError("threshold and min are two names of one bound; give one of them")
+        given["min"] = given.pop("threshold")
+        return given
+
+    @model_validator(mode="after")
+    def _check_bounds(self) -> Gate:
+        if self.min is None and self.max is None:
+            raise ValueError("give min, max or both")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min:g} is above max {self.max:g}")
+        return self
+
+    @property
+    def threshold(self) -> float:
+        """The bound, for readers of one number: the lower one where there are two."""
+        bound = self.max if self.min is None else self.min
+        assert bound is not None
+        return bound
 
 
 class RunPlan(BaseModel):

@@ -27,6 +27,7 @@ from stackbench.engine.attempts import AttemptRunner, BenchmarkCounts, RunCounts
 from stackbench.engine.context import Preparation, utc_now
 from stackbench.engine.controls import RunControls
 from stackbench.engine.executor import LocalExecutor
+from stackbench.engine.gates import check_gate_categories
 from stackbench.engine.lazy_sandbox import LazySandbox
 from stackbench.engine.monitor import Monitor
 from stackbench.engine.outcome import RunOutcome
@@ -117,6 +118,8 @@ class RunExecution:
         if found is None:
             return self._not_begun(resources, started)
         loaded, skipped = without_speed(*found, resources.model)
+        for item in loaded:
+            check_gate_categories(self.plan.gates, item.plan.name, item.benchmark, item.tasks)
         for name, reason in skipped.items():
             self._publish(BenchmarkSkipped(benchmark=name, reason=reason))
         if not await self._make_ready(resources, loaded):

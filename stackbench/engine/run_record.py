@@ -13,7 +13,8 @@ from typing import Any
 from stackbench.engine.completeness import Figures, sum_up
 from stackbench.engine.cost import run_cost
 from stackbench.engine.environment import git_commit, machine_environment
-from stackbench.engine.outcome import RunOutcome, check_gates
+from stackbench.engine.gates import check_gates
+from stackbench.engine.outcome import RunOutcome
 from stackbench.engine.plan import RunPlan
 from stackbench.engine.replays import model_traits
 from stackbench.engine.resources import RunResources

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from stackbench.benchmarks import SpeedBenchmark, create_benchmark
 from stackbench.bounded_files import read_bounded
 from stackbench.config import Settings
+from stackbench.engine.gates import check_gate_plan
 from stackbench.engine.plan import SEVERAL_ATTEMPTS_TEMPERATURE, BenchmarkPlan, Gate, RunPlan
 from stackbench.errors import ConfigError, UsageError, one_line
 
@@ -97,6 +98,7 @@ def _varied(settings: Settings) -> Settings:
 
 
 def _checked(plan: RunPlan) -> RunPlan:
+    check_gate_plan(plan)
     for part in plan.benchmarks:
         benchmark = create_benchmark(part.name, part.options)
         greedy = plan.temperature(part) == 0 and not isinstance(benchmark, SpeedBenchmark)
@@ -127,4 +129,4 @@ def _parse(name: str, text: str) -> Suite:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"the suite {name}: {where}: {first['msg']}") from error
+        raise ConfigError(f"the suite {name}: {where}: {first['msg'].removeprefix('Value error, ')}") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from stackbench.types import Generation, Request, ServerLoad, Variant
+from stackbench.types import Generation, Request, ServerLoad, TokenCount, Variant
 
 __all__ = ["Model", "Preset", "Reloadable", "Watched"]
 
@@ -45,6 +45,14 @@ class Model(Protocol):
 
         Raises:
             GenerationError: one of them could not be answered.
+        """
+        ...
+
+    async def count_tokens(self, request: Request) -> TokenCount:
+        """How many tokens it reads of a request: by its own tokenizer, else estimated, and marked as that.
+
+        Raises:
+            GenerationError: its chat template refuses the chat.
         """
         ...
 

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from stackbench.errors import ModelNotAvailableError, one_line
+from stackbench.extras import install_command
 from stackbench.fetch import sha256_of
 from stackbench.models.headers import check_gguf
 from stackbench.models.sources import write_hashes, write_origin
@@ -27,7 +28,7 @@ def convert_gguf(gguf: Path, ready: Path, digest: str) -> None:
         import transformers
     except ImportError as error:
         raise ModelNotAvailableError(
-            f"a GGUF file needs the local extra ({error.name} is missing); run: pip install 'stackbench[local]'"
+            f"a GGUF file needs the local extra ({error.name} is missing); run: {install_command('local')}"
         ) from error
     check_gguf(gguf)
     transformers.utils.logging.disable_progress_bar()

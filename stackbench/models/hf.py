@@ -15,7 +15,7 @@ from stackbench.errors import GenerationError, ModelLostError, ModelNotAvailable
 from stackbench.models.gpus import GpuReader
 from stackbench.models.hf_loading import LoadedModel, load_hf
 from stackbench.models.options import ModelOptions
-from stackbench.types import Generation, Request, ServerLoad
+from stackbench.types import Generation, Request, ServerLoad, TokenCount
 
 if TYPE_CHECKING:
     from stackbench.models.decoding import BatchDecoder
@@ -80,6 +80,10 @@ class HFModel:
             future.add_done_callback(self._unanswered.discard)
             self._queue.put((request, future))
         return list(await asyncio.gather(*futures))
+
+    async def count_tokens(self, request: Request) -> TokenCount:
+        assert self._loaded is not None, "start() was not called"
+        return TokenCount(await asyncio.to_thread(self._loaded.reader.count, request), exact=True)
 
     def load(self) -> ServerLoad | None:
         decoder = self._decoder

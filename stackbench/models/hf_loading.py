@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from stackbench.errors import ModelNotAvailableError
+from stackbench.extras import install_command
 from stackbench.models.generation_config import describe_generation_config, sampling_defaults
 from stackbench.models.loaded_files import hash_loaded
 from stackbench.models.loading import choose_placement, free_bytes, load_tokenizer, load_weights
@@ -60,7 +61,7 @@ def load_hf(
         from stackbench.models.prompting import PromptReader, template_of
     except ImportError as error:
         raise ModelNotAvailableError(
-            f"hf: models need the local extra ({error.name} is missing); run: pip install 'stackbench[local]'"
+            f"hf: models need the local extra ({error.name} is missing); run: {install_command('local')}"
         ) from error
     folder, quantization = quantized_variant(target, options.quantization, options.home / "models", say)
     transformers.utils.logging.disable_progress_bar()

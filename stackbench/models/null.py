@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from stackbench.types import Generation, Request
+from stackbench.token_estimate import TokenEstimator
+from stackbench.types import Generation, Request, TokenCount
 
 __all__ = ["NullModel"]
 
@@ -28,6 +29,9 @@ class NullModel:
 
     async def generate(self, requests: Sequence[Request]) -> list[Generation]:
         return [Generation("") for _ in requests]
+
+    async def count_tokens(self, request: Request) -> TokenCount:
+        return TokenEstimator().count(request)
 
     def describe(self) -> Mapping[str, Any]:
         return {"kind": "null"}

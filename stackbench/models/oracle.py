@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from stackbench.types import FinishReason, Generation, Request
+from stackbench.token_estimate import TokenEstimator
+from stackbench.types import FinishReason, Generation, Request, TokenCount
 
 __all__ = ["OracleModel"]
 
@@ -35,6 +36,9 @@ class OracleModel:
             )
             for request in requests
         ]
+
+    async def count_tokens(self, request: Request) -> TokenCount:
+        return TokenEstimator().count(request)
 
     def describe(self) -> Mapping[str, Any]:
         return {"kind": "oracle"}

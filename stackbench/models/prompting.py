@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -25,6 +26,8 @@ class PromptReader:
     def __init__(self, tokenizer: Any, template: ChatTemplate | None, window: int) -> None:
         self.template = template
         self._tokenizer = tokenizer
+        self._reading = threading.Lock()
+        """Tokenizer and template serve one thread at a time: the decoder's, or one that counts."""
         self.window = window
 
     def row(self, request: Request, done: Done) -> Row:
@@ -33,7 +36,8 @@ class PromptReader:
         Raises:
             GenerationError: the chat template refuses the chat, or the prompt is empty or does not fit.
         """
-        ids, opened = self._ids(request)
+        with self._reading:
+            ids, opened = self._ids(request)
         if len(ids) >= self.window:
             raise GenerationError(f"the prompt has {len(ids)} tokens, the model's window holds {self.window}")
         if not ids:
@@ -57,6 +61,11 @@ class PromptReader:
             choice_ids=[self._choice_id(choice) for choice in request.choices],
             done=tell,
         )
+
+    def count(self, request: Request) -> int:
+        """Tokens of a request's prompt. Raises GenerationError where the chat template refuses the chat."""
+        with self._reading:
+            return len(self._ids(request)[0])
 
     def _ids(self, request: Request) -> tuple[list[int], bool]:
         """The prompt's tokens, and whether a thought begins where it ends."""

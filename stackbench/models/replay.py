@@ -11,7 +11,8 @@ from typing import Any, Generic, TypeVar
 from stackbench import nesting
 from stackbench.bounded_files import bounded_lines
 from stackbench.errors import GenerationError, ModelNotAvailableError, UsageError, one_line
-from stackbench.types import AttemptKey, FinishReason, Generation, Request
+from stackbench.token_estimate import TokenEstimator
+from stackbench.types import AttemptKey, FinishReason, Generation, Request, TokenCount
 
 __all__ = ["Recording", "ReplayModel", "Traits"]
 
@@ -152,6 +153,9 @@ class ReplayModel:
                 f"and one more was asked for; an agent's turns are replayed from its run, not from a file"
             )
         return made[number]
+
+    async def count_tokens(self, request: Request) -> TokenCount:
+        return TokenEstimator().count(request)
 
     def describe(self) -> Mapping[str, Any]:
         return {"kind": "replay", "source": self._source, "generations": len(self._answers)}

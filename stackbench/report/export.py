@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from stackbench.errors import UsageError
+from stackbench.extras import install_command
 from stackbench.report.saturation import saturation_plot
 from stackbench.report.workbook import write_workbook
 from stackbench.store import HAS_PLANNED, Queries, Reader
@@ -105,7 +106,7 @@ def _workbook(queries: Queries, tables: dict[str, str], run_id: str, to: Path, *
     except ImportError as error:
         if asked:
             raise UsageError(
-                f"xlsx needs the report extra ({error.name} is missing); run: pip install 'stackbench[report]'"
+                f"xlsx needs the report extra ({error.name} is missing); run: {install_command('report')}"
             ) from error
         return
     yield path
@@ -139,7 +140,7 @@ def _plots(queries: Queries, run_id: str, to: Path, *, asked: bool) -> Iterator[
     except ImportError as error:
         if asked:
             raise UsageError(
-                f"plots need the report extra ({error.name} is missing); run: pip install 'stackbench[report]'"
+                f"plots need the report extra ({error.name} is missing); run: {install_command('report')}"
             ) from error
         return
     if picture is not None:

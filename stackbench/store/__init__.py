@@ -7,7 +7,7 @@ from stackbench.store.remote import RemoteQueries, open_queries
 from stackbench.store.rendering import result_file
 from stackbench.store.results import HAS_PLANNED, BenchmarkResult, MissingMetric, PlannedBenchmark
 from stackbench.store.rows import BenchmarkRow
-from stackbench.store.run_upkeep import label_run, remove_run
+from stackbench.store.run_labels import label_run
 from stackbench.store.writer import RunRow, Writer
 
 __all__ = [
@@ -32,7 +32,6 @@ __all__ = [
     "label_run",
     "open_database",
     "open_queries",
-    "remove_run",
     "result_file",
     "run_user_query",
 ]

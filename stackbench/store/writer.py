@@ -17,6 +17,7 @@ import duckdb
 
 from stackbench.errors import StoreError, UsageError, one_line
 from stackbench.store.database import keep_log_private, open_database
+from stackbench.store.deletion import delete_rows
 from stackbench.store.documents import document, text
 from stackbench.store.results import MissingMetric
 from stackbench.store.rows import BenchmarkRow, attempt_row, benchmark_row, event_row, tool_call_row
@@ -256,6 +257,10 @@ class Writer:
                 connection.execute(DELETE_ATTEMPT, row)
 
         self._call(work)
+
+    def delete_run(self, run_id: str) -> None:
+        """Removes a run with everything that belongs to it, in one transaction."""
+        self._call(lambda connection: delete_rows(connection, run_id))
 
     def leave_queue(self, run_id: str, status: RunStatus) -> None:
         """The status of a run that ended before it began; one that had begun keeps its own."""

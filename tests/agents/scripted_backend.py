@@ -7,7 +7,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from stackbench.types import FinishReason, Generation, Message, Sampling, ToolCall, ToolCallRecord, ToolSpec
+from stackbench.token_estimate import TokenEstimator
+from stackbench.types import FinishReason, Generation, Message, Request, TokenCount, ToolCall, ToolCallRecord, ToolSpec
 
 Turn = Generation | Exception | Callable[[Sequence[Message]], Generation]
 
@@ -32,33 +33,32 @@ class ScriptedBackend:
         self.turns = list(turns)
         self.native_tools = native_tools
         self.window = window
+        self.tokenizer: Callable[[str], int] | None = None
+        """Counts tokens of a text; None for a model that only estimates."""
         self.asked: list[list[Message]] = []
+        self.counted: list[list[Message]] = []
         self.tools: list[tuple[ToolSpec, ...]] = []
         self.events: list[tuple[str, Mapping[str, Any]]] = []
         self.started: list[ToolCall] = []
         self.records: list[ToolCallRecord] = []
 
-    async def generate(
-        self,
-        sampling: Sampling,
-        *,
-        messages: Sequence[Message] = (),
-        reference: str = "",
-        tools: Sequence[ToolSpec] = (),
-        reference_calls: Sequence[ToolCall] = (),
-        stream: bool = False,
-        on_text: Callable[[str], None] | None = None,
-    ) -> Generation:
-        self.asked.append(list(messages))
-        self.tools.append(tuple(tools))
+    async def generate(self, request: Request) -> Generation:
+        self.asked.append(list(request.messages))
+        self.tools.append(request.tools)
         await asyncio.sleep(0)
         turn = self.turns.pop(0) if self.turns else says("done")
         if isinstance(turn, Exception):
             raise turn
-        generation = turn if isinstance(turn, Generation) else turn(messages)
-        if on_text is not None:
-            on_text(generation.text)
+        generation = turn if isinstance(turn, Generation) else turn(request.messages)
+        if request.on_text is not None:
+            request.on_text(generation.text)
         return generation
+
+    async def count_tokens(self, request: Request) -> TokenCount:
+        self.counted.append(list(request.messages))
+        if self.tokenizer is None:
+            return TokenEstimator().count(request)
+        return TokenCount(sum(self.tokenizer(message.content) for message in request.messages), exact=True)
 
     def log(self, kind: str, payload: Mapping[str, Any]) -> None:
         self.events.append((kind, payload))

@@ -231,6 +231,18 @@ async def test_old_results_are_left_out_when_the_window_is_near(workspace: Works
     assert backend.asked[1][-1].content.startswith("1000\n")
 
 
+async def test_near_the_window_the_models_tokenizer_decides_what_is_left_out(workspace: Workspace) -> None:
+    for per_character, trimmed in ((0.1, False), (0.5, True)):
+        backend = ScriptedBackend(*long_reads(4), window=3000)
+        backend.tokenizer = lambda text, share=per_character: int(share * len(text))
+        assert (await run(workspace, backend)).ending == "answered"
+        assert ("context_trimmed" in backend.kinds()) is trimmed
+        assert 0 < len(backend.counted) < len(backend.asked)  # far from the window an estimate does
+    wide = ScriptedBackend(*long_reads(4), window=300_000)
+    await run(workspace, wide)
+    assert wide.counted == []
+
+
 async def test_a_model_that_still_finds_the_chat_too_long_gets_a_shorter_one(workspace: Workspace) -> None:
     refuses = GenerationError("This model's maximum context length is 2048 tokens")
     backend = ScriptedBackend(*long_reads(2), refuses, says("done"))

@@ -12,7 +12,7 @@ from stackbench.types import (
     AttemptStatus,
     AttemptSummary,
     Generation,
-    Message,
+    Request,
     Sampling,
     Scored,
 )
@@ -46,19 +46,15 @@ class ScriptedContext:
     def sampling(self, *, max_tokens: int, stop: Sequence[str] = ()) -> Sampling:
         return Sampling(max_tokens=max_tokens, stop=tuple(stop))
 
-    async def generate(
-        self,
-        sampling: Sampling,
-        *,
-        messages: Sequence[Message] = (),
-        prompt: str | None = None,
-        choices: Sequence[str] = (),
-        reference: str = "",
-    ) -> Generation:
-        text = prompt if prompt is not None else messages[-1].content
-        turns = [(message.role, message.content) for message in messages]
+    async def generate(self, request: Request) -> Generation:
         self.asked.append(
-            {"turns": turns, "text": text, "choices": tuple(choices), "stop": sampling.stop, "reference": reference}
+            {
+                "turns": [(message.role, message.content) for message in request.messages],
+                "text": request.prompt if request.prompt is not None else request.messages[-1].content,
+                "choices": request.choices,
+                "stop": request.sampling.stop,
+                "reference": request.reference,
+            }
         )
         answer = self._answer(self.asked[-1])
         return answer if isinstance(answer, Generation) else Generation(answer)

@@ -39,7 +39,10 @@ OUTCOME = RunOutcome(
     "m",
     1.0,
     (result("humaneval", "pass@1"), result(LONG, LONG_METRIC, "acc")),
-    (GateResult("g", 0.5, None, False), GateResult("h", 0.5, None, False, "humaneval", "pass@10")),
+    (
+        GateResult("g", 0.5, None, False),
+        GateResult("h", 0.5, None, False, "humaneval", "pass@10", on="ci_low", min=0.5),
+    ),
     {"mbpp": "data not available"},
     cost=Cost(0.011, "USD", "m*"),
 )
@@ -75,8 +78,8 @@ def test_every_score_has_its_denominators_and_no_name_is_broken_at_any_width(
         "humaneval: no pass@10: x",
         "mbpp: skipped: data not available",
         "total: 328 attempts, 6 errors, 2,000 prompt and 600 completion tokens, cost 0.0110 USD",
-        "gate g: FAILED (not measured, threshold 0.5)",
-        "gate h: FAILED (not measured: x, threshold 0.5)",
+        "gate g: FAILED (not measured, min 0.5)",
+        "gate h: FAILED (humaneval pass@10 ci_low not measured: x, min 0.5)",
     ):
         assert part in flat
 

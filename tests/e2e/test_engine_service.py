@@ -249,6 +249,17 @@ async def test_a_killed_engine_leaves_a_resumable_run_and_its_last_words(
     assert program.query("SELECT count(*) AS n, count(DISTINCT task_id) AS d FROM attempts") == [{"n": 200, "d": 200}]
 
 
+async def test_a_run_is_on_record_before_its_id_is_printed(
+    program: Program, endpoint: FakeEndpoint, detached: Any
+) -> None:
+    told = await detached(*gsm8k(endpoint, 5))
+    os.kill(told["pid"], signal.SIGKILL)  # within its first moments
+    assert await ended(program, told["run_id"]) in ("interrupted", "completed")
+    done = await program.run_beside("eval", "--resume", told["run_id"], "--json")
+    assert done.returncode == 0, done.stderr
+    assert program.query("SELECT count(*) AS n, count(DISTINCT task_id) AS d FROM attempts") == [{"n": 5, "d": 5}]
+
+
 async def test_a_stopped_engine_is_said_to_be_stopped(program: Program, endpoint: FakeEndpoint, detached: Any) -> None:
     endpoint.delay_s = 0.1
     told = await detached(*gsm8k(endpoint, 400, "--concurrency", "2"))

@@ -46,7 +46,7 @@ def test_a_name_or_a_tag_stands_where_a_run_id_does(program: Program) -> None:
     [
         ((*EVAL, "-m", "null", "--name", "20261126-aa"), "looks like a run's id"),
         ((*EVAL, "-m", "null", "--name", "last"), "looks like a run's id"),
-        ((*EVAL, "-m", "null", "--tag", "a b"), 'tag "a b": it takes letters'),
+        ((*EVAL, "-m", "null", "--tag", "a b"), '--tag "a b": it takes letters'),
         (("runs", "tag", "last"), "name a tag"),
         (("runs", "tag", "nope", "x"), 'no run "nope"'),
         (("runs", "rm", "nope", "--yes"), 'no run "nope"'),

@@ -52,8 +52,8 @@ def context(*said: Generation) -> AttemptContext:
 @pytest.mark.parametrize("prompt", [None, "a bare prompt"])
 async def test_a_thought_is_no_part_of_any_answer(prompt: str | None) -> None:
     made = context(Generation("<think>\nB?\n</think>\n\nC", thought="It came apart."))
-    messages = [Message("user", "Q")] if prompt is None else []
-    generation = await made.generate(made.sampling(max_tokens=5), messages=messages, prompt=prompt)
+    messages = (Message("user", "Q"),) if prompt is None else ()
+    generation = await made.generate(Request(made.sampling(max_tokens=5), messages, prompt))
     assert (generation.text, generation.thought) == ("C", "It came apart.\n\nB?")
     failed = made.failed()
     assert (failed.completion, failed.thought) == ("C", "It came apart.\n\nB?")
@@ -63,15 +63,15 @@ async def test_a_thought_is_no_part_of_any_answer(prompt: str | None) -> None:
 
 async def test_an_agents_turn_is_logged_with_its_thought_apart() -> None:
     made = context(Generation("<think>I might call rm.</think>Done."))
-    tools = [ToolSpec("read", "Reads.", "{}")]
-    await made.generate(made.sampling(max_tokens=5), messages=[Message("user", "Q")], tools=tools)
+    tools = (ToolSpec("read", "Reads.", "{}"),)
+    await made.generate(Request(made.sampling(max_tokens=5), (Message("user", "Q"),), tools=tools))
     (event,) = made.events
     assert (event.payload["text"], event.payload["thought"]) == ("Done.", "I might call rm.")
 
 
 async def test_the_program_of_an_attempt_that_ends_in_an_error_is_recorded() -> None:
     made = context(Generation("```python\nx = 1\n```"))
-    await made.generate(made.sampling(max_tokens=5), messages=[Message("user", "Q")])
+    await made.generate(Request(made.sampling(max_tokens=5), (Message("user", "Q"),)))
     with pytest.raises(SandboxError):
         await made.run_code(CodeJob(sections=(Section("setup", trusted=True), Section("x = 1"))))
     assert made.failed().program == "x = 1"

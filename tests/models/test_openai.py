@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from stackbench.errors import GenerationError, ModelNotAvailableError
 from stackbench.models import ModelOptions
-from stackbench.models.openai import OpenAIModel
-from stackbench.models.openai import connection as module
+from stackbench.models.openai import OpenAIModel, retrying
 from stackbench.models.openai.probe import Capabilities
 from stackbench.types import FinishReason, Message, Request, Sampling, ToolCall, ToolSpec
 from tests.fake_endpoint import FakeEndpoint
@@ -53,6 +53,43 @@ async def test_retry_after_is_obeyed(connect, endpoint: FakeEndpoint) -> None:
     began = loop.time()
     await model.generate([ask()])
     assert loop.time() - began >= 0.3
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_who_asks_is_told_each_wait_and_each_new_try(connect, endpoint: FakeEndpoint, stream: bool) -> None:
+    model = await connect()
+    endpoint.faults.extend([500, "drop", 503])
+    told: list[tuple[int, float]] = []
+    await model.generate([replace(ask(), stream=stream, on_retry=lambda number, wait_s: told.append((number, wait_s)))])
+    assert [number for number, _ in told] == [2, 2, 3, 3, 4, 4]
+    waits = [wait_s for _, wait_s in told]
+    assert waits[1::2] == [0.0, 0.0, 0.0]
+    first_s = retrying.FIRST_BACKOFF_S
+    for number, wait_s in enumerate(waits[::2]):
+        assert 0.5 * first_s * 2**number <= wait_s <= 1.5 * first_s * 2**number
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_server_that_always_asks_for_no_wait_is_not_asked_without_pause(
+    connect, endpoint: FakeEndpoint, stream: bool
+) -> None:
+    model = await connect()
+    endpoint.faults.extend([429] * 3)
+    endpoint.retry_after = "0"
+    told: list[float] = []
+    await model.generate([replace(ask(), stream=stream, on_retry=lambda number, wait_s: told.append(wait_s))])
+    assert told[0] == 0.0
+    assert all(wait_s > 0 for wait_s in told[2::2])
+
+
+async def test_waits_between_tries_have_a_longest(connect, endpoint: FakeEndpoint, monkeypatch) -> None:
+    monkeypatch.setattr(retrying, "LONGEST_BACKOFF_S", 0.02)
+    model = await connect(retries=8)
+    endpoint.faults.extend([503] * 8)
+    told: list[float] = []
+    await model.generate([replace(ask(), on_retry=lambda number, wait_s: told.append(wait_s))])
+    assert len(told) == 16
+    assert max(told) <= 0.03
 
 
 async def test_what_stays_broken_is_one_clear_error(connect, endpoint: FakeEndpoint) -> None:
@@ -235,10 +272,7 @@ async def test_a_stream_that_says_nothing_and_ends_is_an_empty_answer(connect, e
 
 
 @pytest.mark.parametrize("fault", [500, 429, "drop", "garbage"])
-async def test_a_stream_that_fails_is_asked_for_again(
-    connect, endpoint: FakeEndpoint, fault: object, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "FIRST_BACKOFF_S", 0.01)
+async def test_a_stream_that_fails_is_asked_for_again(connect, endpoint: FakeEndpoint, fault: object) -> None:
     model = await connect()
     endpoint.faults.append(fault)
     (answer,) = await model.generate([Request(Sampling(), (Message("user", "Q"),), stream=True)])

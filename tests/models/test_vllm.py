@@ -21,7 +21,7 @@ from stackbench.errors import GenerationError, ModelLostError, ModelNotAvailable
 from stackbench.models import ModelOptions, VllmOptions
 from stackbench.models.vllm import VllmModel
 from stackbench.models.vllm import model as module
-from stackbench.types import Message, Request, Sampling, ServerLoad, Variant
+from stackbench.types import Message, Request, Sampling, ServerLoad, TokenCount, Variant
 from tests.waiting import wait_for
 
 ASK = Request(Sampling(max_tokens=5), messages=(Message("user", "hi"),))
@@ -115,6 +115,13 @@ async def test_a_server_is_started_asked_and_stopped(bench: Bench, started: Call
     await model.close()
     assert not psutil.pid_exists(child)
     assert not bench.processes()
+
+
+async def test_tokens_are_counted_by_the_server(bench: Bench, started: Callable[..., Any]) -> None:
+    model = await started()
+    bare = Request(Sampling(), prompt="one two three")
+    assert await model.count_tokens(bare) == TokenCount(3, exact=True)
+    assert await model.count_tokens(ASK) == TokenCount(len(ASK.messages[0].content.split()), exact=True)
 
 
 async def test_a_checkpoints_own_sampling_does_not_reach_the_server_unless_asked_for(
@@ -330,7 +337,9 @@ async def test_what_cannot_work_is_refused_before_anything_loads(bench: Bench, s
 async def test_no_vllm_is_one_line_with_what_to_do(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setattr(sys, "executable", str(bench.folder / "elsewhere" / "python"))
-    with pytest.raises(ModelNotAvailableError, match=r"pip install 'stackbench\[vllm\]'.*--vllm-bin.*--vllm-image"):
+    with pytest.raises(
+        ModelNotAvailableError, match=r"pip install 'stackbench-eval\[vllm\]'.*--vllm-bin.*--vllm-image"
+    ):
         await bench.model(bin=None).start(bench.said.append)
     with pytest.raises(ModelNotAvailableError, match="--vllm-bin /no/such is no program"):
         await bench.model(bin="/no/such").start(bench.said.append)

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from stackbench.benchmarks.tooluse.checks import evaluate
-from stackbench.benchmarks.tooluse.observation import observe
-from stackbench.benchmarks.tooluse.playing import play_script
-from stackbench.benchmarks.tooluse.scenario import OracleCall, Scenario
-from stackbench.benchmarks.tooluse.staging import staged
+from stackbench.benchmarks.tooluse.checks.evaluation import evaluate
+from stackbench.benchmarks.tooluse.checks.observation import observe
+from stackbench.benchmarks.tooluse.scenario.scenario import OracleCall, Scenario
+from stackbench.benchmarks.tooluse.scenario.staging import staged
+from stackbench.benchmarks.tooluse.validation.playing import play_script
 from stackbench.sandbox.launch import ContainerSpec
 from stackbench.sandbox.pool import SandboxPool
 from stackbench.sandbox.session import Session

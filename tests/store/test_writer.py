@@ -213,6 +213,7 @@ def test_ranges_of_an_older_database_stop_being_confidence_intervals(tmp_path: P
     with duckdb.connect(str(path)) as connection:
         connection.execute("DROP TABLE ranges")
         connection.execute("DROP TABLE run_benchmarks")
+        connection.execute("DROP TABLE run_labels")
         connection.execute("DELETE FROM schema_version WHERE version >= 5")
         connection.execute(
             "INSERT INTO metrics VALUES ('r', 'throughput', 'c1', 'ttft_ms_p50', 5, 1, 4, 6, 3),"

@@ -15,7 +15,8 @@ from typing import Any, ClassVar
 from pydantic import Field, field_validator
 
 from stackbench.benchmarks.base import Context, Options, PrepareContext
-from stackbench.benchmarks.throughput.figures import Targets, load_figures
+from stackbench.benchmarks.declared_metrics import MetricKind
+from stackbench.benchmarks.throughput.figures import FIGURES, Targets, load_figures
 from stackbench.benchmarks.throughput.load import Load, closed_loop, open_loop, poisson_arrivals
 from stackbench.benchmarks.throughput.workload import (
     DATASETS,
@@ -40,6 +41,7 @@ FEWEST_REQUESTS = 8
 OPEN_SECONDS = 30
 READ_EVERY_S = 0.5
 MEASURED_AT_MOST = 3
+MEMORY_PEAKS = ("memory_peak_bytes", "vram_peak_bytes")
 TARGETS = ("ttft", "tpot", "e2el")
 
 
@@ -119,6 +121,10 @@ class Throughput:
     uses_sandbox: ClassVar[bool] = False
     options_type: ClassVar[type[Options]] = ThroughputOptions
     least_attempts: ClassVar[int] = 3
+    metric_kinds: ClassVar[Sequence[MetricKind]] = tuple(
+        MetricKind(name, at_most=None, interval=False, whole=name == "output_tok_s", by_category=True)
+        for name in (*FIGURES, *MEMORY_PEAKS)
+    )
 
     def __init__(self, options: ThroughputOptions) -> None:
         self.options = options
@@ -160,6 +166,10 @@ class Throughput:
             if _restarts(context) == before:
                 return self._scored(task, load, context, sender, peak)
         raise AttemptError(f"the server was started again during each of {MEASURED_AT_MOST} measurements")
+
+    def metric_categories(self, tasks: Sequence[Task]) -> set[str]:
+        """The loads."""
+        return {task.task_id for task in tasks}
 
     def metrics(self, attempts: Sequence[AttemptSummary]) -> list[Metric]:
         """The median over repeats of each figure, with their range from least to most in place of an interval.
@@ -229,7 +239,7 @@ class Throughput:
             raise AttemptError(f"every request failed; the last: {load.errors[-1] if load.errors else 'none was made'}")
         gpus = self.options.gpus if self.options.gpus is not None else context.gpus
         figures = load_figures(answers, load.seconds, gpus, self._targets)
-        for figure, value in zip(("memory_peak_bytes", "vram_peak_bytes"), peak, strict=True):
+        for figure, value in zip(MEMORY_PEAKS, peak, strict=True):
             if value:
                 figures[figure] = float(value)
         failed = len(load.errors)

@@ -9,9 +9,16 @@ import numpy as np
 
 from stackbench.types import Generation
 
-__all__ = ["PERCENTILES", "Targets", "latencies_ms", "load_figures"]
+__all__ = ["FIGURES", "PERCENTILES", "Targets", "latencies_ms", "load_figures"]
 
 PERCENTILES = (50, 90, 99)
+LATENCIES = ("ttft", "first_answer", "tpot", "itl", "e2el")
+FIGURES = (
+    "output_tok_s", "total_tok_s", "requests_s", "output_tok_s_per_gpu", "goodput_requests_s",
+    *(f"{name}_ms_{part}" for name in LATENCIES for part in ("mean", "std", *(f"p{p}" for p in PERCENTILES))),
+    "prompt_tokens", "output_tokens", "seconds",
+)  # fmt: skip
+"""The names of what `load_figures` may give."""
 
 
 @dataclass(frozen=True, slots=True)

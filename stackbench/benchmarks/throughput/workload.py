@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from stackbench.benchmarks.base import Context
 from stackbench.datasets import DatasetStore
 from stackbench.errors import AttemptError, GenerationError
-from stackbench.types import Generation, Message
+from stackbench.types import Generation, Message, Request
 
 __all__ = ["DATASETS", "Ask", "DatasetAsk", "PromptMaker", "Sender", "Ways", "dataset_asks", "dataset_sample"]
 
@@ -99,8 +99,8 @@ class Sender:
             ignore_eos=self.ways.ignore_eos,
         )
         if self.ways.plain:
-            return await context.timed(asked, prompt=ask.prompt)
-        return await context.timed(asked, messages=[Message("user", ask.prompt)])
+            return await context.timed(Request(asked, prompt=ask.prompt))
+        return await context.timed(Request(asked, messages=(Message("user", ask.prompt),)))
 
 
 class PromptMaker:

@@ -16,14 +16,15 @@ import stackbench
 from stackbench.agents import AgentLimits, AgentResult, run_agent
 from stackbench.agents.tools import TOOLS
 from stackbench.benchmarks.base import Context, Options, PrepareContext
-from stackbench.benchmarks.tooluse.checks import CheckResult, evaluate
-from stackbench.benchmarks.tooluse.expansion import PUBLISHED_SEED, ToolTask, load_tasks, set_hash
-from stackbench.benchmarks.tooluse.figures import tool_use_metrics
-from stackbench.benchmarks.tooluse.matching import CallScore, score_calls
-from stackbench.benchmarks.tooluse.observation import observe
-from stackbench.benchmarks.tooluse.playing import script_of
-from stackbench.benchmarks.tooluse.scenario import Scenario
-from stackbench.benchmarks.tooluse.staging import staged
+from stackbench.benchmarks.declared_metrics import MetricKind
+from stackbench.benchmarks.tooluse.checks.evaluation import CheckResult, evaluate
+from stackbench.benchmarks.tooluse.checks.observation import observe
+from stackbench.benchmarks.tooluse.scenario.expansion import PUBLISHED_SEED, ToolTask, load_tasks, set_hash
+from stackbench.benchmarks.tooluse.scenario.scenario import Scenario
+from stackbench.benchmarks.tooluse.scenario.staging import staged
+from stackbench.benchmarks.tooluse.scoring.matching import CallScore, score_calls
+from stackbench.benchmarks.tooluse.scoring.tool_use_metrics import tool_use_kinds, tool_use_metrics
+from stackbench.benchmarks.tooluse.validation.playing import script_of
 from stackbench.datasets import DatasetStore
 from stackbench.types import AttemptSummary, Metric, Scored, Task
 
@@ -61,6 +62,7 @@ class ToolUse:
     uses_sandbox: ClassVar[bool] = True
     tools: ClassVar[tuple[str, ...]] = tuple(TOOLS)
     options_type: ClassVar[type[Options]] = ToolUseOptions
+    metric_kinds: ClassVar[Sequence[MetricKind]] = tool_use_kinds()
 
     def __init__(self, options: ToolUseOptions) -> None:
         self.options = options
@@ -110,6 +112,10 @@ class ToolUse:
     def cluster(attempt: AttemptSummary) -> str:
         """The template that the task was drawn from."""
         return str(attempt.metrics["template"])
+
+    def metric_categories(self, tasks: Sequence[ToolTask]) -> set[str]:
+        """Categories and difficulties."""
+        return {task.category for task in tasks} | {f"difficulty {task.spec.difficulty}" for task in tasks}
 
     def metrics(self, attempts: Sequence[AttemptSummary]) -> list[Metric]:
         return tool_use_metrics(attempts)

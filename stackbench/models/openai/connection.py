@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import random
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
@@ -17,6 +16,7 @@ from stackbench.models.openai.events import EventReader, LineTooLongError
 from stackbench.models.openai.faults import AnswerError, BusyError, RefusedError
 from stackbench.models.openai.proxies import proxy_arguments, proxy_for
 from stackbench.models.openai.reading import AnswerReader
+from stackbench.models.openai.retrying import OnRetry, Retrying
 from stackbench.models.options import ModelOptions
 from stackbench.redaction import Redaction
 
@@ -25,10 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Connection"]
 
-OnRetry = Callable[[int, float], None]
-"""Takes a try's number and the seconds until it."""
-FIRST_BACKOFF_S = 0.5
-LONGEST_BACKOFF_S = 60.0
 REDIRECTS = 3
 NOT_STREAMED = "\0"
 """Stands for the name of an event where the whole body is one."""
@@ -51,7 +47,7 @@ class Connection:
         self.url = url
         self._options = options
         self._session: aiohttp.ClientSession | None = None
-        self._jitter = random.Random(0)
+        self.retrying = Retrying(options.retries)
         self._key = os.environ.get(options.api_key_env, "").strip() if options.api_key_env else ""
         self._headers = [
             (name.strip(), value.strip()) for name, _, value in (h.partition(":") for h in options.headers)
@@ -99,7 +95,7 @@ class Connection:
         retries: int | None = None,
         on_retry: OnRetry | None = None,
     ) -> dict[str, Any]:
-        """Posts until it succeeds; waits between tries as the server asks (Retry-After), else 0.5 s doubling.
+        """Posts until it succeeds; waits between tries as `Retrying` does.
 
         Raises:
             RefusedError: the server will not answer this request.
@@ -108,23 +104,22 @@ class Connection:
         """
         data = json.dumps(body).encode()
         most = _largest(body, BYTES_PER_TOKEN)
-        tries = (self._options.retries if retries is None else retries) + 1
-        problem = ""
-        for attempt in range(tries):
-            wait_s: float | None = None
+        retries = self._options.retries if retries is None else retries
+
+        async def ask() -> dict[str, Any]:
             try:
                 async with await self._sent(path, data, headers) as response:
                     content = await self._read(response, most)
                     return self._reader.completion(path, content)
-            except BusyError as error:
-                problem, wait_s = str(error), error.wait_s
             except GenerationError:
                 raise
             except Exception as error:
-                problem = self._lost(error)
-            if attempt + 1 < tries:
-                await self.back_off(attempt, wait_s, on_retry)
-        raise GenerationError(f"{self.url}/{path} failed {tries} times; last: {problem}")
+                raise BusyError(self._lost(error)) from error
+
+        try:
+            return await self.retrying.call(ask, _is_busy, retries=retries, on_retry=on_retry)
+        except BusyError as error:
+            raise GenerationError(f"{self.url}/{path} failed {retries + 1} times; last: {error}") from error
 
     async def stream(
         self, path: str, body: Mapping[str, Any], headers: Mapping[str, str] | None = None
@@ -198,19 +193,22 @@ class Connection:
         more = isinstance(listed, dict) and bool(listed.get("has_more") or listed.get("next_page_token"))
         return self.redaction.messages([entry for entry in entries if isinstance(entry.get("id"), str)]), more
 
-    async def back_off(self, attempt: int, wait_s: float | None, on_retry: OnRetry | None = None) -> None:
-        """Waits before another try: as long as the server asks, else 0.5 s doubling. `attempt` counts from 0.
-
-        A wait of no time at all is taken once: an endpoint that always asks for it would be asked without pause.
-        """
-        wait = min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2**attempt) * (0.5 + self._jitter.random())
-        if wait_s is not None and (wait_s > 0 or attempt == 0):
-            wait = wait_s
-        if on_retry is not None:
-            on_retry(attempt + 2, wait)
-        await asyncio.sleep(wait)
-        if on_retry is not None:
-            on_retry(attempt + 2, 0.0)
+    async def ask_server(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """What the server answers to a post beside OpenAI's API (at its root, without `/v1`); empty where it has no
+        such path, refuses or fails: it is asked once, and nothing depends on it."""
+        base, mark, query = self.url.partition("?")
+        address = f"{base.rstrip('/').removesuffix('/v1')}/{path}{mark}{query}"
+        try:
+            async with self._opened.post(
+                address, data=json.dumps(body).encode(), allow_redirects=False, **self._proxy
+            ) as response:
+                if response.status != 200:
+                    return {}
+                text = (await self._read(response, LARGEST_ANSWER)).decode(errors="replace")
+                answer = nesting.loads(text)
+        except Exception:
+            return {}
+        return answer if isinstance(answer, dict) else {}
 
     # -- one exchange
 
@@ -314,6 +312,10 @@ class Connection:
         if isinstance(error, RuntimeError) and self._opened.closed:
             return "the connection was closed"
         return self._said(error)
+
+
+def _is_busy(error: BaseException) -> bool:
+    return isinstance(error, BusyError)
 
 
 def _largest(body: Mapping[str, Any], bytes_per_token: int) -> int:

@@ -14,14 +14,15 @@ from stackbench.errors import GenerationError, ModelNotAvailableError, one_line
 from stackbench.models.openai.answer import served_window
 from stackbench.models.openai.connection import Connection
 from stackbench.models.openai.dialect import Change, Dialect
-from stackbench.models.openai.faults import AnswerError, BusyError, RefusedError
+from stackbench.models.openai.faults import AnswerError, RefusedError
 from stackbench.models.openai.probe import Capabilities, probe
 from stackbench.models.openai.settling import settled
 from stackbench.models.openai.streamed import streamed_generation
+from stackbench.models.openai.token_counting import TokenCounter
 from stackbench.models.openai.window import Room, is_too_long, room_told, tokens_at_most
 from stackbench.models.openai.wire import Manner, generations, request_body
 from stackbench.models.options import ModelOptions
-from stackbench.types import Generation, Request
+from stackbench.types import Generation, Request, TokenCount
 
 __all__ = ["OpenAIModel"]
 
@@ -55,6 +56,7 @@ class OpenAIModel:
         self._model = model
         self._options = options
         self._connection = Connection(url, options)
+        self._counter = TokenCounter(self._connection, model)
         self._served: Mapping[str, Any] = {}
         self._manner = Manner(options.explicit_sampling, options.extra_body)
         self._chats, self._prompts = Dialect(), Dialect()
@@ -80,6 +82,9 @@ class OpenAIModel:
             return await self._ask(requests)
         found = await asyncio.gather(*(self._ask([request]) for request in requests))
         return [generation for (generation,) in found]
+
+    async def count_tokens(self, request: Request) -> TokenCount:
+        return await self._counter.count(request)
 
     def describe(self) -> Mapping[str, Any]:
         differences = {
@@ -234,9 +239,9 @@ class OpenAIModel:
         interface = "chat" if request.prompt is None else "completions"
 
         async def ask(body: dict[str, Any]) -> list[Generation]:
-            if request.stream:
-                return [await self._stream(request, body)]
-            return await self._whole(request, body, n)
+            found = [await self._stream(request, body)] if request.stream else await self._whole(request, body, n)
+            self._counter.learn(request, found)
+            return found
 
         try:
             return await settled(
@@ -265,26 +270,25 @@ class OpenAIModel:
             raise AnswerError(f"{self._connection.url}/{path} answered what is no completion: {error}") from error
 
     async def _stream(self, request: Request, body: dict[str, Any]) -> Generation:
-        """A streamed answer, asked for again where it failed on the way, unless the request is to be tried `once`."""
+        """A streamed answer, asked for again where it failed on the way, unless the request says `no_retry`."""
         path = "chat/completions" if request.prompt is None else "completions"
         started = time.perf_counter()
-        attempt = 0
-        while True:
+
+        async def ask() -> Generation:
             try:
                 async with aclosing(self._connection.stream(path, body)) as events:
                     return await streamed_generation(events, started, request, body, self._connection.redaction)
-            except RefusedError:
-                raise
             except AnswerError as error:
                 if str(error).startswith(self._connection.url):
                     raise
                 raise AnswerError(f"{self._connection.url}/{path}: {error}") from error
-            except GenerationError as error:
-                if request.no_retry or attempt >= self._options.retries:
-                    raise
-                wait_s = error.wait_s if isinstance(error, BusyError) else None
-                await self._connection.back_off(attempt, wait_s, request.on_retry)
-                attempt += 1
+
+        retries = 0 if request.no_retry else None
+        return await self._connection.retrying.call(ask, _may_pass, retries=retries, on_retry=request.on_retry)
+
+
+def _may_pass(error: BaseException) -> bool:
+    return isinstance(error, GenerationError) and not isinstance(error, RefusedError | AnswerError)
 
 
 def _same_prompt(requests: Sequence[Request], most: int) -> list[list[int]]:

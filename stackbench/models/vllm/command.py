@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from stackbench.errors import ModelNotAvailableError
+from stackbench.extras import install_command
 from stackbench.models.chat_template import read_template
 from stackbench.models.manifest import model_config
 from stackbench.models.options import ModelOptions
@@ -94,7 +95,7 @@ def find_vllm(options: ModelOptions) -> tuple[str, ...]:
     path = str(beside) if os.access(beside, os.X_OK) else shutil.which("vllm")
     if path is None:
         raise ModelNotAvailableError(
-            "vllm: models need vLLM, which is not installed here; run: pip install 'stackbench[vllm]', "
+            f"vllm: models need vLLM, which is not installed here; run: {install_command('vllm')}, "
             "or name a program with --vllm-bin or a container image with --vllm-image"
         )
     return (path,)

@@ -18,20 +18,24 @@ from stackbench.models.hardware import list_gpus
 from stackbench.models.loaded_files import hash_loaded
 from stackbench.models.openai import OpenAIModel
 from stackbench.models.openai.faults import RefusedError
+from stackbench.models.openai.retrying import Retrying
 from stackbench.models.options import ModelOptions
 from stackbench.models.pull import notice_changes, origin
 from stackbench.models.vllm.command import Loading
 from stackbench.models.vllm.loader import Loader
 from stackbench.models.vllm.server import VllmServer
-from stackbench.types import Generation, Request, ServerLoad, Variant
+from stackbench.types import Generation, Request, ServerLoad, TokenCount, Variant
 
 __all__ = ["VllmModel"]
 
 RESTARTS = 3
 WATCH_EVERY_S = 1.0
 SEEN_DEAD_WITHIN_S = 5.0
-FIRST_BACKOFF_S = 0.5
 LONGEST_REQUEST_S = 7 * 24 * 3600.0  # a server that hangs is found by its silence, not by one request's age
+
+
+class NotServedError(GenerationError):
+    """No server runs in the way last asked for: another try would end alike."""
 
 
 class VllmModel:
@@ -53,6 +57,7 @@ class VllmModel:
         self.sampling_defaults: Mapping[str, float] = {}
         self._target = target
         self._options = options
+        self._retrying = Retrying(options.retries)
         self._say: Callable[[str], None] = lambda line: None
         self._loading = Loading(Path())
         self._variant = Variant()
@@ -93,6 +98,14 @@ class VllmModel:
         if len(requests) == 1:
             return [await self._ask(requests[0])]
         return list(await asyncio.gather(*(self._ask(request) for request in requests)))
+
+    async def count_tokens(self, request: Request) -> TokenCount:
+        await self._up.wait()
+        if self._gone is not None:
+            raise self._gone
+        if self._client is None:
+            raise GenerationError(self._down)
+        return await self._client.count_tokens(request)
 
     def load(self) -> ServerLoad | None:
         return self._last_load and replace(self._last_load, restarts=self.restarts)
@@ -135,13 +148,20 @@ class VllmModel:
     # -- one request
 
     async def _ask(self, request: Request) -> Generation:
-        failures = 0
+        async def ask() -> Generation:
+            return await self._answer(request)
+
+        retries = 0 if request.no_retry else None
+        return await self._retrying.call(ask, _may_pass, retries=retries, on_retry=request.on_retry)
+
+    async def _answer(self, request: Request) -> Generation:
+        """One try; what a server that died did not answer is asked of the next one within the same try."""
         while True:
             await self._up.wait()
             if self._gone is not None:
                 raise self._gone
             if self._down:
-                raise GenerationError(self._down)
+                raise NotServedError(self._down)
             assert self._client is not None
             life = self._life
             self._in_flight += 1
@@ -150,12 +170,8 @@ class VllmModel:
             except RefusedError:
                 raise
             except GenerationError:
-                if await self._died(life):
-                    continue
-                failures += 1
-                if failures > self._options.retries:
+                if not await self._died(life):
                     raise
-                await asyncio.sleep(FIRST_BACKOFF_S * 2**failures)
             finally:
                 self._in_flight -= 1
 
@@ -322,3 +338,7 @@ class VllmModel:
             await self._client.close()
         if self._server is not None:
             await self._server.stop()
+
+
+def _may_pass(error: BaseException) -> bool:
+    return isinstance(error, GenerationError) and not isinstance(error, RefusedError | NotServedError)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from stackbench.agents import CallMade
-from stackbench.benchmarks.tooluse.scenario import Scenario
+from stackbench.benchmarks.tooluse.scenario.scenario import Scenario
 
 BASE: dict[str, Any] = {
     "id": "made",

@@ -1,0 +1,130 @@
+"""Checks of processes, of requests to the HTTP service, of the final answer, and by a command."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
+
+from stackbench import nesting
+from stackbench.benchmarks.tooluse.checks.equality import at_path, json_equal, mentions, numbers_in, without_markup
+from stackbench.benchmarks.tooluse.checks.texts import json_problem, lines_problem, shown
+from stackbench.benchmarks.tooluse.scenario.check_fields import AnswerCheck, CommandCheck, ProcessCheck, RequestCheck
+from stackbench.benchmarks.tooluse.scenario.patterns import DOTALL, IGNORECASE, MULTILINE
+from stackbench.benchmarks.tooluse.scenario.patterns import found as is_found
+from stackbench.sandbox.records import HttpRequest
+
+if TYPE_CHECKING:
+    from stackbench.benchmarks.tooluse.checks.observation import Observation
+
+__all__ = ["answer_problem", "command_problem", "process_problem", "request_problem"]
+
+COMMAND_S = 30.0
+LONGEST_ANSWER = 1 << 20
+
+
+def process_problem(check: ProcessCheck, seen: Observation) -> str:
+    """What is wrong with which processes run; empty for nothing."""
+    found = [one for one in seen.processes if is_found(check.process, " ".join(one.command))]
+    if check.count is not None:
+        return "" if len(found) == check.count else f"{len(found)} run, not {check.count}"
+    if check.alive:
+        return "" if found else "it does not run"
+    return f"it still runs (pid {found[0].pid})" if found else ""
+
+
+def request_problem(check: RequestCheck, seen: Observation) -> str:
+    """Which request is missing, or too many; empty for none."""
+    method, _, path = check.request.partition(" ")
+    at_address = [one for one in seen.requests if one.method == method and one.path == path]
+    if check.same_header is not None:
+        values = {_header(one, check.same_header) for one in at_address}
+        if len(values) > 1 or values == {None}:
+            return f"{check.same_header} was not one and the same on every try"
+    good = [one for one in at_address if (one.status == check.status if check.status else 200 <= one.status < 300)]
+    found = [one for one in good if _request_fits(check, one)]
+    if check.times is not None and len(found) != check.times:
+        return f"it was made {len(found)} times, not {check.times} ({len(at_address)} requests came there)"
+    if check.times is None and not found:
+        return f"it was not made ({len(at_address)} requests came there, none of them fits)"
+    if check.after is not None and found:
+        first = seen.requests.index(found[0])
+        earlier, _, where = check.after.partition(" ")
+        if not any(one.method == earlier and one.path == where for one in seen.requests[:first]):
+            return f"it came before {check.after}"
+    return ""
+
+
+def _request_fits(check: RequestCheck, request: HttpRequest) -> bool:
+    body = request.body.decode(errors="replace")
+    if check.json_equals is not None or check.json_has:
+        try:
+            document = nesting.loads(body)
+        except ValueError:
+            return False
+        if check.json_equals is not None and not json_equal(document, check.json_equals):
+            return False
+        for where, value in check.json_has.items():
+            try:
+                if not json_equal(at_path(document, where), value):
+                    return False
+            except LookupError:
+                return False
+    if check.body_matches is not None and not is_found(check.body_matches, body):
+        return False
+    asked = {name: values[-1] for name, values in parse_qs(request.query, keep_blank_values=True).items()}
+    if any(asked.get(name) != value for name, value in check.query.items()):
+        return False
+    return all(is_found(wanted, _header(request, name) or "") for name, wanted in check.header.items())
+
+
+def _header(request: HttpRequest, name: str) -> str | None:
+    return next((value for header, value in request.headers.items() if header.lower() == name.lower()), None)
+
+
+def answer_problem(check: AnswerCheck, answer: str) -> str:
+    """What the answer lacks, or should not say; empty for nothing."""
+    said = shown(answer)
+    if len(answer) > LONGEST_ANSWER:
+        return f"its {len(answer)} characters are more than is looked at ({LONGEST_ANSWER})"
+    if check.exact is not None and not mentions(answer, check.exact):
+        return f"it does not say {check.exact}: {said}"
+    if check.number is not None and not any(
+        math.isclose(one, check.number, rel_tol=1e-9, abs_tol=check.tolerance + 1e-9) for one in numbers_in(answer)
+    ):
+        return f"it does not say {check.number:g}: {said}"
+    for wanted in check.all_of or ():
+        if not mentions(answer, wanted):
+            return f"it does not say {wanted}: {said}"
+    for unwanted in check.none_of or ():
+        if mentions(answer, unwanted):
+            return f"it says {unwanted}: {said}"
+    text = without_markup(answer)
+    if check.regex is not None and not is_found(check.regex, text, IGNORECASE | DOTALL):
+        return f"it does not match {check.regex}: {said}"
+    if check.lacks is not None and is_found(check.lacks, text, IGNORECASE | DOTALL):
+        return f"it matches {check.lacks}: {said}"
+    return ""
+
+
+async def command_problem(check: CommandCheck, seen: Observation) -> str:
+    """What a command says that it should not; empty for nothing. Raises SandboxError."""
+    done = await seen.session.check(check.command, timeout_s=COMMAND_S)
+    out = done.stdout.decode(errors="replace")
+    if done.reason != "ended":
+        return f"it was ended: {done.reason}"
+    if done.exit_code != check.exit:
+        said = done.stderr.decode(errors="replace").strip()
+        return f"it ended with code {done.exit_code}: {shown(said or out)}"
+    if check.stdout is not None and out.rstrip() != check.stdout.rstrip():
+        return f"it printed {shown(out)}"
+    if check.matches is not None and not await asyncio.to_thread(is_found, check.matches, out, MULTILINE):
+        return f"it printed {shown(out)}"
+    if check.lines is not None:
+        problem = lines_problem(check.lines, out, any_order=check.any_order)
+        if problem:
+            return problem
+    if check.json_equals is not None:
+        return json_problem({"$": check.json_equals}, out)
+    return ""

@@ -1,0 +1,139 @@
+"""From templates to tasks: every parameter drawn from a seed, every field checked, the whole set under one hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from stackbench.benchmarks.tooluse.scenario.draws import Drawer, DrawError
+from stackbench.benchmarks.tooluse.scenario.scenario import Scenario
+from stackbench.benchmarks.tooluse.scenario.source import ScenarioError, Source, read_source
+from stackbench.benchmarks.tooluse.scenario.template_rendering import RenderError, bounded, render
+from stackbench.types import Task
+
+__all__ = ["PUBLISHED_SEED", "ToolTask", "expand", "list_sources", "load_tasks", "set_hash"]
+
+PUBLISHED_SEED = 29
+MOST_TASKS = 8
+OWN_FIELDS = ("parameters", "tasks")
+"""Fields of a template that its tasks do not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolTask(Task):
+    """One task of the tool-use benchmark."""
+
+    template: str = ""
+    scenario: Scenario | None = None
+    source: Source | None = None
+
+    @property
+    def strata(self) -> tuple[str, ...]:
+        return (self.category, str(self.spec.difficulty), self.template)
+
+    @property
+    def spec(self) -> Scenario:
+        assert self.scenario is not None
+        return self.scenario
+
+
+def load_tasks(folder: Path, seed: int = PUBLISHED_SEED) -> list[ToolTask]:
+    """Every task of a folder of scenario files, in the order of their paths.
+
+    Raises:
+        ScenarioError: there is none, one is malformed, or an id is there twice; names file, line and field.
+    """
+    tasks: list[ToolTask] = []
+    seen: dict[str, Path] = {}
+    for source in list_sources(folder):
+        found = expand(source, seed)
+        name = found[0].template
+        if name in seen:
+            raise source.error(("id",), f"{name} is also the id of {seen[name]}")
+        seen[name] = source.path
+        tasks += found
+    return tasks
+
+
+def list_sources(folder: Path) -> list[Source]:
+    """The templates below a folder (or the one in a file). Raises ScenarioError."""
+    if folder.is_file():
+        return [read_source(folder)]
+    if not folder.is_dir():
+        raise ScenarioError(f"there is no folder {folder} with scenarios")
+    paths = sorted(path for pattern in ("*.yaml", "*.yml") for path in folder.rglob(pattern))
+    if not paths:
+        raise ScenarioError(f'{folder} holds no scenario (.yaml); "stackbench scenarios new" writes one to start from')
+    return [read_source(path) for path in paths]
+
+
+def expand(source: Source, seed: int = PUBLISHED_SEED) -> list[ToolTask]:
+    """The tasks of one template.
+
+    Raises:
+        ScenarioError: a field is not as it must be.
+    """
+    count = source.fields.get("tasks", 1)
+    if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MOST_TASKS:
+        raise source.error(("tasks",), f"between 1 and {MOST_TASKS} tasks come from one template, not {count!r}")
+    name = str(source.fields.get("id", ""))
+    tasks: list[ToolTask] = []
+    for number in range(count):
+        with bounded():
+            tasks.append(_task(source, name, number, count, seed))
+    return tasks
+
+
+def _task(source: Source, name: str, number: int, count: int, seed: int) -> ToolTask:
+    values = _drawn(source, name, number, seed)
+    given = {key: value for key, value in source.fields.items() if key not in OWN_FIELDS}
+    try:
+        rendered = render(given, values)
+    except RenderError as error:
+        raise source.error(error.path, str(error)) from error
+    try:
+        scenario = Scenario.model_validate(rendered)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise source.error(_written(first["loc"]), first["msg"].removeprefix("Value error, ")) from error
+    task_id = name if count == 1 else f"{name}-{number + 1}"
+    return ToolTask(task_id, scenario.category, name, scenario, source)
+
+
+def _drawn(source: Source, name: str, number: int, seed: int) -> dict[str, Any]:
+    parameters = source.fields.get("parameters", {})
+    if not isinstance(parameters, dict):
+        raise source.error(("parameters",), "parameters are a mapping of names to draws")
+
+    drawer = Drawer(f"{seed}\0{name}", number)
+    drawer.values["task_number"] = number + 1
+    for parameter, how in parameters.items():
+        try:
+            drawer.parameter(parameter, how)
+        except RenderError as error:
+            raise source.error(("parameters", parameter, *error.path), str(error)) from error
+        except DrawError as error:
+            raise source.error(("parameters", parameter), str(error)) from error
+    return drawer.values
+
+
+def _written(place: Sequence[str | int]) -> tuple[str | int, ...]:
+    """The place as the file has it: which kind of check it is, is no step there."""
+    if len(place) > 2 and place[0] in ("checks", "forbidden"):
+        return (*place[:2], *place[3:])
+    return tuple(place)
+
+
+def set_hash(tasks: Iterable[ToolTask]) -> str:
+    """sha256 over all that the tasks hold, in their order."""
+    made = hashlib.sha256()
+    for task in tasks:
+        document = [task.task_id, task.spec.model_dump(mode="json", by_alias=True)]
+        made.update(json.dumps(document, sort_keys=True, ensure_ascii=True).encode())
+    return made.hexdigest()

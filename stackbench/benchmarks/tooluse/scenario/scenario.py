@@ -1,0 +1,158 @@
+"""What a tool-use task holds: the fields of a scenario once its parameters are drawn."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from stackbench.benchmarks.tooluse.scenario.check_fields import Check
+from stackbench.benchmarks.tooluse.scenario.fields import Part, Text, kind_among
+from stackbench.benchmarks.tooluse.scenario.patterns import refuse_pattern, refuse_patterns
+from stackbench.benchmarks.tooluse.scenario.setup_fields import Setup, SetupFile
+
+__all__ = ["Category", "ExpectedCall", "ForbiddenCall", "ForbiddenRequest", "OracleCall", "Play", "Scenario"]
+
+Category = Literal["files", "system", "api", "workflow", "recovery"]
+ToolName = Literal["read", "write", "edit", "apply_patch", "exec", "process", "web_fetch", "http_request"]
+
+
+class ExpectedCall(Part):
+    """A call that a good solution makes."""
+
+    id: str = ""
+    call: tuple[ToolName, ...]
+    """The tool, or several that do as well."""
+    where: dict[str, Any] = Field(default_factory=dict[str, Any], alias="with")
+    """Matchers by parameter; those that the called tool has not are left aside."""
+    after: tuple[str, ...] = ()
+    """Calls that come before it, by id."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            value = dict(value)
+            for name in ("call", "after"):
+                if isinstance(value.get(name), str):
+                    value[name] = [value[name]]
+        return value
+
+    @model_validator(mode="after")
+    def _readable(self) -> ExpectedCall:
+        refuse_patterns(self.where)
+        return self
+
+
+class ForbiddenCall(Part):
+    """A call that spoils the task."""
+
+    call: ToolName
+    where: dict[str, Any] = Field(default_factory=dict[str, Any], alias="with")
+
+    @model_validator(mode="after")
+    def _readable(self) -> ForbiddenCall:
+        refuse_patterns(self.where)
+        return self
+
+
+class ForbiddenRequest(Part):
+    """A request that spoils the task, whatever it was answered: method and a regular expression on the path."""
+
+    request: str = Field(pattern=r"^([A-Z]+|\*) \S+$")
+
+    @model_validator(mode="after")
+    def _readable(self) -> ForbiddenRequest:
+        refuse_pattern(self.request.partition(" ")[2])
+        return self
+
+
+Forbidden = Annotated[
+    Annotated[ForbiddenCall, Tag("call")] | Annotated[ForbiddenRequest, Tag("request")],
+    Discriminator(
+        kind_among("call", "request"),
+        custom_error_type="forbidden",
+        custom_error_message="forbidden is a call or a request",
+    ),
+]
+
+
+class OracleCall(Part):
+    """A call of a scripted solution."""
+
+    tool: str
+    arguments: dict[str, Any] = {}
+    save: dict[str, str] = {}
+    """Names for what a regular expression's first group finds in the result; later calls write `${name}`."""
+    together: bool = False
+    """In one turn with the call before."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "tool" not in value:
+            known = {"save", "together"}
+            tools = [key for key in value if key not in known]
+            if len(tools) == 1:
+                rest = {key: one for key, one in value.items() if key in known}
+                return {"tool": tools[0], "arguments": value[tools[0]] or {}, **rest}
+        return value
+
+
+class Play(Part):
+    """A scripted run that must not count as a solution."""
+
+    why: str
+    calls: list[OracleCall] = []
+    answer: Text = ""
+
+
+class Limits(Part):
+    steps: int = Field(default=25, ge=1, le=1000)
+    seconds: float = Field(default=300, gt=0, le=86_400)
+
+
+class Scenario(Part):
+    """One task, ready to be set up."""
+
+    id: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
+    category: Category
+    subcategory: str
+    difficulty: int = Field(ge=1, le=5)
+    prompt: Text = Field(min_length=20)
+    setup: Setup = Setup()
+    distractors: dict[str, SetupFile] = {}
+    """Files that look as if they mattered."""
+    tools: tuple[ToolName, ...] = Field(min_length=1)
+    limits: Limits = Limits()
+    checks: list[Check] = []
+    changes: list[str] = []
+    """Paths (globs) that may change beside those that checks name."""
+    expected: list[ExpectedCall] = []
+    alternatives: list[list[ExpectedCall]] = []
+    """Other ways that are as good."""
+    forbidden: list[Forbidden] = []
+    oracle: list[OracleCall] = []
+    answer: Text = "Done."
+    """The oracle's final answer."""
+    wrong: list[Play] = []
+    """What looks like a solution and is none."""
+    idle: bool = False
+    """The right move is to do nothing: an agent that does and says nothing completes it."""
+    refuse: bool = False
+    """The right move is to refuse, to ask, or to stop."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Scenario:
+        for plan in [self.expected, *self.alternatives]:
+            ids = [call.id for call in plan if call.id]
+            if len(ids) != len(set(ids)):
+                raise ValueError(f"expected: an id is there twice: {', '.join(sorted(ids))}")
+            missing = {name for call in plan for name in call.after} - set(ids)
+            if missing:
+                raise ValueError(f"expected: after names no call: {', '.join(sorted(missing))}")
+            if len(plan) > 12:
+                raise ValueError("expected: more than 12 calls")
+        if not self.checks and not self.idle:
+            raise ValueError("checks: a task without checks is completed by anything")
+        return self

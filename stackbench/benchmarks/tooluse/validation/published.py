@@ -1,0 +1,42 @@
+"""What is promised of the published set of scenarios, beside that each is sound."""
+
+from __future__ import annotations
+
+import tomllib
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from stackbench.benchmarks.tooluse.scenario.expansion import ToolTask, set_hash
+
+__all__ = ["PIN", "published_problems"]
+
+PIN = "published.toml"
+PER_CATEGORY = 100
+CATEGORIES = ("files", "system", "api", "workflow", "recovery")
+LEAST_TEMPLATES = 100
+LEAST_HARD = 60
+LEAST_STOPS = 25
+
+
+def published_problems(tasks: Sequence[ToolTask], folder: Path) -> list[str]:
+    """Where the set is not what it is published as: 100 tasks in each category, its hash, enough that is hard."""
+    found: list[str] = []
+    counts = Counter(task.category for task in tasks)
+    found += [
+        f"{counts[name]} tasks in {name}, not {PER_CATEGORY}" for name in CATEGORIES if counts[name] != PER_CATEGORY
+    ]
+    templates = len({task.template for task in tasks})
+    if templates < LEAST_TEMPLATES:
+        found.append(f"{templates} templates, fewer than {LEAST_TEMPLATES}")
+    hard = sum(task.spec.difficulty >= 4 for task in tasks)
+    if hard < LEAST_HARD:
+        found.append(f"{hard} tasks of difficulty 4 or 5, fewer than {LEAST_HARD}")
+    stops = sum(task.spec.idle or task.spec.refuse for task in tasks)
+    if stops < LEAST_STOPS:
+        found.append(f"{stops} tasks in which to do nothing or to stop is right, fewer than {LEAST_STOPS}")
+    pin = folder / PIN
+    pinned = tomllib.loads(pin.read_text(encoding="utf-8")).get("sha256") if pin.is_file() else None
+    if pinned != set_hash(tasks):
+        found.append(f"its hash is {set_hash(tasks)}, pinned in {PIN} is {pinned}")
+    return found

@@ -1,0 +1,172 @@
+"""Proves a scenario sound: its solution solves it, doing nothing does not, every effect of the solution counts."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from stackbench.agents import AgentResult
+from stackbench.benchmarks.tooluse.checks.equality import mentions, numbers_in
+from stackbench.benchmarks.tooluse.checks.evaluation import CheckResult, evaluate, failed_names
+from stackbench.benchmarks.tooluse.checks.observation import observe
+from stackbench.benchmarks.tooluse.scenario.check_fields import AnswerCheck
+from stackbench.benchmarks.tooluse.scenario.expansion import ToolTask, expand
+from stackbench.benchmarks.tooluse.scenario.scenario import Play, Scenario
+from stackbench.benchmarks.tooluse.scenario.staging import staged
+from stackbench.benchmarks.tooluse.scoring.matching import score_calls
+from stackbench.benchmarks.tooluse.validation.mutations import Trial, read_contents
+from stackbench.benchmarks.tooluse.validation.playing import play_script
+from stackbench.errors import SandboxError
+
+if TYPE_CHECKING:
+    from stackbench.sandbox.session import Session
+
+__all__ = ["Finding", "check_set", "check_task"]
+
+Lease = Callable[[], AbstractAsyncContextManager["Session"]]
+SIMILAR = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is wrong with a task."""
+
+    task_id: str
+    problem: str
+
+
+# -- the set
+
+
+def check_set(tasks: Sequence[ToolTask], seed: int) -> list[Finding]:
+    """What can be said without running anything: expansion twice alike, no two tasks alike, no answer in a prompt."""
+    found: list[Finding] = []
+    again: dict[str, Scenario] = {}
+    for source in {id(task.source): task.source for task in tasks if task.source is not None}.values():
+        again |= {task.task_id: task.spec for task in expand(source, seed)}
+    alike: dict[str, str] = {}
+    words: list[tuple[ToolTask, set[str]]] = []
+    for task in tasks:
+        spec = task.spec
+        if again.get(task.task_id) != spec:
+            found.append(Finding(task.task_id, "its expansion is not the same twice"))
+        mark = _mark(spec)
+        if mark in alike:
+            found.append(Finding(task.task_id, f"it is like {alike[mark]}: the same prompt and set-up but for numbers"))
+        alike.setdefault(mark, task.task_id)
+        leak = _leak(spec)
+        if leak:
+            found.append(Finding(task.task_id, f"its prompt holds the answer: {leak}"))
+        if not any(other.template == task.template for other, _ in words):
+            words.append((task, _shingles(spec.prompt)))
+    for index, (one, mine) in enumerate(words):
+        for other, theirs in words[:index]:
+            share = len(mine & theirs) / max(1, len(mine | theirs))
+            if share >= SIMILAR:
+                found.append(Finding(one.task_id, f"its prompt is {share:.0%} that of {other.task_id}"))
+    return found
+
+
+def _mark(spec: Scenario) -> str:
+    """sha256 of the prompt and the set-up, with white space and case evened out and every number the same."""
+    prompt = re.sub(r"\d+", "0", " ".join(spec.prompt.lower().split()))
+    setup = spec.setup.model_dump_json() + "".join(file.model_dump_json() for file in spec.distractors.values())
+    return hashlib.sha256(f"{prompt}\0{setup}".encode()).hexdigest()
+
+
+def _shingles(prompt: str) -> set[str]:
+    words = re.findall(r"[a-z]+", prompt.lower())
+    return {" ".join(words[index : index + 3]) for index in range(max(1, len(words) - 2))}
+
+
+def _leak(spec: Scenario) -> str:
+    for check in spec.checks:
+        if isinstance(check, AnswerCheck):
+            for wanted in [check.exact, *(check.all_of or ())]:
+                if wanted is not None and mentions(spec.prompt, wanted):
+                    return wanted
+            if check.number is not None and check.number in numbers_in(spec.prompt, most=1000):
+                return f"{check.number:g}"
+    return ""
+
+
+# -- one task
+
+
+async def check_task(task: ToolTask, lease: Lease) -> list[Finding]:
+    """Plays a task: doing nothing, the solution, the solution with each effect undone, and what only looks like one.
+
+    Raises:
+        SandboxError: no container can be had.
+    """
+    found: list[str] = []
+    can_fail: set[str] = set()
+    try:
+        for play in task.spec.wrong:
+            async with lease() as session:
+                failed = await _failed_by(task.spec, session, play)
+                can_fail |= failed
+                if not failed:
+                    found.append(f"a run that must fail completes it: {play.why}")
+        async with lease() as session:
+            found += await _solution(task, session, can_fail)
+    except SandboxError as error:
+        found.append(str(error))
+    return [Finding(task.task_id, problem) for problem in found]
+
+
+async def _failed_by(spec: Scenario, session: Session, play: Play) -> set[str]:
+    """The checks that a scripted run fails."""
+    async with staged(spec, session) as world:
+        result = await play_script(spec, world.workspace, play.calls, play.answer)
+        seen = await observe(spec, session, world.before, result.answer, result.calls)
+        return failed_names(await evaluate(spec, seen))
+
+
+async def _solution(task: ToolTask, session: Session, can_fail: set[str]) -> list[str]:
+    spec = task.spec
+    problems: list[str] = []
+    async with staged(spec, session) as world:
+        old = await read_contents(session, world.before)
+        idle = await observe(spec, session, world.before, "", ())
+        failed = failed_names(await evaluate(spec, idle))
+        await session.thaw()
+        if spec.idle and failed:
+            problems.append("idle, but doing nothing does not complete it")
+        elif not spec.idle and not failed:
+            problems.append("doing nothing completes it")
+        started = time.perf_counter()
+        result = await play_script(spec, world.workspace, spec.oracle, spec.answer)
+        seconds = time.perf_counter() - started
+        seen = await observe(spec, session, world.before, result.answer, result.calls)
+        problems += _unsolved(spec, result, await evaluate(spec, seen))
+        if seconds > spec.limits.seconds / 2:
+            problems.append(f"the solution takes {seconds:.0f} s, more than half of the limit")
+        if not problems:
+            trial = Trial(spec, seen, old, idle.processes, can_fail | failed)
+            await trial.run()
+            problems += trial.problems
+    return problems
+
+
+def _unsolved(spec: Scenario, result: AgentResult, checks: Sequence[CheckResult]) -> list[str]:
+    problems = [f"the solution fails: {check.name}: {check.why}" for check in checks if not check.passed]
+    if result.ending != "answered":
+        problems.append(f"the solution is ended by {result.ending}")
+    problems += [f"a call of the solution is malformed: {call.text}" for call in result.calls if not call.valid]
+    if problems:
+        failed = [call for call in result.calls if call.failed]
+        problems += [f"a call of it failed: {call.tool}: {' '.join(call.text.split())[-160:]}" for call in failed]
+    score = score_calls(spec, result.calls, completed=not problems)
+    if score.accuracy < 1:
+        missed = [spec.expected[e].id or str(e) for e in range(len(score.plan)) if e not in score.pairs]
+        extra = [f"{result.calls[c].tool} {result.calls[c].arguments[:60]}" for c in score.harmful]
+        problems.append(f"tool call accuracy of the solution is {score.accuracy:.2f}: missed {missed}, beside {extra}")
+    if score.parameters < 1:
+        problems.append(f"parameter correctness of the solution is {score.parameters:.2f}")
+    return problems

@@ -1,0 +1,134 @@
+"""The application: it switches screens, and holds what they share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import ClassVar
+
+from textual.app import App
+from textual.binding import Binding, BindingType
+
+from stackbench.config import Home
+from stackbench.errors import StackbenchError
+from stackbench.tui import clipboard
+from stackbench.tui.engine_link import EngineLink
+from stackbench.tui.palette import Commands
+from stackbench.tui.rooms import ROOMS
+from stackbench.tui.themes import DEFAULT_THEME, THEMES
+
+__all__ = ["StackbenchApp"]
+
+
+class StackbenchApp(App[int]):
+    """Opens on the runs of a home, or on one run.
+
+    `clock` tells seconds since 1970: tests and pictures have a fixed one.
+    """
+
+    TITLE = "stackbench"
+    CSS_PATH = "app.tcss"
+    COMMANDS = {Commands}
+    ENABLE_COMMAND_PALETTE = True
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("slash", "screen.filter", "Filter", key_display="/"),
+        Binding("colon", "screen.go_to", "Go to", key_display=":"),
+        Binding("question_mark", "screen.help", "Help", key_display="?"),
+        Binding("ctrl+p", "command_palette", "Commands", key_display="^p"),
+        Binding("ctrl+t", "next_theme", "Next theme", show=False, key_display="^t"),
+        Binding("q", "quit", "Quit"),
+        Binding("ctrl+q,ctrl+c", "quit", "Quit", show=False, priority=True),
+    ]
+
+    def __init__(self, home: Home, run: str | None = None, *, clock: Callable[[], float] = time.time) -> None:
+        super().__init__()
+        self.home = home
+        self.clock = clock
+        self._run = run
+        self._link: EngineLink | None = None
+        for theme in THEMES:
+            self.register_theme(theme)
+        self.theme = DEFAULT_THEME
+
+    @property
+    def link(self) -> EngineLink:
+        if self._link is None:
+            self._link = EngineLink(self.home)
+        return self._link
+
+    async def on_mount(self) -> None:
+        await self.push_screen(ROOMS["home"].make())
+        if self._run is not None:
+            self.go_to(self._run)
+
+    async def on_unmount(self) -> None:
+        if self._link is not None:
+            await self._link.close()
+
+    # -- going
+
+    def go_to(self, where: str) -> None:
+        """To a screen by its name, or to a run by the start of its id."""
+        words = where.split()
+        name = words[0].lower() if words else ""
+        if name in ROOMS and name == "home":
+            self.go_home()
+        elif name in ROOMS:
+            self.push_screen(ROOMS[name].make())
+        elif name:
+            self.run_worker(self._go_to_run(words[-1]), group="go", exclusive=True)
+
+    def go_home(self) -> None:
+        while len(self.screen_stack) > 2:
+            self.pop_screen()
+
+    def go_back(self) -> None:
+        """To the screen before; the first one stays."""
+        if len(self.screen_stack) > 2:
+            self.pop_screen()
+
+    async def _go_to_run(self, name: str) -> None:
+        from stackbench.store import Reader
+
+        try:
+            run = await self.link.read(lambda queries: Reader(queries).run(name))
+        except StackbenchError as error:
+            self.notify(str(error), severity="error", markup=False)
+            return
+        self.open_run(run.run_id)
+
+    def open_run(self, run_id: str) -> None:
+        """The screen of a run, live or ended."""
+        from stackbench.tui.live.live_screen import LiveScreen
+
+        self.push_screen(LiveScreen(run_id))
+
+    # -- what every screen can do
+
+    def notify(self, message: str, **how: object) -> None:
+        """Texts of others reach notifications: none is read as markup."""
+        super().notify(message, **{**how, "markup": False})  # pyright: ignore[reportArgumentType]
+
+    def copy(self, text: str) -> None:
+        """Copies, and says where to."""
+        self._clipboard = text
+        driver = self._driver
+
+        def write(sequence: str) -> None:
+            if driver is not None:
+                driver.write(sequence)
+                driver.flush()
+
+        self.notify(clipboard.copy(text, write, self.home.path / "copied"))
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """Textual's own way for text that is marked with the mouse."""
+        self.copy(text)
+
+    def set_theme(self, name: str) -> None:
+        self.theme = name
+
+    def action_next_theme(self) -> None:
+        names = [theme.name for theme in THEMES]
+        place = names.index(self.theme) if self.theme in names else -1
+        self.set_theme(names[(place + 1) % len(names)])

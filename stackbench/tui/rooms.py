@@ -1,0 +1,31 @@
+"""The screens that can be gone to by name: `:` completes these, the command palette lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from stackbench.tui.room_screen import RoomScreen
+
+__all__ = ["ROOMS", "Room"]
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """A screen; `make` loads its module when it is first gone to."""
+
+    help: str
+    make: Callable[[], RoomScreen]
+
+
+def _home() -> RoomScreen:
+    from stackbench.tui.home.home_screen import HomeScreen
+
+    return HomeScreen()
+
+
+ROOMS: Mapping[str, Room] = {
+    "home": Room("All runs: search, attach, resume, compare, report, delete", _home),
+}

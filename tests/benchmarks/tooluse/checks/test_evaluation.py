@@ -1,0 +1,263 @@
+"""What an agent left behind, held against each kind of check, in a real container."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from stackbench.benchmarks.tooluse.checks.evaluation import CheckResult, evaluate
+from stackbench.benchmarks.tooluse.checks.observation import observe
+from stackbench.benchmarks.tooluse.scenario.scenario import Scenario
+from stackbench.benchmarks.tooluse.scenario.staging import stage
+from stackbench.errors import SandboxError
+from stackbench.sandbox.pool import SandboxPool
+from stackbench.sandbox.session import Session
+from tests.benchmarks.tooluse.made import call, scenario
+
+pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("agents")]
+
+
+@pytest.fixture
+async def session(pool: SandboxPool) -> AsyncIterator[Session]:
+    async with pool.lease() as session:
+        yield session
+
+
+async def judge(
+    session: Session, spec: Scenario, command: str = "", answer: str = "", calls: Any = ()
+) -> dict[str, str]:
+    """What fails after the agent ran a command: names of checks with the reason."""
+    await stage(spec, session)
+    before = await session.snapshot()
+    if command:
+        done = await session.run(command)
+        assert done.exit_code == 0, done.stderr
+    results: list[CheckResult] = await evaluate(spec, await observe(spec, session, before, answer, calls))
+    return {result.name: result.why for result in results if not result.passed}
+
+
+TEXT = "a,b\n1,x\n2.50,y\n"
+SETUP = {"files": {"in.csv": TEXT, "keep.txt": "keep\n", "run.sh": {"content": "echo\n", "mode": "755"}}}
+
+
+@pytest.mark.parametrize(
+    ("check", "holds"),
+    [
+        ({"equals": TEXT}, True),
+        ({"equals": TEXT.rstrip()}, True),
+        ({"equals": TEXT + "x"}, False),
+        ({"contains": "2.50"}, True),
+        ({"contains": ["1,x", "3"]}, False),
+        ({"lacks": "3,z"}, True),
+        ({"lacks": ["y"]}, False),
+        ({"matches": "^2\\.50,y$"}, True),
+        ({"matches": "^y"}, False),
+        ({"lines": ["a,b", "1,x", "2.50,y"]}, True),
+        ({"lines": ["a,b", "2.50,y", "1,x"]}, False),
+        ({"lines": ["2.50,y", "1,x", "a,b"], "any_order": True}, True),
+        ({"columns": ["a", "b"]}, True),
+        ({"columns": ["b", "a"]}, False),
+        ({"csv": [{"a": 1, "b": "x"}, {"a": 2.5, "b": "y"}]}, True),
+        ({"csv": [{"b": "y", "a": 2.5}, {"b": "x", "a": 1}]}, False),
+        ({"csv": [{"b": "y", "a": 2.5}, {"b": "x", "a": 1}], "any_order": True}, True),
+        ({"csv": [{"a": 1, "b": "x"}]}, False),
+        ({"csv": [{"a": 1}, {"a": 2.5}]}, False),
+        ({"same": True}, True),
+        ({"exists": False}, False),
+        ({"mode": "644"}, True),
+        ({"mode": "0600"}, False),
+        ({"number": 3}, False),
+        ({"json": {"$": {}}}, False),
+        ({"newer_than": "keep.txt"}, False),
+        ({"same_as": "keep.txt"}, False),
+        ({"link": "keep.txt"}, False),
+    ],
+)
+async def test_a_file_as_it_is(session: Session, check: dict[str, Any], holds: bool) -> None:
+    failed = await judge(session, scenario(setup=SETUP, checks=[{"file": "in.csv", **check}]))
+    assert (failed == {}) is holds, failed
+
+
+async def test_files_that_changed(session: Session) -> None:
+    checks = [
+        {"file": "new/deep/out.json", "json": {"a.b[1]": 2, "a.c": None, "$": {"a": {"b": [1, 2.0], "c": None}}}},
+        {"file": "total.txt", "number": 1234.5},
+        {"file": "moved.csv", "same_as": "in.csv"},
+        {"file": "in.csv", "exists": False},
+        {"file": "current", "link": "keep.txt"},
+        {"file": "total.txt", "newer_than": "keep.txt"},
+        {"folder": "new", "entries": ["deep"]},
+        {"folder": "new", "recursive": True, "entries": ["deep/out.json"]},
+        {"folder": "gone", "exists": False},
+    ]
+    spec = scenario(setup={"files": {**SETUP["files"], "gone/x/y.txt": "y"}}, checks=checks)
+    command = (
+        'mkdir -p new/deep && echo \'{"a": {"b": [1, 2], "c": null}}\' > new/deep/out.json && echo 1,234.50 > total.txt'
+        " && mv in.csv moved.csv && ln -s keep.txt current && rm -r gone && touch .python_history"
+    )
+    assert await judge(session, spec, command) == {}
+
+
+async def test_whatever_else_changes_fails(session: Session) -> None:
+    spec = scenario(setup=SETUP, checks=[{"file": "out.txt"}], changes=["logs/*"])
+    failed = await judge(
+        session, spec, "touch out.txt; mkdir logs; touch logs/a stray; echo x >> keep.txt; rm in.csv; chmod 700 run.sh"
+    )
+    assert failed == {"nothing else changed": "in.csv, keep.txt, run.sh, stray"}
+
+
+async def test_content_that_is_no_text_and_files_that_are_no_files(session: Session) -> None:
+    spec = scenario(
+        setup={"files": {"a": {"base64": "//79"}, "d": {"directory": True}}},
+        checks=[{"file": "a", "equals": "x"}, {"file": "d"}, {"file": "none"}, {"folder": "a"}],
+    )
+    failed = await judge(session, spec)
+    assert failed == {
+        "file a": "it is not UTF-8 text",
+        "file d": "it is a directory",
+        "file none": "it is not there",
+        "folder a": "it is a file",
+    }
+
+
+async def test_processes(session: Session) -> None:
+    setup = {"processes": ["worker-1", "worker-2", {"name": "made", "command": "echo > up; sleep 60", "ready": "up"}]}
+    checks = [
+        {"process": "^worker-1 ", "alive": False},
+        {"process": "^worker-2 ", "count": 1},
+        {"process": "^made "},
+        {"process": "^new-one "},
+    ]
+    command = "pkill -f '^worker-1 '; bash -c 'exec -a new-one sleep 60' > /dev/null 2>&1 &"
+    spec = scenario(setup=setup, checks=checks, changes=["up"])
+    assert await judge(session, spec, command) == {}
+
+
+async def test_a_process_that_was_to_stay_and_went(session: Session) -> None:
+    spec = scenario(setup={"processes": ["a", "b"]}, checks=[{"process": "^a "}, {"process": "^b ", "alive": False}])
+    failed = await judge(session, spec, "pkill -f '^a '")
+    assert set(failed) == {"process ^a ", "process ^b "}
+
+
+HTTP = {
+    "http": {
+        "GET /x": {"json": {"a": 1}},
+        "POST /y": {"status": 201, "json": {}, "faults": [{"status": 503}]},
+        "DELETE /z/{id}": {"status": 204},
+    }
+}
+POST = "curl -s -X POST -H 'Key: k{n}' -H 'Content-Type: application/json' -d '{body}' 'http://127.0.0.1:8080/y?q=1'"
+
+
+async def test_requests(session: Session) -> None:
+    checks = [
+        {"request": "POST /y", "times": 1, "json": {"n": [1]}, "same_header": "Key", "after": "GET /x"},
+        {"request": "POST /y", "json_has": {"n[0]": 1}, "query": {"q": "1"}, "header": {"key": "^k1$"}},
+        {"request": "POST /y", "status": 503},
+        {"request": "DELETE /z/3", "times": 0},
+    ]
+    post = POST.format(n=1, body='{"n": [1]}')
+    command = f"curl -s http://127.0.0.1:8080/x; {post}; {post}"
+    forbidden = [{"request": "DELETE /z/.*"}]
+    assert await judge(session, scenario(setup=HTTP, checks=checks, forbidden=forbidden), command) == {}
+
+
+async def test_requests_that_do_not_fit(session: Session) -> None:
+    checks = [
+        {"request": "POST /y", "json": {"n": [2]}},
+        {"request": "POST /y", "times": 2},
+        {"request": "POST /y", "same_header": "Key"},
+        {"request": "POST /y", "after": "GET /x"},
+        {"request": "POST /y", "body_matches": "^x"},
+        {"request": "POST /y", "query": {"q": "2"}},
+        {"request": "DELETE /z/3", "times": 0},
+    ]
+    command = "; ".join([POST.format(n=n, body='{"n": [1]}') for n in (1, 2)])
+    command += "; curl -s http://127.0.0.1:8080/x; curl -s -X DELETE http://127.0.0.1:8080/z/3"
+    forbidden = [{"request": "* /z/.*"}]
+    failed = await judge(session, scenario(setup=HTTP, checks=checks, forbidden=forbidden), command)
+    assert len(failed) == len(checks) + 1
+    assert failed["nothing forbidden"] == "DELETE /z/3"
+    assert failed["request POST /y (3)"] == "Key was not one and the same on every try"
+
+
+@pytest.mark.parametrize(
+    ("check", "answer", "holds"),
+    [
+        ({"number": 42}, "There are **42** of them.", True),
+        ({"number": 1234.5}, "1,234.50 EUR", True),
+        ({"number": -3}, "It is -3 degrees.", True),
+        ({"number": 42}, "About 420.", False),
+        ({"number": 10, "tolerance": 0.5}, "10.4", True),
+        ({"number": 7}, "1 2 3 4 5 6 7 8 9\nIn all: 45", False),
+        ({"exact": "ams-db"}, "It was `ams-db`.", True),
+        ({"exact": "ams-db"}, "It was ams-db2.", False),
+        ({"exact": "Ada Nowak"}, "ada\n nowak did it", True),
+        ({"all_of": ["a", "b"]}, "a, then b", True),
+        ({"all_of": ["a", "b"]}, "only a", False),
+        ({"none_of": ["c"]}, "a, b", True),
+        ({"none_of": ["c"]}, "a, C", False),
+        ({"regex": "which.*\\?"}, "Which\none?", True),
+        ({"lacks": "sorry"}, "Sorry, no.", False),
+        ({"exact": "5"}, "", False),
+    ],
+)
+async def test_answers(session: Session, check: dict[str, Any], answer: str, holds: bool) -> None:
+    failed = await judge(session, scenario(checks=[{"answer": check}]), answer=answer)
+    assert (failed == {}) is holds, failed
+
+
+async def test_commands(session: Session) -> None:
+    checks = [
+        {"command": "cat in.csv", "stdout": TEXT},
+        {"command": "sort in.csv", "lines": ["1,x", "2.50,y", "a,b"]},
+        {"command": "echo '[1, 2]'", "json": [1, 2]},
+        {"command": "exit 3", "exit": 3},
+        {"command": "cat none", "stdout": ""},
+        {"command": "git config --global user.name", "exit": 1, "stdout": ""},
+    ]
+    spec = scenario(setup=SETUP, checks=checks)
+    failed = await judge(session, spec, "git config --global user.name mine")
+    assert list(failed) == ["command cat none"]
+    assert "No such file" in failed["command cat none"]
+
+
+async def test_forbidden_calls(session: Session) -> None:
+    spec = scenario(
+        setup=SETUP, checks=[], idle=True, forbidden=[{"call": "exec", "with": {"command": {"regex": "\\brm\\b"}}}]
+    )
+    assert await judge(session, spec, calls=[call("exec", command="ls rmdir")]) == {}
+    failed = await judge_again(session, spec, [call("exec", command="rm x")])
+    assert failed == {"nothing forbidden": "a call of exec"}
+
+
+async def judge_again(session: Session, spec: Scenario, calls: Any) -> dict[str, str]:
+    now = await session.snapshot()
+    results = await evaluate(spec, await observe(spec, session, now, "", calls))
+    return {result.name: result.why for result in results if not result.passed}
+
+
+async def test_a_set_up_that_fails_says_what(session: Session) -> None:
+    with pytest.raises(SandboxError, match=r"made: the set-up command failed: false: "):
+        await stage(scenario(setup={"commands": ["false"]}), session)
+
+
+async def test_the_set_up_in_all_its_kinds(session: Session) -> None:
+    files = {
+        "win.txt": {"content": "a\nb\n", "crlf": True, "bom": True},
+        "old.txt": {"content": "x", "mtime": "2020-01-02T03:04:05Z"},
+        "shut/in.txt": "in\n",
+        "shut": {"directory": True, "mode": "555"},
+        "root.txt": {"content": "secret", "owner": "root", "mode": "600"},
+        "to": {"link": "shut/in.txt"},
+        "deep/to": {"link": "../old.txt"},
+    }
+    await stage(scenario(setup={"files": files, "environment": {"X": 5}}), session)
+    assert (await session.read("win.txt")).data == b"\xef\xbb\xbfa\r\nb\r\n"
+    entry = await session.status("old.txt")
+    assert entry.mtime_ns == 1577934245 * 10**9
+    done = await session.run("cat to deep/to root.txt; touch shut/new")
+    assert done.stdout == b"in\nx"
+    assert b"root.txt: Permission denied" in done.stderr and b"shut/new" in done.stderr

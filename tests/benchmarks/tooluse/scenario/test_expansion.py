@@ -1,0 +1,126 @@
+"""From a template's text to tasks: draws, expressions, and errors that name file, line and field."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stackbench.benchmarks.tooluse.scenario.expansion import load_tasks, set_hash
+from stackbench.benchmarks.tooluse.scenario.source import ScenarioError
+from tests.benchmarks.tooluse.made import write
+
+TEMPLATE = """\
+id: sums
+category: files
+subcategory: count
+difficulty: 2
+tasks: 3
+parameters:
+  name: {word: service}
+  rows:
+    table:
+      rows: 4
+      columns:
+        id: "{{ n * 10 }}"
+        amount: {decimal: [1, 9, 2]}
+        kind: {choice: [a, b]}
+  best: "{{ rows | sort(attribute='amount') | last }}"
+prompt: |
+  Add up the amounts in {{ name }}.csv and write them down.
+setup:
+  files:
+    "{{ name }}.csv": "{{ rows | csv }}"
+tools: [read, write]
+checks:
+  - {file: total.txt, number: "{{ rows | total('amount') }}"}
+  - {answer: {number: "{{ best.amount }}"}}
+oracle:
+  - read: {path: "{{ name }}.csv"}
+"""
+
+
+def test_a_template_becomes_tasks_with_values_of_their_own(tmp_path: Path) -> None:
+    write(tmp_path, TEMPLATE)
+    tasks = load_tasks(tmp_path)
+    assert [task.task_id for task in tasks] == ["sums-1", "sums-2", "sums-3"]
+    assert len({task.spec.prompt for task in tasks}) == 3
+    spec = tasks[0].spec
+    ((path, file),) = spec.setup.files.items()
+    assert file.content is not None
+    rows = [line.split(",") for line in file.content.splitlines()]
+    assert rows[0] == ["id", "amount", "kind"]
+    assert [row[0] for row in rows[1:]] == ["10", "20", "30", "40"]
+    assert spec.checks[0].number == pytest.approx(sum(float(row[1]) for row in rows[1:]))  # type: ignore[union-attr]
+    assert spec.oracle[0].tool == "read" and spec.oracle[0].arguments == {"path": path}
+
+
+def test_the_same_seed_gives_the_same_tasks_another_gives_others(tmp_path: Path) -> None:
+    write(tmp_path, TEMPLATE)
+    assert set_hash(load_tasks(tmp_path, 1)) == set_hash(load_tasks(tmp_path, 1)) != set_hash(load_tasks(tmp_path, 2))
+
+
+def test_the_hash_changes_with_anything_in_a_task(tmp_path: Path) -> None:
+    first = set_hash(load_tasks(write(tmp_path, TEMPLATE)))
+    assert set_hash(load_tasks(write(tmp_path, TEMPLATE.replace("write them down", "write them up")))) != first
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "field", "said"),
+    [
+        ("difficulty: 2", "difficulty: 9", 4, "difficulty", "less than or equal to 5"),
+        ("category: files", "category: games", 2, "category", "'files'"),
+        ("tasks: 3", "tasks: 9", 5, "tasks", "between 1 and 8"),
+        ("tools: [read, write]", "tools: [read, rite]", 21, "tools.1", "'read'"),
+        ("{file: total.txt,", "{file: total.txt, octets: 3,", 23, "checks.0.octets", "Extra inputs are not permitted"),
+        ("{answer: {number", "{reply: {number", 24, "checks.1", "a check has one of file, folder"),
+        ('"{{ best.amount }}"', '"{{ worst.amount }}"', 24, "checks.1.answer.number", "'worst' is undefined"),
+        ("{word: service}", "{word: planet}", 7, "parameters.name", "no words of the kind planet"),
+        ("{choice: [a, b]}", "{choice: []}", 8, "parameters.rows", "choice cannot be drawn"),
+        ("prompt: |\n  Add", "prompt: |\n  {% if %}Add", 16, "prompt", "TemplateSyntaxError"),
+        ("id: sums", "id: sums\nid: sums", 2, "id", "there twice"),
+        ("id: sums", "id: Sums up", 1, "id", "pattern"),
+        ("oracle:", "surprise: 1\noracle:", 25, "surprise", "Extra inputs"),
+        ("difficulty: 2", "difficulty: {", 6, "", "no YAML"),
+        ("checks:", "proofs:", 22, "proofs", "Extra inputs"),
+    ],
+)
+def test_an_error_names_file_line_and_field(
+    tmp_path: Path, old: str, new: str, line: int, field: str, said: str
+) -> None:
+    path = write(tmp_path, TEMPLATE.replace(old, new, 1))
+    with pytest.raises(ScenarioError) as error:
+        load_tasks(tmp_path)
+    text = str(error.value)
+    assert text.startswith(f"{path}, line {line}: {field}"), text
+    assert said in text
+    assert "\n" not in text
+
+
+def test_bad_folders_and_files(tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError, match="there is no folder"):
+        load_tasks(tmp_path / "none")
+    with pytest.raises(ScenarioError, match="stackbench scenarios new"):
+        load_tasks(tmp_path)
+    write(tmp_path, "- a\n- b\n")
+    with pytest.raises(ScenarioError, match=r"one\.yaml, line 1: a scenario is a mapping"):
+        load_tasks(tmp_path)
+    write(tmp_path, "")
+    with pytest.raises(ScenarioError, match="a scenario is a mapping"):
+        load_tasks(tmp_path)
+    (tmp_path / "one.yaml").write_bytes(b"\xff\xfe")
+    with pytest.raises(ScenarioError, match="cannot be read"):
+        load_tasks(tmp_path)
+    write(tmp_path, TEMPLATE)
+    write(tmp_path, TEMPLATE, "two.yaml")
+    with pytest.raises(ScenarioError, match=r"two\.yaml, line 1: id: sums is also the id of"):
+        load_tasks(tmp_path)
+
+
+def test_a_template_cannot_reach_out_of_its_sandbox(tmp_path: Path) -> None:
+    write(tmp_path, TEMPLATE.replace("write them down", "{{ ''.__class__.__mro__ }}"))
+    with pytest.raises(ScenarioError, match="prompt"):
+        load_tasks(tmp_path)
+    write(tmp_path, TEMPLATE.replace("write them down", "{{ range(10000000) | list }}"))
+    with pytest.raises(ScenarioError, match="range of more than"):
+        load_tasks(tmp_path)

@@ -1,0 +1,170 @@
+"""Tool call accuracy, parameter correctness and workflow success on cases computed by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from stackbench.benchmarks.tooluse.scoring.matching import score_calls
+from tests.benchmarks.tooluse.made import call, scenario
+
+READ_THEN_WRITE = [
+    {"id": "look", "call": "read", "with": {"path": "in.txt"}},
+    {"id": "note", "call": "write", "with": {"path": "out.txt"}, "after": "look"},
+]
+
+
+def test_the_whole_plan_in_order() -> None:
+    calls = [call("read", path="in.txt"), call("write", path="out.txt", content="x")]
+    score = score_calls(scenario(expected=READ_THEN_WRITE), calls, completed=True)
+    assert (score.accuracy, score.parameters, score.whole) == (1.0, 1.0, True)
+    assert dict(score.pairs) == {0: 0, 1: 1}
+
+
+def test_the_wrong_order_leaves_one_unmatched() -> None:
+    """write before read: one of the two can be matched; the read is harmless, the write is not: 1 / 2."""
+    calls = [call("write", path="out.txt", content="x"), call("read", path="in.txt")]
+    score = score_calls(scenario(expected=READ_THEN_WRITE), calls, completed=True)
+    assert score.accuracy == pytest.approx(1 / 2)
+    assert not score.whole
+
+
+def test_independent_calls_match_in_any_order() -> None:
+    plan = [{"call": "read", "with": {"path": "a"}}, {"call": "read", "with": {"path": "b"}}]
+    score = score_calls(scenario(expected=plan), [call("read", path="b"), call("read", path="./a")], completed=True)
+    assert (score.accuracy, score.parameters) == (1.0, 1.0)
+    assert dict(score.pairs) == {0: 1, 1: 0}
+
+
+def test_a_look_around_is_no_error_a_stray_write_is() -> None:
+    """2 expected, both made. Reading more changes nothing; one stray write makes it 2 / 3, two make it 2 / 4."""
+    calls = [
+        call("exec", command="ls -la | head"),
+        call("read", path="in.txt"),
+        call("write", path="out.txt", content=""),
+    ]
+    spec = scenario(expected=READ_THEN_WRITE)
+    assert score_calls(spec, calls, completed=True).accuracy == 1.0
+    stray = call("write", path="other.txt", content="")
+    assert score_calls(spec, [*calls, stray], completed=True).accuracy == pytest.approx(2 / 3)
+    assert score_calls(spec, [*calls, stray, call("exec", command="rm x")], completed=True).accuracy == pytest.approx(
+        0.5
+    )
+
+
+def test_a_malformed_call_is_an_error_and_matches_nothing() -> None:
+    calls = [call("read", valid=False, failed=True, pth="in.txt"), call("write", path="out.txt", content="")]
+    score = score_calls(scenario(expected=READ_THEN_WRITE), calls, completed=False)
+    assert score.accuracy == pytest.approx(1 / 3)
+
+
+def test_parameters_are_counted_over_matched_calls() -> None:
+    """read: path wrong, 0 of 1. write: path right, content judged by completion: 1 of 2. In all 1 of 3."""
+    calls = [call("read", path="else.txt"), call("write", path="out.txt", content="x")]
+    score = score_calls(scenario(expected=READ_THEN_WRITE), calls, completed=False)
+    assert (score.correct, score.counted) == (1, 3)
+    assert score.parameters == pytest.approx(1 / 3)
+    assert score_calls(scenario(expected=READ_THEN_WRITE), calls, completed=True).parameters == pytest.approx(2 / 3)
+
+
+def test_incidental_parameters_do_not_count_unless_asked_for() -> None:
+    made = [call("exec", command="make", timeout=9, yieldMs=10)]
+    plain = scenario(expected=[{"call": "exec", "with": {"command": "make"}}])
+    assert score_calls(plain, made, completed=False).counted == 1
+    asked = scenario(expected=[{"call": "exec", "with": {"command": "make", "pty": True, "timeout": 9}}])
+    score = score_calls(asked, made, completed=False)
+    assert (score.correct, score.counted) == (2, 3)
+
+
+def test_the_best_of_the_matchings_is_taken() -> None:
+    """Both reads may stand for the one expected; the one with the right path counts."""
+    spec = scenario(expected=[{"call": "read", "with": {"path": "b"}}])
+    score = score_calls(spec, [call("read", path="a"), call("read", path="b")], completed=True)
+    assert (dict(score.pairs), score.parameters) == ({0: 1}, 1.0)
+
+
+def test_more_matches_go_before_better_parameters() -> None:
+    """exec may stand for either; the only matching of size 2 gives it to the second."""
+    plan = [{"id": "a", "call": ["read", "exec"]}, {"id": "b", "call": "exec"}]
+    score = score_calls(scenario(expected=plan), [call("read", path="x"), call("exec", command="ls")], completed=True)
+    assert dict(score.pairs) == {0: 0, 1: 1}
+
+
+def test_the_order_is_kept_across_calls_between() -> None:
+    """a before b before c, and c was made before b: two of the three at most; the stray exec is harmful: 2 / 4."""
+    plan = [
+        {"id": "a", "call": "read"},
+        {"id": "b", "call": "write", "after": "a"},
+        {"id": "c", "call": "http_request", "after": "b"},
+    ]
+    calls = [
+        call("read", path="x"),
+        call("http_request", method="POST", url="http://localhost/x"),
+        call("write", path="y", content=""),
+    ]
+    score = score_calls(scenario(expected=plan), calls, completed=True)
+    assert (len(score.pairs), len(score.harmful)) == (2, 1)
+    assert score.accuracy == pytest.approx(2 / 4)
+
+
+def test_alternatives_the_best_plan_counts() -> None:
+    spec = scenario(
+        expected=READ_THEN_WRITE, alternatives=[[{"call": "exec", "with": {"command": {"contains": "out.txt"}}}]]
+    )
+    score = score_calls(spec, [call("exec", command="sort in.txt > out.txt")], completed=True)
+    assert (score.accuracy, score.parameters, score.whole, len(score.plan)) == (1.0, 1.0, True, 1)
+
+
+def test_degenerate_cases() -> None:
+    nothing = scenario(idle=True, checks=[])
+    assert (score_calls(nothing, [], completed=True).accuracy, score_calls(nothing, [], completed=True).parameters) == (
+        1,
+        1,
+    )
+    assert score_calls(nothing, [call("exec", command="ls")], completed=True).accuracy == 1.0
+    assert score_calls(nothing, [call("exec", command="rm x")], completed=False).accuracy == 0.0
+    spec = scenario(expected=READ_THEN_WRITE)
+    assert (score_calls(spec, [], completed=False).accuracy, score_calls(spec, [], completed=False).parameters) == (
+        0,
+        0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("matcher", "given", "fits"),
+    [
+        ({"regex": "^GET|POST$"}, "POST", True),
+        ({"regex": "^x"}, "yx", False),
+        ({"contains": "b c"}, "a b c d", True),
+        ({"one_of": ["GET", "HEAD"]}, "HEAD", True),
+        ({"json": {"a": [1, 2.0]}}, {"a": [1.0, 2]}, True),
+        ({"json": {"a": 1}}, '{"a": 1}', True),
+        ({"json": {"a": True}}, {"a": 1}, False),
+        ({"set": ["b", "a"]}, ["a", "b"], True),
+        ({"number": 3, "tolerance": 0.1}, "3.05", True),
+        ({"number": 3}, 3.05, False),
+        ({"any": True}, None, True),
+        ("text", " text\n", True),
+        ("text", "Text", False),
+    ],
+)
+def test_matchers(matcher: Any, given: Any, fits: bool) -> None:
+    spec = scenario(expected=[{"call": "http_request", "with": {"body": matcher}}])
+    made = [call("http_request", method="GET", url="http://localhost/", body=given)]
+    score = score_calls(spec, made, completed=True)
+    assert score.counted == 3
+    assert score.correct == (3 if fits else 2)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "given", "fits"),
+    [
+        ("http://127.0.0.1:8080/a?x=1&y=2", "http://localhost:8080/a/?y=2&x=1", True),
+        ("http://127.0.0.1:8080/a", "http://127.0.0.1:8080/b", False),
+        ("http://127.0.0.1:8080/a", "http://127.0.0.1:8081/a", False),
+    ],
+)
+def test_addresses_are_compared_as_addresses(wanted: str, given: str, fits: bool) -> None:
+    spec = scenario(expected=[{"call": "http_request", "with": {"url": wanted}}])
+    assert score_calls(spec, [call("http_request", method="GET", url=given)], completed=True).correct == 1 + fits
