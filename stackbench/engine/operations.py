@@ -51,6 +51,8 @@ class Operations:
         if command.verb == "status":
             return self._status(content=bool(arguments.get("content")))
         if command.verb == "why":
+            if named is not None and self._service.live is not self._service.find(str(named)):
+                raise UsageError(f"run {named} waits in the queue: nothing of it is under way")
             return self._why()
         if named is not None and self._service.find(str(named)) is not self._service.live:
             return self._drop(command, self._service.find(str(named)))
@@ -216,6 +218,8 @@ def _describe(run: SubmittedRun, state: str) -> dict[str, Any]:
         "suite": plan.suite,
         "model": plan.settings.model,
         "benchmarks": [part.name for part in plan.benchmarks],
+        "name": plan.name,
+        "tags": list(plan.tags),
     }
 
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
-from stackbench.errors import UsageError
+from stackbench.errors import ModelNotAvailableError, UsageError
 from stackbench.models.base import Model
 from stackbench.models.options import ModelOptions
 
 __all__ = ["KINDS", "ModelName", "create_model", "parse_model_name"]
 
 
+OPENAI_URL = "https://api.openai.com/v1"
+"""Where `openai:MODEL` is without an address."""
 KINDS = {
     "hf": "hf:NAME_OR_PATH (Transformers, in this process)",
     "vllm": "vllm:NAME_OR_PATH (a vLLM server that stackbench starts, watches and stops)",
-    "openai": "openai:MODEL@http://host:port/v1 (any OpenAI-compatible endpoint)",
+    "openai": "openai:MODEL@http://host:port/v1 (any OpenAI-compatible endpoint; without an address OpenAI's own)",
     "replay": "replay:RUN_OR_FILE (recorded generations)",
     "oracle": "oracle (plays the reference solution)",
     "null": "null (does nothing)",
@@ -45,6 +48,8 @@ def parse_model_name(name: str) -> ModelName:
         model, at, url = target.rpartition("@")
         if at and model and url.startswith(("http://", "https://")):
             return ModelName(kind, model, url.rstrip("/"))
+        if not at:
+            return ModelName(kind, target, OPENAI_URL)
         raise UsageError(f'model "{name}" names no endpoint; write openai:MODEL@http://host:port/v1')
     from stackbench.models.manifest import load_manifest
 
@@ -71,6 +76,8 @@ def create_model(name: str, options: ModelOptions) -> Model:
     if parsed.kind == "openai":
         from stackbench.models.openai import OpenAIModel
 
+        if parsed.url == OPENAI_URL:
+            _check_key(parsed.target, options)
         return OpenAIModel(name, parsed.target, parsed.url, options)
     if parsed.kind == "vllm":
         from stackbench.models.vllm import VllmModel
@@ -83,3 +90,13 @@ def create_model(name: str, options: ModelOptions) -> Model:
     from stackbench.models.hf import HFModel
 
     return HFModel(name, parsed.target, options)
+
+
+def _check_key(model: str, options: ModelOptions) -> None:
+    """OpenAI answers nobody without a key: said before anything is asked. Raises ModelNotAvailableError."""
+    own = any(header.partition(":")[0].strip().lower() == "authorization" for header in options.headers)
+    if not own and not os.environ.get(options.api_key_env, "").strip():
+        raise ModelNotAvailableError(
+            f"openai:{model} is asked at {OPENAI_URL}, which wants a key, and {options.api_key_env} is not set; "
+            f"set it, name another variable with --api-key-env, or an endpoint: openai:{model}@http://host:port/v1"
+        )

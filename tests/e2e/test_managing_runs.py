@@ -134,3 +134,29 @@ def test_show_names_reasons_of_every_benchmark_in_natural_order(program: Program
     assert "total: 24 attempts, 0 errors" in text
     few = program.run("show", "last", "--failures", "0").stdout
     assert "12 tasks" in few
+
+
+async def test_of_a_run_that_has_ended_attach_and_why_say_how_and_when(
+    program: Program, endpoint: FakeEndpoint
+) -> None:
+    done = (await asyncio.to_thread(program.json, *EVAL, "-m", "null", "--name", "over"))["run_id"]
+    when = (await asyncio.to_thread(program.json, "show", done))["finished_at"]
+    line = f"run {done} has ended: completed at {when} UTC; see it: stackbench show {done}"
+    assert line in await asyncio.to_thread(refused, program, "attach", "over")
+    assert f"the newest {line}" in await asyncio.to_thread(refused, program, "attach")
+    assert f"the newest {line}" in await asyncio.to_thread(refused, program, "ctl", "why")
+    why = await program.run_beside("ctl", "why", "over")
+    assert (why.returncode, why.stdout) == (0, f"{line}\n"), why.stderr
+    document = json.loads((await program.run_beside("ctl", "why", done, "--json")).stdout)
+    assert (document["status"], document["finished_at"]) == ("completed", when)
+    assert 'no run "nope"' in await asyncio.to_thread(refused, program, "attach", "nope")
+
+    endpoint.faults.extend(["slow"] * 100)
+    process = program.start("eval", "gsm8k", "-m", endpoint.name, "--limit", "20", "--concurrency", "2")
+    await asyncio.to_thread(wait_for, lambda: len(endpoint.requests) >= 2, within_s=60)
+    assert line in await asyncio.to_thread(refused, program, "attach", "over"), "said by a live engine's watcher too"
+    process.kill()
+    process.communicate()
+    cut = (await asyncio.to_thread(program.json, "runs", "--limit", "1"))[0]["run_id"]
+    told = await asyncio.to_thread(refused, program, "attach", cut)
+    assert f"run {cut} was cut off" in told and f"to go on: stackbench eval --resume {cut}" in told
