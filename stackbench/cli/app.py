@@ -167,9 +167,8 @@ def attach(
     home: HomeOption = None,
 ) -> int:
     from stackbench.cli import evaluate as work
-    from stackbench.config import Home
 
-    return work.attach(Home.find(home), run, as_json=as_json, quiet=quiet)
+    return work.attach(home, run, as_json=as_json, quiet=quiet)
 
 
 def tui(

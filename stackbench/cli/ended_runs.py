@@ -45,7 +45,7 @@ def ended_line(run: RunInfo, home: Path | None = None) -> str:
     option = f" --home {shlex.quote(str(home))}" if home else ""
     if run.finished_at is None:
         return (
-            f"run {run.run_id} was cut off: it began at {run.created_at} UTC, and its engine ended before it did; "
+            f"run {run.run_id} was cut off: asked for at {run.created_at} UTC, it is {run.status} before its end; "
             f"to go on: stackbench eval --resume {run.run_id}{option}"
         )
     ended = f"run {run.run_id} has ended: {run.status} at {run.finished_at} UTC"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +14,9 @@ from stackbench.cli.arguments import LATEST
 from stackbench.cli.console import notice, out, print_json, print_json_line
 from stackbench.cli.options import run_settings
 from stackbench.cli.progress import Progress, make_progress
+from stackbench.cli.run_end import exit_code, export_outcome, hand_on, home_option, resume_hint
 from stackbench.cli.scoreboard import outcome_document, scoreboard
+from stackbench.cli.several_models import carry_out_several, each_model
 from stackbench.cli.stop_signals import INTERRUPTED, StopSignals
 from stackbench.config import HIDDEN, Home, Settings, load_settings, read_texts
 from stackbench.engine import (
@@ -24,6 +25,7 @@ from stackbench.engine import (
     RunOutcome,
     RunPlan,
     SampleFile,
+    load_suite,
     plan_benchmarks,
     plan_suite,
     read_plan_samples,
@@ -55,9 +57,9 @@ def evaluate(benchmarks: Sequence[str], flags: Mapping[str, Any]) -> int:
                 "--scenarios goes with the benchmark tooluse alone: stackbench eval tooluse --scenarios DIR"
             )
         options["scenarios"] = str(flags["scenarios"].absolute())
-    settings = _settings(flags)
-    plan = plan_benchmarks(benchmarks, settings, _names(flags["sample_ids"]), options)
-    return _run(home, labelled(plan, flags), flags)
+    names = _names(flags["sample_ids"])
+    plans = [plan_benchmarks(benchmarks, _settings(variant), names, options) for variant in each_model(flags)]
+    return _run_all(home, plans, flags)
 
 
 def batch(suite: str, flags: Mapping[str, Any]) -> int:
@@ -71,8 +73,10 @@ def batch(suite: str, flags: Mapping[str, Any]) -> int:
         )
     if flags["benchmark_options"]:
         raise UsageError("-T sets options of benchmarks named to eval; in a suite they stand in its file")
-    settings = _settings(flags)
-    return _run(home, labelled(plan_suite(suite or "full", settings, _names(flags["sample_ids"])), flags), flags)
+    suite = suite or "full"
+    variants = each_model(flags, load_suite(suite)[1].models)
+    names = _names(flags["sample_ids"])
+    return _run_all(home, [plan_suite(suite, _settings(variant), names) for variant in variants], flags)
 
 
 def score(
@@ -91,6 +95,16 @@ def score(
         update={"suite": "score", "samples_file": str(path.absolute()), "samples_sha256": samples.sha256}
     )
     return _run(home, labelled(plan, flags), flags, samples=samples, head_start=head_start)
+
+
+def _run_all(home: Home, plans: Sequence[RunPlan], flags: Mapping[str, Any]) -> int:
+    """One run, or one for each of several models."""
+    labels = [labelled(plan, flags) for plan in plans]
+    if len(labels) == 1:
+        return _run(home, labels[0], flags)
+    for plan in labels:
+        parse_model_name(plan.settings.model)
+    return carry_out_several(home, labels, flags)
 
 
 def _run(
@@ -117,7 +131,7 @@ def _run(
             raise
         return _follow_queued(home, plan, flags, samples, resume)
     finally:
-        _hand_on(home, left)
+        hand_on(home, left)
     return code
 
 
@@ -142,26 +156,18 @@ async def _drive(
                 outcome = await run.outcome()
         except BaseException:  # whatever it was: a run that is recorded can be resumed
             if progress.run_id is not None:
-                notice(_resume_hint(progress.run_id, flags))
+                notice(resume_hint(progress.run_id, flags))
             raise
         finally:
             left += service.hand_over()
     code = _report(home, outcome, flags, samples)
     if code == INTERRUPTED:
-        _hand_on(home, left)
+        hand_on(home, left)
         # Threads of libraries may be deep in work that nobody waits for any more.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
     return code
-
-
-def _hand_on(home: Home, left: list[dict[str, Any]]) -> None:
-    """Has an engine of its own go on with what waits in the queue of this one."""
-    if left:
-        from stackbench.engine.detached import start_engine
-
-        start_engine(home, left)
 
 
 def _follow_queued(
@@ -175,7 +181,7 @@ def _follow_queued(
 
     progress = make_progress(quiet=bool(flags["quiet"]))
     try:
-        farewell = lambda run_id: _resume_hint(run_id, flags)  # noqa: E731
+        farewell = lambda run_id: resume_hint(run_id, flags)  # noqa: E731
         outcome = asyncio.run(submit_and_follow(home, plan.model_dump(mode="json"), resume, progress, farewell))
     except EngineLostError as lost:
         notice(f"the engine has ended; this process goes on with run {lost.run_id}")
@@ -200,22 +206,20 @@ def _detach(home: Home, plan: RunPlan, flags: Mapping[str, Any], resume: str | N
         outcome = asyncio.run(follow_run(home, started["run_id"], progress))
     except asyncio.CancelledError:
         return INTERRUPTED
-    if flags["output"] is not None and outcome.attempts:
-        from stackbench.cli.history import export_run
-
-        export_run(home, outcome.run_id, flags["output"])
+    export_outcome(home, outcome, flags)
     print_json_line(outcome_document(outcome))
-    return _exit_code(outcome, flags)
+    return exit_code(outcome, flags)
 
 
-def attach(home: Home, name: str | None, *, as_json: bool, quiet: bool) -> int:
-    """Follows a live or queued run from this terminal; Ctrl-C leaves it alone."""
+def attach(option: Path | None, name: str | None, *, as_json: bool, quiet: bool) -> int:
+    """Follows a live or queued run of the home `option` from this terminal; Ctrl-C leaves it alone."""
     from stackbench.cli.follow import choose_run, follow_run
 
-    flags: dict[str, Any] = {"as_json": as_json, "output": None, "home": None, "resume": name}
+    flags: dict[str, Any] = {"as_json": as_json, "output": None, "home": option, "resume": name}
+    home = Home.find(option)
 
     async def follow() -> RunOutcome:
-        run_id = await choose_run(home, name)
+        run_id = await choose_run(home, name, option)
         return await follow_run(home, run_id, make_progress(quiet=quiet))
 
     try:
@@ -229,52 +233,31 @@ def attach(home: Home, name: str | None, *, as_json: bool, quiet: bool) -> int:
 def _report(home: Home, outcome: RunOutcome, flags: Mapping[str, Any], samples: SampleFile | None) -> int:
     if samples is not None and outcome.status is RunStatus.COMPLETED:
         notice(f"results written to {write_results(samples, outcome.run_id, home)}")
-    if flags["output"] is not None and outcome.attempts:
-        from stackbench.cli.history import export_run
-
-        export_run(home, outcome.run_id, flags["output"])
+    export_outcome(home, outcome, flags)
     if flags["as_json"]:
         print_json(outcome_document(outcome))
     elif outcome.status is not RunStatus.INTERRUPTED or outcome.results:
         name = "last" if not flags.get("resume") else outcome.run_id
-        lines = [f"database {home.database}", f"next: stackbench show {name}{_home_option(flags)}"]
+        lines = [f"database {home.database}", f"next: stackbench show {name}{home_option(flags)}"]
         out().print(scoreboard(outcome, lines), crop=False)
-    return _exit_code(outcome, flags)
-
-
-def _exit_code(outcome: RunOutcome, flags: Mapping[str, Any]) -> int:
-    """The code of the contract, with the line that belongs to it."""
-    if outcome.status is RunStatus.INTERRUPTED:
-        notice("stackbench: interrupted" if not outcome.recorded else _resume_hint(outcome.run_id, flags))
-        return INTERRUPTED
-    if outcome.status is RunStatus.FAILED:
-        errors = sum(result.errors for result in outcome.results)
-        problem = outcome.problem or (
-            f"{errors} of {outcome.attempts} attempts ended in errors ({outcome.error_rate:.1%}), "
-            f"the last: {outcome.last_error}"
-        )
-        notice(f"stackbench: error: {problem}; {_resume_hint(outcome.run_id, flags)}")
-        return 3
-    return 0 if all(gate.passed for gate in outcome.gates) else 1
+    return exit_code(outcome, flags)
 
 
 def _way_on(progress: Progress, flags: Mapping[str, Any]) -> str:
     """The last line of a run that is left in the middle."""
-    return "stackbench: interrupted" if progress.run_id is None else _resume_hint(progress.run_id, flags)
-
-
-def _resume_hint(run_id: str, flags: Mapping[str, Any]) -> str:
-    return f"to go on: stackbench eval --resume {run_id}{_home_option(flags)}"
-
-
-def _home_option(flags: Mapping[str, Any]) -> str:
-    return f" --home {shlex.quote(str(flags['home']))}" if flags["home"] else ""
+    return "stackbench: interrupted" if progress.run_id is None else resume_hint(progress.run_id, flags)
 
 
 # -- resuming
 
 
 def _resume(home: Home, flags: Mapping[str, Any], *, benchmarks: Sequence[str] = (), suite: str = "") -> int:
+    variants = each_model(flags)
+    if len(variants) > 1:
+        raise UsageError("a run that is resumed has one model; leave -m out, or name one")
+    if flags["run_name"] is not None or flags["run_tags"]:
+        raise UsageError("a resumed run keeps its name and tags; change them with stackbench runs tag")
+    flags = variants[0]
     given = _as_settings(run_settings(flags))
     run = _find_run(home, flags["resume"], benchmarks, suite, given)
     try:

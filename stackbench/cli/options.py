@@ -60,13 +60,13 @@ def _panel(panel: str, *names: str, help: str, metavar: str | None = None) -> An
 
 def _run_options(
     model: Annotated[
-        str | None,
+        list[str] | None,
         _panel(
             SAMPLING,
             "-m",
             "--model",
             metavar="MODEL",
-            help="hf:NAME, vllm:NAME, openai:MODEL@URL, replay:RUN, oracle, null [the embedded model].",
+            help="hf:NAME, vllm:NAME, openai:MODEL@URL, replay:RUN, oracle, null [the embedded model]; repeatable.",
         ),
     ] = None,
     limit: Annotated[

@@ -18,6 +18,7 @@ __all__ = ["AttemptDetail", "Labels", "Reader", "RecordedAnswer", "RunInfo", "Un
 RUN_COLUMNS = "run_id, suite, status, created_at, finished_at, model, config, seeds, git_commit, environment"
 RUNS = f"SELECT {RUN_COLUMNS} FROM runs ORDER BY created_at DESC LIMIT ?"
 RUNS_NAMED = f"SELECT {RUN_COLUMNS} FROM runs WHERE starts_with(run_id, ?) ORDER BY created_at DESC"
+HAS_RUN = "SELECT 1 FROM runs WHERE run_id = ?"
 RUN_LABELLED = f"""
 SELECT {RUN_COLUMNS} FROM runs WHERE run_id IN (SELECT run_id FROM run_labels WHERE kind = ? AND label = ?)
 ORDER BY created_at DESC
@@ -160,6 +161,10 @@ class Reader:
                 f'"{name}" names {len(found)} runs: {", ".join(run.run_id for run in found[:5])}; say more of it'
             )
         return found[0]
+
+    def has_run(self, run_id: str) -> bool:
+        """Whether a run of that id is recorded."""
+        return bool(self._queries.rows(HAS_RUN, [run_id]))
 
     def labelled(self, kind: str, label: str) -> list[RunInfo]:
         """Runs with that name or tag (`kind`), the newest first."""
