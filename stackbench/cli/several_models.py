@@ -21,7 +21,7 @@ from stackbench.cli.stop_signals import INTERRUPTED, StopSignals
 from stackbench.config import Home
 from stackbench.control.client import connect
 from stackbench.control.messages import EventKind, RunQueued
-from stackbench.engine import EngineService, RunOutcome, RunPlan, SubmittedRun
+from stackbench.engine import EngineService, RunOutcome, RunPlan, SubmittedRun, check_model_name
 from stackbench.errors import HomeLockedError, StackbenchError, UsageError
 from stackbench.types import RunStatus
 
@@ -64,6 +64,8 @@ def carry_out_several(home: Home, plans: Sequence[RunPlan], flags: Mapping[str, 
 
     A run that cannot begin or fails leaves the others alone.
     """
+    for plan in plans:
+        check_model_name(plan.settings)
     if flags["detach"]:
         return _detach(home, plans, flags)
     if flags["wait"]:

@@ -16,6 +16,7 @@ from stackbench.config import Settings
 from stackbench.engine.gates import check_gate_plan
 from stackbench.engine.plan import SEVERAL_ATTEMPTS_TEMPERATURE, BenchmarkPlan, Gate, RunPlan
 from stackbench.errors import ConfigError, UsageError, one_line
+from stackbench.suggestions import did_you_mean
 
 __all__ = ["Suite", "list_suites", "load_suite", "plan_benchmarks", "plan_suite"]
 
@@ -56,7 +57,8 @@ def load_suite(name: str) -> tuple[str, Suite]:
         return path.stem, _parse(name, read_bounded(path, LARGEST_FILE))
     built_in = list_suites()
     if name not in built_in:
-        raise UsageError(f'unknown suite "{name}"; built in: {", ".join(built_in)}; or name a .toml file')
+        near = did_you_mean(name, built_in)
+        raise UsageError(f'unknown suite "{name}"{near}; built in: {", ".join(built_in)}; or name a .toml file')
     return name, built_in[name]
 
 
@@ -87,13 +89,7 @@ def plan_benchmarks(
 
 
 def _varied(settings: Settings) -> Settings:
-    """Several seeds are several attempts at a task: like those, they have a temperature unless the user sets one.
-
-    A seed named twice is one.
-    """
-    seeds = tuple(dict.fromkeys(settings.seeds))
-    if seeds != settings.seeds:
-        settings = settings.model_copy(update={"seeds": seeds})
+    """Several seeds are several attempts at a task: like those, they have a temperature unless the user sets one."""
     if settings.temperature is not None or len(settings.seeds) < 2:
         return settings
     return settings.model_copy(update={"temperature": SEVERAL_ATTEMPTS_TEMPERATURE})

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from stackbench.cli import doctor as screen
-from stackbench.cli.machine import models_list
+from stackbench.cli import machine as screen
+from stackbench.cli.fetching import models_list
 from stackbench.config import Home
 from stackbench.engine import doctor
 from stackbench.engine.doctor import Check, examine

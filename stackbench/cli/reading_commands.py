@@ -1,0 +1,155 @@
+"""Commands that read what was recorded or what there is. Bodies load the module that does the work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stackbench.cli import completion
+from stackbench.cli.options import HomeOption, JsonOption, ReportFormat, TableFormat
+
+__all__ = ["catalogue", "compare", "config", "export", "query", "runs", "runs_rm", "runs_tag", "show"]
+
+RunArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="A run's id or the start of it, its name or tag, or last.",
+        autocompletion=completion.run_ids,
+    ),
+]
+
+
+def runs(
+    context: typer.Context,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", help="The newest N.", min=1)] = 20,
+    tag: Annotated[str | None, typer.Option("--tag", metavar="TAG", help="Only runs with this tag.")] = None,
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+) -> None:
+    """The runs so far, the newest first."""
+    if context.invoked_subcommand is not None:
+        return
+    from stackbench.cli import history
+
+    history.runs(home, limit, tag, as_json=as_json)
+
+
+def runs_rm(
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN", help="Runs' ids, names or tags.", autocompletion=completion.run_ids),
+    ],
+    yes: Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")] = False,
+    home: HomeOption = None,
+) -> int:
+    """Remove runs for good, with all attempts and files."""
+    from stackbench.cli import manage_runs
+
+    return manage_runs.remove(home, names, yes=yes)
+
+
+def runs_tag(
+    run: RunArgument,
+    tags: Annotated[list[str] | None, typer.Argument(metavar="TAG", help="Tags to give it.")] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="Its name, which no other run has; empty: none.")
+    ] = None,
+    remove: Annotated[
+        list[str] | None, typer.Option("--remove", metavar="TAG", help="A tag to take away; repeatable.")
+    ] = None,
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+) -> None:
+    """Name and tag a run; both can stand where a run's id is asked for."""
+    from stackbench.cli import manage_runs
+
+    manage_runs.tag(home, run, tags or [], name=name, without=remove or [], as_json=as_json)
+
+
+def show(
+    run: RunArgument,
+    sample: Annotated[str | None, typer.Argument(metavar="SAMPLE", help="A task's id: its attempts.")] = None,
+    failures: Annotated[
+        int, typer.Option("--failures", metavar="N", help="Name N tasks for each reason of a failure.", min=0)
+    ] = 5,
+    format: Annotated[
+        ReportFormat, typer.Option("--format", help="text, or the scores alone as a table in Markdown or LaTeX.")
+    ] = ReportFormat.TEXT,
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+) -> None:
+    """One run, or the attempts at one of its tasks with their transcripts."""
+    from stackbench.cli import show as work
+
+    work.show(home, run, sample, failures=failures, format=format.value, as_json=as_json)
+
+
+def compare(
+    first: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or the start of it.")],
+    second: Annotated[str, typer.Argument(metavar="RUN", help="Another's.")],
+    tasks: Annotated[int, typer.Option("--tasks", metavar="N", help="List N differing tasks; 0: all.", min=0)] = 20,
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+) -> None:
+    """Paired differences of two runs, with intervals and a p-value."""
+    from stackbench.cli import compare as work
+
+    work.compare(home, first, second, tasks, as_json=as_json)
+
+
+def query(
+    sql: Annotated[str, typer.Argument(metavar="SQL", help="One read-only statement.")],
+    format: Annotated[TableFormat, typer.Option("--format", help="How to print rows.")] = TableFormat.TABLE,
+    home: HomeOption = None,
+) -> None:
+    """Read the database with SQL, also while a run is live."""
+    from stackbench.cli import history
+
+    history.query(home, sql, format.value)
+
+
+def export(
+    run: RunArgument,
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder for the files.")],
+    format: Annotated[
+        list[str] | None,
+        typer.Option("--format", metavar="NAME", help="jsonl, csv, parquet, xlsx, samples, plots [all]; repeatable."),
+    ] = None,
+    home: HomeOption = None,
+) -> None:
+    """Write a run's attempts, events, tool calls and metrics to files."""
+    from stackbench.cli import history
+    from stackbench.config import Home
+
+    history.export_run(Home.find(home), run, to, format)
+
+
+def catalogue(
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="WHAT",
+            help="benchmarks, models, scenarios, suites or tools.",
+            autocompletion=completion.list_names,
+        ),
+    ],
+    as_json: JsonOption = False,
+) -> None:
+    """What can be named: benchmarks, models, scenarios, suites, tools."""
+    if what == "scenarios":
+        from stackbench.cli import scenarios
+
+        return scenarios.list_scenarios(None, as_json=as_json)
+    from stackbench.cli import catalogue as work
+
+    return work.show_list(what, as_json=as_json)
+
+
+def config(as_json: JsonOption = False, home: HomeOption = None) -> None:
+    """The settings in force, and where each came from."""
+    from stackbench.cli import catalogue as work
+
+    work.config(home, as_json=as_json)
