@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stackbench.cli.console import notice, out, print_json
-from stackbench.cli.model_comparison import comparison_document, print_comparison, read_comparison
+from stackbench.cli.model_comparison import ModelScore, comparison_document, print_comparison, read_comparison
 from stackbench.cli.progress import Progress, make_progress
 from stackbench.cli.run_end import exit_code, export_outcome, hand_on, home_option, resume_hint
 from stackbench.cli.scoreboard import outcome_document, scoreboard
@@ -22,10 +23,13 @@ from stackbench.config import Home
 from stackbench.control.client import connect
 from stackbench.control.messages import EventKind, RunQueued
 from stackbench.engine import EngineService, RunOutcome, RunPlan, SubmittedRun, check_model_name
-from stackbench.errors import HomeLockedError, StackbenchError, UsageError
+from stackbench.errors import HomeLockedError, StackbenchError, StoreLockedError, UsageError
 from stackbench.types import RunStatus
 
 __all__ = ["carry_out_several", "each_model"]
+
+FREE_WITHIN_S = 10.0
+AGAIN_EVERY_S = 0.1
 
 Run = tuple[RunPlan, str | None]
 """A plan, and the id of the run of it that is recorded already."""
@@ -267,13 +271,24 @@ def _say_end(home: Home, ends: Sequence[RunEnd], flags: Mapping[str, Any]) -> in
     if flags["as_json"]:
         print_json(_document(home, ends))
     else:
-        print_comparison(read_comparison(home, [(end.run_id, end.model) for end in ends]))
+        print_comparison(_compared(home, ends))
     return _code(ends, flags)
 
 
 def _document(home: Home, ends: Sequence[RunEnd]) -> dict[str, Any]:
-    found = read_comparison(home, [(end.run_id, end.model) for end in ends])
-    return {"runs": [end.document() for end in ends], "comparison": comparison_document(found)}
+    return {"runs": [end.document() for end in ends], "comparison": comparison_document(_compared(home, ends))}
+
+
+def _compared(home: Home, ends: Sequence[RunEnd]) -> list[ModelScore]:
+    """The runs side by side; an engine that has just ended may hold the database for another moment."""
+    deadline = time.monotonic() + FREE_WITHIN_S
+    while True:
+        try:
+            return read_comparison(home, [(end.run_id, end.model) for end in ends])
+        except StoreLockedError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(AGAIN_EVERY_S)
 
 
 def _code(ends: Sequence[RunEnd], flags: Mapping[str, Any]) -> int:
