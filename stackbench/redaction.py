@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from typing import Any, TypeVar
 from urllib.parse import quote, quote_plus
 
+from stackbench.nesting import is_array, is_object
+
 __all__ = ["REPLACEMENT", "Redaction"]
 
 REPLACEMENT = "[key]"
@@ -127,8 +129,8 @@ def _without(text: str, forms: tuple[str, ...]) -> str:
 def _walk(value: Any, forms: tuple[str, ...]) -> Any:
     if isinstance(value, str):
         return _without(value, forms)
-    if isinstance(value, list):
+    if is_array(value):
         return [_walk(one, forms) for one in value]
-    if isinstance(value, dict):
+    if is_object(value):
         return {_without(str(name), forms): _walk(one, forms) for name, one in value.items()}
     return value

@@ -20,6 +20,7 @@ from stackbench.datasets import DatasetStore
 from stackbench.errors import StackbenchError
 from stackbench.models import ModelOptions
 from stackbench.models.openai import OpenAIModel, retrying
+from stackbench.models.openmp import limit_spinning
 from stackbench.models.pull import is_pulled
 from stackbench.sandbox.hygiene import list_containers
 from stackbench.sandbox.image import ensure_image
@@ -31,6 +32,8 @@ from tests.fake_endpoint import FakeEndpoint
 Connect = Callable[..., Awaitable[OpenAIModel]]
 MODELS = user_data_path("stackbench", appauthor=False) / "models"
 SMALL_MODEL = "smollm2-135m-instruct"
+
+limit_spinning()  # before a test imports PyTorch
 
 
 @pytest.fixture(scope="session")

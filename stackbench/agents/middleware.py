@@ -92,7 +92,9 @@ class OperatorControls(AgentMiddleware[Any, Any, Any]):
         return await handler(request)
 
     async def _pass(self) -> None:
-        if not await self._operator.passage():
+        with self._session.backend.clock.waiting():
+            passed = await self._operator.passage()
+        if not passed:
             raise AgentEndedError("stopped")
 
 

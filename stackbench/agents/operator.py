@@ -50,7 +50,7 @@ class Operator:
         return self._stopped
 
     def pause(self) -> None:
-        """Holds the agent before its next turn and its next call; its time limit goes on."""
+        """Holds the agent before its next turn and its next call; its time limit waits with it."""
         self._running.clear()
 
     def resume(self) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast, get_origin, run
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from stackbench.active_clock import ActiveClock
 from stackbench.datasets import DatasetStore
 from stackbench.sandbox import CodeJob, CodeResult
 from stackbench.types import (
@@ -42,7 +43,6 @@ __all__ = [
     "PrepareContext",
     "Sample",
     "SpeedBenchmark",
-    "failure",
     "near_limit",
 ]
 
@@ -158,6 +158,15 @@ class Context(Protocol):
         """The operator's seat at this attempt's agent."""
         ...
 
+    @property
+    def clock(self) -> ActiveClock:
+        """What counts against an agent's time limit."""
+        ...
+
+    def busy_processors(self) -> float:
+        """The share of the time since the first call in which something on this machine waited for a processor."""
+        ...
+
     # -- for benchmarks of speed
 
     @property
@@ -264,11 +273,6 @@ class ClusteredBenchmark(Protocol):
     def cluster(attempt: AttemptSummary) -> str:
         """Names the cluster of an attempt's task."""
         ...
-
-
-def failure(reason: str) -> str:
-    """A reason as `Scored.reason` holds it: empty for success."""
-    return "" if reason == "passed" else reason
 
 
 def near_limit(*results: CodeResult) -> dict[str, bool]:

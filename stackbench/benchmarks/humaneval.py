@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from stackbench.benchmarks.base import Context, Options, PrepareContext, Sample, failure, near_limit
+from stackbench.benchmarks.base import Context, Options, PrepareContext, Sample, near_limit
 from stackbench.benchmarks.declared_metrics import MetricKind, pass_at
 from stackbench.benchmarks.extract import cut_at, read_program
 from stackbench.benchmarks.passes import KS, pass_at_k_metrics
@@ -110,7 +110,7 @@ class HumanEval:
         return Scored(
             score=float(result.passed),
             passed=result.passed,
-            reason=failure(result.reason),
+            reason=result.reason,
             metrics={"result": result.reason, "exec_s": result.wall_s, **near_limit(result)},
             program=program,
         )

@@ -16,7 +16,18 @@ from stackbench.cli.options import (
     with_serve_options,
     without_options,
 )
-from stackbench.cli.reading_commands import catalogue, compare, config, export, query, runs, runs_rm, runs_tag, show
+from stackbench.cli.reading_commands import (
+    catalogue,
+    compare,
+    config,
+    export,
+    query,
+    resend,
+    runs,
+    runs_rm,
+    runs_tag,
+    show,
+)
 from stackbench.cli.run_commands import attach, batch, ctl, engine, evaluate, score, serve, tui
 from stackbench.control.verbs import VERBS
 
@@ -85,7 +96,7 @@ def build_app(only: str | None = None) -> typer.Typer:
     opening = "The screens on this terminal, as stackbench without a command opens them."
     app.command("tui", help=opening, cls=CommandPage)(tui)
     app.command("engine", hidden=True, help="Carry out the orders of a file.", cls=CommandPage)(engine)
-    for command in (show, compare, query, export, catalogue, config, doctor):
+    for command in (show, resend, compare, query, export, catalogue, config, doctor):
         app.command(command.__name__ if command is not catalogue else "list", cls=CommandPage)(command)
     managed = _group("runs", runs.__doc__ or "", {"rm": runs_rm, "tag": runs_tag}, alone=True)
     managed.callback()(runs)

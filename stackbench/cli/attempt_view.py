@@ -9,7 +9,8 @@ from rich.rule import Rule
 from rich.syntax import Syntax
 
 from stackbench.cli.console import out, shown
-from stackbench.cli.transcript import has_transcript, print_transcript
+from stackbench.cli.transcript import print_transcript
+from stackbench.report.transcript import has_transcript
 from stackbench.store import AttemptDetail
 from stackbench.types import FinishReason
 from stackbench.visible_text import visible
@@ -31,6 +32,7 @@ def attempt_document(attempt: AttemptDetail) -> dict[str, Any]:
         "score": attempt.score,
         "passed": attempt.passed,
         "error": attempt.error,
+        "reason": attempt.reason,
         "prompt": attempt.prompt,
         "completion": attempt.completion,
         "prompt_tokens": attempt.prompt_tokens,
@@ -47,8 +49,9 @@ def print_attempt(attempt: AttemptDetail) -> None:
     key = attempt.key
     word, style = {True: ("passed", "green"), False: ("failed", "red"), None: ("error", "yellow")}[attempt.passed]
     console.print(Rule(shown(f"{key.benchmark} {key.task_id}  attempt {key.attempt}  seed {key.seed}: {word}", style)))
-    if attempt.error:
-        console.print(shown(attempt.error, style, lines=True))
+    why = attempt.reason or attempt.error
+    if why:
+        console.print(shown(why, style, lines=True))
     console.print(
         f"{attempt.prompt_tokens} prompt tokens, {attempt.completion_tokens} completion tokens, "
         f"{attempt.latency_s:.2f} s"
@@ -73,7 +76,9 @@ def print_attempt(attempt: AttemptDetail) -> None:
             legible = visible(_cut(str(code)))
             console.print(Syntax(legible, "python", theme="ansi_dark", background_color="default", word_wrap=True))
         rest = {
-            name: value for name, value in payload.items() if name not in ("code", "seed") and value not in ("", [])
+            name: value
+            for name, value in payload.items()
+            if name not in ("code", "seed", "request") and value not in ("", [])
         }
         console.print(shown(_cut(json.dumps(rest, ensure_ascii=False)), lines=True))
 

@@ -9,6 +9,7 @@ from stackbench.cli.completion import LISTS
 from stackbench.cli.console import print_json, print_table
 from stackbench.config import Home, list_settings, load_settings
 from stackbench.errors import UsageError
+from stackbench.nesting import is_array, is_object
 from stackbench.suggestions import did_you_mean
 
 __all__ = ["config", "show_list"]
@@ -108,9 +109,9 @@ def _cell(value: Any) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, dict):
+    if is_object(value):
         return ", ".join(f"{key}={item}" for key, item in value.items()) or "-"
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return ", ".join(map(str, value)) if is_array(value) else str(value)
 
 
 def _shown(value: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-__all__ = ["LISTS", "benchmark_names", "list_names", "manifest_names", "model_names", "run_ids", "suite_names"]
+__all__ = ["LISTS", "benchmark_names", "list_names", "manifest_names", "model_names", "run_ids", "suite_names", "verbs"]
 
 MOST_RUNS = 50
 LISTS = ("benchmarks", "models", "scenarios", "suites", "tools")
@@ -43,6 +43,13 @@ def suite_names(incomplete: str) -> list[str]:
 def list_names(incomplete: str) -> list[str]:
     """What `stackbench list` lists."""
     return _beginning(incomplete, list(LISTS))
+
+
+def verbs(incomplete: str) -> list[str]:
+    """The operator's verbs."""
+    from stackbench.control.verbs import VERBS
+
+    return _beginning(incomplete, list(VERBS))
 
 
 def run_ids(incomplete: str) -> list[str]:

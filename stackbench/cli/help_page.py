@@ -15,6 +15,8 @@ CODE = re.compile(r"`([^`]+)`|(?<![\w`-])(--?[a-z][\w-]*(?:=\S+)?)")
 KEPT = str.maketrans({" ": "\u00a0", "-": "\u2011"})
 """While text is wrapped, these stand where a line must not end."""
 BACK = str.maketrans({"\u00a0": " ", "\u2011": "-"})
+RANGE = re.compile(r"\s*\[x>=\d+\]|; x>=\d+(?=\])")
+"""What typer says of the least value; that a count is none below 0 goes without saying."""
 WIDEST = 120
 
 
@@ -110,7 +112,9 @@ def _format_options(command: Any, ctx: Any, formatter: Any) -> None:
         if parameter.param_type_name == "argument":
             arguments.append((parameter.metavar or parameter.name, parameter.help or ""))
         else:
-            panels.setdefault(getattr(parameter, "rich_help_panel", None) or "Options", []).append(record)
+            panels.setdefault(getattr(parameter, "rich_help_panel", None) or "Options", []).append(
+                (record[0], RANGE.sub("", record[1]))
+            )
     _write(formatter, "Arguments", arguments)
     _write(formatter, "Options", panels.pop("Options", []))
     for panel, rows in panels.items():

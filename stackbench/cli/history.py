@@ -127,7 +127,7 @@ def _heads(run: RunInfo, results: Sequence[BenchmarkResult]) -> list[str]:
         value = f"{best.name} {best.value:.3f}" if best is not None else "no score"
         partial = partial_reasons(result, run.status)
         marks = [f"partial: {', '.join(partial)}"] if partial else []
-        bounds = result.planned.lower_bounds if result.planned is not None else {}
+        bounds: Mapping[str, float] = result.planned.lower_bounds if result.planned is not None else {}
         if result.errors and best is not None and best.name in bounds:
             marks.insert(0, f"{bounds[best.name]:.3f} with errors as failures")
         marks += [f"{result.cut} cut"] if result.cut else []

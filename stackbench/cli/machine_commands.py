@@ -27,7 +27,7 @@ def doctor(
     as_json: JsonOption = False,
     home: HomeOption = None,
 ) -> int:
-    """What works on this machine, what does not, and the command that repairs it."""
+    """What works on this machine, what does not, and the command that fixes it."""
     from stackbench.cli import machine
 
     if model is not None:

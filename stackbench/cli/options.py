@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from stackbench.cli import completion
+from stackbench.nesting import is_array
+
 if TYPE_CHECKING:
     from stackbench.config import SettingField
 
@@ -33,7 +36,7 @@ HomeOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 QuietOption = Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")]
 OUTPUT, SELECTION = "Output", "Tasks"
-TYPES: dict[str, type] = {"integer": int, "number": float, "text": str, "switch": bool, "object": str}
+TYPES: dict[str, type] = {"integer": int, "number": float, "text": str, "switch": bool, "object": str, "duration": str}
 NOT_SERVED = {"max_batch"}
 """Settings of loading that do not concern a vLLM server."""
 
@@ -82,7 +85,11 @@ def _selection_options(
     resume: Annotated[
         str | None,
         typer.Option(
-            "--resume", metavar="[RUN]", help="Finish an interrupted run [the latest].", rich_help_panel=SELECTION
+            "--resume",
+            metavar="[RUN]",
+            help="Finish an interrupted run [the latest].",
+            rich_help_panel=SELECTION,
+            autocompletion=completion.run_ids,
         ),
     ] = None,
 ) -> None:
@@ -188,7 +195,7 @@ def given_settings(flags: Mapping[str, Any]) -> dict[str, Any]:
     from stackbench.config import Settings
 
     return {
-        name: tuple(value) if isinstance(value, list) else value
+        name: tuple(value) if is_array(value) else value
         for name, value in flags.items()
         if name in Settings.model_fields and value is not None and value != []
     }
@@ -221,9 +228,7 @@ def _parameter(field: SettingField) -> inspect.Parameter:
 
 def _completion(field: SettingField) -> Callable[[str], list[str]] | None:
     if field.attribute == "model":
-        from stackbench.cli.completion import model_names
-
-        return model_names
+        return completion.model_names
     if not field.choices:
         return None
 

@@ -17,7 +17,6 @@ from rich.table import Table
 from rich.text import Text
 
 from stackbench.cli.console import err, notice, shown
-from stackbench.cli.tally import BenchmarkTally, RunTally, clock, counted_tokens
 from stackbench.control.messages import (
     AttemptFinished,
     BenchmarkFinished,
@@ -29,6 +28,7 @@ from stackbench.control.messages import (
     RunQueued,
     RunStarted,
 )
+from stackbench.report.tally import BenchmarkTally, RunTally, clock, counted_tokens
 from stackbench.visible_text import in_one_line
 
 __all__ = ["LiveProgress", "PlainProgress", "Progress", "SilentProgress", "make_progress", "write_at_once"]

@@ -10,7 +10,7 @@ import typer
 from stackbench.cli import completion
 from stackbench.cli.options import HomeOption, JsonOption, ReportFormat, TableFormat
 
-__all__ = ["catalogue", "compare", "config", "export", "query", "runs", "runs_rm", "runs_tag", "show"]
+__all__ = ["catalogue", "compare", "config", "export", "query", "resend", "runs", "runs_rm", "runs_tag", "show"]
 
 RunArgument = Annotated[
     str,
@@ -78,18 +78,54 @@ def show(
     format: Annotated[
         ReportFormat, typer.Option("--format", help="text, or the scores alone as a table in Markdown or LaTeX.")
     ] = ReportFormat.TEXT,
+    request: Annotated[
+        bool, typer.Option("--request", help="Print what the attempts at a task asked the model, as JSON.")
+    ] = False,
     as_json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:
     """One run, or the attempts at one of its tasks with their transcripts."""
     from stackbench.cli import show as work
 
-    work.show(home, run, sample, failures=failures, format=format.value, as_json=as_json)
+    if request:
+        from stackbench.cli import requests
+
+        return requests.print_requests(home, run, sample)
+    return work.show(home, run, sample, failures=failures, format=format.value, as_json=as_json)
+
+
+def resend(
+    run: RunArgument,
+    task: Annotated[str, typer.Argument(metavar="TASK", help="A task's id, or benchmark/task id.")],
+    attempt: Annotated[int | None, typer.Option("--attempt", metavar="N", help="Only this attempt.", min=0)] = None,
+    seed: Annotated[int | None, typer.Option("--seed", metavar="N", help="Only attempts of this seed.")] = None,
+    call: Annotated[
+        int | None, typer.Option("--call", metavar="N", help="Only each attempt's Nth request.", min=1)
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="MODEL",
+            help="Ask this model [the run's, as the run had it].",
+            autocompletion=completion.model_names,
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+) -> int:
+    """Send recorded requests to the model again and compare the answers: exit code 1 where one differs."""
+    from stackbench.cli import requests
+
+    return requests.send_again(home, run, task, attempt=attempt, seed=seed, call=call, model=model, as_json=as_json)
 
 
 def compare(
-    first: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or the start of it.")],
-    second: Annotated[str, typer.Argument(metavar="RUN", help="Another's.")],
+    first: Annotated[
+        str, typer.Argument(metavar="RUN", help="A run's id, or the start of it.", autocompletion=completion.run_ids)
+    ],
+    second: Annotated[str, typer.Argument(metavar="RUN", help="Another's.", autocompletion=completion.run_ids)],
     tasks: Annotated[int, typer.Option("--tasks", metavar="N", help="List N differing tasks; 0: all.", min=0)] = 20,
     as_json: JsonOption = False,
     home: HomeOption = None,
@@ -102,7 +138,9 @@ def compare(
 
 def query(
     sql: Annotated[str, typer.Argument(metavar="SQL", help="One read-only statement.")],
-    format: Annotated[TableFormat, typer.Option("--format", help="How to print rows.")] = TableFormat.TABLE,
+    format: Annotated[
+        TableFormat, typer.Option("--format", metavar="NAME", help="table, json, csv or parquet.")
+    ] = TableFormat.TABLE,
     home: HomeOption = None,
 ) -> None:
     """Read the database with SQL, also while a run is live."""

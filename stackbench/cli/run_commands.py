@@ -95,7 +95,9 @@ def tui(
 
 
 def ctl(
-    verb: Annotated[str, typer.Argument(metavar="VERB", help="What to do; listed below.")],
+    verb: Annotated[
+        str, typer.Argument(metavar="VERB", help="What to do; listed below.", autocompletion=completion.verbs)
+    ],
     words: Annotated[list[str] | None, typer.Argument(metavar="ARGUMENT", help="As the verb takes them.")] = None,
     now: Annotated[bool, typer.Option("--now", help="pause: hold attempts under way too.")] = False,
     errors: Annotated[bool, typer.Option("--errors", help="requeue: all that ended in errors.")] = False,

@@ -86,6 +86,8 @@ def result_document(result: BenchmarkResult, status: str) -> dict[str, Any]:
         "selection": dict(planned.selection) if planned is not None else None,
         "partial": partial_reasons(result, status) or None,
         "cut": result.cut,
+        "ended_by": dict(result.endings),
+        "slow_machine": result.slow,
         "token_limit": limits[0] if len(limits) == 1 else list(limits) or None,
         "missing_metrics": [asdict(missing) for missing in planned.missing] if planned is not None else [],
         "errors_as_failures": dict(planned.lower_bounds) if planned is not None else {},

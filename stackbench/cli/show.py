@@ -104,7 +104,7 @@ def _print_run(found: _Recorded, failures: int) -> None:
         ("seeds", ", ".join(map(str, run.seeds))),
         ("sampling", f"temperature {_temperatures(run)}, {_pairs(settings, SAMPLING)}"),
         *_asked_line(settings),
-        ("stackbench", f"{machine.get('stackbench', '?')}, commit {run.git_commit or 'unknown'}"),
+        ("stackbench", _own_version(run)),
         ("machine", f"{machine.get('cpu')}, {machine.get('cpus')} processors, {_gib(machine.get('memory_bytes'))}"),
         ("system", f"{machine.get('os')}, Python {machine.get('python')}"),
         ("GPUs", _gpus(machine)),
@@ -166,6 +166,13 @@ def _tasks(tasks: Sequence[str], most: int) -> str:
     left = len(tasks) - most
     named = ", ".join(tasks[:most])
     return named if left <= 0 else f"{named}, {left} more" if most else f"{left} tasks"
+
+
+def _own_version(run: RunInfo) -> str:
+    """Stackbench's own: version, commit, and what its files were where the commit does not tell."""
+    source = run.environment.get("source_sha256")
+    files = f", files {source[:12]}" if source else ""
+    return f"{run.environment.get('stackbench', '?')}, commit {run.git_commit or 'unknown'}{files}"
 
 
 def _asked_line(settings: Mapping[str, Any]) -> list[tuple[str, Any]]:

@@ -12,26 +12,19 @@ from rich.padding import Padding
 from rich.rule import Rule
 from rich.text import Text
 
-from stackbench import nesting
 from stackbench.cli.console import make_table, shown
+from stackbench.report.transcript import Event, Standing, Verdict, arguments_text, verdict_of
 from stackbench.visible_text import visible
 
-__all__ = ["has_transcript", "print_transcript"]
+__all__ = ["print_transcript"]
 
 SHOWN = 1200
-Event = tuple[str, Mapping[str, Any]]
-
-
-def has_transcript(events: Sequence[Event]) -> bool:
-    """Whether an agent made the attempt."""
-    return any(kind == "agent_start" for kind, _ in events)
+STYLES = {"good": "green", "bad": "red", "dim": "dim", "": ""}
 
 
 def print_transcript(console: Console, events: Sequence[Event]) -> None:
     """Prints the turns, then the verdict where there is one."""
-    verdict = next((payload for kind, payload in events if kind == "verdict"), {})
-    matched = _matched(verdict)
-    harmful = set(verdict.get("harmful", ()))
+    verdict = verdict_of(events)
     number = 0
     turn = 0
     for kind, payload in events:
@@ -44,7 +37,7 @@ def print_transcript(console: Console, events: Sequence[Event]) -> None:
             if payload.get("text"):
                 _print_indented(console, payload["text"], 2)
         elif kind == "tool_result":
-            _print_call(console, payload, _standing(number, payload, matched, harmful, judged=bool(verdict)))
+            _print_call(console, payload, verdict.standing(number, payload))
             number += 1
         elif kind == "operator":
             told = json.dumps(_without(payload, "seed"), ensure_ascii=False)
@@ -55,65 +48,26 @@ def print_transcript(console: Console, events: Sequence[Event]) -> None:
         _print_verdict(console, verdict)
 
 
-def _matched(verdict: Mapping[str, Any]) -> dict[int, str]:
-    """By call made: the expected call that it was."""
-    expected = verdict.get("expected", [])
-    return {made: _name(expected, int(index)) for index, made in verdict.get("matched", {}).items()}
-
-
-def _name(expected: Sequence[Mapping[str, Any]], index: int) -> str:
-    return expected[index].get("id") or f"#{index + 1}"
-
-
-def _standing(
-    number: int, payload: Mapping[str, Any], matched: Mapping[int, str], harmful: set[int], *, judged: bool
-) -> Text:
-    if not payload["valid"]:
-        return Text("malformed", style="red")
-    if number in matched:
-        return shown(f"expected: {matched[number]}", "green")
-    if not judged:
-        return Text("")
-    return Text("not expected", style="red") if number in harmful else Text("not expected, harmless", style="dim")
-
-
-def _print_call(console: Console, payload: Mapping[str, Any], standing: Text) -> None:
+def _print_call(console: Console, payload: Mapping[str, Any], standing: Standing) -> None:
     written = " (written as text)" if payload.get("repaired") else ""
-    line = Text.assemble(("  > ", "bold"), shown(payload["tool"], "bold"), f"{written}  ", standing)
+    told = shown(standing.text, STYLES[standing.tone])
+    line = Text.assemble(("  > ", "bold"), shown(payload["tool"], "bold"), f"{written}  ", told)
     console.print(line)
-    _print_indented(console, _arguments(payload["arguments"]), 4, style="magenta")
+    _print_indented(console, arguments_text(payload["arguments"]), 4, style="magenta")
     _print_indented(console, payload["text"], 4, style="red" if payload["failed"] else "dim")
 
 
-def _arguments(written: str) -> str:
-    """A call's arguments, one a line."""
-    found = nesting.object_of(written)
-    if found is None:
-        return written
-    return "\n".join(
-        f"{name}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
-        for name, value in found.items()
-    )
-
-
-def _print_verdict(console: Console, verdict: Mapping[str, Any]) -> None:
-    expected: list[Mapping[str, Any]] = verdict["expected"]
-    matched: Mapping[str, int] = verdict["matched"]
+def _print_verdict(console: Console, verdict: Verdict) -> None:
     console.print(Rule("expected calls", align="left", style="dim"))
-    for index, call in enumerate(expected):
-        made = matched.get(str(index))
-        after = f" after {', '.join(call['after'])}" if call["after"] else ""
-        wanted = f"  with {json.dumps(call['with'], ensure_ascii=False)}" if call["with"] else ""
-        mark = ("  + ", "green") if made is not None else ("  - ", "red")
-        by = f"  was call {made + 1}" if made is not None else "  was not made"
-        line = f"{_name(expected, index)}: {' or '.join(call['tools'])}{after}{wanted}{by}"
-        console.print(Text.assemble(mark, shown(line)))
-    if not expected:
+    for index in range(len(verdict.expected)):
+        mark = ("  + ", "green") if verdict.made_by(index) is not None else ("  - ", "red")
+        console.print(Text.assemble(mark, shown(verdict.line(index))))
+    if not verdict.expected:
         console.print("  none")
     console.print(Rule("checks", align="left", style="dim"))
-    rows = [("ok" if check["passed"] else "FAILED", check["name"], check["why"]) for check in verdict["checks"]]
+    rows = [("ok" if check["passed"] else "FAILED", check["name"], check["why"]) for check in verdict.checks]
     console.print(make_table(["", "check", "found"], rows))
-    failed = sum(not check["passed"] for check in verdict["checks"])
+    failed = sum(not check["passed"] for check in verdict.checks)
     console.print(
         Text("all checks hold", style="green")
         if not failed

@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, field_serializer, field_validator
 
 from stackbench.config.setting import Concern, Setting
+from stackbench.nesting import is_object
 
 __all__ = ["HIDDEN", "EndpointSettings", "LoadingSettings", "ServerSettings"]
 
@@ -184,7 +185,7 @@ class EndpointSettings(Concern):
                 value = json.loads(value, parse_constant=_no_number)
             except (ValueError, RecursionError) as error:
                 raise ValueError(f"is not JSON: {error}") from error
-        if not isinstance(value, dict):
+        if not is_object(value):
             raise ValueError('takes a JSON object, such as \'{"reasoning_effort": "low"}\'')
         own = sorted(OWN_FIELDS & value.keys())
         if own:

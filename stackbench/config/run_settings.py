@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from stackbench.config.setting import Concern, Setting
+from stackbench.durations import read_duration
 
 __all__ = ["DEFAULT_MODEL", "Limit", "MaxTokens", "Price", "RunSettings", "Samples", "SamplingSettings", "Temperature"]
 
@@ -107,6 +108,20 @@ class RunSettings(Concern):
             scores=True,
         ),
     ] = None
+    give_up_after_s: Annotated[
+        float,
+        BeforeValidator(read_duration),
+        Field(gt=0),
+        Setting(
+            "Stop when endpoint or Docker stay away so long; the run can be resumed. Takes 30m or 2h too.",
+            "TIME",
+            flag="--give-up-after",
+            unit="seconds",
+            changeable=True,
+            scores=True,
+            duration=True,
+        ),
+    ] = 1800.0
     max_error_rate: Annotated[
         float,
         Field(ge=0, le=1),

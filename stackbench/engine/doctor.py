@@ -1,5 +1,7 @@
 """Looks at this machine: what a run needs, whether it is there, and the command that mends it."""
 
+# docker has partial types.
+# pyright: reportUnknownMemberType=false
 from __future__ import annotations
 
 import os

@@ -9,8 +9,9 @@ from typing import Any
 
 from stackbench.config import SandboxSettings
 from stackbench.errors import UsageError
+from stackbench.outage import Outage
 from stackbench.sandbox import CodeJob, CodeResult
-from stackbench.sandbox.docker import runtimes
+from stackbench.sandbox.docker import engine_answers, runtimes
 from stackbench.sandbox.hygiene import remove_leftovers
 from stackbench.sandbox.image import ensure_image
 from stackbench.sandbox.launch import HeadStart, container_spec
@@ -33,12 +34,18 @@ class LazySandbox:
     """
 
     def __init__(
-        self, settings: SandboxSettings, run_id: str, say: Callable[[str], None], head_start: HeadStart | None = None
+        self,
+        settings: SandboxSettings,
+        run_id: str,
+        say: Callable[[str], None],
+        head_start: HeadStart | None = None,
+        outage: Outage | None = None,
     ) -> None:
         self._settings = settings
         self._run_id = run_id
         self._say = say
         self._head_start = head_start
+        self._outage = outage
         self._scorers: dict[str | None, asyncio.Task[Scorer]] = {}
         self._default: Scorer | None = None
         self._for_agents: SandboxPool | None = None
@@ -74,6 +81,10 @@ class LazySandbox:
         pool = await self._lease_pool()
         async with pool.lease() as session:
             yield session
+
+    async def engine_answers(self) -> bool:
+        """Whether the Docker engine answers."""
+        return await asyncio.to_thread(engine_answers)
 
     def resize(self, size: int) -> None:
         """Changes the number of containers for samples and for agents; those that are in use are let finish."""
@@ -131,7 +142,7 @@ class LazySandbox:
         image = settings.sandbox_image or await self._own_image()
         size = settings.sandboxes or AGENTS_PER_PROCESSOR * default_size(settings.sandbox_memory_mib)
         spec = container_spec(settings, image, self._run_id)
-        pool = SandboxPool(spec, size=size, spare=min(size, MOST_SPARE), say=self._say)
+        pool = SandboxPool(spec, size=size, spare=min(size, MOST_SPARE), say=self._say, outage=self._outage)
         await self._warm(pool)
         return pool
 
@@ -149,6 +160,7 @@ class LazySandbox:
             prepare=True,
             head_start=head_start,
             say=self._say,
+            outage=self._outage,
         )
         scorer = Scorer(pool, scope=settings.sandbox_scope, say=self._say)
         await self._warm(scorer)

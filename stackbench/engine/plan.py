@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from stackbench.config import Settings
 from stackbench.config.run_settings import Limit, MaxTokens, Samples, Temperature
+from stackbench.nesting import is_object
 
 __all__ = ["BenchmarkPlan", "Gate", "RunPlan"]
 
@@ -31,6 +32,12 @@ class BenchmarkPlan(BaseModel):
     options: dict[str, Any] = Field(default_factory=dict[str, Any])
     """The benchmark's own options."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_keys(cls, data: Any) -> Any:
+        """Hyphens may stand for underscores, as in files of settings."""
+        return {key.replace("-", "_"): value for key, value in data.items()} if is_object(data) else data
+
 
 class Gate(BaseModel):
     """Bounds that a metric must keep for the run to count as a success."""
@@ -51,9 +58,9 @@ class Gate(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _read_threshold(cls, data: Any) -> Any:
-        if not isinstance(data, dict) or "threshold" not in data:
+        if not is_object(data) or "threshold" not in data:
             return data
-        given = dict(cast("dict[str, Any]", data))
+        given = dict(data)
         if given.get("min") is not None:
             raise ValueError("threshold and min are two names of one bound; give one of them")
         given["min"] = given.pop("threshold")

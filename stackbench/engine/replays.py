@@ -150,7 +150,7 @@ def held_by(model: Model, specs: Sequence[AttemptSpec]) -> tuple[list[AttemptSpe
 def replay_of_run(name: str, target: str, reader: Reader) -> ReplayModel:
     """The model that answers as a recorded run was answered. Raises UsageError for a run that there is not."""
     run = reader.run(target)
-    known = run.environment.get("model_traits") or {}
+    known: Mapping[str, Any] = run.environment.get("model_traits") or {}
     traits = Traits(**{field: known[field] for field in Traits.__annotations__ if field in known})
     answers, errors = _recorded(reader, run.run_id)
     return ReplayModel(name, answers, f"run {run.run_id}", traits=traits, errors=errors, of_run=True)

@@ -45,6 +45,7 @@ from stackbench.engine.work import (
 )
 from stackbench.errors import StackbenchError, StoreError
 from stackbench.models import Model, Reloadable
+from stackbench.outage import Outage
 from stackbench.store import FreshQueries, Reader, Writer
 from stackbench.types import AttemptKey, Metric, RunStatus, Variant
 
@@ -76,7 +77,11 @@ class RunExecution:
         self.order = order
         self.run_id = order.run_id
         self.plan = order.plan
-        self.controls = RunControls(timeout_s=settings.timeout_s, max_hours=settings.max_hours)
+        self.controls = RunControls(
+            timeout_s=settings.timeout_s,
+            max_hours=settings.max_hours,
+            outage=Outage(settings.give_up_after_s, self.say),
+        )
         self.tracker = AttemptTracker(publish, watched)
         self.runners: dict[str, AttemptRunner] = {}
         """By benchmark, those whose attempts are being made."""
@@ -102,8 +107,11 @@ class RunExecution:
             self._replay = await asyncio.to_thread(take_plan, self.plan, reader)
             self.plan = self._replay.plan if self._replay is not None else self.plan
             model = create_run_model(self.plan, self.home, self._writer, self.home.run(self.run_id))
-            sandbox = LazySandbox(self.plan.settings, self.run_id, self.say, self.order.head_start)
+            sandbox = LazySandbox(
+                self.plan.settings, self.run_id, self.say, self.order.head_start, self.controls.outage
+            )
             stack.push_async_callback(sandbox.close)
+            stack.push_async_callback(self.controls.outage.close)
             stack.push_async_callback(model.close)
             resources = RunResources(self._writer, reader, model, sandbox, self.controls, self.tracker, self._publish)
             return await self._run(resources, started)

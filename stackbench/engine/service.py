@@ -31,7 +31,7 @@ from stackbench.engine.run import RunExecution, new_run_id
 from stackbench.engine.run_record import RunOrder
 from stackbench.engine.samples import SampleFile, read_plan_samples
 from stackbench.engine.trace_file import TraceFile
-from stackbench.errors import StackbenchError, UsageError
+from stackbench.errors import StackbenchError, StoreLockedError, UsageError
 from stackbench.sandbox.launch import HeadStart
 from stackbench.store import RunRow, Writer, label_run
 from stackbench.types import RunStatus
@@ -39,6 +39,8 @@ from stackbench.types import RunStatus
 __all__ = ["EngineService", "Listener", "SubmittedRun", "outcome_adapter", "run_plan"]
 
 BEAT_S = 0.5
+READERS_LEAVE_WITHIN_S = 5.0
+TRY_AGAIN_S = 0.1
 
 Listener = Callable[[str, EventKind], None]
 """Is told the run and what happened, in the engine's own process."""
@@ -117,7 +119,7 @@ class EngineService:
     async def __aenter__(self) -> EngineService:
         self._lock.acquire()
         try:
-            self._writer = await asyncio.to_thread(Writer, self.home.database)
+            self._writer = await self._open_writer()
             self._queries = QueryPool(self._writer)
             self._writer.mark_stale_runs()
         except BaseException:
@@ -132,6 +134,17 @@ class EngineService:
         self._worker = asyncio.create_task(self._work())
         self._beating = asyncio.create_task(self._beat())
         return self
+
+    async def _open_writer(self) -> Writer:
+        """The lock is ours, so that whoever has the database open only reads it, for a moment."""
+        deadline = self._loop.time() + READERS_LEAVE_WITHIN_S
+        while True:
+            try:
+                return await asyncio.to_thread(Writer, self.home.database)
+            except StoreLockedError:
+                if self._loop.time() > deadline:
+                    raise
+                await asyncio.sleep(TRY_AGAIN_S)
 
     async def __aexit__(self, *error: object) -> None:
         assert self._writer is not None and self._server is not None and self._trace is not None

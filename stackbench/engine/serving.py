@@ -19,6 +19,11 @@ def create_server(target: str, settings: Settings, home: Home, port: int | None)
     kind, _, name = target.partition(":")
     if kind == "vllm":
         target = name
-    elif name and kind in ("hf", "openai", "replay"):
-        raise UsageError(f'serve takes a model that vLLM can load, not "{target}"; leave "{kind}:" out')
+    elif name and kind == "hf":
+        raise UsageError(f'serve takes a model that vLLM can load, not "{target}"; leave "hf:" out')
+    elif kind in ("oracle", "null") or (name and kind in ("openai", "replay")):
+        raise UsageError(
+            f'serve starts a vLLM server, and "{target}" has no weights to load; '
+            'name one of "stackbench models list", a hub id or a folder'
+        )
     return VllmModel(f"vllm:{target}", target, model_options(settings, home.path, home.path / "logs", port))

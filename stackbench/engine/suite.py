@@ -126,5 +126,12 @@ def _parse(name: str, text: str) -> Suite:
         return Suite.model_validate(table)
     except ValidationError as error:
         first = error.errors()[0]
+        *place, key = first["loc"] or ("",)
         where = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"the suite {name}: {where}: {first['msg'].removeprefix('Value error, ')}") from error
+        said = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            models: dict[str, type[BaseModel]] = {"benchmarks": BenchmarkPlan, "gates": Gate}
+            known = models.get(str(place[0]), Suite).model_fields if place else Suite.model_fields
+            near = did_you_mean(str(key), known) or f"; known: {', '.join(known)}"
+            where, said = ".".join(str(part) for part in place) or "at its top", f'unknown key "{key}"{near}'
+        raise ConfigError(f"the suite {name}: {where}: {said}") from error

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from stackbench.errors import ModelNotAvailableError
+from stackbench.nesting import is_object
 
 __all__ = ["CACHE", "FileHashes", "hash_loaded"]
 
@@ -123,13 +124,13 @@ def _read_cache(path: Path) -> dict[str, dict[str, Any]]:
         listed = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
-    if not isinstance(listed, dict):
+    if not is_object(listed):
         return {}
     entries: dict[str, Any] = dict(listed)
     return {
         name: entry
         for name, entry in entries.items()
-        if isinstance(entry, dict) and isinstance(entry.get("state"), dict) and isinstance(entry.get("sha256"), str)
+        if is_object(entry) and is_object(entry.get("state")) and isinstance(entry.get("sha256"), str)
     }
 
 

@@ -1,5 +1,7 @@
 """The sandbox image: found, pulled, or made from a debootstrap tree, under a tag that names its content."""
 
+# docker has partial types.
+# pyright: reportUnknownMemberType=false
 from __future__ import annotations
 
 import hashlib
@@ -9,7 +11,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from stackbench.errors import SandboxError, one_line
 from stackbench.sandbox.docker import connect
@@ -98,8 +100,8 @@ def _debootstrap(tag: str) -> None:
             archive.wait()
 
 
-def _run(command: list[str], stdin: object = None) -> None:
-    done = subprocess.run(command, stdin=stdin, capture_output=True, text=True, check=False)  # type: ignore[call-overload]
+def _run(command: list[str], stdin: IO[bytes] | None = None) -> None:
+    done = subprocess.run(command, stdin=stdin, capture_output=True, text=True, check=False)
     if done.returncode:
         lines = (done.stderr or done.stdout).strip().splitlines() or ["no output"]
         raise SandboxError(f"{command[0]} failed: {lines[-1]}")

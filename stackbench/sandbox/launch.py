@@ -1,5 +1,7 @@
 """How a sandbox container is made: what it may do, what it may use, and its attached stream."""
 
+# docker has partial types.
+# pyright: reportUnknownMemberType=false
 from __future__ import annotations
 
 import os

@@ -1,5 +1,7 @@
 """Clean, warm containers, made ahead and handed out one tenant each."""
 
+# docker has partial types.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
 from __future__ import annotations
 
 import asyncio
@@ -10,7 +12,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from stackbench.errors import DockerNotAvailableError, SandboxError
+from stackbench.errors import DockerNotAvailableError, OutageError, SandboxError
+from stackbench.outage import Outage
 from stackbench.sandbox.container import Container
 from stackbench.sandbox.docker import connect
 from stackbench.sandbox.launch import ContainerSpec, HeadStart, Launched, launch
@@ -21,10 +24,10 @@ from stackbench.slots import Slots
 if TYPE_CHECKING:
     import docker
 
-__all__ = ["SandboxPool"]
+__all__ = ["ENGINE", "SandboxPool"]
 
 BUILD_TRIES = 4
-ENGINE_WAIT_S = 900.0
+ENGINE = "the Docker engine"
 ENGINE_POLL_S = 0.5
 
 
@@ -43,6 +46,7 @@ class SandboxPool:
         prepare: bool = False,
         head_start: HeadStart | None = None,
         say: Callable[[str], None] = lambda _: None,
+        outage: Outage | None = None,
     ) -> None:
         self.spec = replace(spec, labels={"stackbench.pool": uuid.uuid4().hex[:12], **spec.labels})
         self.size = size or default_size(spec.memory_mib)
@@ -54,6 +58,7 @@ class SandboxPool:
         self._prepare = prepare
         self._head_start = head_start
         self._say = say
+        self._outage = outage or Outage(say=say)
         self._client: docker.DockerClient | None = None
         self._connecting = asyncio.Lock()
         self._returning = asyncio.Lock()
@@ -232,18 +237,18 @@ class SandboxPool:
             if await self._answers():
                 return
             self.outages += 1
-            self._say("the Docker engine does not answer; the run waits for it and then goes on")
-            waited = 0.0
-            while not await self._answers():
+
+            async def answers() -> bool:
                 if self._closed:
                     raise SandboxError("the sandbox pool is closed")
-                if waited >= ENGINE_WAIT_S:
-                    raise DockerNotAvailableError(
-                        f"the Docker engine did not come back within {ENGINE_WAIT_S / 60:.0f} minutes"
-                    )
-                await asyncio.sleep(ENGINE_POLL_S)
-                waited += ENGINE_POLL_S
-            self._say("the Docker engine answers again")
+                return await self._answers()
+
+            try:
+                back = await self._outage.wait(ENGINE, answers)
+            except OutageError as error:
+                raise DockerNotAvailableError(str(error)) from error
+            if not back:
+                raise DockerNotAvailableError("the run ends while the Docker engine does not answer")
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, cast
 
 from stackbench import nesting
+from stackbench.nesting import is_object
 
-__all__ = ["document", "document_of_text", "text"]
+__all__ = ["document", "document_of_text", "hash_text", "text"]
 
 ESCAPE = re.compile(r"\\(?:ud[89ab]..\\ud[c-f]..|u....|.)")
 SURROGATE = "\\ud"
@@ -49,6 +52,12 @@ def text(told: str | None) -> str | None:
     return told if told.isascii() else told.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def hash_text(told: str) -> tuple[str, str]:
+    """The sha256 of a text's UTF-8 in hexadecimal, under which `texts` holds it, and the text as it is held."""
+    kept = text(told) or ""
+    return hashlib.sha256(kept.encode()).hexdigest(), kept
+
+
 def _legible(dumped: str) -> str:
     """JSON without lone surrogates, which the database refuses."""
     return ESCAPE.sub(_spelled_out, dumped) if SURROGATE in dumped else dumped
@@ -62,8 +71,8 @@ def _spelled_out(match: re.Match[str]) -> str:
 def _finite(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if isinstance(value, dict):
+    if is_object(value):
         return {str(name): _finite(one) for name, one in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(one) for one in value]
+        return [_finite(one) for one in cast("Iterable[Any]", value)]
     return value

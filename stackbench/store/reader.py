@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -34,15 +34,19 @@ FROM attempts WHERE run_id = ? AND benchmark = ? ORDER BY task_id, seed, attempt
 """
 TASK_IDS = "SELECT benchmark, task_ids FROM run_benchmarks WHERE run_id = ? AND skipped IS NULL"
 LAST_SEQ = "SELECT coalesce(max(seq), 0) FROM events WHERE run_id = ?"
+DETAILS = """
+SELECT benchmark, task_id, attempt, seed, category, status, score, passed, error, prompt, completion, prompt_tokens,
+    completion_tokens, latency_s, metrics, thought, program, finish_reason, reason
+FROM attempts WHERE run_id = ? AND benchmark = ? AND task_id = ? AND attempt = ? AND seed = ?
+"""
 SAMPLE = """
 SELECT benchmark, task_id, attempt, seed, category, status, score, passed, error, prompt, completion, prompt_tokens,
-    completion_tokens, latency_s, metrics, thought, program, finish_reason
+    completion_tokens, latency_s, metrics, thought, program, finish_reason, reason
 FROM attempts WHERE run_id = ? AND (task_id = ? OR benchmark || '/' || task_id = ?) ORDER BY benchmark, seed, attempt
 """
 EVENTS = """
 SELECT kind, payload FROM events
-WHERE run_id = ? AND benchmark = ? AND task_id = ? AND attempt = ? AND coalesce(payload ->> '$.seed', ?) = ?
-ORDER BY seq
+WHERE run_id = ? AND benchmark = ? AND task_id = ? AND attempt = ? AND seed = ? ORDER BY seq
 """
 ANSWERS = """
 SELECT benchmark, task_id, attempt, seed, status, completion, thought, prompt_tokens, completion_tokens, latency_s,
@@ -50,7 +54,10 @@ SELECT benchmark, task_id, attempt, seed, status, completion, thought, prompt_to
 FROM attempts WHERE run_id = ?
 """
 MODEL_CALLS = """
-SELECT benchmark, task_id, attempt, payload FROM events WHERE run_id = ? AND kind = 'model_call' ORDER BY seq
+SELECT benchmark, task_id, attempt, seed, payload FROM events WHERE run_id = ? AND kind = 'model_call' ORDER BY seq
+"""
+TEXTS = """
+SELECT sha256, text FROM texts WHERE sha256 IN (SELECT unnest(from_json(?::VARCHAR, '["VARCHAR"]')))
 """
 VERDICTS = "SELECT benchmark, task_id, attempt, seed, passed, error FROM attempts WHERE run_id = ?"
 UNPASSED = """
@@ -114,6 +121,8 @@ class AttemptDetail:
     thought: str
     program: str | None
     finish_reason: str | None
+    reason: str | None
+    """Why it passed or failed."""
     events: tuple[tuple[str, Mapping[str, Any]], ...]
 
 
@@ -257,25 +266,36 @@ class Reader:
 
     def model_calls(self, run_id: str) -> Iterator[tuple[AttemptKey, Mapping[str, Any]]]:
         """The payload of each call of the model, in order."""
-        for benchmark, task_id, attempt, text in self._queries.rows(MODEL_CALLS, [run_id]):
-            payload = json.loads(text)
-            yield AttemptKey(benchmark, task_id, attempt, int(payload["seed"])), payload
+        for *key, payload in self._queries.rows(MODEL_CALLS, [run_id]):
+            yield AttemptKey(*key), json.loads(payload)
+
+    def texts(self, hashes: Iterable[str]) -> dict[str, str]:
+        """Texts by their sha256; those that are not there are left out."""
+        return {row[0]: row[1] for row in self._queries.rows(TEXTS, [json.dumps(sorted(hashes))])}
 
     def sample(self, run_id: str, name: str) -> Iterator[AttemptDetail]:
         """The attempts at a task, by task id or `benchmark/task id`."""
         for row in self._queries.rows(SAMPLE, [run_id, name, name]):
-            key = AttemptKey(*row[:4])
-            seed = str(key.seed)
-            events = self._queries.rows(EVENTS, [run_id, key.benchmark, key.task_id, key.attempt, seed, seed])
-            yield AttemptDetail(
-                key,
-                *row[4:14],
-                metrics=json.loads(row[14] or "{}"),
-                thought=row[15] or "",
-                program=row[16],
-                finish_reason=row[17],
-                events=tuple((kind, json.loads(payload or "{}")) for kind, payload in events),
-            )
+            yield self._detail(run_id, row)
+
+    def attempt(self, run_id: str, key: AttemptKey) -> AttemptDetail | None:
+        """One attempt; None where it is not recorded."""
+        rows = self._queries.rows(DETAILS, [run_id, key.benchmark, key.task_id, key.attempt, key.seed])
+        return self._detail(run_id, rows[0]) if rows else None
+
+    def _detail(self, run_id: str, row: tuple[Any, ...]) -> AttemptDetail:
+        key = AttemptKey(*row[:4])
+        events = self._queries.rows(EVENTS, [run_id, key.benchmark, key.task_id, key.attempt, key.seed])
+        return AttemptDetail(
+            key,
+            *row[4:14],
+            metrics=json.loads(row[14] or "{}"),
+            thought=row[15] or "",
+            program=row[16],
+            finish_reason=row[17],
+            reason=row[18],
+            events=tuple((kind, json.loads(payload or "{}")) for kind, payload in events),
+        )
 
     def _run(self, row: tuple[Any, ...]) -> RunInfo:
         run_id, suite, status, created, finished, model, config, seeds, commit, environment = row

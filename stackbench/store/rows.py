@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from stackbench.store.documents import document, document_of_text, text
-from stackbench.types import AttemptKey, AttemptRecord, EventRecord, ToolCallRecord
+from stackbench.types import AttemptKey, AttemptRecord, EventRecord, Metric, ToolCallRecord
 
-__all__ = ["BenchmarkRow", "attempt_row", "benchmark_row", "event_row", "tool_call_row"]
+__all__ = ["BenchmarkRow", "attempt_row", "benchmark_row", "event_row", "metric_row", "tool_call_row"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +54,13 @@ def attempt_row(run_id: str, record: AttemptRecord) -> tuple[Any, ...]:
         text(record.thought),
         text(record.program),
         None if record.finish_reason is None else record.finish_reason.value,
+        text(record.reason),
     )
 
 
 def event_row(run_id: str, event: EventRecord) -> tuple[Any, ...]:
     """A row of `events`."""
-    where = (run_id, event.benchmark, event.task_id, event.attempt, event.seq)
+    where = (run_id, event.benchmark, event.task_id, event.attempt, event.seed, event.seq)
     return (*where, event.ts, event.kind, document(event.payload))
 
 
@@ -68,6 +69,14 @@ def tool_call_row(run_id: str, key: AttemptKey, call: ToolCallRecord) -> tuple[A
     where = (run_id, key.benchmark, key.task_id, key.attempt, key.seed, call.step, text(call.tool))
     told = (text(call.result), text(call.error))
     return (*where, document_of_text(call.arguments), bool(call.valid), *told, _real(call.duration_ms))
+
+
+def metric_row(run_id: str, benchmark: str, position: int, metric: Metric) -> tuple[Any, ...]:
+    """A row of `metrics`; `position` is the metric's place among those of its benchmark."""
+    kind = "range" if metric.low is not None else "confidence" if metric.ci_low is not None else None
+    where = (run_id, benchmark, metric.category, metric.name)
+    numbers = (metric.value, metric.stderr, metric.ci_low, metric.ci_high, metric.n, metric.low, metric.high)
+    return (*where, *numbers, kind, position)
 
 
 def _count(value: Any) -> int | None:

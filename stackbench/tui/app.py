@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import App
 from textual.binding import Binding, BindingType
@@ -16,6 +16,10 @@ from stackbench.tui.engine_link import EngineLink
 from stackbench.tui.palette import Commands
 from stackbench.tui.rooms import ROOMS
 from stackbench.tui.themes import DEFAULT_THEME, THEMES
+
+if TYPE_CHECKING:
+    from stackbench.store.attempt_pages import AttemptFilter
+    from stackbench.types import AttemptKey
 
 __all__ = ["StackbenchApp"]
 
@@ -102,6 +106,12 @@ class StackbenchApp(App[int]):
         from stackbench.tui.live.live_screen import LiveScreen
 
         self.push_screen(LiveScreen(run_id))
+
+    def open_attempt(self, run_id: str, key: AttemptKey, among: AttemptFilter, *, newest_first: bool = True) -> None:
+        """The screen of an attempt; next and previous go through those that fit the filter."""
+        from stackbench.tui.attempt.attempt_screen import AttemptScreen
+
+        self.push_screen(AttemptScreen(run_id, key, among, newest_first=newest_first))
 
     # -- what every screen can do
 

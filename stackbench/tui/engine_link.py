@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from stackbench.config import Home
@@ -73,7 +74,11 @@ class EngineLink:
         """As the operator's record names us."""
         self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="reads")
         self._idle: list[Queries] = []
+        """Connections to the engine that nobody reads through."""
         self._lock = threading.Lock()
+        self._local: Queries | None = None
+        """The closed database, opened once: DuckDB shares one instance in a process."""
+        self._file = threading.Lock()
         self._client: EngineClient | None = None
         self._connecting = asyncio.Lock()
         self._closing: asyncio.TimerHandle | None = None
@@ -85,7 +90,7 @@ class EngineLink:
             self._closing.cancel()
         if self._client is not None:
             await self._client.close()
-        self._let_go()
+        await asyncio.to_thread(self._let_go)
         self._pool.shutdown(wait=False, cancel_futures=True)
         for process in self._started:
             process.returncode = process.poll() or 0  # it goes on without us: nothing to warn of
@@ -111,26 +116,26 @@ class EngineLink:
         return self.home.database.exists()
 
     def _read(self, work: Callable[[Queries], T]) -> T:
-        queries = self._take()
-        try:
-            result = work(queries)
-        except StoreError:
-            queries.close()
-            if queries.at_rest:
+        for _ in range(2):
+            with self._lock:
+                queries = self._idle.pop() if self._idle else None
+            if queries is None:
+                with self._file:
+                    queries = self._local or self._open()
+                    if queries.at_rest:
+                        self._local = queries
+                        return work(queries)
+            try:
+                result = work(queries)
+            except StoreError:
+                queries.close()  # the engine has ended meanwhile: what there is now answers
+                continue
+            except BaseException:
+                self._give_back(queries)
                 raise
-            queries = self._open()  # the engine has ended meanwhile, or another one has begun
-            result = work(queries)
-        except BaseException:
             self._give_back(queries)
-            raise
-        self._give_back(queries)
-        return result
-
-    def _take(self) -> Queries:
-        with self._lock:
-            if self._idle:
-                return self._idle.pop()
-        return self._open()
+            return result
+        raise StoreError("the engine ended before it answered; try again")
 
     def _open(self) -> Queries:
         from stackbench.store import open_queries
@@ -144,7 +149,7 @@ class EngineLink:
     def _close_soon(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._closing is not None:
             self._closing.cancel()
-        self._closing = loop.call_later(CLOSE_AFTER_S, self._let_go)
+        self._closing = loop.call_later(CLOSE_AFTER_S, loop.run_in_executor, self._pool, self._let_go)
 
     def _let_go(self) -> None:
         with self._lock:
@@ -152,6 +157,10 @@ class EngineLink:
         for queries in idle:
             with contextlib.suppress(OSError):
                 queries.close()
+        with self._file:
+            if self._local is not None:
+                self._local.close()
+                self._local = None
 
     # -- the engine
 
@@ -231,7 +240,7 @@ class EngineLink:
         except EngineUnreachableError:
             from stackbench.engine.deletion import delete_run
 
-            self._let_go()
+            await asyncio.to_thread(self._let_go)
             await asyncio.to_thread(delete_run, self.home, run_id)
             return
         await self._within(client.command("delete", who=self.who, run=run_id), client)
@@ -239,7 +248,7 @@ class EngineLink:
     async def _start(self, run: Submission) -> None:
         from stackbench.engine.detached import engine_log, start_engine
 
-        self._let_go()
+        await asyncio.to_thread(self._let_go)
         log = engine_log(self.home, run.run_id)
         before = log.stat().st_size if log.exists() else 0
         order = {"run_id": run.run_id, "plan": run.plan, "resume": run.resume}
@@ -280,13 +289,15 @@ class EngineLink:
 
     def _absent(self) -> EngineNow:
         """What the lock and the trace tell of an engine that does not answer."""
+        if not self.home.trace.exists():  # of most homes: spares the half second that the engine's modules take
+            return EngineNow("none")
         from stackbench.engine.home_lock import holder_of
         from stackbench.engine.trace_file import read_trace
 
         trace = read_trace(self.home.trace)
         holder = holder_of(self.home.lock)
         if holder is None and trace is None:
-            return EngineNow("none")
+            return EngineNow("none")  # it has just ended in order
         last_run, attempts = None, ()
         if trace is not None:
             last_run = trace.content.get("run_id")
@@ -298,7 +309,7 @@ class EngineLink:
         return EngineNow(state, holder.pid, (), last_run, attempts)
 
 
-def _last_line(log: Any, before: int) -> str:
+def _last_line(log: Path, before: int) -> str:
     """What a process said last in its log."""
     try:
         with log.open("rb") as file:

@@ -195,6 +195,16 @@ async def test_limits_end_the_agent(workspace: Workspace) -> None:
     assert (result.ending, len(result.calls)) == ("repeats", 4)
 
 
+async def test_time_in_which_the_operator_holds_the_agent_does_not_count(workspace: Workspace) -> None:
+    operator = Operator()
+    operator.pause()
+    backend = ScriptedBackend(says("done"))
+    asyncio.get_running_loop().call_later(0.6, operator.resume)
+    result = await run(workspace, backend, operator=operator, limits=AgentLimits(seconds=0.5))
+    assert (result.ending, result.answer) == ("answered", "done")
+    assert backend.clock.waited_s > 0.5
+
+
 async def test_the_time_limit_ends_it_within_a_call_which_is_recorded(workspace: Workspace) -> None:
     backend = ScriptedBackend(calls(("exec", {"command": "sleep 60", "yieldMs": 60000})))
     result = await run(workspace, backend, limits=AgentLimits(seconds=0.5))

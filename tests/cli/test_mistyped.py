@@ -23,6 +23,8 @@ from tests.command_line import said_by
         ("eval gsm8k -m openai:m@host:1/v1", "has no http://; write openai:m@http://host:1/v1"),
         ("eval gsm8k -m null --seed 1 --seed 1", "--seed: 1 is named twice"),
         ("eval tooluse -m null -T categores=api", '(did you mean "categories"?); its options: '),
+        ("serve openai:m@http://h/v1", 'serve starts a vLLM server, and "openai:m@http://h/v1" has no weights to load'),
+        ("serve hf:m", 'leave "hf:" out'),
         ("score x.jsonl -b humaneval --top-p 1", 'there is no option --top-p; see "stackbench score --help"'),
     ],
 )

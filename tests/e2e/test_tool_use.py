@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from stackbench.config import Home
+from stackbench.cli.scoreboard import outcome_document
+from stackbench.config import Home, Settings
+from stackbench.engine import plan_benchmarks, run_plan
+from stackbench.engine.processor_pressure import ProcessorPressure
+from stackbench.store import open_queries
+from stackbench.types import RunStatus
 from tests.conftest import Program
 from tests.fake_endpoint import FakeEndpoint
 
@@ -174,3 +180,24 @@ def test_bad_input_is_one_line(program: Program, arguments: list[str], said: str
     assert done.returncode == 2
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+async def test_attempts_that_ended_by_time_are_counted_and_a_busy_machine_is_told_apart(
+    home: Home, endpoint: FakeEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint.before_answer = asyncio.Event().wait
+    monkeypatch.setattr(ProcessorPressure, "share", lambda self: 0.75)
+    plan = plan_benchmarks(["tooluse"], Settings(model=endpoint.name, limit=1, timeout_s=0.5))
+    outcome = await run_plan(home, plan)
+    assert outcome.status is RunStatus.COMPLETED
+    (document,) = outcome_document(outcome)["results"]
+    assert (document["ended_by"], document["slow_machine"]) == ({"seconds": 1}, 1)
+    queries = open_queries(home.database, home.socket)
+    ((reason, slow, busy, seconds),) = queries.rows(
+        "SELECT error, metrics ->> 'slow_machine', (metrics ->> 'busy_processors')::DOUBLE, "
+        "(metrics ->> 'seconds')::DOUBLE FROM attempts"
+    )
+    queries.close()
+    assert reason.startswith("failed (ended by seconds, on a busy machine): ")
+    assert (slow, busy) == ("true", 0.75)
+    assert 0.5 <= seconds < 5

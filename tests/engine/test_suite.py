@@ -72,6 +72,28 @@ def test_unknown_benchmarks_and_options_are_refused(names: list[str], options: d
         plan_benchmarks(names, Settings(), options=options)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[[benchmarks]]\nname = 'gsm8k'\nlimmit = 3", r'benchmarks.0: unknown key "limmit" \(did you mean "limit"'),
+        ("[[benchmarks]]\nname = 'gsm8k'\nzz = 3", r'benchmarks.0: unknown key "zz"; known: name, limit, sample_ids'),
+        ("benchmark = 'gsm8k'\n[[benchmarks]]\nname = 'gsm8k'", r'top: unknown key "benchmark" \(did you mean "benchm'),
+    ],
+)
+def test_an_unknown_key_of_a_suite_is_named_with_what_was_meant(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=said):
+        plan_suite(str(path), Settings())
+
+
+def test_a_suite_names_settings_as_the_command_line_does(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("[[benchmarks]]\nname = 'gsm8k'\nmax-tokens = 7\nsample-ids = ['3']")
+    (part,) = plan_suite(str(path), Settings()).benchmarks
+    assert (part.max_tokens, part.sample_ids) == (7, ("3",))
+
+
 def test_an_option_that_is_a_list_takes_one_value_and_several_with_commas() -> None:
     for given, taken in (("api", ["api"]), ("files,api", ["files", "api"]), (["files"], ["files"])):
         plan = plan_benchmarks(["tooluse"], Settings(), options={"categories": given})

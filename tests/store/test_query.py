@@ -12,11 +12,13 @@ import pytest
 from stackbench.errors import StoreError, UsageError
 from stackbench.store import LocalQueries, open_database, open_queries
 
+INSERT = "INSERT INTO metrics (run_id, benchmark, category, name, value, stderr, ci_low, ci_high, n, position) VALUES"
+
 
 @pytest.fixture
 def connection(tmp_path: Path):
     made = open_database(tmp_path / "db.duckdb")
-    made.execute("INSERT INTO metrics VALUES ('r', 'b', '', 'pass@1', 0.5, 0.1, 0.4, 0.6, 10)")
+    made.execute(f"{INSERT} ('r', 'b', '', 'pass@1', 0.5, 0.1, 0.4, 0.6, 10, 0)")
     yield made
     made.close()
 
@@ -136,7 +138,7 @@ def test_database_log_and_temporary_files_are_the_owners_alone(tmp_path: Path) -
     path = tmp_path / "home" / "db.duckdb"
     made = open_database(path)
     for name in ("a", "b"):
-        made.execute("INSERT INTO metrics VALUES (?, 'b', '', 'pass@1', 0.5, 0.1, 0.4, 0.6, 10)", [name])
+        made.execute(f"{INSERT} (?, 'b', '', 'pass@1', 0.5, 0.1, 0.4, 0.6, 10, 0)", [name])
         found = {p.name: oct(p.stat().st_mode & 0o777) for p in (path.parent, *path.parent.iterdir())}
         assert found == {"home": "0o700", "db.duckdb": "0o600", "db.duckdb.wal": "0o600", "db.duckdb.tmp": "0o700"}
     made.close()
@@ -150,7 +152,7 @@ FORMULAS = ["=1+1", "+1", "-1+2", "@SUM(1)", "\tx", "\rx", "\nx", "-5", "\uff1d1
 
 def test_cells_that_begin_like_a_formula_are_text(connection) -> None:
     for value in FORMULAS:
-        connection.execute("INSERT INTO metrics VALUES (?, 'b', '', 'x', -0.5, NULL, 0.4, 0.6, -10)", [value])
+        connection.execute(f"{INSERT} (?, 'b', '', 'x', -0.5, NULL, 0.4, 0.6, -10, 0)", [value])
     sql = """
     SELECT run_id, value, n, [run_id] AS l, run_id AS "=name", '-3'::JSON AS j FROM metrics WHERE n < 0 ORDER BY rowid
     """

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -39,6 +39,21 @@ SYSTEM = (
     "request leaves open what is meant, say so instead of guessing. When you are done, answer in one or two "
     "sentences, with the result that was asked for, and call no further tool."
 )
+
+
+BUSY_MACHINE = 0.5
+"""From this share of its time on in which something waited for a processor, an attempt's machine counts as slow."""
+SLOW = ", on a busy machine"
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Where an attempt's time went."""
+
+    active_s: float
+    """In the model and its tools."""
+    waited_s: float
+    busy_processors: float
 
 
 class ToolUseOptions(Options):
@@ -88,7 +103,8 @@ class ToolUse:
     async def attempt(self, task: ToolTask, context: Context) -> Scored:
         spec = task.spec
         async with context.lease() as session, staged(spec, session) as world:
-            started = time.perf_counter()
+            started, waited = context.clock.active_s, context.clock.waited_s
+            context.busy_processors()
             result = await run_agent(
                 spec.prompt,
                 backend=context,
@@ -101,12 +117,12 @@ class ToolUse:
                 operator=context.operator,
                 script=script_of(spec.oracle, spec.answer),
             )
-            seconds = time.perf_counter() - started
+            spent = Spent(context.clock.active_s - started, context.clock.waited_s - waited, context.busy_processors())
             checks = await evaluate(spec, await observe(spec, session, world.before, result.answer, result.calls))
         completed = all(check.passed for check in checks)
         score = await asyncio.to_thread(score_calls, spec, result.calls, completed=completed)
         context.log("verdict", _verdict(spec, result, checks, score))
-        return _scored(task, result, checks, score, seconds)
+        return _scored(task, result, checks, score, spent)
 
     @staticmethod
     def cluster(attempt: AttemptSummary) -> str:
@@ -141,19 +157,20 @@ def _mixed(tasks: Iterable[ToolTask]) -> Iterable[ToolTask]:
 
 
 def _scored(
-    task: ToolTask, result: AgentResult, checks: Sequence[CheckResult], score: CallScore, seconds: float
+    task: ToolTask, result: AgentResult, checks: Sequence[CheckResult], score: CallScore, spent: Spent
 ) -> Scored:
     spec = task.spec
     failed = [check for check in checks if not check.passed]
     completed = not failed
     why = "; ".join(f"{check.name}: {check.why}" if check.why else check.name for check in failed)
-    cut = "" if result.ending == "answered" else f" (ended by {result.ending})"
+    slow = result.ending == "seconds" and spent.busy_processors >= BUSY_MACHINE
+    cut = "" if result.ending == "answered" else f" (ended by {result.ending}{SLOW if slow else ''})"
     return Scored(
         score=float(completed),
         passed=completed,
         prompt=spec.prompt,
         completion=result.answer,
-        reason="" if completed else f"failed{cut}: {why}",
+        reason=f"passed{cut}: all checks hold ({len(checks)})" if completed else f"failed{cut}: {why}",
         prompt_tokens=result.prompt_tokens,
         completion_tokens=result.completion_tokens,
         latency_s=result.model_s,
@@ -172,8 +189,11 @@ def _scored(
             "repaired": sum(call.repaired for call in result.calls),
             "rejected": result.rejected,
             "steps": result.steps,
-            "seconds": round(seconds, 3),
+            "seconds": round(spent.active_s, 3),
+            "waited_s": round(spent.waited_s, 3),
+            "busy_processors": round(spent.busy_processors, 3),
             "ending": result.ending,
+            **({"slow_machine": True} if slow else {}),
             "failed_checks": [check.name for check in failed],
         },
     )

@@ -12,6 +12,7 @@ from typing import Any
 
 from stackbench import nesting
 from stackbench.errors import GenerationError
+from stackbench.nesting import is_array, is_object
 
 __all__ = [
     "AnswerError",
@@ -95,8 +96,8 @@ def error_of(answer: Mapping[str, Any]) -> Told | None:
     if _says(answer.get("error")):
         return _told(answer)
     choices = answer.get("choices")
-    first = choices[0] if isinstance(choices, list) and choices else None
-    if not isinstance(first, dict):
+    first = choices[0] if is_array(choices) and choices else None
+    if not is_object(first):
         return None
     if _says(first.get("error")):
         return _told(first)
@@ -108,7 +109,7 @@ def error_of(answer: Mapping[str, Any]) -> Told | None:
 
 def _says(error: Any) -> bool:
     """Whether an error object says anything: servers send one with empty fields beside an answer."""
-    return any(error.values()) if isinstance(error, dict) else bool(error)
+    return any(error.values()) if is_object(error) else bool(error)
 
 
 def passes(told: Told) -> bool:
@@ -148,14 +149,14 @@ def _seconds(date: str) -> float | None:
 
 def _told(answer: Any) -> Told:
     error = answer
-    if isinstance(answer, dict):
+    if is_object(answer):
         error = answer.get("error") or answer.get("errors") or answer.get("detail") or answer.get("message") or answer
-    if isinstance(error, list) and error:
+    if is_array(error) and error:
         return _validation(error)
-    if not isinstance(error, dict):
-        return Told(str(error), status=_status(answer.get("code")) if isinstance(answer, dict) else None)
+    if not is_object(error):
+        return Told(str(error), status=_status(answer.get("code")) if is_object(answer) else None)
     text = error.get("message") or error.get("msg") or error.get("detail") or error
-    if isinstance(text, list) and text:
+    if is_array(text) and text:
         return _validation(text)
     parameter = error.get("param")
     kind = " ".join(str(error.get(name) or "") for name in ("type", "code", "status"))
@@ -168,9 +169,9 @@ def _validation(problems: list[Any]) -> Told:
     named = [
         str(problem["loc"][-1])
         for problem in problems
-        if isinstance(problem, dict) and isinstance(problem.get("loc"), list) and problem["loc"]
+        if is_object(problem) and is_array(problem.get("loc")) and problem["loc"]
     ]
-    texts = [str(problem.get("msg") or problem) if isinstance(problem, dict) else str(problem) for problem in problems]
+    texts = [str(problem.get("msg") or problem) if is_object(problem) else str(problem) for problem in problems]
     said = [f"{name}: {text}" for name, text in zip(named, texts, strict=True)] if len(named) == len(texts) else texts
     return Told("; ".join(said), parameter=named[0] if named else "")
 

@@ -10,7 +10,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
-from stackbench.errors import GenerationError, ModelNotAvailableError, one_line
+from stackbench.errors import GenerationError, ModelNotAvailableError, ModelUnreachableError, one_line
 from stackbench.models.openai.answer import served_window
 from stackbench.models.openai.connection import Connection
 from stackbench.models.openai.dialect import Change, Dialect
@@ -76,6 +76,19 @@ class OpenAIModel:
             raise
 
     async def generate(self, requests: Sequence[Request]) -> list[Generation]:
+        try:
+            return await self._generate(requests)
+        except (RefusedError, AnswerError):
+            raise
+        except GenerationError as error:
+            if await self._connection.answers():
+                raise
+            raise ModelUnreachableError(str(error)) from error
+
+    async def answers(self) -> bool:
+        return await self._connection.answers()
+
+    async def _generate(self, requests: Sequence[Request]) -> list[Generation]:
         if self._options.n_per_request > 1 and not any(request.stream for request in requests):
             return list(await asyncio.gather(*(self._gather(request) for request in requests)))
         if len(requests) == 1:
@@ -119,7 +132,7 @@ class OpenAIModel:
             )
         if not is_listed:
             self._say(f"{url} does not list {'all ' if names else ''}its models; taking {self._model} on trust")
-        entry = next((entry for entry in listed if entry["id"] in alike), {})
+        entry = next((entry for entry in listed if entry["id"] in alike), dict[str, Any]())
         self.window = served_window(entry)
         if entry.get("owned_by") in OWN_DEFAULTS:
             self._manner = replace(self._manner, explicit=True)

@@ -19,6 +19,7 @@ from stackbench.models.openai.faults import (
     retry_after_s,
     told_by,
 )
+from stackbench.nesting import is_object
 from stackbench.redaction import Redaction
 
 __all__ = ["AnswerReader"]
@@ -54,7 +55,7 @@ class AnswerReader:
             answer = _first_object(text) if not nesting.is_deep(text) else None
         except (ValueError, RecursionError) as error:
             raise BusyError(f"the answer is not JSON: {self.redaction.message(one_line(error))}") from error
-        if not isinstance(answer, dict):
+        if not is_object(answer):
             shown = self.redaction.message(text)[:100]
             raise AnswerError(f"{self.url}/{path} answered with no object of JSON, or with one too deep: {shown}")
         if self.redaction.may_hold(text):
@@ -76,7 +77,7 @@ class AnswerReader:
                 raise BusyError(f"an error within the stream: {self.redaction.message(text)[:300]}") from error
             shown = self.redaction.message(one_line(error))
             raise GenerationError(f"{self.url} streamed what is not JSON: {shown}") from error
-        if not isinstance(event, dict):
+        if not is_object(event):
             if event is None and text.strip() == "null":
                 return None
             raise GenerationError(f"{self.url} streamed no object of JSON: {self.redaction.message(text)[:100]}")

@@ -20,7 +20,7 @@ def engine_text(engine: EngineNow, now: RunNow | None) -> Text:
     if engine.state == "dead":
         at = f" at run {cut_line(engine.last_run)}" if engine.last_run else ""
         under_way = f" with {len(engine.last_attempts)} attempts under way" if engine.last_attempts else ""
-        return Text(f"✗ the engine (process {engine.pid}) was killed{at}{under_way}; R resumes the run", style="bold")
+        return Text(f"✗ the engine (process {engine.pid}) was killed{at}{under_way}; r resumes the run", style="bold")
     if engine.state != "live":
         words = {"stopped": "is stopped (SIGSTOP)", "hung": "does not answer: it hangs", "busy": "does not answer yet"}
         return Text(f"! the engine (process {engine.pid}) {words[engine.state]}", style="bold")

@@ -85,7 +85,7 @@ def _text(check: FileCheck, text: str) -> str:
 
 def _csv(check: FileCheck, text: str) -> str:
     try:
-        header = next(csv.reader(io.StringIO(text)), [])
+        header = next(csv.reader(io.StringIO(text)), list[str]())
         reader = csv.DictReader(io.StringIO(text))
         rows = list(itertools.islice(reader, len(check.csv or ()) + 1))
         others = len(rows) > len(check.csv or ()) and sum(1 for _ in reader)
