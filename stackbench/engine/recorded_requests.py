@@ -100,7 +100,7 @@ def text_hashes(payloads: Iterable[Mapping[str, Any]]) -> set[str]:
     """The hashes of all texts that recorded requests refer to."""
     found: set[str] = set()
     for payload in payloads:
-        told = payload.get("request") or {}
+        told: Mapping[str, Any] = payload.get("request") or {}
         found.update(told.get("prompt", ()))
         for message in told.get("messages", ()):
             found.update(message["content"])

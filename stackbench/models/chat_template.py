@@ -18,6 +18,7 @@ from stackbench.errors import GenerationError, ModelNotAvailableError, one_line
 from stackbench.models import template_worker
 from stackbench.models.template_worker import CPU_S, HEADER, LONGEST
 from stackbench.models.tool_calls import chat_for_template, tools_for_template
+from stackbench.nesting import is_array, is_object
 from stackbench.types import Message, ToolSpec
 
 __all__ = ["ChatTemplate", "TemplateLimitError", "own_templates", "read_template", "template_sha256"]
@@ -164,8 +165,8 @@ def own_templates(folder: Path) -> tuple[str, ...]:
             continue
         if isinstance(found, str):
             return (found,)
-        if isinstance(found, list):
-            named = {str(one.get("name")): str(one.get("template")) for one in found if isinstance(one, dict)}
+        if is_array(found):
+            named = {str(one.get("name")): str(one.get("template")) for one in found if is_object(one)}
             return tuple(named[name] for name in sorted(named, key=lambda name: name != "default"))
     return ()
 

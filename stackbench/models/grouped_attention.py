@@ -1,5 +1,7 @@
 """Attention for decoding: keys and values of grouped heads are not repeated. Imports torch."""
 
+# torch and transformers have partial types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 from __future__ import annotations
 
 from typing import Any

@@ -1,5 +1,7 @@
 """Draws the next token of each request of a batch from the model's scores. Imports torch."""
 
+# torch and transformers have partial types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 from __future__ import annotations
 
 from collections.abc import Sequence
