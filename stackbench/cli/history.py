@@ -94,7 +94,7 @@ def run_document(
 
 def cost_of(run: RunInfo, results: Sequence[BenchmarkResult]) -> Cost | None:
     """What a run cost: by the prices it was recorded with, or else those of the configuration now."""
-    recorded = run.config.get("settings", {}).get("prices") or {}
+    recorded: dict[str, Any] = run.config.get("settings", {}).get("prices") or {}
     with contextlib.suppress(StackbenchError):
         settings = load_settings({"prices": recorded} if recorded else {}).settings
         return run_cost(settings.prices, run.model, results)

@@ -10,9 +10,9 @@ from rich.console import Group, RenderableType
 
 from stackbench.cli.console import fits, make_table, out, shown
 from stackbench.cli.speeds import is_speed, speeds_table
-from stackbench.cli.tally import clock
 from stackbench.engine import Cost, GateResult, RunOutcome
 from stackbench.report.caveats import caveats, counted, partial_reasons
+from stackbench.report.tally import clock
 from stackbench.store import BenchmarkResult
 from stackbench.types import Metric
 

@@ -15,12 +15,12 @@ from stackbench.cli.console import fits, make_table, out, print_json, shown
 from stackbench.cli.history import cost_of, opened, run_document
 from stackbench.cli.scoreboard import caveat_lines, results_table, sampling_lines, skipped_lines, total_line
 from stackbench.cli.speeds import is_speed, speeds_table
-from stackbench.cli.tally import clock
 from stackbench.config import Home, list_settings
 from stackbench.engine import RunPlan, sampling_not_set
 from stackbench.errors import UsageError
 from stackbench.report.metric_tables import latex_table, markdown_table
 from stackbench.report.reasons import ReasonGroup, group_reasons
+from stackbench.report.tally import clock
 from stackbench.store import BenchmarkResult, Labels, Reader, RunInfo
 
 __all__ = ["show"]
