@@ -111,8 +111,8 @@ class _Watcher:
     async def outcome(self, client: EngineClient | None) -> RunOutcome:
         """Shows the run until it ends, whichever engine carries it out."""
         with self._progress:
-            outcome = await self.watch(client)
-            while outcome is None:
+            outcome = None if client is None else await self.watch(client)
+            while outcome is None:  # without a client too: the run may have ended with its engine meanwhile
                 outcome = await self.watch_next_engine()
             return outcome
 

@@ -41,9 +41,9 @@ under the same names.
 
 ## Prices
 
-What a run cost is told from a table of prices per million tokens, by patterns of model names (`*`, `?`; the first that fits, of
-the whole name or of the part between `openai:` and the address). Without a price nothing is told. A run keeps the prices that
-it was made with; for one that was made without, `show` takes those of now.
+What a run cost is told from a table of prices per million tokens, by patterns of model names (`*`, `?`; the first that
+fits, of the whole name or of the part between `openai:` and the address). Without a price nothing is told. A run keeps
+the prices that it was made with; for one that was made without, `show` takes those of now.
 
 ```toml
 [prices."gpt-4o-mini*"]
