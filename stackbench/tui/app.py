@@ -64,6 +64,8 @@ class StackbenchApp(App[int]):
         await self.push_screen(ROOMS["home"].make())
         if self._run is not None:
             self.go_to(self._run)
+        else:
+            self.run_worker(self._attach(), group="go", exclusive=True)
 
     async def on_unmount(self) -> None:
         if self._link is not None:
@@ -90,6 +92,12 @@ class StackbenchApp(App[int]):
         """To the screen before; the first one stays."""
         if len(self.screen_stack) > 2:
             self.pop_screen()
+
+    async def _attach(self) -> None:
+        """Opens the live run, where there is one."""
+        engine = await self.link.engine()
+        if engine.runs and engine.runs[0].state == "running":
+            self.open_run(engine.runs[0].run_id)
 
     async def _go_to_run(self, name: str) -> None:
         from stackbench.store import Reader

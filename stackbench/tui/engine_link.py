@@ -157,9 +157,13 @@ class EngineLink:
             with contextlib.suppress(OSError):
                 queries.close()
         with self._file:
-            if self._local is not None:
-                self._local.close()
-                self._local = None
+            self._close_local()
+
+    def _close_local(self) -> None:
+        """The caller holds the file's lock."""
+        if self._local is not None:
+            self._local.close()
+            self._local = None
 
     # -- the engine
 
@@ -237,12 +241,17 @@ class EngineLink:
         try:
             client = await self._connected()
         except EngineUnreachableError:
-            from stackbench.engine.deletion import delete_run
-
-            await asyncio.to_thread(self._let_go)
-            await asyncio.to_thread(delete_run, self.home, run_id)
+            await asyncio.to_thread(self._delete, run_id)
             return
         await self._within(client.command("delete", who=self.who, run=run_id), client)
+
+    def _delete(self, run_id: str) -> None:
+        """With no read under way: DuckDB opens a file of this process's either for reading or for writing."""
+        from stackbench.engine.deletion import delete_run
+
+        with self._file:
+            self._close_local()
+            delete_run(self.home, run_id)
 
     async def _start(self, run: Submission) -> None:
         from stackbench.engine.detached import engine_log, start_engine

@@ -9,7 +9,6 @@ from rich.console import Console
 
 from stackbench.cli.console import VisibleConsole
 from stackbench.cli.progress import LiveProgress, PlainProgress, SilentProgress
-from stackbench.report.tally import RunTally
 from stackbench.control.messages import (
     AttemptFinished,
     AttemptRef,
@@ -24,6 +23,7 @@ from stackbench.control.messages import (
     RunQueued,
     RunStarted,
 )
+from stackbench.report.tally import RunTally
 from tests.waiting import wait_for
 
 
