@@ -19,7 +19,7 @@ from platformdirs import user_data_path
 
 from perf.peers import stackbench
 from stackbench.benchmarks.throughput.workload import Ask, PromptMaker
-from stackbench.models import ModelOptions, VllmOptions
+from stackbench.models import ModelOptions
 from stackbench.models.pull import locate
 from stackbench.models.vllm import VllmModel
 from stackbench.types import Generation, Request, Sampling
@@ -91,9 +91,7 @@ async def compare(rounds: int) -> None:
     home = user_data_path("stackbench", appauthor=False)
     tokenizer = locate(MODEL, home / "models", print)
     with tempfile.TemporaryDirectory() as folder:
-        options = ModelOptions(
-            home=home, logs=Path(folder), max_model_len=2048, vllm=VllmOptions(bin=vllm, max_num_seqs=64)
-        )
+        options = ModelOptions(home=home, logs=Path(folder), max_model_len=2048, vllm_bin=vllm, max_num_seqs=64)
         model = VllmModel(f"vllm:{MODEL}", MODEL, options)
         await model.start(lambda line: print(line, file=sys.stderr))
         try:

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast, get_origin, runtime_checkable
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from stackbench.datasets import DatasetStore
 from stackbench.sandbox import CodeJob, CodeResult
@@ -51,6 +51,24 @@ class Options(BaseModel):
     """What a user may set of a benchmark (`-T name=value`, or its table in a suite); benchmarks add their fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split_lists(cls, values: Any) -> Any:
+        """Takes `1,8,32`, and one value alone, for a list."""
+        if not isinstance(values, Mapping):
+            return values
+        given = dict(cast(Mapping[str, Any], values))
+        for name, field in cls.model_fields.items():
+            if get_origin(field.annotation) is tuple and name in given:
+                given[name] = _as_list(given[name])
+        return given
+
+
+def _as_list(value: Any) -> Any:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return (value,) if isinstance(value, int | float) else value
 
 
 @dataclass(frozen=True, slots=True)

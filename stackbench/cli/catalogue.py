@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from stackbench.cli.completion import LISTS
 from stackbench.cli.console import print_json, print_table
-from stackbench.config import Home, load_settings
+from stackbench.config import Home, list_settings, load_settings
 from stackbench.errors import UsageError
+from stackbench.suggestions import did_you_mean
 
 __all__ = ["config", "show_list"]
 
@@ -20,7 +22,7 @@ def show_list(what: str, *, as_json: bool) -> None:
     """
     lists = {"benchmarks": _benchmarks, "models": _models, "suites": _suites, "tools": _tools}
     if what not in lists:
-        raise UsageError(f'there is no list of "{what}"; lists: {", ".join(lists)}')
+        raise UsageError(f'there is no list of "{what}"{did_you_mean(what, LISTS)}; lists: {", ".join(LISTS)}')
     if what == "tools" and as_json:
         from stackbench.agents.tools import list_tools
 
@@ -49,16 +51,13 @@ def _benchmarks() -> list[dict[str, Any]]:
 
 
 def _models() -> list[dict[str, Any]]:
-    from stackbench.models.manifest import load_manifest
-    from stackbench.models.registry import KINDS
+    from stackbench.engine.model_files import model_kinds, named_models
 
     named = [
         {"model": f"hf:{name}", "what": f"{entry.title}; {entry.licence}; {entry.context:,} tokens of context"}
-        for name, entry in load_manifest().items()
+        for name, entry in named_models().items()
     ]
-    return named + [
-        {"model": text.split(" ")[0], "what": text.partition(" ")[2].strip("()")} for text in KINDS.values()
-    ]
+    return named + [{"model": kind, "what": what} for kind, what in model_kinds().items()]
 
 
 def _suites() -> list[dict[str, Any]]:
@@ -90,9 +89,10 @@ def config(home: Path | None, *, as_json: bool) -> None:
     """Prints every setting with its value and source."""
     place = Home.find(home)
     sourced = load_settings()
+    values = sourced.settings.model_dump(mode="json")
     rows: list[dict[str, Any]] = [
-        {"setting": name, "value": value, "from": sourced.sources[name]}
-        for name, value in sourced.settings.model_dump(mode="json").items()
+        {"setting": field.name, "value": values[field.attribute], "from": sourced.sources[field.attribute]}
+        for field in list_settings()
     ]
     rows.append({"setting": "(home)", "value": str(place.path), "from": place.source})
     extra = str(place.data_extra) if place.data_extra else None

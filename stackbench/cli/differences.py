@@ -10,7 +10,8 @@ from rich.text import Text
 
 from stackbench.benchmarks import create_benchmark
 from stackbench.cli.console import shown
-from stackbench.engine import PACE, RunPlan
+from stackbench.config import changeable_on_resume
+from stackbench.engine import RunPlan
 from stackbench.errors import StackbenchError
 from stackbench.store import PlannedBenchmark, RunInfo
 
@@ -107,7 +108,7 @@ def _rank(name: str, shared: set[str]) -> tuple[int, int]:
         return 3, 0
     if name.startswith("environment."):
         return 4, 0
-    return (5, 0) if name in PACE else (1, 0)
+    return (5, 0) if name in changeable_on_resume() else (1, 0)
 
 
 def _short(text: str) -> str:

@@ -1,41 +1,19 @@
-"""`eval`, `--batch` and `score`: from flags to a run, from a run to the screen and the exit code."""
+"""`eval`, `--batch` and `score`: from flags to a plan."""
 
 from __future__ import annotations
 
-import asyncio
-import os
-import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from stackbench import nesting
-from stackbench.cli.arguments import LATEST
-from stackbench.cli.console import notice, out, print_json, print_json_line
-from stackbench.cli.options import run_settings
-from stackbench.cli.progress import Progress, make_progress
-from stackbench.cli.scoreboard import outcome_document, scoreboard
-from stackbench.cli.stop_signals import INTERRUPTED, StopSignals
-from stackbench.config import HIDDEN, Home, Settings, load_settings, read_texts
-from stackbench.engine import (
-    PACE,
-    EngineService,
-    RunOutcome,
-    RunPlan,
-    SampleFile,
-    plan_benchmarks,
-    plan_suite,
-    read_plan_samples,
-    read_samples,
-    replay_settings,
-    write_results,
-)
-from stackbench.errors import HomeLockedError, StoreError, UsageError
-from stackbench.models import parse_model_name
-from stackbench.sandbox.launch import HeadStart
-from stackbench.store import Reader, RunInfo, open_queries
-from stackbench.types import RunStatus
+from stackbench.cli.console import notice
+from stackbench.cli.driving import carry_out
+from stackbench.cli.options import given_settings
+from stackbench.cli.resuming import resume
+from stackbench.config import Home, Settings, load_settings
+from stackbench.engine import HeadStart, plan_benchmarks, plan_suite, read_samples, replay_settings
+from stackbench.errors import UsageError
 
 __all__ = ["batch", "evaluate", "score"]
 
@@ -44,7 +22,7 @@ def evaluate(benchmarks: Sequence[str], flags: Mapping[str, Any]) -> int:
     """Runs named benchmarks, or resumes a run; returns the exit code."""
     home = Home.find(flags["home"])
     if flags["resume"]:
-        return _resume(home, flags, benchmarks=benchmarks)
+        return resume(home, flags, benchmarks=benchmarks)
     if not benchmarks:
         raise UsageError('name a benchmark to run; "stackbench list benchmarks" shows them')
     options = _options(flags["benchmark_options"])
@@ -56,14 +34,14 @@ def evaluate(benchmarks: Sequence[str], flags: Mapping[str, Any]) -> int:
         options["scenarios"] = str(flags["scenarios"].absolute())
     settings = _settings(flags)
     plan = plan_benchmarks(benchmarks, settings, _names(flags["sample_ids"]), options)
-    return _run(home, plan, flags)
+    return carry_out(home, plan, flags)
 
 
 def batch(suite: str, flags: Mapping[str, Any]) -> int:
     """Runs a suite, or resumes a run; returns the exit code."""
     home = Home.find(flags["home"])
     if flags["resume"]:
-        return _resume(home, flags, suite=suite)
+        return resume(home, flags, suite=suite)
     if flags["scenarios"] is not None:
         raise UsageError(
             "--scenarios goes with eval tooluse; in a suite it stands in its file, as an option of tooluse"
@@ -71,7 +49,7 @@ def batch(suite: str, flags: Mapping[str, Any]) -> int:
     if flags["benchmark_options"]:
         raise UsageError("-T sets options of benchmarks named to eval; in a suite they stand in its file")
     settings = _settings(flags)
-    return _run(home, plan_suite(suite or "full", settings, _names(flags["sample_ids"])), flags)
+    return carry_out(home, plan_suite(suite or "full", settings, _names(flags["sample_ids"])), flags)
 
 
 def score(
@@ -89,250 +67,12 @@ def score(
     plan = plan_benchmarks([benchmark], settings).model_copy(
         update={"suite": "score", "samples_file": str(path.absolute()), "samples_sha256": samples.sha256}
     )
-    return _run(home, plan, flags, samples=samples, head_start=head_start)
-
-
-def _run(
-    home: Home,
-    plan: RunPlan,
-    flags: Mapping[str, Any],
-    *,
-    samples: SampleFile | None = None,
-    resume: str | None = None,
-    head_start: HeadStart | None = None,
-) -> int:
-    if samples is None:
-        parse_model_name(plan.settings.model)
-    if flags["detach"]:
-        return _detach(home, plan, flags, resume)
-    if flags["wait"]:
-        raise UsageError("--wait goes with --detach; without it the command waits anyway")
-    progress = make_progress(quiet=bool(flags["quiet"]))
-    left: list[dict[str, Any]] = []
-    try:
-        code = asyncio.run(_drive(home, plan, flags, progress, samples, resume, head_start, left))
-    except HomeLockedError:
-        if flags["no_queue"]:
-            raise
-        return _follow_queued(home, plan, flags, samples, resume)
-    finally:
-        _hand_on(home, left)
-    return code
-
-
-async def _drive(
-    home: Home,
-    plan: RunPlan,
-    flags: Mapping[str, Any],
-    progress: Progress,
-    samples: SampleFile | None,
-    resume: str | None,
-    head_start: HeadStart | None,
-    left: list[dict[str, Any]],
-) -> int:
-    """Runs the plan in this process; `left` takes the runs that others put into its queue."""
-    async with EngineService(home, listener=progress) as service:
-        run = service.submit(plan, resume=resume, samples=samples, head_start=head_start, last=True)
-        try:
-            signals = StopSignals(
-                run.stop, lambda: run.stopping, progress.say_stopping, lambda: _way_on(progress, flags)
-            )
-            with signals, progress:
-                outcome = await run.outcome()
-        except BaseException:  # whatever it was: a run that is recorded can be resumed
-            if progress.run_id is not None:
-                notice(_resume_hint(progress.run_id, flags))
-            raise
-        finally:
-            left += service.hand_over()
-    code = _report(home, outcome, flags, samples)
-    if code == INTERRUPTED:
-        _hand_on(home, left)
-        # Threads of libraries may be deep in work that nobody waits for any more.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    return code
-
-
-def _hand_on(home: Home, left: list[dict[str, Any]]) -> None:
-    """Has an engine of its own go on with what waits in the queue of this one."""
-    if left:
-        from stackbench.engine.detached import start_engine
-
-        start_engine(home, left)
-
-
-def _follow_queued(
-    home: Home, plan: RunPlan, flags: Mapping[str, Any], samples: SampleFile | None, resume: str | None
-) -> int:
-    """Another process is the home's engine: the run waits in its queue and is followed here.
-
-    Should that engine die, this process goes on with the run.
-    """
-    from stackbench.cli.follow import EngineLostError, submit_and_follow
-
-    progress = make_progress(quiet=bool(flags["quiet"]))
-    try:
-        farewell = lambda run_id: _resume_hint(run_id, flags)  # noqa: E731
-        outcome = asyncio.run(submit_and_follow(home, plan.model_dump(mode="json"), resume, progress, farewell))
-    except EngineLostError as lost:
-        notice(f"the engine has ended; this process goes on with run {lost.run_id}")
-        return _run(home, plan, flags, samples=samples, resume=lost.run_id)
-    return _report(home, outcome, flags, samples)
-
-
-def _detach(home: Home, plan: RunPlan, flags: Mapping[str, Any], resume: str | None) -> int:
-    """Prints one line of JSON once the engine can be reached; with --wait another when the run is done."""
-    from stackbench.cli.detach import detach
-
-    if flags["output"] is not None and not flags["wait"]:
-        raise UsageError("--output with --detach needs --wait; or export the run later: stackbench export RUN --to DIR")
-    started = detach(home, plan, resume)
-    print_json_line(started)
-    if not flags["wait"]:
-        return 0
-    from stackbench.cli.follow import follow_run
-
-    progress = make_progress(quiet=True)
-    try:
-        outcome = asyncio.run(follow_run(home, started["run_id"], progress))
-    except asyncio.CancelledError:
-        return INTERRUPTED
-    if flags["output"] is not None and outcome.attempts:
-        from stackbench.cli.history import export_run
-
-        export_run(home, outcome.run_id, flags["output"])
-    print_json_line(outcome_document(outcome))
-    return _exit_code(outcome, flags)
-
-
-def attach(home: Home, name: str | None, *, as_json: bool, quiet: bool) -> int:
-    """Follows a live or queued run from this terminal; Ctrl-C leaves it alone."""
-    from stackbench.cli.follow import choose_run, follow_run
-
-    flags: dict[str, Any] = {"as_json": as_json, "output": None, "home": None}
-
-    async def follow() -> RunOutcome:
-        run_id = await choose_run(home, name)
-        return await follow_run(home, run_id, make_progress(quiet=quiet))
-
-    try:
-        outcome = asyncio.run(follow())
-    except (asyncio.CancelledError, KeyboardInterrupt):
-        notice("stackbench: detached; the run goes on")
-        return INTERRUPTED
-    return _report(home, outcome, flags, None)
-
-
-def _report(home: Home, outcome: RunOutcome, flags: Mapping[str, Any], samples: SampleFile | None) -> int:
-    if samples is not None and outcome.status is RunStatus.COMPLETED:
-        notice(f"results written to {write_results(samples, outcome.run_id, home)}")
-    if flags["output"] is not None and outcome.attempts:
-        from stackbench.cli.history import export_run
-
-        export_run(home, outcome.run_id, flags["output"])
-    if flags["as_json"]:
-        print_json(outcome_document(outcome))
-    elif outcome.status is not RunStatus.INTERRUPTED or outcome.results:
-        out().print(scoreboard(outcome))
-    return _exit_code(outcome, flags)
-
-
-def _exit_code(outcome: RunOutcome, flags: Mapping[str, Any]) -> int:
-    """The code of the contract, with the line that belongs to it."""
-    if outcome.status is RunStatus.INTERRUPTED:
-        notice("stackbench: interrupted" if not outcome.recorded else _resume_hint(outcome.run_id, flags))
-        return INTERRUPTED
-    if outcome.status is RunStatus.FAILED:
-        errors = sum(result.errors for result in outcome.results)
-        problem = outcome.problem or (
-            f"{errors} of {outcome.attempts} attempts ended in errors ({outcome.error_rate:.1%}), "
-            f"the last: {outcome.last_error}"
-        )
-        notice(f"stackbench: error: {problem}; {_resume_hint(outcome.run_id, flags)}")
-        return 3
-    return 0 if all(gate.passed for gate in outcome.gates) else 1
-
-
-def _way_on(progress: Progress, flags: Mapping[str, Any]) -> str:
-    """The last line of a run that is left in the middle."""
-    return "stackbench: interrupted" if progress.run_id is None else _resume_hint(progress.run_id, flags)
-
-
-def _resume_hint(run_id: str, flags: Mapping[str, Any]) -> str:
-    home = f" --home {shlex.quote(str(flags['home']))}" if flags["home"] else ""
-    return f"to go on: stackbench eval --resume {run_id}{home}"
-
-
-# -- resuming
-
-
-def _resume(home: Home, flags: Mapping[str, Any], *, benchmarks: Sequence[str] = (), suite: str = "") -> int:
-    given = _as_settings(run_settings(flags))
-    run = _find_run(home, flags["resume"], benchmarks, suite, given)
-    try:
-        plan = RunPlan.model_validate(run.config)
-    except ValueError as error:
-        raise UsageError(f"run {run.run_id} was made by another version of stackbench and cannot be resumed") from error
-    if benchmarks and set(benchmarks) != {part.name for part in plan.benchmarks}:
-        names = ", ".join(part.name for part in plan.benchmarks)
-        raise UsageError(f"run {run.run_id} is of {names}, not of {', '.join(benchmarks)}")
-    if flags["sample_ids"] or flags["benchmark_options"] or flags["scenarios"]:
-        raise UsageError("a resumed run keeps its tasks and options; leave --sample-ids, --scenarios and -T out")
-    given = read_texts(given)
-    for name, value in given.items():
-        kept = getattr(plan.settings, name)
-        if name not in PACE and value != kept:
-            raise UsageError(
-                f"run {run.run_id} has {name} {kept!r}, not {value!r}; a resumed run keeps what it measures: "
-                "leave the option out, or start a new run"
-            )
-    pace = {name: value for name, value in given.items() if name in PACE}
-    settings = Settings.model_validate({**plan.settings.model_dump(), **pace})
-    hidden = [header.partition(":")[0] for header in settings.headers if header.endswith(f":{HIDDEN}")]
-    if hidden:
-        again = " ".join(f"--header {name}:VALUE" for name in hidden)
-        raise UsageError(f"run {run.run_id} sends headers whose values are not recorded; give them again: {again}")
-    plan = plan.model_copy(update={"settings": settings})
-    return _run(home, plan, flags, samples=read_plan_samples(plan, home), resume=run.run_id)
-
-
-def _as_settings(given: dict[str, Any]) -> dict[str, Any]:
-    """The flags with their values as the settings have them. Raises ConfigError for one that is not valid."""
-    if "extra_body" in given:
-        given["extra_body"] = load_settings({"extra_body": given["extra_body"]}).settings.extra_body
-    return given
-
-
-def _find_run(home: Home, name: str, benchmarks: Sequence[str], suite: str, given: Mapping[str, Any]) -> RunInfo:
-    """The run of that id, or the latest unfinished one that fits what else was said."""
-    try:
-        queries = open_queries(home.database, home.socket)
-    except StoreError as error:
-        raise UsageError(str(error)) from error
-    try:
-        reader = Reader(queries)
-        if name != LATEST:
-            return reader.run(name)
-        for run in reader.unfinished():
-            names = {part.get("name") for part in run.config.get("benchmarks", [])}
-            if benchmarks and names != set(benchmarks):
-                continue
-            if (suite and run.suite != Path(suite).stem) or given.get("model", run.model) != run.model:
-                continue
-            return run
-    finally:
-        queries.close()
-    raise UsageError('there is no unfinished run like that to resume; "stackbench runs" lists all')
-
-
-# -- flags
+    return carry_out(home, plan, flags, samples=samples, head_start=head_start)
 
 
 def _settings(flags: Mapping[str, Any]) -> Settings:
     """A run's settings; of a replay only what the command line says, for the rest is as the replayed run has it."""
-    given = run_settings(flags)
+    given = given_settings(flags)
     settings = load_settings(given).settings
     return replay_settings(settings, given) if settings.model.startswith("replay:") else settings
 

@@ -19,7 +19,7 @@ from stackbench.cli.query_output import QueryOutput
 from stackbench.cli.scoreboard import caveat_lines, result_documents, results_table, sampling_lines, skipped_lines
 from stackbench.cli.speeds import is_speed, speeds_table
 from stackbench.cli.transcript import print_transcript
-from stackbench.config import Home, Settings
+from stackbench.config import Home, list_settings
 from stackbench.engine import RunPlan, sampling_not_set
 from stackbench.errors import UsageError
 from stackbench.report.caveats import counted, partial_reasons
@@ -105,10 +105,6 @@ def _heads(run: RunInfo, results: Sequence[BenchmarkResult]) -> list[str]:
     return found
 
 
-ASKED = (
-    "top_k", "min_p", "presence_penalty", "frequency_penalty", "repetition_penalty", "generation_config", "stop",
-    "system_prompt", "prefill", "chat_template", "api", "extra_body", "headers", "n_per_request", "tool_parser",
-)  # fmt: skip
 SHOWN_OF_SETTING = 200
 SAMPLING = ("top_p", "max_tokens", "samples", "limit", "limit_seed")
 
@@ -202,12 +198,11 @@ def _print_run(
 def _asked_line(settings: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """How else the model was asked, where it was not as by default."""
     found: list[str] = []
-    for name in ASKED:
-        default = Settings.model_fields[name].get_default(call_default_factory=True)
-        value = settings.get(name, default)
-        if value != default and value not in ([], None):
+    for field in list_settings():
+        value = settings.get(field.attribute, field.default)
+        if field.asked and value != field.default and value not in ([], None):
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            found.append(f"{name} {text if len(text) <= SHOWN_OF_SETTING else text[:SHOWN_OF_SETTING] + ' ...'}")
+            found.append(f"{field.name} {text if len(text) <= SHOWN_OF_SETTING else text[:SHOWN_OF_SETTING] + ' ...'}")
     return [("asked with", ", ".join(found))] if found else []
 
 

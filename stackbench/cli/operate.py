@@ -13,6 +13,7 @@ from stackbench.config import Home
 from stackbench.control.client import connect
 from stackbench.control.verbs import VERBS
 from stackbench.errors import EngineUnreachableError, UsageError
+from stackbench.suggestions import did_you_mean
 
 __all__ = ["ctl"]
 
@@ -58,7 +59,7 @@ async def _ask(home: Home, verb: str, arguments: Mapping[str, Any], *, dry_run: 
 def _arguments(verb: str, words: Sequence[str], flags: Mapping[str, Any]) -> dict[str, Any]:
     """The verb's arguments from the words after it and the flags."""
     if verb not in VERBS:
-        raise UsageError(f'there is no verb "{verb}"; the verbs: {", ".join(VERBS)}')
+        raise UsageError(f'there is no verb "{verb}"{did_you_mean(verb, VERBS)}; the verbs: {", ".join(VERBS)}')
     parameters = VERBS[verb].parameters
     places = [parameter.name for parameter in parameters if not parameter.flag]
     if len(words) > len(places):

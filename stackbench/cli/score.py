@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from stackbench.cli.options import run_settings
+from stackbench.cli.options import given_settings
 from stackbench.config import Home, load_settings
 
 __all__ = ["score"]
@@ -14,16 +14,11 @@ __all__ = ["score"]
 
 def score(path: Path, benchmark: str, flags: Mapping[str, Any]) -> int:
     """Scores recorded samples; returns the exit code."""
-    from stackbench.sandbox.image import image_tag
-    from stackbench.sandbox.launch import HeadStart, container_spec
-    from stackbench.sandbox.sizing import default_size
+    from stackbench.engine.head_start import begin_sandboxes
 
     home = Home.find(flags["home"])
-    settings = load_settings({**run_settings(flags), "model": f"file:{path.name}"}).settings
-    head_start = None
-    if settings.sandbox_scope == "container" and not settings.sandbox_runtime and path.is_file():
-        spec = container_spec(settings, settings.sandbox_image or image_tag())
-        head_start = HeadStart(spec, settings.sandboxes or default_size(spec.memory_mib))
+    settings = load_settings({**given_settings(flags), "model": f"file:{path.name}"}).settings
+    head_start = begin_sandboxes(settings) if path.is_file() else None
     from stackbench.cli import evaluate
 
     try:

@@ -8,11 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from stackbench.cli.console import notice, print_line
-from stackbench.cli.options import run_settings
+from stackbench.cli.options import given_settings
 from stackbench.config import Home, load_settings
-from stackbench.engine import model_options
-from stackbench.errors import UsageError
-from stackbench.models.vllm import VllmModel
+from stackbench.engine.serving import VllmModel, create_server
 
 __all__ = ["serve"]
 
@@ -22,16 +20,9 @@ REPORT_EVERY_S = 30.0
 def serve(target: str, port: int | None, flags: Mapping[str, Any]) -> int:
     """Serves until it is told to stop (0), or the server is lost for good (3)."""
     home = Home.find(flags["home"])
-    settings = load_settings(run_settings(flags)).settings
-    kind, _, name = target.partition(":")
-    if kind == "vllm":
-        target = name
-    elif name and kind in ("hf", "openai", "replay"):
-        raise UsageError(f'serve takes a model that vLLM can load, not "{target}"; leave "{kind}:" out')
-    options = model_options(settings, home.path, home.path / "logs")
-    options = options.model_copy(update={"vllm": options.vllm.model_copy(update={"port": port})})
-    model = VllmModel(f"vllm:{target}", target, options)
-    return asyncio.run(_serve(model, target))
+    settings = load_settings(given_settings(flags)).settings
+    model = create_server(target, settings, home, port)
+    return asyncio.run(_serve(model, model.name.removeprefix("vllm:")))
 
 
 async def _serve(model: VllmModel, target: str) -> int:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from stackbench.errors import UsageError
+from stackbench.suggestions import did_you_mean
 
 __all__ = ["SETTABLE", "VERBS", "Parameter", "Verb", "arguments_of", "check_setting"]
 
@@ -107,11 +108,12 @@ MOST_AT_ONCE = 100_000
 def arguments_of(verb: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """The verb's arguments, checked by name. Raises UsageError for a verb or an argument that is not there."""
     if verb not in VERBS:
-        raise UsageError(f'there is no verb "{verb}"; the verbs: {", ".join(VERBS)}')
+        raise UsageError(f'there is no verb "{verb}"{did_you_mean(verb, VERBS)}; the verbs: {", ".join(VERBS)}')
     parameters = {parameter.name: parameter for parameter in VERBS[verb].parameters}
     unknown = sorted(set(given) - set(parameters))
     if unknown:
-        raise UsageError(f'{verb} takes no "{unknown[0]}"; it takes: {", ".join(parameters) or "nothing"}')
+        near, takes = did_you_mean(unknown[0], parameters), ", ".join(parameters) or "nothing"
+        raise UsageError(f'{verb} takes no "{unknown[0]}"{near}; it takes: {takes}')
     found = {name: value for name, value in given.items() if value is not None and value is not False}
     missing = [name for name, parameter in parameters.items() if parameter.required and name not in found]
     if missing:
@@ -130,7 +132,8 @@ def check_setting(name: str, value: str | float) -> tuple[SettingName, float]:
         if name.replace("_", "-") in (known, f"{known}-s"):
             break
     else:
-        raise UsageError(f'"{name}" cannot be set on a live run; what can: {", ".join(SETTABLE)}')
+        near = did_you_mean(name, SETTABLE)
+        raise UsageError(f'"{name}" cannot be set on a live run{near}; what can: {", ".join(SETTABLE)}')
     try:
         number = float(value)
     except ValueError as error:

@@ -9,6 +9,7 @@ from importlib import resources
 from pydantic import BaseModel, ConfigDict
 
 from stackbench.errors import UsageError
+from stackbench.suggestions import did_you_mean
 
 __all__ = ["DatasetFile", "Manifest", "Source", "load_manifest"]
 
@@ -64,7 +65,8 @@ class Manifest:
             UsageError: there is no such dataset.
         """
         if name not in self.datasets:
-            raise UsageError(f'unknown dataset "{name}"; known: {", ".join(sorted(self.datasets))}')
+            near = did_you_mean(name, self.datasets)
+            raise UsageError(f'unknown dataset "{name}"{near}; known: {", ".join(sorted(self.datasets))}')
         return self.datasets[name]
 
 

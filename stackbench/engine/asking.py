@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from stackbench.config import Settings
+from stackbench.config import SamplingSettings
 from stackbench.errors import AttemptError
 from stackbench.types import Generation, Message, Request, Sampling
 
@@ -18,7 +18,7 @@ CHECKPOINTS = ("top_p", "top_k", "min_p", "repetition_penalty")
 
 
 def run_sampling(
-    settings: Settings,
+    settings: SamplingSettings,
     defaults: Mapping[str, float],
     *,
     temperature: float,
@@ -50,7 +50,7 @@ def run_sampling(
     return replace(own, **taken)
 
 
-def with_run_texts(request: Request, settings: Settings) -> tuple[Request, str]:
+def with_run_texts(request: Request, settings: SamplingSettings) -> tuple[Request, str]:
     """The request with the run's system prompt before its chat, and how its answer begins; and that beginning.
 
     A chat that has a system prompt of its own gets the run's before that. An agent's turns begin as the model will.

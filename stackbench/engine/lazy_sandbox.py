@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from stackbench.config import Settings
+from stackbench.config import SandboxSettings
 from stackbench.errors import UsageError
 from stackbench.sandbox import CodeJob, CodeResult
 from stackbench.sandbox.docker import runtimes
@@ -33,7 +33,7 @@ class LazySandbox:
     """
 
     def __init__(
-        self, settings: Settings, run_id: str, say: Callable[[str], None], head_start: HeadStart | None = None
+        self, settings: SandboxSettings, run_id: str, say: Callable[[str], None], head_start: HeadStart | None = None
     ) -> None:
         self._settings = settings
         self._run_id = run_id

@@ -7,17 +7,9 @@ from typing import Any, Literal, cast
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from stackbench.config import Settings
+from stackbench.config.run_settings import Limit, MaxTokens, Samples, Temperature
 
-__all__ = ["PACE", "BenchmarkPlan", "Gate", "RunPlan"]
-
-PACE = frozenset(
-    {
-        "concurrency", "sandboxes", "max_hours", "max_error_rate", "max_batch", "api_key_env", "request_timeout_s",
-        "retries", "n_per_request", "headers", "gpus", "executor", "vllm_bin", "load_timeout_s", "stall_timeout_s",
-        "gpu_memory_utilization", "max_num_seqs", "tensor_parallel_size", "one_by_one", "approve_calls",
-    }
-)  # fmt: skip
-"""Settings that say how fast a run goes, not what it measures: they may differ between its parts."""
+__all__ = ["BenchmarkPlan", "Gate", "RunPlan"]
 
 SEVERAL_ATTEMPTS_TEMPERATURE = 0.8
 
@@ -28,16 +20,24 @@ class BenchmarkPlan(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
-    limit: int | None = Field(default=None, ge=1)
-    """Only so many tasks; see `stackbench.engine.selection`."""
+    limit: Limit = None
+    """See `stackbench.engine.selection`."""
     sample_ids: tuple[str, ...] = ()
     """Only these tasks."""
-    samples: int | None = Field(default=None, ge=1)
+    samples: Samples | None = None
     """Attempts per task and seed; unset: the run's."""
-    temperature: float | None = Field(default=None, ge=0)
-    max_tokens: int | None = Field(default=None, ge=1)
+    temperature: Temperature = None
+    max_tokens: MaxTokens = None
     options: dict[str, Any] = Field(default_factory=dict[str, Any])
     """The benchmark's own options."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_keys(cls, data: Any) -> Any:
+        """Hyphens may stand for underscores, as in files of settings."""
+        if not isinstance(data, dict):
+            return data
+        return {str(key).replace("-", "_"): value for key, value in cast("dict[str, Any]", data).items()}
 
 
 class Gate(BaseModel):

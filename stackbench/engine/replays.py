@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stackbench.config import Settings
+from stackbench.config import Settings, changeable_on_resume
 from stackbench.engine.calls import recorded_generation
-from stackbench.engine.plan import PACE, BenchmarkPlan, RunPlan
+from stackbench.engine.plan import BenchmarkPlan, RunPlan
 from stackbench.engine.work import AttemptSpec
 from stackbench.errors import UsageError
 from stackbench.models import Model, parse_model_name
@@ -40,7 +40,7 @@ class Replay:
 
 def replay_settings(settings: Settings, given: Mapping[str, Any]) -> Settings:
     """Settings in which only what was `given` counts as set, beside the model and the pace."""
-    pace = {name: getattr(settings, name) for name in PACE & settings.model_fields_set}
+    pace = {name: getattr(settings, name) for name in changeable_on_resume() & settings.model_fields_set}
     return Settings.model_validate({**pace, **given, "model": settings.model})
 
 
@@ -100,9 +100,10 @@ def _plan_of(run: RunInfo) -> RunPlan:
 
 def _merged_settings(given: Settings, recorded: Settings) -> tuple[Settings, list[str]]:
     values, told = recorded.model_dump(), list[str]()
+    changeable = changeable_on_resume()
     for name in type(given).model_fields:
         value = getattr(given, name)
-        if name in PACE or name == "model":
+        if name in changeable or name == "model":
             values[name] = value
         elif name in given.model_fields_set and value != values[name]:
             if name != "limit":  # a benchmark's plan holds it too, and tells

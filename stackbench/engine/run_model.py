@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from stackbench.config import Home, Settings
+from stackbench.config import Home, LoadingSettings, RunSettings, Settings
 from stackbench.engine.plan import RunPlan
 from stackbench.engine.replays import replay_of_run, replayed_run
 from stackbench.errors import UsageError
-from stackbench.models import Model, ModelOptions, VllmOptions, create_model, parse_model_name
+from stackbench.models import Model, ModelOptions, create_model, parse_model_name
 from stackbench.models.chat_template import read_template
 from stackbench.models.null import NullModel
 from stackbench.store import LocalQueries, Reader, Writer
 from stackbench.store.reader import RunInfo
 
-__all__ = ["check_same_model", "create_run_model", "model_options", "sampling_not_set"]
+__all__ = ["check_model_name", "check_same_model", "create_run_model", "model_options", "sampling_not_set"]
 
 
 def create_run_model(plan: RunPlan, home: Home, writer: Writer, logs: Path) -> Model:
@@ -36,7 +36,12 @@ def create_run_model(plan: RunPlan, home: Home, writer: Writer, logs: Path) -> M
     return create_model(settings.model, model_options(settings, home.path, logs))
 
 
-def _check_endpoint(settings: Settings) -> None:
+def check_model_name(settings: RunSettings) -> None:
+    """Raises UsageError for a model name that means nothing, before anything is started for it."""
+    parse_model_name(settings.model)
+
+
+def _check_endpoint(settings: LoadingSettings) -> None:
     """Raises UsageError for what an endpoint decides itself."""
     for flag, given in (
         ("--chat-template", settings.chat_template is not None),
@@ -46,38 +51,11 @@ def _check_endpoint(settings: Settings) -> None:
             raise UsageError(f"{flag} is for hf: and vllm: models; what serves an endpoint has its own, set it there")
 
 
-def model_options(settings: Settings, home: Path, logs: Path) -> ModelOptions:
+def model_options(settings: Settings, home: Path, logs: Path, port: int | None = None) -> ModelOptions:
     """What a run's settings say of its model; `logs` is the folder for the log of a server of ours."""
-    return ModelOptions(
-        home=home,
-        logs=logs,
-        api_key_env=settings.api_key_env,
-        request_timeout_s=settings.request_timeout_s,
-        retries=settings.retries,
-        max_batch=settings.max_batch,
-        api=settings.api,
-        gpus=settings.gpus,
-        n_per_request=settings.n_per_request,
-        extra_body=settings.extra_body,
-        headers=settings.headers,
-        quantization=settings.quantization,
-        dtype=settings.dtype,
-        max_model_len=settings.max_model_len,
-        chat_template=settings.chat_template,
-        generation_config=settings.generation_config,
-        vllm=VllmOptions(
-            bin=settings.vllm_bin,
-            image=settings.vllm_image,
-            tensor_parallel_size=settings.tensor_parallel_size,
-            gpu_memory_utilization=settings.gpu_memory_utilization,
-            max_num_seqs=settings.max_num_seqs or settings.concurrency,
-            tool_call_parser=settings.tool_call_parser,
-            args=settings.vllm_args,
-            allow_quantized=settings.allow_quantized,
-            load_timeout_s=settings.load_timeout_s,
-            stall_timeout_s=settings.stall_timeout_s,
-        ),
-    )
+    shared = {name: getattr(settings, name) for name in ModelOptions.model_fields if name in Settings.model_fields}
+    shared["max_num_seqs"] = settings.max_num_seqs or settings.concurrency
+    return ModelOptions.model_validate({**shared, "home": home, "logs": logs, "port": port})
 
 
 def sampling_not_set(generation_config: str | None, described: Mapping[str, Any]) -> str:

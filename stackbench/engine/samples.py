@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from stackbench import nesting
-from stackbench.benchmarks import CodeBenchmark, Sample, create_benchmark
+from stackbench.benchmarks import CodeBenchmark, Sample, create_benchmark, list_benchmarks
 from stackbench.bounded_files import bounded_lines
 from stackbench.config import Home
 from stackbench.datasets import DatasetStore
 from stackbench.engine.plan import RunPlan
-from stackbench.errors import UsageError, one_line
+from stackbench.errors import DataError, UsageError, one_line
 from stackbench.fetch import sha256_of
 from stackbench.store import Reader, open_queries
 from stackbench.types import AttemptKey
@@ -24,6 +26,8 @@ from stackbench.types import AttemptKey
 __all__ = ["SampleFile", "read_samples", "write_results"]
 
 MOST_SAMPLES = 1_000_000
+FENCE = re.compile(r"^\s*```", re.MULTILINE)
+NUMBER = re.compile(r"\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,8 @@ class SampleFile:
     """Tasks of the benchmark that the file has no sample for."""
     uneven: tuple[int, int] | None = None
     """The least and the most samples of a task, where they differ."""
+    fenced: tuple[int, ...] = ()
+    """Numbers of lines whose sample holds a Markdown fence."""
 
     def warnings(self) -> list[str]:
         """What makes the file's scores others than the benchmark's, a line each."""
@@ -53,6 +59,12 @@ class SampleFile:
             )
         if self.uneven:
             found.append(f"{self.path} has {self.uneven[0]} to {self.uneven[1]} samples of a task, not the same number")
+        if self.fenced:
+            found.append(
+                f"{len(self.fenced)} of {len(self.keys)} samples in {self.path} hold Markdown fences (```), the first "
+                f"on line {self.fenced[0]}; a fence is no Python, and samples are scored as they are: take the code "
+                "out of its fences first"
+            )
         return found
 
     @property
@@ -71,18 +83,24 @@ def read_samples(path: Path, benchmark: str, home: Home) -> SampleFile:
     """
     scorer = create_benchmark(benchmark, {})
     if not isinstance(scorer, CodeBenchmark):
-        raise UsageError(f"{benchmark} has no samples to score; humaneval, mbpp and mbppplus have")
-    tasks = [task.task_id for task in scorer.tasks(DatasetStore(home.data, home.data_extra))]
+        scored = ", ".join(name for name, kind in list_benchmarks().items() if issubclass(kind, CodeBenchmark))
+        raise UsageError(f"{benchmark} has no samples to score; these have: {scored}")
+    data = DatasetStore(home.data, home.data_extra)
+    tasks = [task.task_id for task in scorer.tasks(data)]
     known = set(tasks)
     counts: dict[str, int] = defaultdict(int)
     lines: list[bytes] = []
     keys: list[AttemptKey] = []
     samples: dict[AttemptKey, Sample] = {}
+    fenced: list[int] = []
     for number, line in bounded_lines(path):
         row = _row(path, number, line)
         task_id = row["task_id"]
         if task_id not in known:
-            raise UsageError(f'{path} line {number}: {benchmark} has no task "{one_line(task_id, 100)}"')
+            raise UsageError(
+                f'{path} line {number}: {benchmark} has no task "{one_line(task_id, 100)}"'
+                f"{_belongs_to(task_id, benchmark, data)}"
+            )
         if len(lines) >= MOST_SAMPLES:
             raise UsageError(f"{path} holds more than {MOST_SAMPLES:,} samples; score it in parts")
         key = AttemptKey(benchmark, task_id, counts[task_id], 0)
@@ -90,7 +108,10 @@ def read_samples(path: Path, benchmark: str, home: Home) -> SampleFile:
         lines.append(line)
         keys.append(key)
         whole = isinstance(row.get("solution"), str)
-        samples[key] = Sample(row["solution"] if whole else row["completion"], whole=whole)
+        text = row["solution"] if whole else row["completion"]
+        samples[key] = Sample(text, whole=whole)
+        if FENCE.search(text):
+            fenced.append(number)
     if not lines:
         raise UsageError(f"{path} holds no samples")
     least, most = min(counts.values()), max(counts.values())
@@ -102,7 +123,24 @@ def read_samples(path: Path, benchmark: str, home: Home) -> SampleFile:
         samples,
         missing=tuple(task for task in tasks if task not in counts),
         uneven=(least, most) if least != most else None,
+        fenced=tuple(fenced),
     )
+
+
+def _belongs_to(task_id: str, benchmark: str, data: DatasetStore) -> str:
+    """Names the benchmark whose tasks are named so, to end a message with; empty where there is none."""
+    for name, kind in list_benchmarks().items():
+        if name == benchmark or not issubclass(kind, CodeBenchmark):
+            continue
+        with contextlib.suppress(DataError):
+            first = next(iter(create_benchmark(name, {}).tasks(data)), None)
+            if first is not None and _shape(first.task_id) == _shape(task_id):
+                return f"; it is named like a task of {name}: score it with -b {name}"
+    return ""
+
+
+def _shape(task_id: str) -> str:
+    return NUMBER.sub("#", task_id)
 
 
 def _row(path: Path, number: int, line: bytes) -> dict[str, Any]:

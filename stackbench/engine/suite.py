@@ -16,6 +16,7 @@ from stackbench.config import Settings
 from stackbench.engine.gates import check_gate_plan
 from stackbench.engine.plan import SEVERAL_ATTEMPTS_TEMPERATURE, BenchmarkPlan, Gate, RunPlan
 from stackbench.errors import ConfigError, UsageError, one_line
+from stackbench.suggestions import did_you_mean
 
 __all__ = ["Suite", "list_suites", "load_suite", "plan_benchmarks", "plan_suite"]
 
@@ -54,7 +55,8 @@ def load_suite(name: str) -> tuple[str, Suite]:
         return path.stem, _parse(name, read_bounded(path, LARGEST_FILE))
     built_in = list_suites()
     if name not in built_in:
-        raise UsageError(f'unknown suite "{name}"; built in: {", ".join(built_in)}; or name a .toml file')
+        near = did_you_mean(name, built_in)
+        raise UsageError(f'unknown suite "{name}"{near}; built in: {", ".join(built_in)}; or name a .toml file')
     return name, built_in[name]
 
 
@@ -85,13 +87,7 @@ def plan_benchmarks(
 
 
 def _varied(settings: Settings) -> Settings:
-    """Several seeds are several attempts at a task: like those, they have a temperature unless the user sets one.
-
-    A seed named twice is one.
-    """
-    seeds = tuple(dict.fromkeys(settings.seeds))
-    if seeds != settings.seeds:
-        settings = settings.model_copy(update={"seeds": seeds})
+    """Several seeds are several attempts at a task: like those, they have a temperature unless the user sets one."""
     if settings.temperature is not None or len(settings.seeds) < 2:
         return settings
     return settings.model_copy(update={"temperature": SEVERAL_ATTEMPTS_TEMPERATURE})
@@ -128,5 +124,12 @@ def _parse(name: str, text: str) -> Suite:
         return Suite.model_validate(table)
     except ValidationError as error:
         first = error.errors()[0]
+        *place, key = first["loc"] or ("",)
         where = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"the suite {name}: {where}: {first['msg'].removeprefix('Value error, ')}") from error
+        said = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            models: dict[str, type[BaseModel]] = {"benchmarks": BenchmarkPlan, "gates": Gate}
+            known = models.get(str(place[0]), Suite).model_fields if place else Suite.model_fields
+            near = did_you_mean(str(key), known) or f"; known: {', '.join(known)}"
+            where, said = ".".join(str(part) for part in place) or "at its top", f'unknown key "{key}"{near}'
+        raise ConfigError(f"the suite {name}: {where}: {said}") from error

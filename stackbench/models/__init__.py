@@ -1,7 +1,7 @@
 """Text in, text out: one protocol, one file per kind of model."""
 
 from stackbench.models.base import Model, Preset, Reloadable, Watched
-from stackbench.models.options import ModelOptions, VllmOptions
+from stackbench.models.options import ModelOptions
 from stackbench.models.registry import create_model, parse_model_name
 
 __all__ = [
@@ -9,7 +9,6 @@ __all__ = [
     "ModelOptions",
     "Preset",
     "Reloadable",
-    "VllmOptions",
     "Watched",
     "create_model",
     "parse_model_name",

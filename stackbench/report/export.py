@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import json
 import os
 import tempfile
@@ -10,13 +11,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from stackbench import nesting
 from stackbench.errors import UsageError
 from stackbench.extras import install_command
 from stackbench.report.saturation import saturation_plot
 from stackbench.report.workbook import write_workbook
 from stackbench.store import HAS_PLANNED, Queries, Reader
+from stackbench.suggestions import did_you_mean
 
-__all__ = ["FORMATS", "export"]
+__all__ = ["FORMATS", "check_folder", "export"]
 
 TABLES = {
     "attempts": "SELECT * FROM attempts WHERE run_id = '{run}' ORDER BY benchmark, task_id, seed, attempt",
@@ -55,6 +58,7 @@ GROUP BY a.task_id, a.seed, a.attempt, a.completion ORDER BY a.task_id, a.seed, 
 """
 QUERY_FORMATS = {"jsonl": "jsonl", "csv": "csv", "parquet": "parquet"}
 FORMATS = (*QUERY_FORMATS, "xlsx", "samples", "plots")
+LONGEST_ROW = 16 << 20
 NOT_IN_WORKBOOK = ("events",)
 """Documents, seldom such as a cell holds."""
 
@@ -63,12 +67,13 @@ def export(queries: Queries, run_id: str, to: Path, formats: Sequence[str] = ())
     """Writes the files, each whole or not at all, and yields their paths. `formats` empty means all of `FORMATS`.
 
     Raises:
-        UsageError: a format is unknown, or the folder cannot be written.
+        UsageError: a format is unknown, or the folder cannot be written, or holds the exports of another run.
     """
     for name in formats:
         if name not in FORMATS:
-            raise UsageError(f'unknown format "{name}"; formats: {", ".join(FORMATS)}')
+            raise UsageError(f'unknown format "{name}"{did_you_mean(name, FORMATS)}; formats: {", ".join(FORMATS)}')
     tables = TABLES | (PLANNED_TABLES if queries.rows(HAS_PLANNED) else {})
+    check_folder(to, run_id)
     try:
         to.mkdir(parents=True, exist_ok=True)
         for name in formats or FORMATS:
@@ -89,6 +94,22 @@ def export(queries: Queries, run_id: str, to: Path, formats: Sequence[str] = ())
                     yield to / f"{table}.{name}"
     except OSError as error:
         raise UsageError(f"the export to {to} failed: {error.strerror or error}") from error
+
+
+def check_folder(to: Path, run_id: str | None) -> None:
+    """Raises UsageError where a folder holds the exports of another run: those of two would mix."""
+    other = _exported_run(to)
+    if other is not None and other != run_id:
+        raise UsageError(f"{to} holds the exports of run {other}; name another folder, or remove it")
+
+
+def _exported_run(folder: Path) -> str | None:
+    """The run whose exports a folder holds, from the table of the run itself."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError), (folder / "run.jsonl").open() as file:
+        return str(nesting.loads(file.readline(LONGEST_ROW))["run_id"])
+    with contextlib.suppress(OSError, ValueError, csv.Error), (folder / "run.csv").open(newline="") as file:
+        return next((row.get("run_id") for row in csv.DictReader(file)), None)
+    return None
 
 
 def _of_run(sql: str, run_id: str) -> str:

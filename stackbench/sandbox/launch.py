@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from stackbench.config import Settings
+from stackbench.config import SandboxSettings
 from stackbench.errors import SandboxError
 from stackbench.sandbox.bundle import BOOTSTRAP, bundle, frame_bytes
 from stackbench.sandbox.docker import connect
@@ -59,7 +59,7 @@ class ContainerSpec:
     """Files, directories and links in each of the writable places."""
 
 
-def container_spec(settings: Settings, image: str, run_id: str = "") -> ContainerSpec:
+def container_spec(settings: SandboxSettings, image: str, run_id: str = "") -> ContainerSpec:
     """What a run's containers are made of."""
     return ContainerSpec(
         image,

@@ -67,7 +67,7 @@ def test_characters_that_an_encoding_has_not_are_escaped(tmp_path: Path) -> None
 def test_no_fault_is_exit_code_1(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], error: BaseException, code: int
 ) -> None:
-    def fail() -> None:
+    def fail(only: str | None = None) -> None:
         raise error
 
     monkeypatch.setattr(app, "build_app", fail)

@@ -61,22 +61,22 @@ def test_help_is_quick_and_says_how_to_use_it(program: Program) -> None:
         times.append(time.perf_counter() - began)
     assert done.returncode == 0
     assert "--batch" in done.stdout
-    heavy = program.run("eval", "--help", PYTHONPROFILEIMPORTTIME="1")
-    assert not re.search(
-        r"\| (torch|transformers|duckdb|numpy|docker|aiohttp|pydantic)\s*$", heavy.stderr, re.MULTILINE
-    )
+    loads = r"\| +(torch|transformers|duckdb|numpy|docker|aiohttp%s)\s*$"
+    for page, more in (("--help",), "|pydantic"), (("eval", "--help"), ""):
+        heavy = program.run(*page, PYTHONPROFILEIMPORTTIME="1")
+        assert not re.search(loads % more, heavy.stderr, re.MULTILINE)
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["eval", "humanevil"], 'unknown benchmark "humanevil"; did you mean "humaneval"'),
+        (["eval", "humanevil"], 'unknown benchmark "humanevil" (did you mean "humaneval"'),
         (["eval"], "name a benchmark to run"),
         (["eval", "humaneval", "-m", "gpt-4"], 'unknown model "gpt-4"'),
         (["eval", "humaneval", "-m", "qwen2.5-coder-7b-instruct"], "hf:qwen2.5-coder-7b-instruct or vllm:"),
         (["eval", "humaneval", "-m", "hf:no-such"], 'unknown model "no-such"'),
         (["eval", "humaneval", "-m", "openai:m@http://127.0.0.1:9/v1"], "nothing answers at http://127.0.0.1:9/v1"),
-        (["eval", "humaneval", "--frobnicate"], "no such option: --frobnicate"),
+        (["eval", "humaneval", "--frobnicate"], "there is no option --frobnicate"),
         (["eval", "humaneval", "--limit", "many"], "invalid value for '--limit'"),
         (["eval", "humaneval", "--limit", "0"], "--limit: "),
         (["eval", "humaneval", "--temperature", "-1"], "--temperature: "),

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from stackbench.models import ModelOptions, VllmOptions, create_model
+from stackbench.models import ModelOptions, create_model
 from stackbench.types import Message, Request, Sampling
 from tests.conftest import MODELS, Program
 from tests.waiting import wait_for
@@ -132,7 +132,7 @@ async def test_a_checkpoints_own_sampling_changes_no_answer(
     (folder / "generation_config.json").write_text(json.dumps(wants))
     options = ModelOptions(
         home=MODELS.parent, logs=tmp_path, dtype="float32", max_model_len=2048,
-        vllm=VllmOptions(bin=vllm_bin, args=("--enforce-eager",)),
+        vllm_bin=vllm_bin, vllm_args=("--enforce-eager",),
     )  # fmt: skip
     questions = ["Count from 1 to 20.", "Write a Python function that adds two numbers.", "Say hello.", "List colours."]
     requests = [Request(Sampling(max_tokens=48), messages=(Message("user", question),)) for question in questions]

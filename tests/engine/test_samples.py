@@ -71,7 +71,7 @@ def test_an_unreadable_file_is_named(tmp_path: Path, home: Home) -> None:
 
 
 def test_a_benchmark_without_samples_says_which_have(tmp_path: Path, home: Home) -> None:
-    with pytest.raises(UsageError, match="gsm8k has no samples to score; humaneval"):
+    with pytest.raises(UsageError, match="gsm8k has no samples to score; these have: humaneval, mbpp, mbppplus"):
         read_samples(tmp_path / "s.jsonl", "gsm8k", home)
 
 
@@ -104,3 +104,27 @@ def test_tasks_without_samples_and_uneven_numbers_are_warned_of(tmp_path: Path, 
     assert uneven.endswith("has 1 to 2 samples of a task, not the same number")
     path.write_text("".join(json.dumps({"task_id": f"HumanEval/{n}", "completion": "x"}) + "\n" for n in range(164)))
     assert read_samples(path, "humaneval", home).warnings() == []
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "task_id", "other"),
+    [("mbpp", "Mbpp/11", "mbppplus"), ("mbppplus", "11", "mbpp"), ("mbpp", "HumanEval/3", "humaneval")],
+)
+def test_a_task_of_another_benchmark_is_told_whose_it_is(
+    tmp_path: Path, home: Home, benchmark: str, task_id: str, other: str
+) -> None:
+    path = tmp_path / "s.jsonl"
+    path.write_text(json.dumps({"task_id": task_id, "completion": "x"}) + "\n")
+    with pytest.raises(
+        UsageError, match=f'has no task "{task_id}"; it is named like a task of {other}: .* -b {other}$'
+    ):
+        read_samples(path, benchmark, home)
+
+
+def test_samples_with_markdown_fences_are_warned_of(tmp_path: Path, home: Home) -> None:
+    texts = ["return 1", "```python\nreturn 1\n```", "s = '``'"]
+    rows = [{"task_id": f"HumanEval/{n}", "completion": text} for n, text in enumerate(texts)]
+    path = tmp_path / "s.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    _, fenced = read_samples(path, "humaneval", home).warnings()
+    assert f"1 of 3 samples in {path} hold Markdown fences (```), the first on line 2" in fenced

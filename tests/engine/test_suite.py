@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from stackbench.benchmarks import create_benchmark
 from stackbench.config import Settings, load_settings
 from stackbench.engine import list_suites, plan_benchmarks, plan_suite
 from stackbench.errors import ConfigError, UsageError
@@ -59,7 +60,9 @@ def test_a_malformed_suite_names_the_key(tmp_path: Path, text: str, said: str) -
     ("names", "options", "said"),
     [
         (["humanevil"], {}, 'did you mean "humaneval"'),
-        (["humaneval"], {"shots": 3}, "humaneval: option shots"),
+        (["humaneval"], {"shots": 3}, 'humaneval: there is no option "shots"'),
+        (["tooluse"], {"categores": "api"}, 'did you mean "categories"'),
+        (["tooluse"], {"categories": "api,apy"}, "tooluse: option categories: Input should be 'files'.*got 'apy'"),
         (["gsm8k"], {"shots": "many"}, "gsm8k: option shots"),
         (["mmlu"], {"style": "loud"}, "mmlu: option style"),
     ],
@@ -67,6 +70,35 @@ def test_a_malformed_suite_names_the_key(tmp_path: Path, text: str, said: str) -
 def test_unknown_benchmarks_and_options_are_refused(names: list[str], options: dict, said: str) -> None:
     with pytest.raises((UsageError, ConfigError), match=said):
         plan_benchmarks(names, Settings(), options=options)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[[benchmarks]]\nname = 'gsm8k'\nlimmit = 3", r'benchmarks.0: unknown key "limmit" \(did you mean "limit"'),
+        ("[[benchmarks]]\nname = 'gsm8k'\nzz = 3", r'benchmarks.0: unknown key "zz"; known: name, limit, sample_ids'),
+        ("benchmark = 'gsm8k'\n[[benchmarks]]\nname = 'gsm8k'", r'top: unknown key "benchmark" \(did you mean "benchm'),
+    ],
+)
+def test_an_unknown_key_of_a_suite_is_named_with_what_was_meant(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=said):
+        plan_suite(str(path), Settings())
+
+
+def test_a_suite_names_settings_as_the_command_line_does(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("[[benchmarks]]\nname = 'gsm8k'\nmax-tokens = 7\nsample-ids = ['3']")
+    (part,) = plan_suite(str(path), Settings()).benchmarks
+    assert (part.max_tokens, part.sample_ids) == (7, ("3",))
+
+
+def test_an_option_that_is_a_list_takes_one_value_and_several_with_commas() -> None:
+    for given, taken in (("api", ["api"]), ("files,api", ["files", "api"]), (["files"], ["files"])):
+        plan = plan_benchmarks(["tooluse"], Settings(), options={"categories": given})
+        benchmark = create_benchmark("tooluse", plan.benchmarks[0].options)
+        assert benchmark.options.model_dump(mode="json")["categories"] == taken  # type: ignore[attr-defined]
 
 
 def test_settings_come_from_files_then_flags_and_remember_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,6 +145,7 @@ def test_a_malformed_configuration_names_file_and_key(
         ({"samples": 0}, "^--samples: "),
         ({"gpus": "zero"}, "^--gpus: "),
         ({"executor": "ray"}, "^--executor: "),
+        ({"seeds": (1, 2, 1)}, "^--seed: 1 is named twice"),
     ],
 )
 def test_a_flag_out_of_range_is_named(flags: dict, said: str) -> None:
@@ -121,11 +154,10 @@ def test_a_flag_out_of_range_is_named(flags: dict, said: str) -> None:
 
 
 def test_several_seeds_have_a_temperature_so_that_they_differ() -> None:
-    plan = plan_benchmarks(["gsm8k"], Settings(seeds=(3, 4, 3)))
+    plan = plan_benchmarks(["gsm8k"], Settings(seeds=(3, 4)))
     assert plan.temperature(plan.benchmarks[0]) == 0.8
-    assert plan.settings.seeds == (3, 4)
-    alone = plan_benchmarks(["gsm8k"], Settings(seeds=(3, 3)))
-    assert (alone.temperature(alone.benchmarks[0]), alone.settings.seeds) == (0.0, (3,))
+    alone = plan_benchmarks(["gsm8k"], Settings(seeds=(3,)))
+    assert alone.temperature(alone.benchmarks[0]) == 0.0
 
 
 def test_several_seeds_at_temperature_0_are_refused(tmp_path: Path) -> None:

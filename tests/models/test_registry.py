@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from stackbench.errors import UsageError
@@ -24,11 +26,29 @@ def test_model_names_are_taken_apart(name: str, kind: str, target: str, url: str
     assert (parsed.kind, parsed.target, parsed.url) == (kind, target, url)
 
 
-@pytest.mark.parametrize(
-    "name", ["", "gpt-4", "hf:", "hf", "openai:m", "openai:m@ftp://h", "oracle:x", "vllm:", "vllmx:m", "replay:"]
-)
+@pytest.mark.parametrize("name", ["", "gpt-4", "hf:", "hf", "openai:m", "openai:m@ftp://h", "openai:@h", "x:y"])
 def test_other_names_are_refused_with_the_known_forms(name: str) -> None:
     with pytest.raises(UsageError, match="hf:NAME_OR_PATH|openai:MODEL@http"):
+        parse_model_name(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("Qwen/Qwen2.5-Coder-0.5B", "write hf:Qwen/Qwen2.5-Coder-0.5B or vllm:Qwen/Qwen2.5-Coder-0.5B"),
+        ("qwen2.5-coder-0.5b-instruct", "hf:qwen2.5-coder-0.5b-instruct or vllm:"),
+        ("qwen2.5-coder-0.5b-instuct", 'did you mean "hf:qwen2.5-coder-0.5b-instruct"'),
+        ("orcale", 'did you mean "oracle"'),
+        ("vllmx:m", 'did you mean "vllm:m"'),
+        ("openai:m@localhost:8000/v1", "has no http://; write openai:m@http://localhost:8000/v1"),
+        ("oracle:x", "oracle takes no name"),
+        ("vllm:", "vllm needs a name behind it; write vllm:NAME_OR_PATH"),
+        ("replay:", "replay needs a name behind it; write replay:RUN_OR_FILE"),
+        ("/", "is a path; a model there is written hf:/"),
+    ],
+)
+def test_a_name_that_is_nearly_right_is_told_what_to_write(name: str, meant: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(meant)):
         parse_model_name(name)
 
 

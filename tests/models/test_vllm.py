@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from stackbench.errors import GenerationError, ModelLostError, ModelNotAvailableError, UsageError
-from stackbench.models import ModelOptions, VllmOptions
+from stackbench.models import ModelOptions
 from stackbench.models.vllm import VllmModel
 from stackbench.models.vllm import model as module
 from stackbench.types import Message, Request, Sampling, ServerLoad, TokenCount, Variant
@@ -49,11 +49,9 @@ class Bench:
     def behave(self, **how: Any) -> None:
         self._monkeypatch.setenv("FAKE_VLLM", json.dumps(how))
 
-    def model(self, options: dict[str, Any] | None = None, **vllm: Any) -> VllmModel:
-        vllm = {"bin": str(self.program), **vllm}
-        all_options = ModelOptions(
-            home=self.folder, logs=self.folder / "logs", vllm=VllmOptions(**vllm), **(options or {})
-        )
+    def model(self, **options: Any) -> VllmModel:
+        own = {"home": self.folder, "logs": self.folder / "logs", "vllm_bin": str(self.program)}
+        all_options = ModelOptions.model_validate({**own, **options})
         return VllmModel("vllm:tiny", str(self.weights), all_options)
 
     def processes(self) -> list[psutil.Process]:
@@ -100,7 +98,7 @@ async def started(bench: Bench) -> AsyncIterator[Callable[..., Any]]:
 
 async def test_a_server_is_started_asked_and_stopped(bench: Bench, started: Callable[..., Any]) -> None:
     bench.behave(child=True)
-    model = await started(max_num_seqs=8, args=("--enforce-eager",))
+    model = await started(max_num_seqs=8, vllm_args=("--enforce-eager",))
     (answer,) = await model.generate([ASK])
     assert (answer.text, answer.completion_tokens) == ("fine", 5)
     assert bench.starts[0][:2] == ["serve", str(bench.weights)]
@@ -133,7 +131,7 @@ async def test_a_checkpoints_own_sampling_does_not_reach_the_server_unless_asked
     assert bench.flag(0, "--generation-config") == "vllm"
     assert model.sampling_defaults == {}
     assert model.describe()["generation_config"] == {"applied": "vllm", "checkpoint": wants}
-    model = await started(options={"generation_config": "checkpoint"})
+    model = await started(generation_config="checkpoint")
     assert bench.flag(1, "--generation-config") == "auto"
     assert model.sampling_defaults == wants
     assert model.describe()["generation_config"] == {"applied": "checkpoint", "checkpoint": wants}
@@ -322,16 +320,16 @@ async def test_a_way_that_cannot_be_served_is_an_error_and_leaves_nobody_waiting
 
 async def test_what_cannot_work_is_refused_before_anything_loads(bench: Bench, started: Callable[..., Any]) -> None:
     with pytest.raises(ModelNotAvailableError, match="--chat-template none.jinja: no such file"):
-        await started(options={"chat_template": "none.jinja"})
+        await started(chat_template="none.jinja")
     with pytest.raises(ModelNotAvailableError, match="goes past what is recorded; use --generation-config checkpoint"):
-        await started(args=("--generation-config=auto",))
+        await started(vllm_args=("--generation-config=auto",))
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ModelNotAvailableError, match=f"port {port}: Address already in use; name another"):
             await started(port=port)
     assert bench.starts == []
     with pytest.raises(ModelNotAvailableError, match="did not start: it wrote nothing"):
-        await started(bin="/bin/false")
+        await started(vllm_bin="/bin/false")
 
 
 async def test_no_vllm_is_one_line_with_what_to_do(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -340,14 +338,14 @@ async def test_no_vllm_is_one_line_with_what_to_do(bench: Bench, monkeypatch: py
     with pytest.raises(
         ModelNotAvailableError, match=r"pip install 'stackbench-eval\[vllm\]'.*--vllm-bin.*--vllm-image"
     ):
-        await bench.model(bin=None).start(bench.said.append)
+        await bench.model(vllm_bin=None).start(bench.said.append)
     with pytest.raises(ModelNotAvailableError, match="--vllm-bin /no/such is no program"):
-        await bench.model(bin="/no/such").start(bench.said.append)
+        await bench.model(vllm_bin="/no/such").start(bench.said.append)
 
 
 async def test_a_checkpoint_of_another_kind_is_refused(bench: Bench) -> None:
     with pytest.raises(ModelNotAvailableError, match="is no awq checkpoint"):
-        await bench.model({"quantization": "awq"}).start(bench.said.append)
+        await bench.model(quantization="awq").start(bench.said.append)
     with pytest.raises(UsageError, match='unknown model "nonesuch"'):
         await VllmModel("vllm:nonesuch", "nonesuch", ModelOptions(home=bench.folder)).start(bench.said.append)
 
@@ -355,10 +353,10 @@ async def test_a_checkpoint_of_another_kind_is_refused(bench: Bench) -> None:
 OWNER = """
 import asyncio, sys
 from pathlib import Path
-from stackbench.models import ModelOptions, VllmOptions
+from stackbench.models import ModelOptions
 from stackbench.models.vllm import VllmModel
 async def main():
-    options = ModelOptions(home=Path(sys.argv[1]), vllm=VllmOptions(bin=sys.argv[2]))
+    options = ModelOptions(home=Path(sys.argv[1]), vllm_bin=sys.argv[2])
     await VllmModel('vllm:tiny', sys.argv[3], options).start(lambda line: None)
     print('up', flush=True)
     await asyncio.sleep(600)
@@ -407,7 +405,7 @@ def containers_of(tag: str) -> list[str]:
 async def test_a_server_from_an_image_is_served_and_removed(
     bench: Bench, started: Callable[..., Any], vllm_image: str
 ) -> None:
-    model = await started(bin=None, image=vllm_image)
+    model = await started(vllm_bin=None, vllm_image=vllm_image)
     assert (await model.generate([ASK]))[0].text == "fine"
     assert len(containers_of(vllm_image)) == 1
     await model.close()
@@ -417,4 +415,4 @@ async def test_a_server_from_an_image_is_served_and_removed(
 @pytest.mark.docker
 async def test_an_image_that_is_not_there_says_so(bench: Bench, started: Callable[..., Any]) -> None:
     with pytest.raises(ModelNotAvailableError, match=r"did not start: docker: .*its log:"):
-        await started(bin=None, image="nonesuch-image:1")
+        await started(vllm_bin=None, vllm_image="nonesuch-image:1")

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import Field, field_validator
 
@@ -66,13 +66,6 @@ class ThroughputOptions(Options):
     """Targets in milliseconds, such as ttft:500,tpot:50,e2el:10000."""
     gpus: int | None = Field(default=None, ge=0)
     """For tokens per second and GPU, of an endpoint whose GPUs are not known."""
-
-    @field_validator("concurrency", "rates", "mixes", "batch_sizes", "quantizations", mode="before")
-    @classmethod
-    def _split(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(",") if part.strip())
-        return (value,) if isinstance(value, int | float) else value
 
     @field_validator("concurrency", "rates", "batch_sizes")
     @classmethod

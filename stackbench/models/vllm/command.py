@@ -85,7 +85,7 @@ def find_vllm(options: ModelOptions) -> tuple[str, ...]:
     Raises:
         ModelNotAvailableError: there is none; says how to get one.
     """
-    named = options.vllm.bin
+    named = options.vllm_bin
     if named:
         path = shutil.which(str(Path(named).expanduser()))
         if path is None:
@@ -109,13 +109,13 @@ def serve_command(served_name: str, loading: Loading, options: ModelOptions, *, 
     """
     if options.chat_template is not None:
         read_template(options.chat_template)
-    if any(argument.startswith("--generation-config") for argument in options.vllm.args):
+    if any(argument.startswith("--generation-config") for argument in options.vllm_args):
         raise ModelNotAvailableError(
             "--vllm-arg=--generation-config goes past what is recorded; use --generation-config checkpoint"
         )
-    port = _free_port(options.vllm.port)
+    port = _free_port(options.port)
     url = f"http://{HOST}:{port}"
-    if options.vllm.image:
+    if options.vllm_image:
         return _in_container(served_name, loading, options, url, port, gpus=gpus)
     program = find_vllm(options)
     flags = _flags(str(loading.folder), served_name, port, loading, options)
@@ -135,7 +135,6 @@ def tool_call_parser(folder: Path, name: str) -> str | None:
 
 
 def _flags(model: str, served_name: str, port: int, loading: Loading, options: ModelOptions) -> list[str]:
-    vllm = options.vllm
     flags = [model, "--host", HOST, "--port", str(port), "--served-model-name", served_name]
     valued: list[tuple[str, Any]] = [
         ("--dtype", loading.dtype),
@@ -143,17 +142,17 @@ def _flags(model: str, served_name: str, port: int, loading: Loading, options: M
         ("--max-model-len", loading.max_model_len),
         ("--gpu-memory-utilization", loading.gpu_memory_utilization),
         ("--max-num-seqs", loading.max_num_seqs),
-        ("--tensor-parallel-size", vllm.tensor_parallel_size),
+        ("--tensor-parallel-size", options.tensor_parallel_size),
         ("--chat-template", options.chat_template),
         ("--generation-config", "auto" if options.generation_config == "checkpoint" else "vllm"),
     ]
     for flag, value in valued:
         if value is not None:
             flags += [flag, str(value)]
-    parser = vllm.tool_call_parser or tool_call_parser(loading.folder, served_name)
+    parser = options.tool_call_parser or tool_call_parser(loading.folder, served_name)
     if parser and parser != "none":
         flags += ["--enable-auto-tool-choice", "--tool-call-parser", parser]
-    return [*flags, *vllm.args]
+    return [*flags, *options.vllm_args]
 
 
 def _environment(options: ModelOptions, *, gpus: bool) -> dict[str, str]:
@@ -177,7 +176,7 @@ def _in_container(
     docker = shutil.which("docker")
     if docker is None:
         raise ModelNotAvailableError("--vllm-image needs the docker command; install Docker's client")
-    assert options.vllm.image is not None
+    assert options.vllm_image is not None
     name = f"stackbench-vllm-{secrets.token_hex(4)}"
     arguments = [docker, "run", "--rm", "--name", name, "--network", "host", "--ipc", "host"]
     arguments += ["-v", f"{loading.folder.absolute()}:{IMAGE_MODEL}:ro"]
@@ -189,7 +188,7 @@ def _in_container(
     template = options.chat_template
     if template and "{" not in template:
         arguments += ["-v", f"{Path(template).absolute()}:{Path(template).absolute()}:ro"]
-    arguments += [options.vllm.image, *_flags(IMAGE_MODEL, served_name, port, loading, options)]
+    arguments += [options.vllm_image, *_flags(IMAGE_MODEL, served_name, port, loading, options)]
     return Command(tuple(arguments), dict(os.environ), url, (docker, "rm", "-f", name))
 
 

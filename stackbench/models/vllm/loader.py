@@ -49,8 +49,8 @@ class Loader:
             folder,
             quantization,
             options.max_model_len,
-            options.vllm.gpu_memory_utilization,
-            variant.batch_size or options.vllm.max_num_seqs,
+            options.gpu_memory_utilization,
+            variant.batch_size or options.max_num_seqs,
             dtype,
         )
 
@@ -94,7 +94,7 @@ class Loader:
         self._say(f"starting vLLM for {self._target} (its log: {self._log})")
         try:
             await server.start()
-            await server.wait_ready(self._say, self._options.vllm.load_timeout_s)
+            await server.wait_ready(self._say, self._options.load_timeout_s)
         except BaseException:
             await server.stop()
             raise
@@ -104,7 +104,7 @@ class Loader:
         return quantized_variant(self._target, quantization, self._options.home / "models", self._say)
 
     def _allowed_quantized(self) -> tuple[Path, str] | None:
-        allowed = self._options.vllm.allow_quantized
+        allowed = self._options.allow_quantized
         if not allowed:
             return None
         folder, flag = self._weights(allowed)

@@ -50,7 +50,7 @@ class VllmModel:
         self.scores_choices = True
         self.native_tools = True
         self.window: int | None = None
-        self.concurrency = options.vllm.max_num_seqs or 64
+        self.concurrency = options.max_num_seqs or 64
         self.backlog = max(2, self.concurrency // 4)
         self.gpus = 0
         self.restarts = 0
@@ -89,7 +89,7 @@ class VllmModel:
     async def start(self, say: Callable[[str], None]) -> None:
         self._say = say
         if await asyncio.to_thread(list_gpus):
-            self.gpus = self._options.vllm.tensor_parallel_size or 1
+            self.gpus = self._options.tensor_parallel_size or 1
         self._loader = Loader(self._target, self._options, self.log, self.gpus, self._say)
         await self._serve(await self._loader.first(Variant()))
         self._watcher = asyncio.create_task(self._watch())
@@ -287,8 +287,8 @@ class VllmModel:
                 now = await self._read_load(server, gpus)
                 if self._in_flight == 0 or now not in (-1, tokens):
                     tokens, moved_at = now, loop.time()
-                elif loop.time() - moved_at > self._options.vllm.stall_timeout_s:
-                    why = f"made no token for {self._options.vllm.stall_timeout_s:g} s"
+                elif loop.time() - moved_at > self._options.stall_timeout_s:
+                    why = f"made no token for {self._options.stall_timeout_s:g} s"
             if why:
                 await self._restart(why)
                 tokens, moved_at = -1, loop.time()

@@ -1,0 +1,200 @@
+"""From a planned run to the screen and the exit code: in this process, queued in a live engine, or detached."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from stackbench.cli.console import notice, out, print_json, print_json_line
+from stackbench.cli.progress import Progress, make_progress
+from stackbench.cli.scoreboard import outcome_document, scoreboard
+from stackbench.cli.stop_signals import INTERRUPTED, StopSignals
+from stackbench.config import Home
+from stackbench.engine import EngineService, HeadStart, RunOutcome, RunPlan, SampleFile, check_model_name, write_results
+from stackbench.errors import HomeLockedError, UsageError
+from stackbench.types import RunStatus
+
+__all__ = ["attach", "carry_out"]
+
+
+def carry_out(
+    home: Home,
+    plan: RunPlan,
+    flags: Mapping[str, Any],
+    *,
+    samples: SampleFile | None = None,
+    resume: str | None = None,
+    head_start: HeadStart | None = None,
+) -> int:
+    """Carries a plan out, or what is left of the run `resume`; returns the exit code."""
+    if samples is None:
+        check_model_name(plan.settings)
+    if flags["output"] is not None:
+        from stackbench.report.export import check_folder
+
+        check_folder(flags["output"], resume)
+    if flags["detach"]:
+        return _detach(home, plan, flags, resume)
+    if flags["wait"]:
+        raise UsageError("--wait goes with --detach; without it the command waits anyway")
+    progress = make_progress(quiet=bool(flags["quiet"]))
+    left: list[dict[str, Any]] = []
+    try:
+        code = asyncio.run(_drive(home, plan, flags, progress, samples, resume, head_start, left))
+    except HomeLockedError:
+        if flags["no_queue"]:
+            raise
+        return _follow_queued(home, plan, flags, samples, resume)
+    finally:
+        _hand_on(home, left)
+    return code
+
+
+async def _drive(
+    home: Home,
+    plan: RunPlan,
+    flags: Mapping[str, Any],
+    progress: Progress,
+    samples: SampleFile | None,
+    resume: str | None,
+    head_start: HeadStart | None,
+    left: list[dict[str, Any]],
+) -> int:
+    """Runs the plan in this process; `left` takes the runs that others put into its queue."""
+    async with EngineService(home, listener=progress) as service:
+        run = service.submit(plan, resume=resume, samples=samples, head_start=head_start, last=True)
+        try:
+            signals = StopSignals(
+                run.stop, lambda: run.stopping, progress.say_stopping, lambda: _way_on(progress, flags)
+            )
+            with signals, progress:
+                outcome = await run.outcome()
+        except BaseException:  # whatever it was: a run that is recorded can be resumed
+            if progress.run_id is not None:
+                notice(_resume_hint(progress.run_id, flags))
+            raise
+        finally:
+            left += service.hand_over()
+    code = _report(home, outcome, flags, samples)
+    if code == INTERRUPTED:
+        _hand_on(home, left)
+        # Threads of libraries may be deep in work that nobody waits for any more.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
+
+
+def _hand_on(home: Home, left: list[dict[str, Any]]) -> None:
+    """Has an engine of its own go on with what waits in the queue of this one."""
+    if left:
+        from stackbench.engine.detached import start_engine
+
+        start_engine(home, left)
+
+
+def _follow_queued(
+    home: Home, plan: RunPlan, flags: Mapping[str, Any], samples: SampleFile | None, resume: str | None
+) -> int:
+    """Another process is the home's engine: the run waits in its queue and is followed here.
+
+    Should that engine die, this process goes on with the run.
+    """
+    from stackbench.cli.follow import EngineLostError, submit_and_follow
+
+    progress = make_progress(quiet=bool(flags["quiet"]))
+    try:
+        farewell = lambda run_id: _resume_hint(run_id, flags)  # noqa: E731
+        outcome = asyncio.run(submit_and_follow(home, plan.model_dump(mode="json"), resume, progress, farewell))
+    except EngineLostError as lost:
+        notice(f"the engine has ended; this process goes on with run {lost.run_id}")
+        return carry_out(home, plan, flags, samples=samples, resume=lost.run_id)
+    return _report(home, outcome, flags, samples)
+
+
+def _detach(home: Home, plan: RunPlan, flags: Mapping[str, Any], resume: str | None) -> int:
+    """Prints one line of JSON once the engine can be reached; with --wait another when the run is done."""
+    from stackbench.cli.detach import detach
+
+    if flags["output"] is not None and not flags["wait"]:
+        raise UsageError("--output with --detach needs --wait; or export the run later: stackbench export RUN --to DIR")
+    started = detach(home, plan, resume)
+    print_json_line(started)
+    if not flags["wait"]:
+        return 0
+    from stackbench.cli.follow import follow_run
+
+    progress = make_progress(quiet=True)
+    try:
+        outcome = asyncio.run(follow_run(home, started["run_id"], progress))
+    except asyncio.CancelledError:
+        return INTERRUPTED
+    _export(home, outcome, flags)
+    print_json_line(outcome_document(outcome))
+    return _exit_code(outcome, flags)
+
+
+def attach(home: Home, name: str | None, *, as_json: bool, quiet: bool) -> int:
+    """Follows a live or queued run from this terminal; Ctrl-C leaves it alone."""
+    from stackbench.cli.follow import choose_run, follow_run
+
+    flags: dict[str, Any] = {"as_json": as_json, "output": None, "home": None}
+
+    async def follow() -> RunOutcome:
+        run_id = await choose_run(home, name)
+        return await follow_run(home, run_id, make_progress(quiet=quiet))
+
+    try:
+        outcome = asyncio.run(follow())
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        notice("stackbench: detached; the run goes on")
+        return INTERRUPTED
+    return _report(home, outcome, flags, None)
+
+
+def _report(home: Home, outcome: RunOutcome, flags: Mapping[str, Any], samples: SampleFile | None) -> int:
+    if samples is not None and outcome.status is RunStatus.COMPLETED:
+        notice(f"results written to {write_results(samples, outcome.run_id, home)}")
+    _export(home, outcome, flags)
+    if flags["as_json"]:
+        print_json(outcome_document(outcome))
+    elif outcome.status is not RunStatus.INTERRUPTED or outcome.results:
+        out().print(scoreboard(outcome))
+    return _exit_code(outcome, flags)
+
+
+def _export(home: Home, outcome: RunOutcome, flags: Mapping[str, Any]) -> None:
+    if flags["output"] is not None and outcome.attempts:
+        from stackbench.cli.history import export_run
+
+        export_run(home, outcome.run_id, flags["output"])
+
+
+def _exit_code(outcome: RunOutcome, flags: Mapping[str, Any]) -> int:
+    """The code of the contract, with the line that belongs to it."""
+    if outcome.status is RunStatus.INTERRUPTED:
+        notice("stackbench: interrupted" if not outcome.recorded else _resume_hint(outcome.run_id, flags))
+        return INTERRUPTED
+    if outcome.status is RunStatus.FAILED:
+        errors = sum(result.errors for result in outcome.results)
+        problem = outcome.problem or (
+            f"{errors} of {outcome.attempts} attempts ended in errors ({outcome.error_rate:.1%}), "
+            f"the last: {outcome.last_error}"
+        )
+        notice(f"stackbench: error: {problem}; {_resume_hint(outcome.run_id, flags)}")
+        return 3
+    return 0 if all(gate.passed for gate in outcome.gates) else 1
+
+
+def _way_on(progress: Progress, flags: Mapping[str, Any]) -> str:
+    """The last line of a run that is left in the middle."""
+    return "stackbench: interrupted" if progress.run_id is None else _resume_hint(progress.run_id, flags)
+
+
+def _resume_hint(run_id: str, flags: Mapping[str, Any]) -> str:
+    home = f" --home {shlex.quote(str(flags['home']))}" if flags["home"] else ""
+    return f"to go on: stackbench eval --resume {run_id}{home}"

@@ -1,0 +1,137 @@
+"""`models` and `data`: what is on this machine, and fetching what it lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+from stackbench.cli.console import err, notice, print_json, print_line, print_table
+from stackbench.config import Home
+from stackbench.datasets import DatasetStore
+from stackbench.engine.model_files import fetch_model, list_models
+from stackbench.errors import DataError
+from stackbench.fetch import Progress as FetchProgress
+from stackbench.visible_text import in_one_line
+
+__all__ = ["count_of", "data_list", "data_pull", "models_list", "models_pull"]
+
+
+def models_list(home: Path | None, *, as_json: bool) -> None:
+    """Prints the manifest's models."""
+    listed = list_models(Home.find(home).models)
+    if as_json:
+        print_json([asdict(model) for model in listed])
+        return
+    print_table(
+        ["model", "title", "parameters", "context", "size", "licence", "pulled"],
+        [
+            (
+                one.model, one.title, count_of(one.parameters), f"{one.context:,}", _size(one.bytes), one.licence,
+                "yes" if one.pulled else "no",
+            )
+            for one in listed
+        ],
+        whole=["model"],
+        right=["parameters", "context", "size"],
+    )  # fmt: skip
+
+
+def count_of(number: int) -> str:
+    """A number of parameters as people say it."""
+    return f"{number / 1e9:.1f} B" if number >= 1e9 else f"{number / 1e6:.0f} M"
+
+
+def _size(number: int) -> str:
+    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.0f} MB"
+
+
+def models_pull(home: Path | None, names: Sequence[str]) -> None:
+    """Fetches models."""
+    folder = Home.find(home).models
+    for name in names:
+        with _transfer() as progress:
+            path = fetch_model(name, folder, notice, progress)
+        print_line(path)
+
+
+def data_list(home: Path | None, *, verify: bool, as_json: bool) -> int:
+    """Prints where each dataset file is; with `verify`, 1 when one is not what it should be."""
+    place = Home.find(home)
+    store = DatasetStore(place.data, place.data_extra)
+    states = [state for name in store.manifest.datasets for state in store.states(name, verify=verify)]
+    rows = [
+        {
+            "dataset": state.dataset,
+            "file": state.file.path,
+            "rows": state.file.rows,
+            "licence": state.file.licence,
+            "origin": state.file.origin,
+            "path": str(state.path) if state.path else None,
+            "state": state.problem or ("missing" if state.path is None else "verified" if verify else "present"),
+        }
+        for state in states
+    ]
+    if as_json:
+        print_json(rows)
+    else:
+        columns = ["dataset", "file", "rows", "licence", "state", "path"]
+        print_table(columns, [[row[column] for column in columns] for row in rows], right=["rows"])
+    return 1 if any(state.problem for state in states) else 0
+
+
+def data_pull(home: Path | None, names: Sequence[str]) -> None:
+    """Fetches datasets; tries all of them before it complains.
+
+    Raises:
+        DataError: some could not be had.
+    """
+    place = Home.find(home)
+    store = DatasetStore(place.data, place.data_extra)
+    failures: list[str] = []
+    for name in names or store.manifest.datasets:
+        try:
+            with _transfer() as progress:
+                paths = store.pull(name, progress)
+            store.check(name)
+        except DataError as error:
+            failures.append(str(error))
+        else:
+            for path in paths:
+                print_line(path)
+    if failures:
+        raise DataError("; ".join(failures))
+
+
+@contextmanager
+def _transfer() -> Iterator[FetchProgress | None]:
+    """A progress bar on a terminal, a line every tenth elsewhere."""
+    console = err()
+    if not console.is_terminal:
+        yield _plain_transfer()
+        return
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=console, transient=True) as display:
+        tasks: dict[str, object] = {}
+
+        def show(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = display.add_task(in_one_line(what), total=total or None)
+            display.update(tasks[what], completed=done, total=total or None)  # type: ignore[arg-type]
+
+        yield show
+
+
+def _plain_transfer() -> FetchProgress:
+    tenths: dict[str, int] = {}
+
+    def show(what: str, done: int, total: int) -> None:
+        tenth = 10 * done // total if total else 0
+        if tenth > tenths.get(what, 0):
+            tenths[what] = tenth
+            notice(f"{what}: {done / 1e6:.0f} of {total / 1e6:.0f} MB")
+
+    return show

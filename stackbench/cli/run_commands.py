@@ -1,0 +1,121 @@
+"""Commands that run something or operate what runs. Bodies load the module that does the work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from stackbench.cli import completion
+from stackbench.cli.options import HomeOption, JsonOption, QuietOption
+
+__all__ = ["attach", "batch", "ctl", "engine", "evaluate", "score", "serve", "tui"]
+
+
+def evaluate(
+    benchmarks: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="BENCHMARK",
+            help="What to run (`stackbench list benchmarks`).",
+            autocompletion=completion.benchmark_names,
+        ),
+    ] = None,
+    **flags: Any,
+) -> int:
+    from stackbench.cli import evaluate as work
+
+    return work.evaluate(benchmarks or [], flags)
+
+
+def batch(
+    suite: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="SUITE", help="smoke, core, full or a .toml file [full].", autocompletion=completion.suite_names
+        ),
+    ] = None,
+    **flags: Any,
+) -> int:
+    from stackbench.cli import evaluate as work
+
+    return work.batch(suite or "", flags)
+
+
+def score(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="One sample a line; .gz is read too.")],
+    benchmark: Annotated[
+        str,
+        typer.Option(
+            "-b",
+            "--benchmark",
+            metavar="BENCHMARK",
+            help="What the samples are of.",
+            autocompletion=completion.benchmark_names,
+        ),
+    ],
+    **flags: Any,
+) -> int:
+    from stackbench.cli.score import score as work
+
+    return work(file, benchmark, flags)
+
+
+def serve(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A name from models list, a hub id or a folder.")],
+    port: Annotated[int | None, typer.Option("--port", metavar="N", help="Where it listens [a free port].")] = None,
+    **flags: Any,
+) -> int:
+    from stackbench.cli import serve as work
+
+    return work.serve(model, port, flags)
+
+
+def attach(
+    run: Annotated[
+        str | None, typer.Argument(metavar="RUN", help="A run's id or the start of it [the live run].")
+    ] = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    home: HomeOption = None,
+) -> int:
+    from stackbench.cli import driving
+    from stackbench.config import Home
+
+    return driving.attach(Home.find(home), run, as_json=as_json, quiet=quiet)
+
+
+def tui(
+    run: Annotated[str | None, typer.Argument(metavar="RUN", help="Open this run: an id or the start of it.")] = None,
+    home: HomeOption = None,
+) -> int:
+    from stackbench.cli.screens import open_screens
+
+    return open_screens(home, run)
+
+
+def ctl(
+    verb: Annotated[
+        str, typer.Argument(metavar="VERB", help="What to do; listed below.", autocompletion=completion.verbs)
+    ],
+    words: Annotated[list[str] | None, typer.Argument(metavar="ARGUMENT", help="As the verb takes them.")] = None,
+    now: Annotated[bool, typer.Option("--now", help="pause: hold attempts under way too.")] = False,
+    errors: Annotated[bool, typer.Option("--errors", help="requeue: all that ended in errors.")] = False,
+    content: Annotated[bool, typer.Option("--content", help="Also what models and tools wrote.")] = False,
+    run: Annotated[str | None, typer.Option("--run", metavar="RUN", help="A queued run, for stop.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+) -> int:
+    from stackbench.cli import operate
+
+    flags = {"now": now, "errors": errors, "content": content, "run": run, "dry_run": dry_run}
+    return operate.ctl(verb, words or [], flags, home=home, as_json=as_json)
+
+
+def engine(orders: Annotated[Path, typer.Argument(metavar="FILE")], home: HomeOption = None) -> int:
+    from stackbench.cli import detach
+    from stackbench.config import Home
+
+    return detach.run_engine(Home.find(home), orders)

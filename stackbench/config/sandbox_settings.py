@@ -1,0 +1,64 @@
+"""Settings of sandboxes and of agents, each declared once with its option, help and unit."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from stackbench.config.setting import Concern, Setting
+from stackbench.types import ToolParser
+
+__all__ = ["AgentSettings", "SandboxSettings"]
+
+
+class SandboxSettings(Concern):
+    """The containers that code and tools run in."""
+
+    title: ClassVar[str] = "Sandbox"
+
+    sandboxes: Annotated[
+        int | None,
+        Field(ge=1),
+        Setting("Containers at once.", "N", unset="one per processor", basic=True, changeable=True, scores=True),
+    ] = None
+    sandbox_scope: Annotated[
+        Literal["container", "sample"],
+        Setting(
+            "Samples share a container, each a process of its own (container), or have a new one each (sample).",
+            "SCOPE",
+            scores=True,
+        ),
+    ] = "container"
+    sandbox_runtime: Annotated[
+        str | None,
+        Setting("The OCI runtime, such as runsc (gVisor).", "NAME", unset="the Docker engine's default", scores=True),
+    ] = None
+    sandbox_image: Annotated[
+        str | None,
+        Setting("The image.", "IMAGE", unset="what `stackbench sandbox build` makes", scores=True),
+    ] = None
+    sandbox_memory_mib: Annotated[
+        int,
+        Field(ge=256),
+        Setting("Memory of one container.", "MIB", flag="--sandbox-memory", unit="MiB", scores=True),
+    ] = 4096
+
+
+class AgentSettings(Concern):
+    """How models use tools."""
+
+    title: ClassVar[str] = "Agent"
+
+    tool_parser: Annotated[
+        ToolParser,
+        Setting(
+            "Whether tool calls written into the text count too (auto), or only those made as calls (strict).",
+            "HOW",
+            asked=True,
+        ),
+    ] = "auto"
+    approve_calls: Annotated[
+        bool,
+        Setting("Tool calls wait for the operator: `stackbench ctl approve`, `reject` or `edit`.", changeable=True),
+    ] = False

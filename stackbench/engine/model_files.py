@@ -1,0 +1,85 @@
+"""Models by name: which there are, which are on this machine, whether one fits it, and fetching them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from stackbench.fetch import Progress
+from stackbench.models.hardware import device_memory
+from stackbench.models.manifest import ModelEntry, load_manifest
+from stackbench.models.memory import Fit, entry_of, plan_fits, weight_bytes
+from stackbench.models.pull import is_pulled, pull
+from stackbench.models.registry import KINDS
+
+__all__ = ["Fit", "ListedModel", "ModelFits", "fetch_model", "list_models", "model_fits", "model_kinds", "named_models"]
+
+
+@dataclass(frozen=True, slots=True)
+class ListedModel:
+    """A model that is fetched by name."""
+
+    model: str
+    title: str
+    parameters: int
+    context: int
+    """Tokens."""
+    bytes: int
+    """Of its files."""
+    licence: str
+    pulled: bool
+    """Whether it is ready on this machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFits:
+    """What a model takes on this machine in each precision."""
+
+    entry: ModelEntry
+    device: str
+    memory_bytes: int
+    fits: Sequence[Fit]
+
+
+def named_models() -> Mapping[str, ModelEntry]:
+    """The models that are fetched by name."""
+    return load_manifest()
+
+
+def model_kinds() -> Mapping[str, str]:
+    """Each kind of model, as it is written, with what it is."""
+    return {text.split(" ")[0]: text.partition(" ")[2].strip("()") for text in KINDS.values()}
+
+
+def list_models(folder: Path) -> list[ListedModel]:
+    """The models that are fetched by name into a folder."""
+    return [
+        ListedModel(
+            name,
+            entry.title,
+            entry.parameters,
+            entry.context,
+            entry.file_size or weight_bytes(entry),
+            entry.licence,
+            is_pulled(name, folder),
+        )
+        for name, entry in load_manifest().items()
+    ]
+
+
+def fetch_model(name: str, folder: Path, say: Callable[[str], None], progress: Progress | None = None) -> Path:
+    """Fetches a model and makes it ready; returns its folder.
+
+    Raises:
+        UsageError: there is no model of that name.
+        ModelNotAvailableError: no source has it, or the conversion failed.
+    """
+    return pull(name, folder, say, progress)
+
+
+def model_fits(name: str) -> ModelFits:
+    """Whether a model fits this machine. Raises UsageError for what is neither a known name nor a model's folder."""
+    entry = entry_of(name.removeprefix("hf:").removeprefix("vllm:"))
+    device, size = device_memory()
+    return ModelFits(entry, device, size, plan_fits(entry, size))
