@@ -38,6 +38,7 @@ class HomeScreen(RoomScreen):
     FILTERS = "words of a run: model, suite, benchmark, status, id"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "Open"),
+        Binding("n", "new", "New run"),
         Binding("s", "smoke", "Smoke suite"),
         Binding("space", "mark", "Mark", show=False),
         Binding("r", "resume", "Resume"),
@@ -157,6 +158,9 @@ class HomeScreen(RoomScreen):
     def action_copy_id(self) -> None:
         if (line := self._table.row) is not None:
             self.room_app.copy(line.run.run_id)
+
+    def action_new(self) -> None:
+        self.room_app.go_to("new")
 
     def action_smoke(self) -> None:
         async def run() -> None:
