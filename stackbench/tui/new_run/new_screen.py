@@ -44,7 +44,7 @@ class NewScreen(RoomScreen):
         "grey text says. The run starts in an engine of its own."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("space", "toggle", "Choose", show=False),
+        Binding("space", "choose_what", "Choose", show=False),
         Binding("f5,ctrl+s", "start", "Start", key_display="F5"),
         Binding("f3,ctrl+o", "model", "Choose a model", key_display="F3"),
         Binding("f2", "advanced", "All settings", key_display="F2"),
@@ -107,9 +107,9 @@ class NewScreen(RoomScreen):
         return [("[x]", "good") if chosen else "[ ]", (f"{kind}{one.name}", "strong" if chosen else "")]
 
     def on_virtual_table_chosen(self, message: VirtualTable.Chosen) -> None:
-        self.action_toggle()
+        self.action_choose_what()
 
-    def action_toggle(self) -> None:
+    def action_choose_what(self) -> None:
         """A suite stands alone; benchmarks go together."""
         table: VirtualTable[What] = self.query_one("#choices", VirtualTable)
         one = table.row
