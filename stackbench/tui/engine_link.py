@@ -25,7 +25,7 @@ __all__ = ["EngineLink", "EngineNow", "EngineState", "Submission"]
 
 T = TypeVar("T")
 READERS = 3
-CLOSE_AFTER_S = 1.0
+CLOSE_AFTER_S = 0.5
 """A closed database is let go of so soon after the last read: an engine that starts must be able to open it."""
 ANSWER_WITHIN_S = 30.0
 ENGINE_WITHIN_S = 60.0
@@ -113,6 +113,14 @@ class EngineLink:
     def has_database(self) -> bool:
         """Whether anything was ever run in this home."""
         return self.home.database.exists()
+
+    @property
+    def written(self) -> int:
+        """When the database was written last, in nanoseconds; 0 where there is none."""
+        try:
+            return self.home.database.stat().st_mtime_ns
+        except OSError:
+            return 0
 
     def _read(self, work: Callable[[Queries], T]) -> T:
         for _ in range(2):

@@ -103,12 +103,8 @@ class HomeScreen(RoomScreen):
 
     def _state(self) -> object:
         """Differs when runs were added, ended or deleted."""
-        try:
-            written = self.link.home.database.stat().st_mtime_ns
-        except OSError:
-            written = 0
         live = tuple((run.run_id, run.state) for run in self._engine.runs)
-        return (self._engine.state, live, written if self._engine.state != "live" else 0)
+        return (self._engine.state, live, self.link.written if self._engine.state != "live" else 0)
 
     def _show(self) -> None:
         lines = merge(self._runs, self._engine, self._now, self._marked)
