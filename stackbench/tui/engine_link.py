@@ -81,10 +81,12 @@ class EngineLink:
         self._client: EngineClient | None = None
         self._connecting = asyncio.Lock()
         self._closing: asyncio.TimerHandle | None = None
+        self._closed = False
         self._started: list[subprocess.Popen[bytes]] = []
 
     async def close(self) -> None:
         """Leaves the engine alone and lets go of everything else."""
+        self._closed = True
         if self._closing is not None:
             self._closing.cancel()
         if self._client is not None:
@@ -156,7 +158,8 @@ class EngineLink:
     def _close_soon(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._closing is not None:
             self._closing.cancel()
-        self._closing = loop.call_later(CLOSE_AFTER_S, loop.run_in_executor, self._pool, self._let_go)
+        if not self._closed:
+            self._closing = loop.call_later(CLOSE_AFTER_S, loop.run_in_executor, self._pool, self._let_go)
 
     def _let_go(self) -> None:
         with self._lock:

@@ -168,6 +168,8 @@ async def test_a_run_that_ends_shows_what_is_recorded(recorded: Home) -> None:
 
 async def test_an_engine_that_dies_is_said_to_have_died_and_the_run_can_be_resumed(recorded: Home) -> None:
     async with opened(recorded, run=RUN) as screens:
+        await screens.shows("attempts (6)")
+        await screens.until(lambda: screens.app.link._local is None)
         async with scripted_engine(recorded, RUN, clock=CLOCK):
             await screens.shows("▶ running")
         await screens.shows("† engine died", "attempts (6)")

@@ -41,7 +41,7 @@ class Shown(App[None]):
         self.chosen.append(message.table.row)
 
     def lines(self) -> list[str]:
-        width, height = self.table.size
+        height = self.table.size.height
         return [self.table.render_line(y).text.rstrip() for y in range(height)]
 
 
