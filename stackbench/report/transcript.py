@@ -70,7 +70,7 @@ def has_transcript(events: Sequence[Event]) -> bool:
 
 
 def verdict_of(events: Sequence[Event]) -> Verdict:
-    return Verdict(next((payload for kind, payload in events if kind == "verdict"), {}))
+    return Verdict(next((payload for kind, payload in events if kind == "verdict"), dict[str, Any]()))
 
 
 def arguments_text(written: str) -> str:

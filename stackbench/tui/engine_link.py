@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from stackbench.config import Home
@@ -328,7 +329,7 @@ class EngineLink:
         return EngineNow(state, holder.pid, (), last_run, attempts)
 
 
-def _last_line(log: Any, before: int) -> str:
+def _last_line(log: Path, before: int) -> str:
     """What a process said last in its log."""
     try:
         with log.open("rb") as file:

@@ -1,5 +1,7 @@
 """What every screen has: where one is, the room's own widgets, a prompt for going and filtering, and the keys."""
 
+# An app of Textual has a type variable that its screens leave open.
+# pyright: reportUnknownMemberType=false
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable

@@ -1,11 +1,13 @@
 """Screen 1: the runs of a home, live and past."""
 
+# An app of Textual has a type variable that its screens leave open.
+# pyright: reportUnknownMemberType=false
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -79,7 +81,7 @@ class HomeScreen(RoomScreen):
 
     @property
     def _table(self) -> VirtualTable[RunLine]:
-        return self.query_one("#runs", VirtualTable)
+        return cast("VirtualTable[RunLine]", self.query_one("#runs", VirtualTable))
 
     @property
     def marked(self) -> list[str]:

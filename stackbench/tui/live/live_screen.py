@@ -1,9 +1,11 @@
 """Screen 3: one run, live or ended: scores, load, attempts as they end, what is under way, the log, the verbs."""
 
+# An app of Textual has a type variable that its screens leave open.
+# pyright: reportUnknownMemberType=false
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -106,7 +108,7 @@ class LiveScreen(Operating):
 
     @property
     def attempts(self) -> VirtualTable[AttemptLine]:
-        return self.query_one("#attempts", VirtualTable)
+        return cast("VirtualTable[AttemptLine]", self.query_one("#attempts", VirtualTable))
 
     async def _follow(self) -> None:
         try:
@@ -153,14 +155,14 @@ class LiveScreen(Operating):
         titles = "" if all_in_view else "    1 attempts  2 under way  3 log"
         if all_in_view or self.has_class("-at-under-way"):
             waiting = sorted(self.live.under_way.values(), key=lambda one: one.since or one.started)
-            table: VirtualTable[UnderWay] = self.query_one("#under-way", VirtualTable)
+            table = cast("VirtualTable[UnderWay]", self.query_one("#under-way", VirtualTable))
             table.show(ListRows(waiting), table.cursor)
             self._put("under-way-title", Text(f"2 under way ({len(waiting)}){titles}"))
         if (all_in_view or self.has_class("-at-log")) and self.live.said != self._log_shown:
             self._log_shown = self.live.said
             lines = list(self.live.log)
             lines.reverse()
-            log: VirtualTable[LogLine] = self.query_one("#log", VirtualTable)
+            log = cast("VirtualTable[LogLine]", self.query_one("#log", VirtualTable))
             log.show(ListRows(lines), log.cursor)
             self._put("log-title", Text(f"3 log ({len(lines)}){titles}"))
 

@@ -1,10 +1,12 @@
 """Screen 2: a new run. The form is made from the settings' own metadata: a new setting appears by itself."""
 
+# An app of Textual has a type variable that its screens leave open.
+# pyright: reportUnknownMemberType=false
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from rich.text import Text
 from textual import events, on
@@ -73,7 +75,7 @@ class NewScreen(RoomScreen):
     def on_mount(self) -> None:
         super().on_mount()
         self._what = list_what()
-        choices: VirtualTable[What] = self.query_one("#choices", VirtualTable)
+        choices = cast("VirtualTable[What]", self.query_one("#choices", VirtualTable))
         choices.show(ListRows(self._what))
         choices.focus()
         self.run_worker(self._look_for_servers(), group="servers", exit_on_error=False)
@@ -111,7 +113,7 @@ class NewScreen(RoomScreen):
 
     def action_choose_what(self) -> None:
         """A suite stands alone; benchmarks go together."""
-        table: VirtualTable[What] = self.query_one("#choices", VirtualTable)
+        table = cast("VirtualTable[What]", self.query_one("#choices", VirtualTable))
         one = table.row
         if one is None:
             return
