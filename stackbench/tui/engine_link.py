@@ -154,7 +154,10 @@ class EngineLink:
 
     def _give_back(self, queries: Queries) -> None:
         with self._lock:
-            self._idle.append(queries)
+            if not self._closed:
+                self._idle.append(queries)
+                return
+        queries.close()  # the screens were left while it read
 
     def _close_soon(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._closing is not None:

@@ -93,7 +93,7 @@ class RoomScreen(Screen[None]):
             except StackbenchError as error:
                 self.tell(str(error), bad=True)
 
-        self.run_worker(carry_out(), group=group)
+        self.run_worker(carry_out, group=group)
 
     # -- keys
 

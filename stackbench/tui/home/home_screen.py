@@ -92,7 +92,7 @@ class HomeScreen(RoomScreen):
 
     def _look(self) -> None:
         if self.is_current:
-            self.run_worker(self._read(), group="look", exclusive=True, exit_on_error=False)
+            self.run_worker(self._read, group="look", exclusive=True, exit_on_error=False)
 
     async def _read(self) -> None:
         self._engine = await self.link.engine()

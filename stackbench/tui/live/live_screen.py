@@ -101,8 +101,8 @@ class LiveScreen(Operating):
         super().on_mount()
         self.live = LiveRun(self.run_id, self.room_app.clock)
         self.query_one("#attempts").focus()
-        self.run_worker(self._follow(), group="follow", exit_on_error=False)
-        self.run_worker(self._open_rows(), group="rows", exclusive=True)
+        self.run_worker(self._follow, group="follow", exit_on_error=False)
+        self.run_worker(self._open_rows, group="rows", exclusive=True)
         self.set_interval(PAINT_EVERY_S, self._tick)
         self.set_interval(LOOK_EVERY_S, self._look)
 
@@ -124,7 +124,7 @@ class LiveScreen(Operating):
             return
         if self.live.ended and self._recorded is None and not self._reading:
             self._reading = True
-            self.run_worker(self._read_recorded(), group="recorded", exclusive=True, exit_on_error=False)
+            self.run_worker(self._read_recorded, group="recorded", exclusive=True, exit_on_error=False)
         second = int(self.live.clock())
         if self.live.version != self._painted or (second != self._second and not self.live.ended):
             self._painted, self._second = self.live.version, second
@@ -173,18 +173,18 @@ class LiveScreen(Operating):
         if not self.is_current or self._rows is None:
             return
         if self.live.phase and not self.live.ended and self.live.phase != "queued":
-            self.run_worker(self._refresh(), group="refresh", exclusive=True, exit_on_error=False)
+            self.run_worker(self._refresh, group="refresh", exclusive=True, exit_on_error=False)
         state = (self.live.finished, self.live.requeued)
         if not self.live.ended:
             self._recorded = None
         if state[1] != self._taken_in[1] and self._taken_in[1] >= 0:
             self._taken_in = state
-            self.run_worker(self._open_rows(), group="rows", exclusive=True)
+            self.run_worker(self._open_rows, group="rows", exclusive=True)
         elif not self.live.ended and not self._growing and (state != self._taken_in or self._settling):
             # an attempt that has ended is committed a moment later
             self._settling = SETTLING_LOOKS if state != self._taken_in else self._settling - 1
             self._taken_in = state
-            self.run_worker(self._grow(), group="grow", exit_on_error=False)
+            self.run_worker(self._grow, group="grow", exit_on_error=False)
 
     async def _refresh(self) -> None:
         with suppress(StackbenchError):
@@ -248,7 +248,7 @@ class LiveScreen(Operating):
             before.text if text is None else text,
         )
         if self.wanted != before:
-            self.run_worker(self._open_rows(), group="rows", exclusive=True)
+            self.run_worker(self._open_rows, group="rows", exclusive=True)
 
     def set_filter(self, text: str) -> None:
         self._want(text=text.strip())

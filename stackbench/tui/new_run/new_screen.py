@@ -78,7 +78,7 @@ class NewScreen(RoomScreen):
         choices = cast("VirtualTable[What]", self.query_one("#choices", VirtualTable))
         choices.show(ListRows(self._what))
         choices.focus()
-        self.run_worker(self._look_for_servers(), group="servers", exit_on_error=False)
+        self.run_worker(self._look_for_servers, group="servers", exit_on_error=False)
         self._changed()
 
     async def _look_for_servers(self) -> None:
@@ -148,7 +148,7 @@ class NewScreen(RoomScreen):
 
     def _changed(self) -> None:
         self.query_one("#command", Static).update(Text(cut_line(f"$ {self.draft().command_line()}", 2000)))
-        self.run_worker(self._estimate(), group="estimate", exclusive=True, exit_on_error=False)
+        self.run_worker(self._estimate, group="estimate", exclusive=True, exit_on_error=False)
 
     async def _estimate(self) -> None:
         import asyncio
