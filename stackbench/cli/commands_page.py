@@ -39,7 +39,7 @@ def commands_page() -> str:
 
 
 def _section(command: Any, path: str, parent: Any, listed: dict[str, Rows]) -> Iterator[str]:
-    """A command, then those below it. `listed` has the groups of options that stand on the page: those of `eval`, which is the first."""
+    """A command, then those below it. `listed`: groups of options that stand on the page, those of `eval` first."""
     context = command.context_class(command, info_name=path.split(" ")[-1], parent=parent)
     yield f"## {as_typed(path)}\n"
     yield f"{_plain(inspect.cleandoc(command.help or ''))}\n"
