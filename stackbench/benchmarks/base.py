@@ -257,6 +257,14 @@ class HashedTasks(Protocol):
 
 
 @runtime_checkable
+class NamedTasks(Protocol):
+    """A benchmark that may be run on other tasks than its own."""
+
+    task_set: str
+    """Says what tasks these are; empty for the benchmark's own."""
+
+
+@runtime_checkable
 class CodeBenchmark(Protocol):
     """A benchmark whose samples are program texts that can be scored without a model."""
 

@@ -22,7 +22,7 @@ from stackbench.stats import PairedDifference, paired_difference
 from stackbench.store import BenchmarkResult, Reader, RunInfo
 from stackbench.types import AttemptStatus, AttemptSummary
 
-__all__ = ["compare"]
+__all__ = ["BenchmarkComparison", "compare", "compare_benchmark"]
 
 WHICH = ("first", "second")
 CUT_APART = 0.01
@@ -55,7 +55,7 @@ def compare(home: Path | None, first: str, second: str, tasks: int, *, as_json: 
         runs = reader.run(first), reader.run(second)
         results = [{result.benchmark: result for result in reader.results(run.run_id)} for run in runs]
         shared = [name for name in results[0] if name in results[1]]
-        found = [c for name in shared if (c := _compare(reader, runs, name)) is not None]
+        found = [c for name in shared if (c := compare_benchmark(reader, runs, name)) is not None]
         differences = setup_differences(runs, [reader.planned(run.run_id) for run in runs])
     if not found:
         raise UsageError(f"runs {runs[0].run_id} and {runs[1].run_id} have no completed task in common")
@@ -87,7 +87,8 @@ def compare(home: Path | None, first: str, second: str, tasks: int, *, as_json: 
         _print_speeds(results[0][name], results[1][name])
 
 
-def _compare(reader: Reader, runs: Sequence[RunInfo], benchmark: str) -> BenchmarkComparison | None:
+def compare_benchmark(reader: Reader, runs: Sequence[RunInfo], benchmark: str) -> BenchmarkComparison | None:
+    """Two runs at a benchmark; None where they completed no task in common."""
     completed = [_completed(reader, run, benchmark) for run in runs]
     first, second = (_task_scores(attempts) for attempts in completed)
     both = [task for task in first if task in second]

@@ -30,6 +30,8 @@ class Suite(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     description: str = ""
+    models: tuple[str, ...] = ()
+    """A run for each, unless the command names others."""
     benchmarks: tuple[BenchmarkPlan, ...] = Field(min_length=1)
     gates: tuple[Gate, ...] = ()
 
@@ -110,6 +112,7 @@ def _with_user(plan: BenchmarkPlan, settings: Settings, sample_ids: Sequence[str
     update: dict[str, Any] = {}
     if settings.limit is not None:
         update["limit"] = settings.limit
+        update["sample_ids"] = plan.sample_ids[: settings.limit]
     if sample_ids:
         update["sample_ids"] = tuple(sample_ids)
     return plan.model_copy(update=update)

@@ -29,6 +29,8 @@ def partial_reasons(result: BenchmarkResult, status: str) -> dict[str, str]:
         return {}
     reasons: dict[str, str] = {}
     how, available = planned.selection, planned.tasks_available
+    if how.get("task_set"):
+        reasons["task_set"] = f"not the benchmark's own tasks: {how['task_set']}"
     if how["by"] == "limit":
         spread = f"spread over the categories with seed {how['seed']}" if how["stratified"] else "the first ones"
         reasons["limit"] = f"--limit: {planned.tasks_planned} of {available} tasks, {spread}"

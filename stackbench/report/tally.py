@@ -45,6 +45,8 @@ class BenchmarkTally:
     """Those with a scored attempt in this part of the run."""
     under_way: set[tuple[str, int, int]] = field(default_factory=set[tuple[str, int, int]])
     """Task, attempt and seed of each."""
+    _scored: int = 0
+    """Attempts with a score in this part of the run."""
     _most_at_once: int = 0
     _least_left_s: float | None = None
     """The shortest time left that was told."""
@@ -72,6 +74,7 @@ class BenchmarkTally:
         self.cut += event.cut and event.passed is not None
         self.tokens += event.completion_tokens
         if event.passed is not None:
+            self._scored += 1
             self.tasks.add(event.attempt.task_id)
 
     def rate(self) -> str:
@@ -79,8 +82,8 @@ class BenchmarkTally:
         scored = self.finished - self.errors
         if scored <= 0:
             return "-"
-        now = self.done - self.errors
-        p = proportion(self.passed, scored, units=scored * len(self.tasks) / now if now else scored)
+        units = scored * len(self.tasks) / self._scored if self._scored else scored
+        p = proportion(self.passed, scored, units=units)
         return f"{p.value:.3f} [{p.ci_low:.3f}, {p.ci_high:.3f}]"
 
     def speed(self) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import App
 from textual.binding import Binding, BindingType
+from textual.notifications import SeverityLevel
 
 from stackbench.config import Home
 from stackbench.errors import StackbenchError
@@ -15,6 +16,7 @@ from stackbench.tui import clipboard
 from stackbench.tui.engine_link import EngineLink
 from stackbench.tui.palette import Commands
 from stackbench.tui.rooms import ROOMS
+from stackbench.tui.safe_text import cut_line
 from stackbench.tui.themes import DEFAULT_THEME, THEMES
 
 if TYPE_CHECKING:
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from stackbench.types import AttemptKey
 
 __all__ = ["StackbenchApp"]
+
+
+NOTICE_SHOWN = 600
 
 
 class StackbenchApp(App[int]):
@@ -64,6 +69,8 @@ class StackbenchApp(App[int]):
         await self.push_screen(ROOMS["home"].make())
         if self._run is not None:
             self.go_to(self._run)
+        else:
+            self.run_worker(self._open_live, group="go", exclusive=True)
 
     async def on_unmount(self) -> None:
         if self._link is not None:
@@ -91,6 +98,12 @@ class StackbenchApp(App[int]):
         if len(self.screen_stack) > 2:
             self.pop_screen()
 
+    async def _open_live(self) -> None:
+        """Opens the live run, where there is one."""
+        engine = await self.link.engine()
+        if engine.runs and engine.runs[0].state == "running":
+            self.open_run(engine.runs[0].run_id)
+
     async def _go_to_run(self, name: str) -> None:
         from stackbench.store import Reader
 
@@ -115,9 +128,18 @@ class StackbenchApp(App[int]):
 
     # -- what every screen can do
 
-    def notify(self, message: str, **how: object) -> None:
-        """Texts of others reach notifications: none is read as markup."""
-        super().notify(message, **{**how, "markup": False})  # pyright: ignore[reportArgumentType]
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: SeverityLevel = "information",
+        timeout: float | None = None,
+        markup: bool = False,
+    ) -> None:
+        """Texts of others reach notifications: none is read as markup, whatever `markup` says."""
+        shown, head = cut_line(message, NOTICE_SHOWN), cut_line(title, NOTICE_SHOWN)
+        super().notify(shown, title=head, severity=severity, timeout=timeout, markup=False)
 
     def copy(self, text: str) -> None:
         """Copies, and says where to."""

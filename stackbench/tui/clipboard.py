@@ -24,7 +24,7 @@ def copy(text: str, write: Callable[[str], None], folder: Path, environment: Map
     """
     tool = _tool(environment)
     if tool is not None and _give(tool, text):
-        return f"copied with {tool[0]}"
+        return f"copied with {Path(tool[0]).name}"
     sequence = osc52(text, environment)
     if len(sequence) <= LARGEST_SEQUENCE:
         write(sequence)
@@ -63,7 +63,11 @@ def _tool(environment: Mapping[str, str]) -> Sequence[str] | None:
     if environment.get("DISPLAY"):
         candidates += [["xclip", "-selection", "clipboard"], ["xsel", "--clipboard", "--input"]]
     candidates.append(["clip.exe"])
-    return next((one for one in candidates if shutil.which(one[0], path=environment.get("PATH"))), None)
+    for name, *arguments in candidates:
+        path = shutil.which(name, path=environment.get("PATH"))
+        if path is not None:
+            return [path, *arguments]
+    return None
 
 
 def _give(tool: Sequence[str], text: str) -> bool:

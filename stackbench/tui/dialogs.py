@@ -15,6 +15,7 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from stackbench.tui.safe_text import cut_line
+from stackbench.visible_text import in_one_line
 
 __all__ = ["AskScreen", "ChooseScreen", "ConfirmScreen"]
 
@@ -65,8 +66,8 @@ class AskScreen(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         with Vertical():
             yield Static(Text(cut_line(self._question)), markup=False)
-            yield Input(self._value, compact=True)
-            yield Static(Text(self._hint or "enter  take it      esc  leave"), classes="hint", markup=False)
+            yield Input(in_one_line(self._value), compact=True)
+            yield Static(Text(cut_line(self._hint) or "enter  take it      esc  leave"), classes="hint", markup=False)
 
     @on(Input.Submitted)
     def _entered(self, event: Input.Submitted) -> None:

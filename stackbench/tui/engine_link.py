@@ -26,7 +26,7 @@ __all__ = ["EngineLink", "EngineNow", "EngineState", "Submission"]
 
 T = TypeVar("T")
 READERS = 3
-CLOSE_AFTER_S = 1.0
+CLOSE_AFTER_S = 0.5
 """A closed database is let go of so soon after the last read: an engine that starts must be able to open it."""
 ANSWER_WITHIN_S = 30.0
 ENGINE_WITHIN_S = 60.0
@@ -82,10 +82,12 @@ class EngineLink:
         self._client: EngineClient | None = None
         self._connecting = asyncio.Lock()
         self._closing: asyncio.TimerHandle | None = None
+        self._closed = False
         self._started: list[subprocess.Popen[bytes]] = []
 
     async def close(self) -> None:
         """Leaves the engine alone and lets go of everything else."""
+        self._closed = True
         if self._closing is not None:
             self._closing.cancel()
         if self._client is not None:
@@ -114,6 +116,14 @@ class EngineLink:
     def has_database(self) -> bool:
         """Whether anything was ever run in this home."""
         return self.home.database.exists()
+
+    @property
+    def written(self) -> int:
+        """When the database was written last, in nanoseconds; 0 where there is none."""
+        try:
+            return self.home.database.stat().st_mtime_ns
+        except OSError:
+            return 0
 
     def _read(self, work: Callable[[Queries], T]) -> T:
         for _ in range(2):
@@ -144,12 +154,16 @@ class EngineLink:
 
     def _give_back(self, queries: Queries) -> None:
         with self._lock:
-            self._idle.append(queries)
+            if not self._closed:
+                self._idle.append(queries)
+                return
+        queries.close()  # the screens were left while it read
 
     def _close_soon(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._closing is not None:
             self._closing.cancel()
-        self._closing = loop.call_later(CLOSE_AFTER_S, loop.run_in_executor, self._pool, self._let_go)
+        if not self._closed:
+            self._closing = loop.call_later(CLOSE_AFTER_S, loop.run_in_executor, self._pool, self._let_go)
 
     def _let_go(self) -> None:
         with self._lock:
@@ -158,9 +172,13 @@ class EngineLink:
             with contextlib.suppress(OSError):
                 queries.close()
         with self._file:
-            if self._local is not None:
-                self._local.close()
-                self._local = None
+            self._close_local()
+
+    def _close_local(self) -> None:
+        """The caller holds the file's lock."""
+        if self._local is not None:
+            self._local.close()
+            self._local = None
 
     # -- the engine
 
@@ -238,12 +256,17 @@ class EngineLink:
         try:
             client = await self._connected()
         except EngineUnreachableError:
-            from stackbench.engine.deletion import delete_run
-
-            await asyncio.to_thread(self._let_go)
-            await asyncio.to_thread(delete_run, self.home, run_id)
+            await asyncio.to_thread(self._delete, run_id)
             return
         await self._within(client.command("delete", who=self.who, run=run_id), client)
+
+    def _delete(self, run_id: str) -> None:
+        """With no read under way: DuckDB opens a file of this process's either for reading or for writing."""
+        from stackbench.engine.deletion import delete_run
+
+        with self._file:
+            self._close_local()
+            delete_run(self.home, run_id)
 
     async def _start(self, run: Submission) -> None:
         from stackbench.engine.detached import engine_log, start_engine

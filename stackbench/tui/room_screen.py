@@ -82,7 +82,7 @@ class RoomScreen(Screen[None]):
 
     def tell(self, text: str, *, bad: bool = False) -> None:
         """A line for the operator, at the corner; text of anybody's."""
-        self.app.notify(cut_line(text, 600), severity="error" if bad else "information", markup=False)
+        self.app.notify(text, severity="error" if bad else "information")
 
     def attempt(self, work: Callable[[], Awaitable[None]], *, group: str = "work") -> None:
         """Does something that may be refused; what was refused is told."""
@@ -93,7 +93,7 @@ class RoomScreen(Screen[None]):
             except StackbenchError as error:
                 self.tell(str(error), bad=True)
 
-        self.run_worker(carry_out(), group=group)
+        self.run_worker(carry_out, group=group)
 
     # -- keys
 

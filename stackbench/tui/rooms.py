@@ -26,6 +26,13 @@ def _home() -> RoomScreen:
     return HomeScreen()
 
 
+def _new() -> RoomScreen:
+    from stackbench.tui.new_run.new_screen import NewScreen
+
+    return NewScreen()
+
+
 ROOMS: Mapping[str, Room] = {
     "home": Room("All runs: search, attach, resume, compare, report, delete", _home),
+    "new": Room("A new run: benchmarks, model, settings, estimate, command line", _new),
 }

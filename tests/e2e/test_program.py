@@ -87,7 +87,7 @@ def test_help_is_quick_and_says_how_to_use_it(program: Program) -> None:
         (["eval", "throughput", "-T", "mixes=big"], '"big" is no mix: TOKENSxTOKENS'),
         (["eval", "--resume"], "no database at"),
         (["frobnicate"], "frobnicate"),
-        (["--batch", "nope"], 'unknown suite "nope"; built in: core, full, smoke'),
+        (["--batch", "nope"], 'unknown suite "nope"; built in: core, full, quickstart, smoke'),
         (["--batch", "nope.toml"], "cannot be read"),
         (["score", "none.jsonl", "-b", "humaneval"], "none.jsonl cannot be read"),
         (["score", "none.jsonl"], "-b"),
@@ -227,7 +227,7 @@ def test_lists_config_and_doctor(program: Program) -> None:
         "humaneval", "mbpp", "mbppplus", "gsm8k", "mmlu", "tooluse", "throughput",
     }  # fmt: skip
     assert "hf:qwen2.5-coder-0.5b-instruct" in program.run("list", "models").stdout
-    assert {row["suite"] for row in program.json("list", "suites")} == {"smoke", "core", "full"}
+    assert {row["suite"] for row in program.json("list", "suites")} == {"quickstart", "smoke", "core", "full"}
     tools = {tool["function"]["name"]: tool["function"] for tool in program.json("list", "tools")}
     assert tools["read"]["parameters"]["required"] == ["path"]
     assert "oldText" in program.run("list", "tools").stdout

@@ -99,3 +99,8 @@ def test_what_ended_agents_is_counted_and_a_busy_machine_told_apart() -> None:
         "machine's processors were busy"
     ]
     assert "busy" not in caveats(replace(result, slow=0), "completed")[0]
+
+
+def test_other_tasks_than_the_benchmark_s_own_are_told() -> None:
+    result = replace(WHOLE, planned=planned(selection={"by": "all", "task_set": "first-steps"}))
+    assert partial_reasons(result, "completed") == {"task_set": "not the benchmark's own tasks: first-steps"}

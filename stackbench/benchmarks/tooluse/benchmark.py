@@ -41,6 +41,8 @@ SYSTEM = (
 )
 
 
+FIRST_STEPS = "first-steps"
+FIRST_STEPS_TOLD = "first-steps, tasks that name the command to run, for models too small for the published ones"
 BUSY_MACHINE = 0.5
 """From this share of its time on in which something waited for a processor, an attempt's machine counts as slow."""
 SLOW = ", on a busy machine"
@@ -60,7 +62,7 @@ class ToolUseOptions(Options):
     """Options of `tooluse`."""
 
     scenarios: str | None = None
-    """A folder of scenario files in place of the published ones."""
+    """A folder of scenario files in place of the published ones; or first-steps, a few that name the command to run."""
     seed: int = PUBLISHED_SEED
     """What the templates' parameters are drawn from; another one redraws numbers, names and contents."""
     categories: tuple[Literal["files", "system", "api", "workflow", "recovery"], ...] = ()
@@ -82,10 +84,11 @@ class ToolUse:
     def __init__(self, options: ToolUseOptions) -> None:
         self.options = options
         self.tasks_hash = ""
+        self.task_set = FIRST_STEPS_TOLD if options.scenarios == FIRST_STEPS else ""
 
     def tasks(self, data: DatasetStore) -> list[ToolTask]:
         options = self.options
-        folder = Path(options.scenarios) if options.scenarios else published_scenarios()
+        folder = _folder(options.scenarios)
         tasks = load_tasks(folder, options.seed)
         self.tasks_hash = set_hash(tasks)
         wanted = options.categories
@@ -135,6 +138,12 @@ class ToolUse:
 
     def metrics(self, attempts: Sequence[AttemptSummary]) -> list[Metric]:
         return tool_use_metrics(attempts)
+
+
+def _folder(named: str | None) -> Path:
+    if named == FIRST_STEPS:
+        return Path(__file__).parent / "first_steps"
+    return Path(named) if named else published_scenarios()
 
 
 def published_scenarios() -> Path:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -17,7 +17,6 @@ from textual.widgets import Static
 from stackbench.control.answers import RunNow
 from stackbench.errors import EngineUnreachableError, UsageError
 from stackbench.report.headlines import HEADLINES
-from stackbench.store.run_list import ListedRun, list_runs
 from stackbench.tui.dialogs import AskScreen, ConfirmScreen
 from stackbench.tui.engine_link import EngineNow
 from stackbench.tui.home.details import engine_text, run_text, welcome_text
@@ -25,6 +24,10 @@ from stackbench.tui.home.run_lines import COLUMNS, RunLine, fits, merge, run_cel
 from stackbench.tui.room_screen import RoomScreen
 from stackbench.tui.row_sources import ListRows
 from stackbench.tui.virtual_table import VirtualTable
+
+if TYPE_CHECKING:
+    from stackbench.store import Queries
+    from stackbench.store.run_list import ListedRun
 
 __all__ = ["HomeScreen"]
 
@@ -40,6 +43,7 @@ class HomeScreen(RoomScreen):
     FILTERS = "words of a run: model, suite, benchmark, status, id"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "Open"),
+        Binding("n", "new", "New run"),
         Binding("s", "smoke", "Smoke suite"),
         Binding("space", "mark", "Mark", show=False),
         Binding("r", "resume", "Resume"),
@@ -88,7 +92,7 @@ class HomeScreen(RoomScreen):
 
     def _look(self) -> None:
         if self.is_current:
-            self.run_worker(self._read(), group="look", exclusive=True, exit_on_error=False)
+            self.run_worker(self._read, group="look", exclusive=True, exit_on_error=False)
 
     async def _read(self) -> None:
         self._engine = await self.link.engine()
@@ -98,18 +102,14 @@ class HomeScreen(RoomScreen):
                 self._now = await self.link.status()
         seen = self._state()
         if seen != self._seen and self.link.has_database and self._engine.state in ("live", "none", "dead"):
-            self._runs = await self.link.read(lambda queries: list_runs(queries, HEADLINES))
+            self._runs = await self.link.read(_listed)
             self._seen = seen
         self._show()
 
     def _state(self) -> object:
         """Differs when runs were added, ended or deleted."""
-        try:
-            written = self.link.home.database.stat().st_mtime_ns
-        except OSError:
-            written = 0
         live = tuple((run.run_id, run.state) for run in self._engine.runs)
-        return (self._engine.state, live, written if self._engine.state != "live" else 0)
+        return (self._engine.state, live, self.link.written if self._engine.state != "live" else 0)
 
     def _show(self) -> None:
         lines = merge(self._runs, self._engine, self._now, self._marked)
@@ -159,6 +159,9 @@ class HomeScreen(RoomScreen):
     def action_copy_id(self) -> None:
         if (line := self._table.row) is not None:
             self.room_app.copy(line.run.run_id)
+
+    def action_new(self) -> None:
+        self.room_app.go_to("new")
 
     def action_smoke(self) -> None:
         async def run() -> None:
@@ -241,3 +244,9 @@ class HomeScreen(RoomScreen):
                 self.attempt(work)
 
         self.app.push_screen(ConfirmScreen(question), answered)
+
+
+def _listed(queries: Queries) -> list[ListedRun]:
+    from stackbench.store.run_list import list_runs  # loads DuckDB: not before the first painting
+
+    return list_runs(queries, HEADLINES)

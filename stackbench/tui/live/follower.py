@@ -39,6 +39,7 @@ class Recorded:
 
 async def follow(link: EngineLink, run: LiveRun) -> None:
     """Until cancelled. An engine that ends is waited for again: another one may go on with the run."""
+    adopted: object = None
     while True:
         now = await link.engine()
         mine = next((one for one in now.runs if one.run_id == run.run_id), None)
@@ -52,8 +53,11 @@ async def follow(link: EngineLink, run: LiveRun) -> None:
             with suppress(EngineUnreachableError, UsageError):  # it ended as we attached: looked at again
                 await _watch(link, run)
         elif now.state in ("none", "dead", "live"):
-            with suppress(StoreError):  # an engine has just begun or ended: looked at again
-                await _adopt_recorded(link, run)
+            state = (now.state, link.written)
+            if state != adopted or not run.ended:  # the file is left alone while nothing changes in it
+                with suppress(StoreError):  # an engine has just begun or ended: looked at again
+                    await _adopt_recorded(link, run)
+                    adopted = state
         else:
             run.phase, run.error = "hung", f"the engine (process {now.pid}) does not answer"
             run.version += 1
@@ -95,8 +99,6 @@ async def _attach(client: EngineClient, run: LiveRun) -> int:
 
 async def _adopt_recorded(link: EngineLink, run: LiveRun) -> None:
     """No engine has the run: it has ended, or its engine was killed."""
-    if run.ended and run.phase not in ("", "dead"):
-        return
     found = await link.read(lambda queries: read_status(queries, run.run_id))
     if found is None:
         return

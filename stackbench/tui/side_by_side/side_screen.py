@@ -68,7 +68,7 @@ class SideScreen(RoomScreen):
 
     def _look(self) -> None:
         if self.is_current and None in self._found:
-            self.run_worker(self._load(), group="load", exclusive=True, exit_on_error=False)
+            self.run_worker(self._load, group="load", exclusive=True, exit_on_error=False)
 
     async def _load(self) -> None:
         for number, (run_id, key) in enumerate(self._sides):

@@ -1,0 +1,171 @@
+"""Texts of others on every screen: shown as data, nothing obeyed, nothing hidden, no screen broken."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stackbench.config import Home
+from stackbench.control.messages import AttemptStarted, AttemptWaiting, BenchmarkSkipped, Notice, OperatorAction
+from stackbench.store import Writer
+from stackbench.tui.safe_text import block, cut_line
+from tests.tui.hostile_strings import FORBIDDEN, hostile_strings
+from tests.tui.pilots import Screens, opened
+from tests.tui.recorded_home import CLOCK, record_run
+from tests.tui.scripted_engine import ref, scripted_engine
+
+STRINGS = hostile_strings()
+RUN = "20261126-090000-aaaaaa"
+
+
+def check(screens: Screens) -> None:
+    """What the terminal would be sent, cell by cell."""
+    text = screens.text()
+    assert not [char for char in FORBIDDEN if char in text.replace("\n", "")]
+    width, height = screens.app.size
+    strips = screens.app.screen._compositor.render_strips(screens.app.size)
+    assert len(strips) == height
+    assert {strip.cell_length for strip in strips} == {width}
+    for strip in strips:
+        for segment in strip:
+            assert not (segment.style and segment.style.link)
+
+
+def test_there_are_two_hundred_different_ones() -> None:
+    assert len(STRINGS) == 200 and len(set(STRINGS)) > 190
+
+
+@pytest.mark.parametrize("number", range(0, 200, 10))
+def test_safe_texts_hold_no_control_character(number: int) -> None:
+    for text in STRINGS[number : number + 10]:
+        assert not any(char in cut_line(text) for char in (*FORBIDDEN, "\n"))
+        assert len(cut_line(text)) <= 401 + 10 * 400
+        assert not any(char in block(text) for char in FORBIDDEN)
+
+
+@pytest.fixture(scope="module")
+def hostile_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    home = Home(tmp_path_factory.mktemp("hostile"))
+    writer = Writer(home.database)
+    for number, text in enumerate(STRINGS[:40]):
+        record_run(
+            writer, f"20261126-0{number // 10}{number % 10:02}00-ffffff", text or "-", tasks=1, passes=0,
+            prompt=text, completion=text, error=text, minutes=-number - 1,
+        )  # fmt: skip
+    record_hostile_attempts(writer)
+    writer.close()
+    return home
+
+
+def record_hostile_attempts(writer: Writer) -> None:
+    """One run with an attempt for each text, as task, reason, prompt, answer, output and agent's turn."""
+    from datetime import timedelta
+
+    from stackbench.store import BenchmarkRow, RunRow
+    from stackbench.types import AttemptKey, AttemptRecord, AttemptStatus, EventRecord
+    from tests.tui.recorded_home import BEGAN
+
+    writer.start_run(
+        RunRow(RUN, "eval", BEGAN, "hostile", {"settings": {}}, (0,), None, {}),
+        [BenchmarkRow("tooluse", 200, 200, 200, (), {}, {}, None)],
+    )
+    for number, text in enumerate(STRINGS):
+        key = AttemptKey("tooluse", f"{number}{text}"[:300], 0, 0)
+        at = BEGAN + timedelta(seconds=number)
+        said = [
+            ("agent_start", {}),
+            ("model_call", {"text": text, "thought": text, "completion_tokens": 1, "latency_s": 0.1}),
+            ("tool_result", {"tool": text, "arguments": text, "text": text, "valid": True, "failed": number % 2 == 0}),
+            ("operator", {"text": text}),
+            ("sandbox", {"code": text, "result": text, "output": text, "checks": [text]}),
+            ("verdict", {"expected": [{"id": text, "tools": [text], "after": [text], "with": {text: text}}],
+                         "matched": {}, "checks": [{"name": text, "passed": False, "why": text}]}),
+        ]  # fmt: skip
+        events = [
+            EventRecord("tooluse", key.task_id, 0, number * 10 + place, at, kind, {**payload, "seed": 0})
+            for place, (kind, payload) in enumerate(said, 1)
+        ]
+        writer.attempt(
+            RUN,
+            AttemptRecord(
+                key, text[:50], AttemptStatus.COMPLETED, 0.0, False, text, text, text, 1, 1, at, 0.1, {"m": text},
+                thought=text, program=text,
+            ),
+            events,
+        )  # fmt: skip
+    writer.flush()
+
+
+@pytest.mark.parametrize("size", [(80, 24), (200, 60)])
+async def test_the_list_of_runs(hostile_home: Home, size: tuple[int, int]) -> None:
+    async with opened(hostile_home, size) as screens:
+        await screens.shows("20261126-0")
+        for _ in range(41):
+            check(screens)
+            await screens.press("down")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (200, 60)])
+async def test_a_run_and_its_attempts(hostile_home: Home, size: tuple[int, int]) -> None:
+    async with opened(hostile_home, size, RUN) as screens:
+        await screens.shows("attempts (200)")
+        for _ in range(12):
+            await screens.press("pagedown")
+            check(screens)
+
+
+async def test_every_part_of_every_attempt(hostile_home: Home) -> None:
+    async with opened(hostile_home, (120, 40), RUN) as screens:
+        await screens.shows("attempts (200)")
+        await screens.press("enter")
+        await screens.shows("transcript", "details")
+        for number in range(200):
+            if number % 40 == 0:
+                await screens.press(str(2 + number // 40))
+            check(screens)
+            if number < 199:
+                before = screens.static("#place")
+                await screens.press("n")
+                await screens.until(lambda before=before: screens.static("#place") != before)
+
+
+async def test_live_events(hostile_home: Home, tmp_path: Path) -> None:
+    home = Home(tmp_path / "live")
+    home.path.mkdir()
+    writer = Writer(home.database)
+    record_run(writer, RUN, "oracle", tasks=2, status=None)
+    writer.close()
+    async with scripted_engine(home, RUN, clock=CLOCK) as engine:
+        engine.model = "".join(STRINGS[:20])
+        async with opened(home, (160, 50)) as screens:
+            await screens.shows("humaneval")
+            for text in STRINGS:
+                engine.publish(
+                    Notice(text=text),
+                    AttemptStarted(attempt=ref(text, benchmark=text)),
+                    AttemptWaiting(attempt=ref(text, benchmark=text), reason="retry", detail=text),
+                    OperatorAction(verb=text, who=text, old=text, new=text),
+                )
+            engine.publish(BenchmarkSkipped(benchmark=STRINGS[0], reason=STRINGS[12]), Notice(text="the last of them"))
+            await screens.shows("the last of them")
+            check(screens)
+            for key in ("3", "end", "home", "2", "end"):
+                await screens.press(key)
+                check(screens)
+
+
+async def test_notifications_and_dialogs(hostile_home: Home) -> None:
+    from stackbench.tui.dialogs import AskScreen, ChooseScreen, ConfirmScreen
+
+    async with opened(hostile_home) as screens:
+        await screens.shows("20261126-0")
+        for text in STRINGS:
+            screens.app.notify(text, title=text)
+            screens.app.clear_notifications()
+        for text in STRINGS[::8]:
+            for dialog in (ConfirmScreen(text), AskScreen(text, text, text), ChooseScreen(text, [text, text])):
+                screens.app.push_screen(dialog)
+                await screens.pilot.pause()
+                check(screens)
+                screens.app.pop_screen()
