@@ -16,7 +16,7 @@ from stackbench.cli.options import (
     with_serve_options,
     without_options,
 )
-from stackbench.cli.reading_commands import catalogue, compare, config, export, query, runs, show
+from stackbench.cli.reading_commands import catalogue, compare, config, export, query, resend, runs, show
 from stackbench.cli.run_commands import attach, batch, ctl, engine, evaluate, score, serve, tui
 from stackbench.control.verbs import VERBS
 
@@ -85,7 +85,7 @@ def build_app(only: str | None = None) -> typer.Typer:
     opening = "The screens on this terminal, as stackbench without a command opens them."
     app.command("tui", help=opening, cls=CommandPage)(tui)
     app.command("engine", hidden=True, help="Carry out the orders of a file.", cls=CommandPage)(engine)
-    for command in (runs, show, compare, query, export, catalogue, config, doctor):
+    for command in (runs, show, resend, compare, query, export, catalogue, config, doctor):
         app.command(command.__name__ if command is not catalogue else "list", cls=CommandPage)(command)
     for name, (text, commands) in GROUPS.items():
         app.add_typer(_group(name, text, commands))
@@ -112,7 +112,8 @@ def _print_version(wanted: bool) -> None:
 def root(
     context: typer.Context,
     suite: Annotated[
-        str | None, typer.Option("--batch", metavar="[SUITE]", help="Run a suite: smoke, core, full or a .toml file.")
+        str | None,
+        typer.Option("--batch", metavar="[SUITE]", help="Run a suite: quickstart, smoke, core, full or a .toml file."),
     ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks; may stand anywhere.")] = False,
     version: Annotated[

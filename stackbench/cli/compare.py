@@ -1,4 +1,4 @@
-"""`compare`: what one run has that another has not."""
+"""`compare`: paired differences between two runs."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def compare(home: Path | None, first: str, second: str, tasks: int, *, as_json: 
     Raises:
         UsageError: a run does not exist, or they have no task in common.
     """
-    with opened(Home.find(home)) as queries:
+    with opened(Home.find(home, to_write=False)) as queries:
         reader = Reader(queries)
         runs = reader.run(first), reader.run(second)
         results = [{result.benchmark: result for result in reader.results(run.run_id)} for run in runs]

@@ -13,6 +13,7 @@ from stackbench.cli.console import shown
 from stackbench.config import changeable_on_resume
 from stackbench.engine import RunPlan
 from stackbench.errors import StackbenchError
+from stackbench.nesting import is_object
 from stackbench.store import PlannedBenchmark, RunInfo
 
 __all__ = ["difference_lines", "setup_differences"]
@@ -87,9 +88,9 @@ def _part(config: Mapping[str, Any], part: Mapping[str, Any]) -> dict[str, Any]:
 
 def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
     """The leaves of nested mappings under dotted names."""
-    if isinstance(value, Mapping) and value:
+    if is_object(value) and value:
         for key, inner in value.items():
-            yield from _flat(f"{name}.{key}" if name else str(key), inner)
+            yield from _flat(f"{name}.{key}" if name else key, inner)
     else:
         yield name, value
 

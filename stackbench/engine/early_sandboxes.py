@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from stackbench.config import SandboxSettings
+from stackbench.sandbox.head_start import HeadStart
 from stackbench.sandbox.image import image_tag
-from stackbench.sandbox.launch import HeadStart, container_spec
-from stackbench.sandbox.sizing import default_size
+from stackbench.sandbox.memory_budget import samples_at_once
+from stackbench.sandbox.spec import sample_spec
 
 __all__ = ["HeadStart", "begin_sandboxes"]
 
@@ -17,5 +18,4 @@ def begin_sandboxes(settings: SandboxSettings) -> HeadStart | None:
     """
     if settings.sandbox_scope != "container" or settings.sandbox_runtime:
         return None
-    spec = container_spec(settings, settings.sandbox_image or image_tag())
-    return HeadStart(spec, settings.sandboxes or default_size(spec.memory_mib))
+    return HeadStart(sample_spec(settings, settings.sandbox_image or image_tag()), samples_at_once(settings))

@@ -9,17 +9,35 @@ JSON: `v` (value), `e` (exception: kind, message, errno). A
 sample that raises while it is executed says `s` (section, kind, message, errno).
 """
 
+from __future__ import annotations
+
 import builtins
 import os
 import signal
 import sys
-from _signal import SIG_DFL, SIGCHLD
-from _signal import signal as set_handler  # without the wrapper, which costs a fork 50 pages
+from _signal import SIG_DFL, SIGCHLD  # pyright: ignore[reportMissingImports]
+
+# Without the wrapper, which costs a fork 50 pages.
+from _signal import signal as set_handler  # pyright: ignore[reportMissingImports]
 from _socket import SHUT_WR, socketpair  # `socket` would cost each fork 100 pages
 from json.encoder import encode_basestring_ascii as quoted
 from marshal import dumps, loads
-from os import PRIO_PROCESS, _exit, chdir, closerange, dup2, pread, pwrite, read, setpriority, setresgid, setresuid
-from os import close, setsid, write
+from os import (
+    PRIO_PROCESS,
+    _exit,
+    chdir,
+    close,
+    closerange,
+    dup2,
+    pread,
+    pwrite,
+    read,
+    setpriority,
+    setresgid,
+    setresuid,
+    setsid,
+    write,
+)
 from os import open as open_file
 from resource import setrlimit
 from time import perf_counter_ns as clock
@@ -27,6 +45,10 @@ from time import perf_counter_ns as clock
 from .answers import restored, text_of
 from .errors import describe
 from .protocol import BEGAN, CHANNEL_FD, NOT_BEGUN, REPORTED
+
+TYPE_CHECKING = False  # to import typing would cost each container its memory
+if TYPE_CHECKING:
+    from typing import Any
 
 PIECE = 1 << 16
 FIRST_PIECE = 1 << 13  # of a request: most are smaller, and memory beyond the heap's end costs page faults
@@ -44,7 +66,7 @@ def make_streams():
     sys.path[:] = [entry for entry in sys.path if entry]
 
 
-def become(job_fd, channel_fd, output_fd):
+def become(job_fd: int, channel_fd: int, output_fd: int):
     """Becomes the unprivileged process that runs one sample; never returns.
 
     What the job's file says at the end of `enter_jail` was written before the sample's code ran, and the file is out of
@@ -64,7 +86,7 @@ def become(job_fd, channel_fd, output_fd):
         _exit(code)
 
 
-def enter_jail(uid, folder, limits, channel_fd, output_fd, job_fd):
+def enter_jail(uid: int, folder: str, limits: Any, channel_fd: int, output_fd: int, job_fd: int):
     setsid()
     set_handler(SIGCHLD, SIG_DFL)
     dup2(output_fd, 1)
@@ -83,7 +105,7 @@ def enter_jail(uid, folder, limits, channel_fd, output_fd, job_fd):
     closerange(CHANNEL_FD + 1, 4096)
 
 
-def read_all(fd):
+def read_all(fd: int):
     """What a file holds; at once where it is small, as jobs are."""
     data = pread(fd, PIECE, 0)
     if len(data) < PIECE:
@@ -96,7 +118,7 @@ def read_all(fd):
     return b"".join(pieces)
 
 
-def run(sections):
+def run(sections: list[Any]):
     """Executes the sections in one namespace, then answers calls until the judge hangs up."""
     namespace = {"__builtins__": builtins}
     index = 0
@@ -106,7 +128,7 @@ def run(sections):
             index += 1
     except BaseException as error:
         flush()
-        said = told(error)
+        said = error_text(error)
         report(framed(b"s[%d,%s" % (index, said[1:])))
         return
     try:
@@ -116,7 +138,7 @@ def run(sections):
     flush()
 
 
-def serve(namespace):
+def serve(namespace: dict[str, Any]):
     kept = []
     while True:
         request = receive()
@@ -128,7 +150,7 @@ def serve(namespace):
             try:
                 answer = b"v" + text_of(answer_of(call, namespace, kept), kept)
             except BaseException as error:
-                answer = b"e" + told(error)
+                answer = b"e" + error_text(error)
             count += 1
             pending += framed(answer)
             if count <= at_once or len(pending) > TOGETHER_BYTES or clock() - sent > TOGETHER_NS:
@@ -137,13 +159,13 @@ def serve(namespace):
         report(pending)
 
 
-def answer_of(call, namespace, kept):
+def answer_of(call: bytes, namespace: dict[str, Any], kept: list[Any]):
     restore, operation, target, args, keywords = loads(call)
     if restore:
         args, keywords = restored(args, kept), restored(keywords, kept)
     if operation == "call":
         if target not in namespace:
-            raise NameError("name '%s' is not defined" % target)
+            raise NameError(f"name '{target}' is not defined")
         return namespace[target](*args, **keywords)
     if operation == "call kept":
         return kept[target](*args, **keywords)
@@ -154,7 +176,7 @@ def answer_of(call, namespace, kept):
     return None
 
 
-def told(error):
+def error_text(error: BaseException):
     return b"[%s,%s,%s]" % (
         quoted(type(error).__name__).encode(),
         quoted(describe(error)).encode(),
@@ -180,11 +202,11 @@ def receive():
     return data[4:]
 
 
-def framed(data):
+def framed(data: bytes):
     return len(data).to_bytes(4, "big") + data
 
 
-def report(data):
+def report(data: bytes):
     while data:
         data = data[write(CHANNEL_FD, data) :]
 
@@ -197,10 +219,10 @@ def flush():
         pass
 
 
-def errno_of(error):
+def errno_of(error: BaseException):
     """The error's number, where the system gave it one; 'null' otherwise. An object may pretend anything."""
     number = error.errno if isinstance(error, OSError) else None
-    return "%d" % number if type(number) is int else "null"
+    return f"{number}" if type(number) is int else "null"
 
 
 def warm_up():

@@ -1,5 +1,7 @@
 """Runs code samples: hands them to the zygote and to judges, watches them, cleans up after them."""
 
+from __future__ import annotations
+
 import array
 import collections
 import marshal
@@ -12,14 +14,22 @@ from _socket import socketpair  # without the wrapper, which asks the kernel twi
 
 from . import users
 from .cleaning import Cleaner, kill_group
-from .compiling import Compiling
+from .compile_queue import CompileQueue
 from .frames import framed, write_all
 from .judges import Judges
-from .proc import is_zombie
+from .procfs import is_zombie
 from .protocol import RECORD
-from .running import CLOSED, TO_JUDGE_S, Running
+from .running_sample import CLOSED, TO_JUDGE_S, RunningSample
 from .signalling import act_on_user
 from .spawn import start_zygote
+
+TYPE_CHECKING = False  # to import typing would cost each container its memory
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .compile_queue import Job
+    from .main import Loop
+    from .running_sample import RunningSample
 
 WORK = "/work"
 MAX_SLOW = 8
@@ -28,22 +38,22 @@ REAP_REQUEST_EVERY_S = 0.05
 MOST_REAP_REQUESTS = 20  # a first thread that has left looks like an ended process, with others that go on
 
 
-class Samples:
+class SampleScheduler:
     """One quick sample at a time, beside those that turned out slow, so that a loop holds up nobody."""
 
-    def __init__(self, loop):
+    def __init__(self, loop: Loop):
         self.loop = loop
         self.cleaner = Cleaner(users.FIRST)
-        self.compiling = Compiling(loop, self.refuse_text)
+        self.compile_queue = CompileQueue(loop, self.refuse_text)
         self.next_uid = 0
         self.zygote_pid = 0
-        self.zygote = None
+        self.zygote: Any = None  # its socket, made by `open`
         self.zygote_ready = False
         self.zygote_inbox = b""
         self.unprepared = []  # frames to answer when the zygote is ready
         self.waiting = collections.deque()
         self.starting = collections.deque()  # asked of the zygote, pid not known yet
-        self.running = {}  # pid -> Running
+        self.running = {}  # pid -> RunningSample
         self.ending = []  # ended, not judged yet
         self.judges = Judges()
         self.slow = 0
@@ -52,12 +62,12 @@ class Samples:
     # -- what the loop asks
 
     def open(self):
-        self.compiling.open()
+        self.compile_queue.open()
         self.judges.give_back(self.judges.take())
         self.zygote_pid, self.zygote = start_zygote()
         self.loop.watch(self.zygote.fileno(), self.on_zygote)
 
-    def prepare(self, frame):
+    def prepare(self, frame: dict[str, Any]):
         """Starts what samples need ahead of the first one."""
         if self.zygote is None:
             self.open()
@@ -66,16 +76,16 @@ class Samples:
         else:
             self.unprepared.append(frame)
 
-    def submit(self, frame):
+    def submit(self, frame: dict[str, Any]):
         if self.zygote is None:
             self.open()
         try:
-            self.waiting.append(self.compiling.job(frame))
+            self.waiting.append(self.compile_queue.job(frame))
         except (SyntaxError, ValueError) as error:
-            message = "the test code does not compile: %s" % error
+            message = f"the test code does not compile: {error}"
             self.loop.send({"op": "refused", "id": frame["id"], "error": message})
 
-    def cancel(self, job_id):
+    def cancel(self, job_id: int):
         for job in self.waiting:
             if job.id == job_id:
                 self.waiting.remove(job)
@@ -89,10 +99,10 @@ class Samples:
 
     def pump(self):
         """Starts what can be started and sends answers that need not wait for company."""
-        self.compiling.pump()
+        self.compile_queue.pump()
         while self.waiting and self.count() - self.slow < 1 and self.slow < MAX_SLOW:
             job = self.waiting[0]
-            if not job.ready or self.count() and (job.alone or self.someone_is_alone()):
+            if not job.ready or (self.count() and (job.alone or self.someone_is_alone())):
                 break
             self.waiting.popleft()
             self.start(job)
@@ -100,16 +110,16 @@ class Samples:
             write_all(1, b"".join(self.outbox))
             self.outbox.clear()
 
-    def time_to_next(self, now):
+    def time_to_next(self, now: float):
         """Seconds until something is due; None when nothing is."""
         times = [run.due() for run in self.every()]
-        due = self.compiling.due()
+        due = self.compile_queue.due()
         if due is not None:
             times.append(due)
         return min(times) - now if times else None
 
-    def check_deadlines(self, now):
-        self.compiling.check_deadline(now)
+    def check_deadlines(self, now: float):
+        self.compile_queue.check_deadline(now)
         for run in self.every():
             if not run.watched and now >= run.watched_at:
                 self.watch(run)
@@ -136,7 +146,7 @@ class Samples:
 
     # -- starting
 
-    def refuse_text(self, job, kind, message):
+    def refuse_text(self, job: Job, kind: str, message: str):
         """A sample whose text is no program has failed; it need not run for that."""
         if job in self.waiting:
             self.waiting.remove(job)
@@ -147,9 +157,9 @@ class Samples:
     def someone_is_alone(self):
         return any(run.job.alone for run in self.every())
 
-    def start(self, job):
+    def start(self, job: Job):
         uid = self.free_uid()
-        folder = "%s/%d" % (WORK, uid)
+        folder = f"{WORK}/{uid}"
         frame = job.frame
         limits = [
             (limit, (value, value))
@@ -184,20 +194,20 @@ class Samples:
         theirs.close()
         os.close(output_write)
         os.set_blocking(output_read, False)
-        run = Running(job, uid, folder, judge, job_fd, output_read)
+        run = RunningSample(job, uid, folder, judge, job_fd, output_read)
         if self.count():
             run.ran_beside_others = True
             for other in self.every():
                 other.ran_beside_others = True
         self.starting.append(run)
 
-    def cannot_start(self, job, why):
+    def cannot_start(self, job: Job, why: str):
         """What neighbours hold may be what is missing: it is tried again when they are gone."""
         if self.count():
             job.alone = True
             self.waiting.appendleft(job)
         else:
-            self.loop.send({"op": "refused", "id": job.id, "error": "cannot start a sample: %s" % why})
+            self.loop.send({"op": "refused", "id": job.id, "error": f"cannot start a sample: {why}"})
 
     def free_uid(self):
         """The next user id of the circle that no running sample has, and no process that could not be ended."""
@@ -237,7 +247,7 @@ class Samples:
                 self.unprepared.clear()
         self.zygote_inbox = data[whole:]
 
-    def not_started(self, run, number):
+    def not_started(self, run: RunningSample, number: int):
         if run.job.timed:
             run.judge.tell_pid(0)
         self.judges.drop(run.judge)
@@ -247,7 +257,7 @@ class Samples:
 
     # -- watching and ending
 
-    def watch(self, run):
+    def watch(self, run: RunningSample):
         """Reads along with a sample that did not end at once: its pipe may fill, its judge may be done."""
         run.watched = True
         if run.output_fd != CLOSED:
@@ -256,7 +266,7 @@ class Samples:
             run.judge.is_watched()
             self.loop.watch(run.judge.socket.fileno(), lambda: self.on_judge(run))
 
-    def unwatch(self, run):
+    def unwatch(self, run: RunningSample):
         """Closes the pipe; the run forgets the number, which the next sample may be given."""
         fd = run.output_fd
         if fd != CLOSED:
@@ -265,7 +275,7 @@ class Samples:
                 self.loop.forget(fd)
             os.close(fd)
 
-    def on_judge(self, run):
+    def on_judge(self, run: RunningSample):
         """Takes the judge's answer, if it is there."""
         answer = run.judge.answer()
         if answer is None:
@@ -273,7 +283,7 @@ class Samples:
         if run.watched:
             self.loop.forget(run.judge.socket.fileno())
         run.lost_judge = answer is False
-        if run.lost_judge or run.watched and run.judge.is_large():
+        if run.lost_judge or (run.watched and run.judge.is_large()):
             self.judges.drop(run.judge)
         else:
             self.judges.give_back(run.judge)
@@ -284,7 +294,7 @@ class Samples:
             self.ending.remove(run)
             self.conclude(run)
 
-    def lose_judge(self, run):
+    def lose_judge(self, run: RunningSample):
         """The sample has ended, and its judge works on what it was given: an answer made to keep it busy."""
         self.loop.forget(run.judge.socket.fileno())
         self.judges.drop(run.judge)
@@ -293,7 +303,7 @@ class Samples:
         self.ending.remove(run)
         self.conclude(run)
 
-    def finish(self, run):
+    def finish(self, run: RunningSample):
         """The sample's first process has ended: ends what it left running, so that nobody answers in its place."""
         run.wall_s = time.monotonic() - run.asked
         run.drain()
@@ -313,7 +323,7 @@ class Samples:
     def alive(self):
         return users.LASTING.union(run.uid for run in [*self.starting, *self.running.values()])
 
-    def conclude(self, run):
+    def conclude(self, run: RunningSample):
         """It has ended and is judged: removes its files, reports."""
         self.slow -= run.slow
         events = run.events()
@@ -329,11 +339,11 @@ class Samples:
         else:
             self.outbox.append(framed(run.answer(events)))
 
-    def let_go(self, run):
+    def let_go(self, run: RunningSample):
         self.unwatch(run)
         os.close(run.job_fd)
 
-    def is_neighbours_doing(self, run, events):
+    def is_neighbours_doing(self, run: RunningSample, events: list[dict[str, Any]]):
         """Whether a failure may come of what neighbours held; what counts is then how the sample does by itself."""
         short = self.cleaner.is_disk_short()
         if short:
@@ -346,9 +356,9 @@ class Samples:
         passed = any(event["step"] == "end" for event in events)
         if killed and any(event.get("error") is not None for event in run.verdict or ()):
             return False  # it had failed before; who kills himself for that gets no second try
-        return run.reason is None and (killed or run.lost_judge or not passed and (short or run.lacked_disk))
+        return run.reason is None and (killed or run.lost_judge or (not passed and (short or run.lacked_disk)))
 
 
-def give_way(uid):
+def give_way(uid: int):
     """A sample's processes, being several, go behind everybody else's."""
     act_on_user(uid, lambda: os.setpriority(os.PRIO_USER, uid, 19))

@@ -1,24 +1,26 @@
 """Lists the container's processes, our own left out."""
 
+from __future__ import annotations
+
 import os
 
 from . import users
-from .proc import pids, stat_fields
+from .procfs import pids, stat_fields
 
 TICKS = os.sysconf("SC_CLK_TCK")
 COMMAND_KEPT = 4096  # bytes of a command line: the kernel lets one be as long as the memory
 
 
-def listing(ours):
+def listing(ours: set[int]):
     found = []
     for pid in sorted(pids()):
         fields = None if pid in ours else stat_fields(pid)
         if fields is None:
             continue
         try:
-            with open("/proc/%d/cmdline" % pid, "rb") as file:
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
                 words = file.read(COMMAND_KEPT).rstrip(b"\0").split(b"\0")
-            uid = os.stat("/proc/%d" % pid).st_uid
+            uid = os.stat(f"/proc/{pid}").st_uid
         except OSError:
             continue
         found.append(

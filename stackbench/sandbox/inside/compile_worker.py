@@ -7,6 +7,8 @@ Asked over a socket with 4 bytes big-endian length and the text; answers in orde
 `c` (marshalled code), `e` (the kind of error, a NUL, its message) or `x` (let the sample try by itself).
 """
 
+from __future__ import annotations
+
 import marshal
 import resource
 import socket
@@ -38,7 +40,7 @@ def be_the_compiler():
     serve(socket.socket(fileno=SOCKET_FD))
 
 
-def serve(sock):
+def serve(sock: socket.socket):
     warnings.simplefilter("ignore")
     pending = bytearray()
     while True:
@@ -50,10 +52,10 @@ def serve(sock):
             sock.sendall(with_length(compiled(text)))
 
 
-def compiled(data):
+def compiled(data: bytes):
     try:
         return b"c" + marshal.dumps(compile(data.decode("utf-8", "surrogatepass"), "<sample>", "exec", 0, True))
     except (SyntaxError, ValueError) as error:
-        return b"e" + ("%s\0%s" % (type(error).__name__, describe(error))).encode()
+        return b"e" + (f"{type(error).__name__}\0{describe(error)}").encode()
     except BaseException:
         return b"x"

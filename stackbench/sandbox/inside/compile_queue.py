@@ -1,13 +1,21 @@
 """Has the text of samples compiled ahead of time by the compiler, and keeps the benchmarks' own code compiled."""
 
+from __future__ import annotations
+
 import collections
 import marshal
 import socket
 import time
 
-from . import compiler
+from . import compile_worker
 from .cleaning import kill_group
 from .frames import take_apart, with_length
+
+TYPE_CHECKING = False  # to import typing would cost each container its memory
+if TYPE_CHECKING:
+    from typing import Any, Callable
+
+    from .main import Loop
 
 TOGETHER = 6
 TOGETHER_BYTES = 1 << 16
@@ -20,7 +28,7 @@ class Job:
 
     __slots__ = ("alone", "frame", "id", "ready", "sections", "source", "tests", "timed")
 
-    def __init__(self, frame):
+    def __init__(self, frame: dict[str, Any]):
         self.frame = frame
         self.id = frame["id"]
         self.alone = False
@@ -31,10 +39,10 @@ class Job:
         self.ready = True
 
 
-class Compiling:
+class CompileQueue:
     """`on_refusal(job, kind, message)` is called for a text that is no program."""
 
-    def __init__(self, loop, on_refusal):
+    def __init__(self, loop: Loop, on_refusal: Callable[[Job, str, str], None]):
         self.loop = loop
         self.on_refusal = on_refusal
         self.waiting = collections.deque()
@@ -42,16 +50,16 @@ class Compiling:
         self.asked_bytes = 0
         self.asked_at = 0.0
         self.pid = 0
-        self.socket = None
+        self.socket: Any = None  # made by `open`
         self.inbox = bytearray()
         self.trusted = collections.OrderedDict()
 
     def open(self):
-        self.pid, self.socket = compiler.start()
+        self.pid, self.socket = compile_worker.start()
         self.loop.watch(self.socket.fileno(), self.on_answers)
 
-    def job(self, frame):
-        """The job of a frame, its own text on its way to the compiler. Raises SyntaxError for bad code of a benchmark."""
+    def job(self, frame: dict[str, Any]):
+        """The job of a frame, its text on its way to the compiler. Raises SyntaxError for bad code of a benchmark."""
         job = Job(frame)
         tests = []
         for section in frame["sections"]:
@@ -65,9 +73,9 @@ class Compiling:
         checks = [self.compile_check(check) for check in frame["checks"]]
         job.tests = marshal.dumps((len(job.sections), tests, checks, frame["functions"]))
         first = job.sections[0] if job.sections else None
-        if first is not None and len(first) <= compiler.LARGEST:
+        if first is not None and len(first) <= compile_worker.LARGEST:
             job.source = first.encode("utf-8", "surrogatepass")
-            if len(job.source) > compiler.LARGEST:
+            if len(job.source) > compile_worker.LARGEST:
                 return job  # it would not fit into the socket, and to wait for room is to wait for each other
             job.ready = False
             self.waiting.append(job)
@@ -93,7 +101,7 @@ class Compiling:
     def due(self):
         return self.asked_at + PATIENCE_S if self.asked else None
 
-    def check_deadline(self, now):
+    def check_deadline(self, now: float):
         if self.asked and now - self.asked_at > PATIENCE_S:
             self.replace()
 
@@ -119,7 +127,7 @@ class Compiling:
             self.compiled(self.asked.popleft(), answer)
         self.asked_at = time.monotonic()
 
-    def compiled(self, job, answer):
+    def compiled(self, job: Job, answer: bytes):
         self.asked_bytes -= len(job.source)
         job.ready = True
         if answer[:1] == b"c":
@@ -141,7 +149,7 @@ class Compiling:
         self.asked_bytes = 0
         self.open()
 
-    def compile_trusted(self, code):
+    def compile_trusted(self, code: str):
         found = self.trusted.get(code)
         if found is None:
             found = self.trusted[code] = marshal.dumps(compile(code, "<test>", "exec", dont_inherit=True))
@@ -149,7 +157,7 @@ class Compiling:
                 self.trusted.popitem(last=False)
         return found
 
-    def compile_check(self, code):
+    def compile_check(self, code: str):
         """A check that does not compile fails as a check, in the sample: it came with the task, and others count on."""
         try:
             return self.compile_trusted(code)

@@ -19,12 +19,12 @@ EVAL = ("eval", "gsm8k", "--limit", "3", "--max-tokens", "16", "--dtype", "float
 def test_what_is_told_is_asked_recorded_and_replayed(program: Program, tmp_path: Path) -> None:
     folder = make_tiny_model(tmp_path / "tiny", generation={"top_k": 7, "repetition_penalty": 1.3})
     (tmp_path / "system.txt").write_text("Be brief.")
-    told = [
+    options = [
         "--system-prompt", f"@{tmp_path}/system.txt", "--prefill", "#### 18 ", "--stop", "zz", "--min-p", "0.1",
         "--presence-penalty", "0.5", "--generation-config", "checkpoint", "-T", "fewshot_as_turns=true",
         "-T", "shots=2",
     ]  # fmt: skip
-    run = program.json(*EVAL, "-m", f"hf:{folder}", *told)
+    run = program.json(*EVAL, "-m", f"hf:{folder}", *options)
     rows = program.query("SELECT completion, passed FROM attempts ORDER BY task_id")
     assert all(row["completion"].startswith("#### 18 ") for row in rows)
     (sent,) = program.query("SELECT DISTINCT payload->'$.sent.top_k' k, payload->'$.sent.min_p' p FROM events "
@@ -36,7 +36,7 @@ def test_what_is_told_is_asked_recorded_and_replayed(program: Program, tmp_path:
     )
     assert (recorded["system"], recorded["prefill"]) == ("Be brief.", "#### 18 ")
     assert "top_k 7, repetition_penalty 1.3" in recorded["sampling"] and len(recorded["hash"]) == 64
-    again = program.json("eval", "gsm8k", "--limit", "3", "-m", f"replay:{run['run_id']}", *told)
+    again = program.json("eval", "gsm8k", "--limit", "3", "-m", f"replay:{run['run_id']}", *options)
     assert again["results"][0]["metrics"] == run["results"][0]["metrics"]
 
 
@@ -69,6 +69,15 @@ def test_what_cannot_be_asked_is_one_line(program: Program, flags: list[str], sa
     assert said in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    "flags", [["--quantization", "awq"], ["--dtype", "float32"], ["--generation-config", "checkpoint"]]
+)
+def test_what_a_gguf_file_decides_itself_is_refused(program: Program, flags: list[str]) -> None:
+    done = program.run("eval", "gsm8k", "-m", "gguf:smollm2-135m-instruct", *flags)
+    assert done.returncode == 2
+    assert f"{flags[0]} is for hf: and vllm: models; a GGUF file is loaded as it is" in done.stderr.splitlines()[-1]
+
+
 def test_a_template_that_cannot_be_read_is_told_before_anything_is_fetched(program: Program) -> None:
     done = program.run("eval", "gsm8k", "-m", "hf:qwen2.5-coder-0.5b-instruct", "--chat-template", "/nowhere.jinja")
     assert done.returncode == 2
@@ -80,10 +89,10 @@ def test_show_lists_how_a_model_was_asked(program: Program) -> None:
     flags = ["--top-k", "7", "--stop", "\nQ:", "--prefill", "Sure", "--generation-config", "checkpoint"]
     done = program.run("eval", "gsm8k", "-m", "oracle", "--limit", "2", *flags)
     assert done.returncode == 0, done.stderr
-    told = "sampling that is not set: as the checkpoint's generation_config.json has it"
-    assert told in " ".join(done.stdout.split())
+    options = "sampling that is not set: as the checkpoint's generation_config.json has it"
+    assert options in " ".join(done.stdout.split())
     shown = " ".join(program.run("show", "last").stdout.split())
     assert 'asked with top_k 7, generation_config checkpoint, stop ["\\nQ:"], prefill Sure' in shown
-    assert told in shown
+    assert options in shown
     assert "the checkpoint's sampling" in " ".join(program.run("runs").stdout.split())
     assert "asked with" not in program.run("eval", "gsm8k", "-m", "oracle", "--limit", "1").stdout

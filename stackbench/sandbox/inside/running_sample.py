@@ -1,11 +1,20 @@
 """One sample that runs: its pipes, its judge, its deadlines, what it printed so far."""
 
+from __future__ import annotations
+
 import os
 import time
 
 from .cleaning import kill_group
-from .proc import ending_of, queue_wait_s
+from .procfs import ending_of, queue_wait_s
 from .protocol import BEGAN, NOT_BEGUN, REPORTED
+
+TYPE_CHECKING = False  # to import typing would cost each container its memory
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .compile_queue import Job
+    from .judges import Judge
 
 OUTPUT_KEPT = 16384
 WATCHED_AFTER_S = 0.004
@@ -18,10 +27,10 @@ MOST_WAIT_S = 3600.0  # a sample that waits for a processor so long is given up;
 ERROR_KEPT = 600
 
 
-class Running:
+class RunningSample:
     """`verdict` is the list of events that the judge sent; None before, and where the judge was lost."""
 
-    def __init__(self, job, uid, folder, judge, job_fd, output_fd):
+    def __init__(self, job: Job, uid: int, folder: str, judge: Judge, job_fd: int, output_fd: int):
         self.job = job
         self.pid = 0
         self.uid = uid
@@ -41,17 +50,17 @@ class Running:
         self.output_tail = bytearray()
         self.output_bytes = 0
         self.reason = None
-        self.verdict = None
+        self.verdict: list[dict[str, Any]] | None = None
         self.is_judged = False
         self.lost_judge = False  # the judge died: the container had no memory for it
         self.left_behind = False  # the judge was done, the sample did not leave
         self.ran_beside_others = False
         self.lacked_disk = False
         self.reap_requests = 0
-        self.ended = None  # (wait status, processor seconds, peak KiB)
+        self.ended: Any = None  # (wait status, processor seconds, peak KiB)
         self.wall_s = 0.0
 
-    def begins(self, pid):
+    def begins(self, pid: int):
         """It has a process: from now its time counts."""
         self.pid = pid
         self.started = time.monotonic()
@@ -86,13 +95,13 @@ class Running:
             if not self.read_output() or self.output_bytes == before:
                 break
 
-    def judged(self, verdict):
+    def judged(self, verdict: list[dict[str, Any]] | None):
         """The judge has answered (None: it was lost). A sample that does not leave by itself now is made to."""
         self.verdict = verdict
         self.is_judged = True
         self.deadline = min(self.deadline, time.monotonic() + TO_LEAVE_S)
 
-    def overdue(self, now, is_alone):
+    def overdue(self, now: float, is_alone: bool):
         """At its deadline: kills it, or puts the deadline off.
 
         Time spent waiting for a processor, its own or its judge's, is the neighbours' doing and does not count against
@@ -122,7 +131,7 @@ class Running:
         The end counts only where the sample's first process answered to the end: a child may have gone on in its place.
         """
         status = self.ended[0]
-        complete = self.left_behind or os.WIFEXITED(status) and os.WEXITSTATUS(status) == REPORTED
+        complete = self.left_behind or (os.WIFEXITED(status) and os.WEXITSTATUS(status) == REPORTED)
         return [event for event in self.verdict or () if complete or event["step"] != "end"]
 
     def not_begun(self):
@@ -140,7 +149,7 @@ class Running:
         middle = b"\n... %d bytes cut ...\n" % cut if cut > 0 else b""
         return (head + middle + tail).decode("utf-8", "backslashreplace")
 
-    def answer(self, events):
+    def answer(self, events: list[dict[str, Any]]):
         """The frame that reports its end."""
         status, cpu_s, peak_kib = self.ended
         return {
