@@ -83,7 +83,7 @@ class NewScreen(RoomScreen):
 
     async def _look_for_servers(self) -> None:
         self._servers = await find_servers()
-        names = [name for name, _ in models_here(self.link.home.models)]
+        names = [name for name, _ in models_here(self.link.home)]
         with suppress(LookupError):
             self.query_one("#setting-model", Input).suggester = SuggestFromList([*self._servers, *names])
 
@@ -203,7 +203,7 @@ class NewScreen(RoomScreen):
 
     def action_model(self) -> None:
         found = [(name, "answers on this machine") for name in self._servers]
-        found += models_here(self.link.home.models)
+        found += models_here(self.link.home)
 
         def chosen(place: int | None) -> None:
             if place is not None:
