@@ -13,7 +13,7 @@ from stackbench.errors import UsageError
 
 
 def packed(path: Path, data: bytes) -> Path:
-    path.write_bytes(gzip.compress(data, mtime=0))
+    path.write_bytes(gzip.compress(data))
     return path
 
 
