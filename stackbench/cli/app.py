@@ -17,7 +17,7 @@ from stackbench.cli.options import (
     without_options,
 )
 from stackbench.cli.reading_commands import catalogue, compare, config, export, query, runs, show
-from stackbench.cli.run_commands import attach, batch, ctl, engine, evaluate, score, serve, tui
+from stackbench.cli.run_commands import attach, batch, ctl, engine, evaluate, score, serve, tui, web
 from stackbench.control.verbs import VERBS
 
 __all__ = ["build_app"]
@@ -84,6 +84,8 @@ def build_app(only: str | None = None) -> typer.Typer:
     )
     opening = "The screens on this terminal, as stackbench without a command opens them."
     app.command("tui", help=opening, cls=CommandPage)(tui)
+    served = "The screens in a browser on this machine, behind a one-time address."
+    app.command("web", hidden=True, help=served, cls=CommandPage)(web)
     app.command("engine", hidden=True, help="Carry out the orders of a file.", cls=CommandPage)(engine)
     for command in (runs, show, compare, query, export, catalogue, config, doctor):
         app.command(command.__name__ if command is not catalogue else "list", cls=CommandPage)(command)
@@ -114,12 +116,15 @@ def root(
     suite: Annotated[
         str | None, typer.Option("--batch", metavar="[SUITE]", help="Run a suite: smoke, core, full or a .toml file.")
     ] = None,
+    in_browser: Annotated[
+        bool, typer.Option("--web", help="The screens in a browser on this machine; --port, --home.")
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks; may stand anywhere.")] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Options of the program itself; `--batch` and `--debug` are taken before typer reads the line.
+    """Options of the program itself; `--batch`, `--web` and `--debug` are taken before typer reads the line.
 
     Without a command: the screens on a terminal, elsewhere the help.
     """
