@@ -78,8 +78,8 @@ def watched(folder: Path, url: str, rounds: int) -> None:
             done = timed([*command, "--concurrency", str(CONCURRENCY), "--json", "--home", str(home)])
             rates[watching].append(PROMPTS / json.loads(done.stdout)["seconds"])
             if watcher is not None:
-                told, _ = watcher.communicate()
-                assert int(told) > 2 * PROMPTS, "the watcher saw too little"
+                counted, _ = watcher.communicate()
+                assert int(counted) > 2 * PROMPTS, "the watcher saw too little"
     alone, with_watcher = (statistics.median(rates[watching]) for watching in (False, True))
     print(
         f"{PROMPTS} requests: {alone:.0f}/s unwatched, {with_watcher:.0f}/s with a subscriber; "
@@ -124,10 +124,10 @@ async def streamed() -> None:
         after = process.cpu_times()
         used = after.user + after.system - before.user - before.system
         await server.close()
-        told = [int((await watcher.communicate())[0]) for watcher in watchers]
+        counted = [int((await watcher.communicate())[0]) for watcher in watchers]
         print(
             f"{EVENTS_PER_S} events/s to two watchers: {100 * used / wall:.1f} % of a processor in the engine "
-            f"(asked: under 5); they got {told[0]} and {told[1]} of {EVENTS_PER_S * EVENTS_FOR_S}"
+            f"(asked: under 5); they got {counted[0]} and {counted[1]} of {EVENTS_PER_S * EVENTS_FOR_S}"
         )
 
 

@@ -25,13 +25,14 @@ import psutil
 
 from perf.peers import data_dir
 from perf.score import LOOPS, samples, score_theirs, write
+from stackbench.benchmarks.humaneval import HumanEvalTask, tests_of
 from stackbench.sandbox import CodeJob, Section
 from stackbench.sandbox.docker import connect
 from stackbench.sandbox.hygiene import list_containers
 from stackbench.sandbox.image import ensure_image
-from stackbench.sandbox.launch import ContainerSpec
 from stackbench.sandbox.pool import SandboxPool
 from stackbench.sandbox.scorer import Scorer
+from stackbench.sandbox.spec import SandboxSpec
 
 RELAYS = ("dockerd", "containerd", "containerd-shim", "containerd-shim-runc-v2")
 MANY = 10_000
@@ -78,7 +79,7 @@ async def speed(image: str, jobs: list[CodeJob], rounds: int) -> None:
 
 async def score(image: str, jobs: list[CodeJob]) -> tuple[float, float]:
     """Wall seconds, and processor seconds of everything that takes part: containers, Docker's relays, this process."""
-    scorer = Scorer(SandboxPool(ContainerSpec(image), prepare=True))
+    scorer = Scorer(SandboxPool(SandboxSpec(image), prepare=True))
     await scorer.warm_up()
     try:
         before = [await container_cpu_s(c.container.id or "") for c in scorer.containers]
@@ -96,7 +97,7 @@ async def score(image: str, jobs: list[CodeJob]) -> tuple[float, float]:
 
 
 async def tools(image: str) -> None:
-    pool = SandboxPool(ContainerSpec(image), size=8, spare=8)
+    pool = SandboxPool(SandboxSpec(image), size=8, spare=8)
     try:
         await pool.warm_up()
         handed: list[float] = []
@@ -144,7 +145,7 @@ async def filled(pool: SandboxPool, spares: int) -> None:
 async def endurance(image: str, jobs: list[CodeJob]) -> None:
     """Many samples leave nothing: inside, while the containers live, and here, afterwards."""
     before = traces()
-    pool = SandboxPool(ContainerSpec(image), prepare=True)
+    pool = SandboxPool(SandboxSpec(image), prepare=True)
     scorer = Scorer(pool)
     await scorer.warm_up()
     await asyncio.gather(*(scorer.run(job) for job in jobs[:100]))
@@ -183,12 +184,12 @@ async def inner_traces(container: Any) -> tuple[int, int, int]:
 
 def humaneval_jobs() -> list[CodeJob]:
     with gzip.open(data_dir() / "humaneval" / "HumanEval.jsonl.gz", "rt") as file:
-        tasks = {task["task_id"]: task for task in map(json.loads, file)}
+        tasks = {row["task_id"]: HumanEvalTask(**row) for row in map(json.loads, file)}
     jobs: list[CodeJob] = []
     for row in samples()[:-LOOPS]:
         task = tasks[row["task_id"]]
-        tests = Section(f"{task['test']}\ncheck({task['entry_point']})", trusted=True)
-        jobs.append(CodeJob((Section(task["prompt"] + row["completion"]), tests), functions=(task["entry_point"],)))
+        sections = (Section(task.prompt + row["completion"]), Section(tests_of(task), trusted=True))
+        jobs.append(CodeJob(sections, functions=(task.entry_point,)))
     return jobs
 
 

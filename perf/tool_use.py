@@ -29,13 +29,13 @@ from stackbench.engine import plan_benchmarks
 from stackbench.engine.attempt_tracker import AttemptTracker
 from stackbench.engine.context import AttemptContext, utc_now
 from stackbench.engine.controls import RunControls
-from stackbench.engine.lazy_sandbox import LazySandbox
 from stackbench.engine.resources import RunResources
 from stackbench.models import Model, ModelOptions, create_model
 from stackbench.models.oracle import OracleModel
 from stackbench.sandbox.image import ensure_image
-from stackbench.sandbox.launch import ContainerSpec
 from stackbench.sandbox.pool import SandboxPool
+from stackbench.sandbox.sandboxes import Sandboxes
+from stackbench.sandbox.spec import SandboxSpec
 from stackbench.slots import Slots
 from stackbench.store import LocalQueries, Reader, RunRow, Writer
 from stackbench.types import AttemptKey, AttemptRecord, AttemptStatus, Sampling, ToolCall
@@ -104,7 +104,7 @@ async def agents(model: Model, folder: Path) -> float:
     plan = plan_benchmarks(["tooluse"], Settings())
     writer = Writer(folder / "perf.duckdb")
     writer.start_run(RunRow("perf", "perf", utc_now(), "fake", {}, (0,), None, {}))
-    sandbox = LazySandbox(plan.settings, "perf", print)
+    sandbox = Sandboxes(plan.settings, "perf", print)
     slots, numbers = Slots(64), itertools.count(1)
     resources = RunResources(
         writer,
@@ -169,7 +169,7 @@ async def without_model() -> float:
 
 
 async def round_trips() -> None:
-    pool = SandboxPool(ContainerSpec(ensure_image(print)), size=1)
+    pool = SandboxPool(SandboxSpec(ensure_image(print)), size=1)
     try:
         async with pool.lease() as session:
             await session.write("small.txt", b"some lines\n" * 40)

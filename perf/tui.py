@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import os
 import pty
+import re
 import select
 import signal
 import statistics
@@ -36,6 +37,7 @@ SIZE = (40, 120)
 FLOOD = 2000
 MILLION = "20261126-080000-a11100"
 KEYS = 60
+CODES = re.compile(rb"\x1b\[[0-9;?]*[a-zA-Z]")
 ATTEMPTS = """
 INSERT INTO attempts SELECT ?, CASE WHEN i % 2 = 0 THEN 'humaneval' ELSE 'mbpp' END, 'HumanEval/' || (i % 16400),
     (i // 16400)::INT, 0, '', CASE WHEN i % 97 = 0 THEN 'error' ELSE 'completed' END, 1.0,
@@ -65,10 +67,10 @@ class Terminal:
     def until(self, wanted: bytes, within_s: float = 30.0) -> float:
         """Reads until this was written; seconds since the call."""
         began, seen = time.monotonic(), b""
-        while wanted not in seen:
+        while wanted not in CODES.sub(b"", seen):
             ready, _, _ = select.select([self._fd], [], [], 0.5)
             if ready:
-                seen = (seen + os.read(self._fd, 1 << 16))[-(1 << 17) :]
+                seen = (seen + os.read(self._fd, 1 << 16))[-(1 << 15) :]
             if time.monotonic() - began > within_s:
                 raise TimeoutError(f"{wanted!r} did not appear")
         return time.monotonic() - began

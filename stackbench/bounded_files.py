@@ -1,4 +1,4 @@
-"""Files that a user names, read within bounds: an endless or packed one is an error, not the end of the memory."""
+"""Reads files that a user names with limits on size, so that an endless or compressed one cannot exhaust memory."""
 
 from __future__ import annotations
 

@@ -16,6 +16,8 @@ __all__ = [
     "ModelError",
     "ModelLostError",
     "ModelNotAvailableError",
+    "ModelUnreachableError",
+    "OutageError",
     "RunFailedError",
     "SandboxError",
     "StackbenchError",
@@ -84,6 +86,14 @@ class GenerationError(AttemptError, ModelError):
     """The model gave no generation for one request (endpoint down after retries, prompt over the window, ...)."""
 
 
+class ModelUnreachableError(GenerationError):
+    """The model's endpoint does not answer anybody for now; the attempt is to be made again when it does."""
+
+
+class OutageError(StackbenchError):
+    """Something that the run depends on stayed away for longer than the run waits. It can be resumed."""
+
+
 class SandboxError(AttemptError):
     """The sandbox broke (not the code that ran in it)."""
 
@@ -98,7 +108,7 @@ class ToolError(StackbenchError):
 
 
 class DockerNotAvailableError(SandboxError):
-    """No Docker engine answers; the message holds the command that mends it."""
+    """No Docker engine answers; the message holds the command that fixes it."""
 
     exit_code = 2
 

@@ -1,4 +1,4 @@
-"""Bringing files from outside: distributions used as data (never installed or imported), URLs, the Hugging Face hub."""
+"""Downloads files: distributions used as data (never installed or imported), URLs, the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ __all__ = [
 CHUNK = 1 << 20
 CONNECT_TIMEOUT_S = 10
 MOST_UNANNOUNCED = 1 << 30
-"""Bytes of a file whose size nobody told."""
+"""Limit in bytes for a file of unannounced size."""
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being fetched, bytes done and bytes in all (0: not known)."""

@@ -1,12 +1,15 @@
-"""JSON that a model wrote: read without following it down any depth."""
+"""Reads JSON from models and servers with a limit on nesting depth, and narrows values of unknown shape."""
 
 from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["DEEPEST", "is_deep", "loads", "object_of"]
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+
+__all__ = ["DEEPEST", "is_array", "is_deep", "is_object", "loads", "object_of"]
 
 DEEPEST = 100
 TOKEN = re.compile(r'"(?:[^"\\]++|\\.?)*+(?:"|\Z)|[\[{]|[\]}]', re.DOTALL)
@@ -26,13 +29,23 @@ def loads(text: str) -> Any:
     return json.loads(text)
 
 
+def is_object(value: object) -> TypeIs[dict[str, Any]]:
+    """Whether a value of unknown shape is an object of JSON."""
+    return isinstance(value, dict)
+
+
+def is_array(value: object) -> TypeIs[list[Any]]:
+    """Whether a value of unknown shape is an array of JSON."""
+    return isinstance(value, list)
+
+
 def object_of(text: str) -> dict[str, Any] | None:
     """The JSON object that a text is; None for any other text. Arguments left out altogether are an empty object."""
     try:
         found = loads(text or "{}")
     except ValueError:
         return None
-    return found if isinstance(found, dict) else None
+    return found if is_object(found) else None
 
 
 def is_deep(text: str) -> bool:

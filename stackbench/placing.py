@@ -1,4 +1,4 @@
-"""Where a file that is named from outside may be written: below its folder, and nowhere that a link leads to."""
+"""Opens files with untrusted names for writing: only below their folder, never through symbolic links."""
 
 from __future__ import annotations
 

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from typing import Any, TypeVar
 from urllib.parse import quote, quote_plus
 
+from stackbench.nesting import is_array, is_object
+
 __all__ = ["REPLACEMENT", "Redaction"]
 
 REPLACEMENT = "[key]"
@@ -35,9 +37,9 @@ class Redaction:
         values = {value.strip() for value in headers}
         parts = {part for value in values for part in PARTS.split(value) if _is_unmistakable(part)}
         whole = {secret.strip() for secret in secrets}
-        told = [secret for secret in whole | values | parts if len(secret) >= SHORTEST]
-        self._everywhere = _forms(told)
-        self._in_answers = _forms(part for part in told if _is_unmistakable(part))
+        kept = [secret for secret in whole | values | parts if len(secret) >= SHORTEST]
+        self._everywhere = _forms(kept)
+        self._in_answers = _forms(part for part in kept if _is_unmistakable(part))
         self._starts = tuple({form[:length] for form in self._in_answers for length in range(1, len(form))})
         self._marks = tuple({_mark(form) for form in self._in_answers})
         self._longest = max(map(len, self._in_answers), default=0)
@@ -127,8 +129,8 @@ def _without(text: str, forms: tuple[str, ...]) -> str:
 def _walk(value: Any, forms: tuple[str, ...]) -> Any:
     if isinstance(value, str):
         return _without(value, forms)
-    if isinstance(value, list):
+    if is_array(value):
         return [_walk(one, forms) for one in value]
-    if isinstance(value, dict):
+    if is_object(value):
         return {_without(str(name), forms): _walk(one, forms) for name, one in value.items()}
     return value

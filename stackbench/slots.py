@@ -1,4 +1,4 @@
-"""A number of places, at a model or for containers, that may change while some are taken."""
+"""A semaphore whose size can change while slots are taken."""
 
 from __future__ import annotations
 

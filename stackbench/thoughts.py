@@ -1,4 +1,4 @@
-"""Tells a model's reasoning from its answer: tags, special tokens and channels, in one pass over the text."""
+"""Separates a model's reasoning from its answer: tags, special tokens and channels, in one pass over the text."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ GRANITE_ANSWER = re.compile(r"Here(?: is|'s) my response:")
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """A text told apart."""
+    """A text separated into reasoning and answer."""
 
     answer: str
     thought: str = ""

@@ -38,10 +38,10 @@ class TokenEstimator:
 
     def learn(self, request: Request, prompt_tokens: int) -> None:
         """Takes in how many tokens the server counted of a request; 0 for one that does not tell."""
-        told = prompt_tokens - PER_MESSAGE * len(request.messages)
-        if told > 0:
+        counted = prompt_tokens - PER_MESSAGE * len(request.messages)
+        if counted > 0:
             self._characters += _size(request)
-            self._tokens += told
+            self._tokens += counted
 
     def count(self, request: Request) -> TokenCount:
         """The estimate."""

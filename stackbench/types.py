@@ -1,4 +1,4 @@
-"""The words that travel between rooms: requests, generations, tasks, attempts, metrics."""
+"""Types shared by all packages: requests, generations, tasks, attempts, metrics."""
 
 from __future__ import annotations
 
@@ -154,6 +154,9 @@ class Request:
     """More will be asked in this chat after the answer: what was read for it is worth keeping."""
     prefill: str = ""
     """How a chat's answer begins; the model continues it, and the generation's text holds what follows."""
+    shared_prefix: int = 0
+    """How many of the first characters of `prompt`, or of the chat's last message, other tasks' requests have too
+    (few-shot examples): recorded once for all of them."""
     no_retry: bool = False
     """A failed try is the answer: what is measured must not hold one."""
     on_text: Callable[[str], None] | None = field(default=None, compare=False)
@@ -255,7 +258,7 @@ class Scored:
     prompt: str = ""
     completion: str = ""
     reason: str = ""
-    """Why it failed, empty when it passed."""
+    """Why it passed or failed."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     latency_s: float = 0.0
@@ -302,6 +305,8 @@ class AttemptRecord:
     """The program that was taken out of the completion and executed."""
     finish_reason: FinishReason | None = None
     """`LENGTH` where any answer of the attempt, such as a turn of an agent, ended at its token limit."""
+    reason: str | None = None
+    """Why it passed or failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,6 +316,8 @@ class EventRecord:
     benchmark: str
     task_id: str
     attempt: int
+    seed: int | None
+    """None for an event of the run itself."""
     seq: int
     ts: datetime
     kind: str

@@ -1,4 +1,4 @@
-r"""Text of others (models, servers, files, names) as a terminal may show it: nothing in it is obeyed, nothing hides.
+r"""Makes untrusted text (models, servers, files, names) safe for a terminal: control characters are escaped.
 
 What a terminal obeys, or shows as nothing or in another order, is written as Python writes it: `\x1b`, `\u202e`. That
 is control characters (C0 with the escape sequences that they begin, DEL, C1), format characters (directions, zero

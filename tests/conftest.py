@@ -15,22 +15,26 @@ from typing import Any
 import pytest
 from platformdirs import user_data_path
 
-from stackbench.config import Home
+from stackbench.config import Home, user_cache
 from stackbench.datasets import DatasetStore
 from stackbench.errors import StackbenchError
 from stackbench.models import ModelOptions
 from stackbench.models.openai import OpenAIModel, retrying
+from stackbench.models.openmp import limit_spinning
 from stackbench.models.pull import is_pulled
 from stackbench.sandbox.hygiene import list_containers
 from stackbench.sandbox.image import ensure_image
-from stackbench.sandbox.launch import ContainerSpec
 from stackbench.sandbox.pool import SandboxPool
 from stackbench.sandbox.scorer import Scorer
+from stackbench.sandbox.spec import SandboxSpec
 from tests.fake_endpoint import FakeEndpoint
 
 Connect = Callable[..., Awaitable[OpenAIModel]]
-MODELS = user_data_path("stackbench", appauthor=False) / "models"
+OWN_MODELS = user_data_path("stackbench", appauthor=False) / "models"
+MODELS = OWN_MODELS if OWN_MODELS.is_dir() else user_cache() / "models"
 SMALL_MODEL = "smollm2-135m-instruct"
+
+limit_spinning()  # before a test imports PyTorch
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +48,14 @@ def data_dir() -> Path:
 @pytest.fixture(scope="session")
 def data(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> DatasetStore:
     return DatasetStore(tmp_path_factory.mktemp("data"), data_dir)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Nothing that a test fetches gets into the user's cache."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("STACKBENCH_CACHE", str(folder))
+    return folder
 
 
 @pytest.fixture
@@ -76,7 +88,7 @@ def image() -> str:
 
 @pytest.fixture(scope="session")
 async def sandbox(image: str) -> AsyncIterator[Scorer]:
-    spec = ContainerSpec(image, labels={"stackbench.run": f"tests-{os.getpid()}"})
+    spec = SandboxSpec(image, labels={"stackbench.run": f"tests-{os.getpid()}"})
     scorer = Scorer(SandboxPool(spec, size=1, prepare=True))
     await scorer.warm_up()
     yield scorer
@@ -86,7 +98,7 @@ async def sandbox(image: str) -> AsyncIterator[Scorer]:
 @pytest.fixture(scope="module")
 async def pool(image: str) -> AsyncIterator[SandboxPool]:
     """Containers for tools: one out at a time, the next one warm."""
-    pool = SandboxPool(ContainerSpec(image), size=1, spare=1)
+    pool = SandboxPool(SandboxSpec(image), size=1, spare=1)
     yield pool
     await pool.close()
 

@@ -22,6 +22,8 @@ class FakeEndpoint:
     def __init__(self) -> None:
         self.model = "fake"
         self.requests: list[dict[str, Any]] = []
+        self.bodies: list[bytes] = []
+        """The requests as they came."""
         self.headers: list[dict[str, str]] = []
         self.faults: deque[Any] = deque()
         self.fault_text = ""
@@ -44,7 +46,7 @@ class FakeEndpoint:
         self.beside: Callable[[str, dict[str, Any]], Any] = lambda path, body: None
         """What a post to a path beside OpenAI's API answers (`/tokenize`, say); None: there is no such path."""
         self.asked_beside: list[tuple[str, dict[str, Any]]] = []
-        self.before_answer: Callable[[], Awaitable[None]] | None = None
+        self.before_answer: Callable[[], Awaitable[Any]] | None = None
         """Waited for before each answer that is no probe's."""
         self.prompt_tokens: Callable[[dict[str, Any]], int] = lambda body: 10
         self.most_at_once = 0
@@ -52,7 +54,7 @@ class FakeEndpoint:
         self._runner: web.AppRunner | None = None
         self.url = ""
 
-    async def start(self) -> None:
+    async def start(self, port: int = 0) -> None:
         app = web.Application()
         app.router.add_get("/v1/models", self._models)
         app.router.add_post("/v1/chat/completions", self._chat)
@@ -60,7 +62,7 @@ class FakeEndpoint:
         app.router.add_post("/{path}", self._beside)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        site = web.TCPSite(self._runner, "127.0.0.1", port)
         await site.start()
         host, port = self._runner.addresses[0][:2]
         self.url = f"http://{host}:{port}/v1"
@@ -68,6 +70,11 @@ class FakeEndpoint:
     async def stop(self) -> None:
         if self._runner is not None:
             await self._runner.cleanup()
+            self._runner = None
+
+    async def start_again(self) -> None:
+        """At the address that it had before it was stopped."""
+        await self.start(int(self.url.split(":")[2].partition("/")[0]))
 
     @property
     def name(self) -> str:
@@ -94,11 +101,13 @@ class FakeEndpoint:
         return await self._answer(request, lambda text: {"text": text})
 
     async def _answer(self, request: web.Request, shape: Callable[[Any], dict[str, Any]]) -> web.StreamResponse:
-        body = await request.json()
+        raw = await request.read()
+        body = json.loads(raw)
         response = self.respond(request, body)
         if response is not None:
             if not is_probe(request):
                 self.requests.append(body)
+                self.bodies.append(raw)
                 self.headers.append(dict(request.headers))
             return response if isinstance(response, web.StreamResponse) else await response
         lacking = self._lacking(request.path, body)
@@ -108,6 +117,7 @@ class FakeEndpoint:
             self.probes.append(body)
             return await self._reply(request, body, shape)
         self.requests.append(body)
+        self.bodies.append(raw)
         self.headers.append(dict(request.headers))
         self._now += 1
         self.most_at_once = max(self.most_at_once, self._now)

@@ -71,7 +71,7 @@ def test_a_file_names_settings_as_the_command_line_does(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("temprature = 1", r'unknown key "temprature" \(did you mean "temperature"'),
+        ("tempratur = 1", r'unknown key "tempratur" \(did you mean "temperature"'),
         ("max-token = 1", r'unknown key "max-token" \(did you mean "max_tokens"'),
         ("zzz = 1", r'unknown key "zzz"; "stackbench eval --help" lists them, as options'),
         ("timeout = 1\ntimeout_s = 2", '"timeout_s" sets timeout a second time'),

@@ -1,4 +1,4 @@
-"""What an agent is given, and what it hands back."""
+"""The inputs and the result of an agent's run."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from stackbench.active_clock import ActiveClock
 from stackbench.types import Generation, Request, TokenCount, ToolCall, ToolCallRecord
 
 __all__ = ["AgentLimits", "AgentResult", "Backend", "CallMade", "Ending", "Script"]
@@ -20,6 +21,11 @@ class Backend(Protocol):
     @property
     def native_tools(self) -> bool:
         """Whether the model takes tools and answers with calls."""
+        ...
+
+    @property
+    def clock(self) -> ActiveClock:
+        """What counts against the agent's time limit; stands while it waits for anything but model and tools."""
         ...
 
     @property
@@ -40,7 +46,7 @@ class Backend(Protocol):
         ...
 
     def call_started(self, step: int, call: ToolCall) -> None:
-        """Tells whoever watches that a call is made now."""
+        """Publishes the start of a tool call to subscribers."""
         ...
 
     def log_call(self, call: ToolCallRecord) -> None:
@@ -55,6 +61,7 @@ class AgentLimits:
     steps: int = 30
     """Turns of the model."""
     seconds: float = 600.0
+    """Of the model and of its tools together; what it waits for does not count."""
     tokens: int | None = None
     """Of all prompts and answers together."""
     repeats: int = 5

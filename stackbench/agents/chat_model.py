@@ -1,4 +1,4 @@
-"""The models of this project as LangChain knows chat models, and LangChain's messages as this project knows them."""
+"""Adapters between this project's models and messages and LangChain's."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
 """The agent: a model that is asked, calls tools and is asked again, on LangChain's loop."""
 
+# create_agent of langchain has more type variables than a caller can name.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 from __future__ import annotations
 
 import asyncio
@@ -59,14 +61,14 @@ async def run_agent(
     )
     backend.log("agent_start", {"system": system, "task": task, "tools": list(tools), "parser": parser})
     ending: Ending = "answered"
-    time_left = asyncio.timeout(limits.seconds)
+    time_left: asyncio.Timeout | None = None
     try:
-        async with time_left:
+        async with backend.clock.limit(limits.seconds) as time_left:
             await agent.ainvoke({"messages": [HumanMessage(task)]}, config={"recursion_limit": 10 * limits.steps + 100})
     except AgentEndedError as ended:
         ending = ended.ending
     except TimeoutError:
-        if not time_left.expired():
+        if time_left is None or not time_left.expired():
             raise
         ending = "seconds"
     backend.log("agent_end", {"ending": ending, "answer": session.answer, "steps": session.step})

@@ -1,4 +1,4 @@
-"""What stands around an agent's turns and calls: limits, the model's window, the operator, the order of calls."""
+"""LangChain middleware around an agent's turns and calls: limits, the context window, the operator, call order."""
 
 from __future__ import annotations
 
@@ -63,13 +63,13 @@ class OperatorControls(AgentMiddleware[Any, Any, Any]):
 
     async def awrap_model_call(self, request: ModelRequest[Any], handler: CallModel) -> ModelResponse[Any]:
         await self._pass()
-        told = [HumanMessage(text) for text in self._operator.take_messages()]
-        for message in told:
+        written = [HumanMessage(text) for text in self._operator.take_messages()]
+        for message in written:
             self._session.backend.log("operator", {"action": "message", "text": message.text})
-        if not told:
+        if not written:
             return await handler(request)
-        response = await handler(request.override(messages=[*request.messages, *told]))
-        return ModelResponse(result=[*told, *response.result], structured_response=response.structured_response)
+        response = await handler(request.override(messages=[*request.messages, *written]))
+        return ModelResponse(result=[*written, *response.result], structured_response=response.structured_response)
 
     async def awrap_tool_call(self, request: ToolCallRequest, handler: CallTool) -> Any:
         await self._pass()
@@ -84,15 +84,17 @@ class OperatorControls(AgentMiddleware[Any, Any, Any]):
         if decision.verdict == "reject":
             reason = decision.reason or "no reason was given"
             made = self._session.refuse(call, f"error: the operator refused this call: {reason}")
-            return _told(request, made.text, failed=True)
+            return _tool_message(request, made.text, failed=True)
         if decision.verdict == "edit":
             made = await self._session.call(replace(call, arguments=decision.arguments))
             text = f"[the operator changed the arguments to {decision.arguments}]\n{made.text}"
-            return _told(request, text, failed=made.failed)
+            return _tool_message(request, text, failed=made.failed)
         return await handler(request)
 
     async def _pass(self) -> None:
-        if not await self._operator.passage():
+        with self._session.backend.clock.waiting():
+            passed = await self._operator.passage()
+        if not passed:
             raise AgentEndedError("stopped")
 
 
@@ -179,8 +181,8 @@ class ToolRunner(AgentMiddleware[Any, Any, Any]):
 
     async def awrap_tool_call(self, request: ToolCallRequest, handler: CallTool) -> ToolMessage:
         made = await self._session.call(self._session.find(request.tool_call["id"]))
-        return _told(request, made.text, failed=made.failed)
+        return _tool_message(request, made.text, failed=made.failed)
 
 
-def _told(request: ToolCallRequest, text: str, *, failed: bool) -> ToolMessage:
+def _tool_message(request: ToolCallRequest, text: str, *, failed: bool) -> ToolMessage:
     return ToolMessage(text, tool_call_id=request.tool_call["id"] or "", status="error" if failed else "success")

@@ -1,4 +1,4 @@
-"""What a person beside a running agent may do: pause it, tell it something, look at its calls first, stop it."""
+"""The operator's controls of a running agent: pause, message, approval of calls, stop."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Operator:
         return self._stopped
 
     def pause(self) -> None:
-        """Holds the agent before its next turn and its next call; its time limit goes on."""
+        """Holds the agent before its next turn and its next call; its time limit waits with it."""
         self._running.clear()
 
     def resume(self) -> None:

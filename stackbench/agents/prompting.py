@@ -1,4 +1,4 @@
-"""Tools for a model that takes none: their schemas stand in its prompt, and the chat holds no calls."""
+"""Tool use for models without native tool calls: the schemas are part of the prompt, calls are read from the text."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ def chat_without_tools(messages: Sequence[Message], tools: Sequence[ToolSpec]) -
         json.dumps({"name": tool.name, "description": tool.description, "parameters": json.loads(tool.parameters)})
         for tool in tools
     )
-    told: list[Message] = []
+    rewritten: list[Message] = []
     for message in messages:
         if message.role == "system":
-            told.append(replace(message, content=message.content + TOLD.format(tools=listed)))
+            rewritten.append(replace(message, content=message.content + TOLD.format(tools=listed)))
         elif message.role == "tool":
             text = f"<tool_response>\n{message.content}\n</tool_response>"
-            if told and told[-1].role == "user" and told[-1].content.startswith("<tool_response>"):
-                told[-1] = replace(told[-1], content=f"{told[-1].content}\n{text}")
+            if rewritten and rewritten[-1].role == "user" and rewritten[-1].content.startswith("<tool_response>"):
+                rewritten[-1] = replace(rewritten[-1], content=f"{rewritten[-1].content}\n{text}")
             else:
-                told.append(Message("user", text))
+                rewritten.append(Message("user", text))
         else:
             calls = "\n".join(
                 f'<tool_call>\n{{"name": {json.dumps(call.name)}, "arguments": {call.arguments}}}\n</tool_call>'
                 for call in message.tool_calls
             )
-            told.append(Message(message.role, "\n".join(part for part in (message.content, calls) if part)))
-    return told
+            rewritten.append(Message(message.role, "\n".join(part for part in (message.content, calls) if part)))
+    return rewritten

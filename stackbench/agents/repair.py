@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stackbench import nesting
+from stackbench.nesting import is_array, is_object
 from stackbench.types import ToolCall
 
 __all__ = ["Found", "find_calls"]
@@ -89,7 +90,7 @@ def _numbered(calls: list[tuple[str, str]]) -> tuple[ToolCall, ...]:
 def _calls_in(body: str, tools: Collection[str]) -> Iterator[tuple[str, str]]:
     values = list(_json_values(body))
     for value in values:
-        for one in value if isinstance(value, list) else [value]:
+        for one in value if is_array(value) else [value]:
             found = _call(one, tools)
             if found is not None:
                 yield found
@@ -118,9 +119,9 @@ def _json_values(body: str) -> Iterator[Any]:
 
 
 def _call(value: Any, tools: Collection[str]) -> tuple[str, str] | None:
-    if not isinstance(value, dict):
+    if not is_object(value):
         return None
-    if isinstance(value.get("function"), dict):
+    if is_object(value.get("function")):
         value = value["function"]
     name = next((value[key] for key in NAMES if isinstance(value.get(key), str)), None)
     if name is None or name not in tools:

@@ -1,4 +1,4 @@
-"""One agent's run: what it asks its model, what it calls, and the account of both."""
+"""The state of one agent's run: requests to the model, tool calls, and the record of both."""
 
 from __future__ import annotations
 
@@ -160,10 +160,17 @@ class AgentSession:
         )
         self.calls.append(made)
         duration_ms = (time.perf_counter() - started) * 1000
-        told = (None, outcome.text) if outcome.failed else (outcome.text, None)
+        ended_with = (None, outcome.text) if outcome.failed else (outcome.text, None)
         self.backend.log_call(
             ToolCallRecord(
-                self.step, call.name, call.arguments, result.valid, told[0], told[1], duration_ms, call_id=call.id
+                self.step,
+                call.name,
+                call.arguments,
+                result.valid,
+                ended_with[0],
+                ended_with[1],
+                duration_ms,
+                call_id=call.id,
             )
         )
         self.backend.log(

@@ -1,4 +1,4 @@
-"""The blocks of code in an answer written in Markdown, as models write it rather than as its standard has it."""
+"""Finds code blocks in an answer's Markdown, including the deviations from the standard that models produce."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stackbench import nesting
+from stackbench.nesting import is_array, is_object
 
 __all__ = ["code_in_json", "fenced_blocks", "rewritten", "unfenced_text"]
 
@@ -89,8 +90,10 @@ def code_in_json(text: str, blocks: Sequence[str]) -> Iterator[str]:
 def _strings(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
-    elif isinstance(value, dict | list):
-        for inner in value.values() if isinstance(value, dict) else value:
+    elif is_object(value):
+        yield from _strings(list(value.values()))
+    elif is_array(value):
+        for inner in value:
             yield from _strings(inner)
 
 

@@ -1,4 +1,4 @@
-"""The protocol of a benchmark and what it may ask of the engine."""
+"""The protocol of a benchmark, and the services that the engine offers to it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast, get_origin, run
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from stackbench.active_clock import ActiveClock
 from stackbench.datasets import DatasetStore
-from stackbench.sandbox import CodeJob, CodeResult
+from stackbench.sandbox import CodeJob, CodeResult, SandboxSpec
 from stackbench.types import (
     AttemptSummary,
     Generation,
@@ -42,7 +43,6 @@ __all__ = [
     "PrepareContext",
     "Sample",
     "SpeedBenchmark",
-    "failure",
     "near_limit",
 ]
 
@@ -137,8 +137,8 @@ class Context(Protocol):
         """Whether calls written as text count."""
         ...
 
-    def lease(self) -> AbstractAsyncContextManager[Session]:
-        """A clean container of one's own; waits for one. Raises SandboxError."""
+    def lease(self, spec: SandboxSpec | None = None) -> AbstractAsyncContextManager[Session]:
+        """A clean container of one's own (None: as agents have it); waits for one. Raises SandboxError."""
         ...
 
     def log(self, kind: str, payload: Mapping[str, Any]) -> None:
@@ -146,7 +146,7 @@ class Context(Protocol):
         ...
 
     def call_started(self, step: int, call: ToolCall) -> None:
-        """Tells whoever watches that a call is made now."""
+        """Publishes the start of a tool call to subscribers."""
         ...
 
     def log_call(self, call: ToolCallRecord) -> None:
@@ -156,6 +156,15 @@ class Context(Protocol):
     @property
     def operator(self) -> Operator:
         """The operator's seat at this attempt's agent."""
+        ...
+
+    @property
+    def clock(self) -> ActiveClock:
+        """What counts against an agent's time limit."""
+        ...
+
+    def busy_processors(self) -> float:
+        """The share of the time since the first call in which something on this machine waited for a processor."""
         ...
 
     # -- for benchmarks of speed
@@ -196,7 +205,7 @@ class PrepareContext(Protocol):
 
 
 class Benchmark(Protocol):
-    """One benchmark. It knows nothing of the database, Docker, servers or the screen."""
+    """One benchmark. It does not use the database, Docker, servers or the screen directly."""
 
     name: ClassVar[str]
     title: ClassVar[str]
@@ -248,6 +257,14 @@ class HashedTasks(Protocol):
 
 
 @runtime_checkable
+class NamedTasks(Protocol):
+    """A benchmark that may be run on other tasks than its own."""
+
+    task_set: str
+    """Says what tasks these are; empty for the benchmark's own."""
+
+
+@runtime_checkable
 class CodeBenchmark(Protocol):
     """A benchmark whose samples are program texts that can be scored without a model."""
 
@@ -264,11 +281,6 @@ class ClusteredBenchmark(Protocol):
     def cluster(attempt: AttemptSummary) -> str:
         """Names the cluster of an attempt's task."""
         ...
-
-
-def failure(reason: str) -> str:
-    """A reason as `Scored.reason` holds it: empty for success."""
-    return "" if reason == "passed" else reason
 
 
 def near_limit(*results: CodeResult) -> dict[str, bool]:

@@ -39,7 +39,7 @@ class _Block:
 
 
 async def read_program(text: str, names: Sequence[str], prompt: str = "") -> str:
-    """As `extract_program`; a long answer keeps nobody waiting."""
+    """As `extract_program`, in a worker thread for a long answer."""
     if len(text) <= SHORT_ANSWER:
         return extract_program(text, names, prompt)
     return await asyncio.to_thread(extract_program, text, names, prompt)
@@ -220,7 +220,9 @@ def _index(block: _Block, roots: Sequence[str]) -> dict[str, list[int]]:
     for index, part in enumerate(block.parts):
         if part.guard:
             continue
-        changed = part.changes | (part.calls_on & variables) | (_set_up(part, functions, roots) if part.runs else set())
+        changed = part.changes | (part.calls_on & variables)
+        if part.runs:
+            changed |= _set_up(part, functions, roots)
         for name in changed - part.binds:
             if name in found:
                 found[name].append(index)

@@ -101,9 +101,14 @@ class Gsm8k:
                 )
             )
         else:
-            prompt = f"{self._shots}Question: {task.question}\nAnswer:"
+            prompt = f"Question: {task.question}\nAnswer:"
             generation = await context.generate(
-                Request(context.sampling(max_tokens=MAX_TOKENS, stop=STOP), prompt=prompt, reference=task.answer)
+                Request(
+                    context.sampling(max_tokens=MAX_TOKENS, stop=STOP),
+                    prompt=self._shots + prompt,
+                    shared_prefix=len(self._shots),
+                    reference=task.answer,
+                )
             )
         answer = read_answer(generation.text)
         passed = answer == task.number
@@ -111,7 +116,7 @@ class Gsm8k:
         return Scored(
             score=float(passed),
             passed=passed,
-            reason="" if passed else f"failed: {shown}, not {shown_number(task.number)}",
+            reason=f"passed: {shown}" if passed else f"failed: {shown}, not {shown_number(task.number)}",
             metrics={
                 "robust": passed,
                 "flexible": exact_match(flexible_match(generation.text), task.answer),

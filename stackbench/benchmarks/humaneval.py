@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from stackbench.benchmarks.base import Context, Options, PrepareContext, Sample, failure, near_limit
+from stackbench.benchmarks.base import Context, Options, PrepareContext, Sample, near_limit
 from stackbench.benchmarks.declared_metrics import MetricKind, pass_at
 from stackbench.benchmarks.extract import cut_at, read_program
 from stackbench.benchmarks.passes import KS, pass_at_k_metrics
@@ -14,7 +14,7 @@ from stackbench.datasets import DatasetStore
 from stackbench.sandbox import CodeJob, Section
 from stackbench.types import AttemptSummary, Message, Metric, Request, Scored, Task
 
-__all__ = ["HumanEval", "HumanEvalOptions", "HumanEvalTask"]
+__all__ = ["HumanEval", "HumanEvalOptions", "HumanEvalTask", "tests_of"]
 
 TIMEOUT_S = 3.0
 MAX_TOKENS = 768
@@ -101,7 +101,7 @@ class HumanEval:
             CodeJob(
                 sections=(
                     Section(program),
-                    Section(_tests(task), trusted=True),
+                    Section(tests_of(task), trusted=True),
                 ),
                 functions=(task.entry_point,),
                 timeout_s=context.timeout_s or TIMEOUT_S,
@@ -110,7 +110,7 @@ class HumanEval:
         return Scored(
             score=float(result.passed),
             passed=result.passed,
-            reason=failure(result.reason),
+            reason=result.reason,
             metrics={"result": result.reason, "exec_s": result.wall_s, **near_limit(result)},
             program=program,
         )
@@ -119,7 +119,7 @@ class HumanEval:
         return pass_at_k_metrics(attempts)
 
 
-def _tests(task: HumanEvalTask) -> str:
+def tests_of(task: HumanEvalTask) -> str:
     """The task's tests. Helpers of the prompt that they use are taken from the prompt, not from the sample."""
     if task.prompt.count("\ndef ") + task.prompt.startswith("def ") < 2:
         return f"{task.test}\ncheck({task.entry_point})"

@@ -1,4 +1,4 @@
-"""The letter of a multiple-choice answer, read out of text."""
+"""Extracts the letter of a multiple-choice answer from text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The letters that a text mentions as choices, and what it says of each."""
+"""Finds the choices that a text mentions, and whether it affirms or rejects each."""
 
 from __future__ import annotations
 

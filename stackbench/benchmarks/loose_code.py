@@ -1,4 +1,4 @@
-"""The statements in a text that is not Python as a whole: prose around code, an answer that was cut off."""
+"""Finds Python statements in text that does not parse as a whole: prose around code, truncated answers."""
 
 from __future__ import annotations
 

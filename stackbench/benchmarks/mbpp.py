@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import ClassVar, Literal
 
-from stackbench.benchmarks.base import Context, Options, PrepareContext, Sample, failure, near_limit
+from stackbench.benchmarks.base import Context, Options, PrepareContext, Sample, near_limit
 from stackbench.benchmarks.declared_metrics import MetricKind, amounts, pass_at, shares
 from stackbench.benchmarks.extract import cut_at, read_program
 from stackbench.benchmarks.passes import KS, pass_at_k_metrics, task_means, to_metric
@@ -108,9 +108,14 @@ class Mbpp:
             )
             sample = Sample(await read_program(generation.text, _tested_names(task)))
         else:
-            prompt = self._shots + _shot(task)
+            prompt = _shot(task)
             generation = await context.generate(
-                Request(context.sampling(max_tokens=MAX_TOKENS, stop=(DONE,)), prompt=prompt, reference=task.code)
+                Request(
+                    context.sampling(max_tokens=MAX_TOKENS, stop=(DONE,)),
+                    prompt=self._shots + prompt,
+                    shared_prefix=len(self._shots),
+                    reference=task.code,
+                )
             )
             sample = Sample(cut_at(generation.text, (DONE,)))
         scored = await self.score(task, sample, context)
@@ -130,7 +135,7 @@ class Mbpp:
         return Scored(
             score=float(result.passed),
             passed=result.passed,
-            reason=failure(result.reason),
+            reason=result.reason,
             metrics={
                 "result": result.reason,
                 "asserts": len(result.checks),

@@ -14,7 +14,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from stackbench.benchmarks.base import Context, Options, PrepareContext, Sample, failure, near_limit
+from stackbench.benchmarks.base import Context, Options, PrepareContext, Sample, near_limit
 from stackbench.benchmarks.declared_metrics import MetricKind, pass_at
 from stackbench.benchmarks.extract import cut_at, read_program
 from stackbench.benchmarks.passes import KS, pass_at_k_metrics
@@ -150,7 +150,7 @@ class MbppPlus:
         return Scored(
             score=float(passed),
             passed=passed,
-            reason=failure(worse.reason),
+            reason=worse.reason,
             metrics={
                 "result": worse.reason,
                 "base": base.reason,

@@ -97,22 +97,22 @@ class Mmlu:
         if style == "auto":
             style = "completion" if context.plain_prompts else "chat"
         as_turns = style == "chat" and self.options.fewshot_as_turns
-        prompt = ("" if as_turns else self._shots.get(task.category, "")) + _question(task)
+        shots = "" if as_turns else self._shots.get(task.category, "")
+        prompt = _question(task) + (ASK if style == "chat" else "")
         reference = LETTERS[task.answer]
-        if style == "chat":
-            prompt += ASK
         turns = self._turns.get(task.category, []) if as_turns else []
-        generation, in_letters = await self._ask(prompt, reference, style, context, turns)
+        generation, in_letters = await self._ask(shots, prompt, reference, style, context, turns)
         by_logprob = in_letters is not None and in_letters >= LEAST_SHARE[style]
         if in_letters is not None and not by_logprob:
-            in_words, _ = await self._ask(prompt, reference, style, context, turns, scored=False)
+            in_words, _ = await self._ask(shots, prompt, reference, style, context, turns, scored=False)
             generation = _after(generation, in_words)
         chosen = _likeliest(generation) if by_logprob else find_letter(generation.text, task.choices)
         passed = chosen == reference
+        answered = f"answered {chosen or 'no letter'}"
         return Scored(
             score=float(passed),
             passed=passed,
-            reason="" if passed else f"failed: answered {chosen or 'no letter'}, not {reference}",
+            reason=f"passed: {answered}" if passed else f"failed: {answered}, not {reference}",
             metrics={
                 "answer": chosen,
                 "by": "logprob" if by_logprob else "text",
@@ -127,6 +127,7 @@ class Mmlu:
 
     async def _ask(
         self,
+        shots: str,
         prompt: str,
         reference: str,
         style: str,
@@ -140,14 +141,16 @@ class Mmlu:
         if style == "chat":
             request = Request(
                 context.sampling(max_tokens=MAX_TOKENS),
-                messages=(*turns, Message("user", prompt)),
+                messages=(*turns, Message("user", shots + prompt)),
+                shared_prefix=len(shots),
                 choices=tuple(LETTERS) if scored else (),
                 reference=reference,
             )
         else:
             request = Request(
                 context.sampling(max_tokens=MAX_CONTINUATION_TOKENS, stop=("\n",)),
-                prompt=prompt,
+                prompt=shots + prompt,
+                shared_prefix=len(shots),
                 choices=tuple(f" {letter}" for letter in LETTERS) if scored else (),
                 reference=reference,
             )

@@ -1,4 +1,4 @@
-"""The number that an answer to a word problem comes to: as a person reads it, and by lm-eval's two filters."""
+"""Extracts the number from an answer to a word problem: as a person reads it, and by lm-eval's two filters."""
 
 from __future__ import annotations
 

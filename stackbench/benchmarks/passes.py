@@ -1,4 +1,4 @@
-"""What benchmarks have in common: pass@k over tasks, and averages within a task."""
+"""Shared metrics of benchmarks: pass@k over tasks, and averages within a task."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from stackbench.cli.options import (
     with_serve_options,
     without_options,
 )
-from stackbench.cli.reading_commands import catalogue, compare, config, export, query, runs, show
+from stackbench.cli.reading_commands import catalogue, compare, config, export, query, resend, runs, show
 from stackbench.cli.run_commands import attach, batch, ctl, engine, evaluate, score, serve, tui, web
 from stackbench.control.verbs import VERBS
 
@@ -87,7 +87,7 @@ def build_app(only: str | None = None) -> typer.Typer:
     served = "The screens in a browser on this machine, behind a one-time address."
     app.command("web", hidden=True, help=served, cls=CommandPage)(web)
     app.command("engine", hidden=True, help="Carry out the orders of a file.", cls=CommandPage)(engine)
-    for command in (runs, show, compare, query, export, catalogue, config, doctor):
+    for command in (runs, show, resend, compare, query, export, catalogue, config, doctor):
         app.command(command.__name__ if command is not catalogue else "list", cls=CommandPage)(command)
     for name, (text, commands) in GROUPS.items():
         app.add_typer(_group(name, text, commands))
@@ -114,7 +114,8 @@ def _print_version(wanted: bool) -> None:
 def root(
     context: typer.Context,
     suite: Annotated[
-        str | None, typer.Option("--batch", metavar="[SUITE]", help="Run a suite: smoke, core, full or a .toml file.")
+        str | None,
+        typer.Option("--batch", metavar="[SUITE]", help="Run a suite: quickstart, smoke, core, full or a .toml file."),
     ] = None,
     in_browser: Annotated[
         bool, typer.Option("--web", help="The screens in a browser on this machine; --port, --home.")

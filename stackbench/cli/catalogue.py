@@ -1,14 +1,16 @@
-"""`list` and `config`: what can be named, and what is in force."""
+"""`list` and `config`: the names that commands take, and the settings in effect."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 from stackbench.cli.completion import LISTS
 from stackbench.cli.console import print_json, print_table
-from stackbench.config import Home, list_settings, load_settings
+from stackbench.config import Home, list_settings, load_settings, user_cache
 from stackbench.errors import UsageError
+from stackbench.nesting import is_array, is_object
 from stackbench.suggestions import did_you_mean
 
 __all__ = ["config", "show_list"]
@@ -57,6 +59,11 @@ def _models() -> list[dict[str, Any]]:
         {"model": f"hf:{name}", "what": f"{entry.title}; {entry.licence}; {entry.context:,} tokens of context"}
         for name, entry in named_models().items()
     ]
+    named += [
+        {"model": f"gguf:{name}", "what": f"{entry.title}; {entry.licence}, through llama.cpp"}
+        for name, entry in named_models().items()
+        if entry.sha256
+    ]
     return named + [{"model": kind, "what": what} for kind, what in model_kinds().items()]
 
 
@@ -87,7 +94,7 @@ def _tools() -> list[dict[str, Any]]:
 
 def config(home: Path | None, *, as_json: bool) -> None:
     """Prints every setting with its value and source."""
-    place = Home.find(home)
+    place = Home.find(home, to_write=False)
     sourced = load_settings()
     values = sourced.settings.model_dump(mode="json")
     rows: list[dict[str, Any]] = [
@@ -95,6 +102,8 @@ def config(home: Path | None, *, as_json: bool) -> None:
         for field in list_settings()
     ]
     rows.append({"setting": "(home)", "value": str(place.path), "from": place.source})
+    cache = "STACKBENCH_CACHE" if os.environ.get("STACKBENCH_CACHE") else "default"
+    rows.append({"setting": "(cache)", "value": str(user_cache()), "from": cache})
     extra = str(place.data_extra) if place.data_extra else None
     rows.append({"setting": "(extra data)", "value": extra, "from": "STACKBENCH_DATA" if extra else "default"})
     if as_json:
@@ -108,9 +117,9 @@ def _cell(value: Any) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, dict):
+    if is_object(value):
         return ", ".join(f"{key}={item}" for key, item in value.items()) or "-"
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return ", ".join(map(str, value)) if is_array(value) else str(value)
 
 
 def _shown(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""`compare`: what one run has that another has not."""
+"""`compare`: paired differences between two runs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def compare(home: Path | None, first: str, second: str, tasks: int, *, as_json: 
     Raises:
         UsageError: a run does not exist, or they have no task in common.
     """
-    with opened(Home.find(home)) as queries:
+    with opened(Home.find(home, to_write=False)) as queries:
         compared = compare_runs(queries, first, second)
         runs, results, found = compared.runs, compared.results, compared.benchmarks
         reader = Reader(queries)

@@ -133,8 +133,8 @@ def print_table(
         return
     for first, *cells in rows:
         out().print(shown(first, "bold"))
-        told = [f"{name} {cell}" for name, cell in zip(columns[1:], cells, strict=True) if cell not in (None, "")]
-        out().print(shown(f"  {', '.join(told)}"))
+        pairs = [f"{name} {cell}" for name, cell in zip(columns[1:], cells, strict=True) if cell not in (None, "")]
+        out().print(shown(f"  {', '.join(pairs)}"))
 
 
 def print_json(document: Any) -> None:

@@ -45,8 +45,8 @@ def detach(home: Home, plan: RunPlan, resume: str | None) -> dict[str, Any]:
     if os.fork() == 0:  # this process has one thread and no event loop yet
         _become_engine(home, order, engine_log(home, run_id), reading, writing)
     os.close(writing)
-    with os.fdopen(reading) as told:
-        line = told.read(READ_AT_MOST)
+    with os.fdopen(reading) as readable:
+        line = readable.read(READ_AT_MOST)
     try:
         answer = json.loads(line)
     except ValueError:

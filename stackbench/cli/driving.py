@@ -108,7 +108,10 @@ def _follow_queued(
 
     progress = make_progress(quiet=bool(flags["quiet"]))
     try:
-        farewell = lambda run_id: _resume_hint(run_id, flags)  # noqa: E731
+
+        def farewell(run_id: str) -> str:
+            return _resume_hint(run_id, flags)
+
         outcome = asyncio.run(submit_and_follow(home, plan.model_dump(mode="json"), resume, progress, farewell))
     except EngineLostError as lost:
         notice(f"the engine has ended; this process goes on with run {lost.run_id}")

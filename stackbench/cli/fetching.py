@@ -22,7 +22,7 @@ __all__ = ["count_of", "data_list", "data_pull", "models_list", "models_pull"]
 
 def models_list(home: Path | None, *, as_json: bool) -> None:
     """Prints the manifest's models."""
-    listed = list_models(Home.find(home).models)
+    listed = list_models(Home.find(home, to_write=False))
     if as_json:
         print_json([asdict(model) for model in listed])
         return
@@ -51,17 +51,16 @@ def _size(number: int) -> str:
 
 def models_pull(home: Path | None, names: Sequence[str]) -> None:
     """Fetches models."""
-    folder = Home.find(home).models
+    place = Home.find(home, to_write=False)
     for name in names:
         with _transfer() as progress:
-            path = fetch_model(name, folder, notice, progress)
+            path = fetch_model(name, place, notice, progress)
         print_line(path)
 
 
 def data_list(home: Path | None, *, verify: bool, as_json: bool) -> int:
     """Prints where each dataset file is; with `verify`, 1 when one is not what it should be."""
-    place = Home.find(home)
-    store = DatasetStore(place.data, place.data_extra)
+    store = DatasetStore.of_home(Home.find(home, to_write=False))
     states = [state for name in store.manifest.datasets for state in store.states(name, verify=verify)]
     rows = [
         {
@@ -89,8 +88,7 @@ def data_pull(home: Path | None, names: Sequence[str]) -> None:
     Raises:
         DataError: some could not be had.
     """
-    place = Home.find(home)
-    store = DatasetStore(place.data, place.data_extra)
+    store = DatasetStore.of_home(Home.find(home, to_write=False))
     failures: list[str] = []
     for name in names or store.manifest.datasets:
         try:

@@ -46,7 +46,7 @@ def opened(home: Home) -> Iterator[Queries]:
 
 def runs(home: Path | None, limit: int, *, as_json: bool) -> None:
     """Lists the newest runs with their headline numbers."""
-    with opened(Home.find(home)) as queries:
+    with opened(Home.find(home, to_write=False)) as queries:
         reader = Reader(queries)
         found = reader.runs(limit)
         rows = [(run, reader.results(run.run_id)) for run in found]
@@ -96,7 +96,7 @@ def _heads(run: RunInfo, results: Sequence[BenchmarkResult]) -> list[str]:
         value = f"{best.name} {best.value:.3f}" if best is not None else "no score"
         partial = partial_reasons(result, run.status)
         marks = [f"partial: {', '.join(partial)}"] if partial else []
-        bounds = result.planned.lower_bounds if result.planned is not None else {}
+        bounds: Mapping[str, float] = result.planned.lower_bounds if result.planned is not None else {}
         if result.errors and best is not None and best.name in bounds:
             marks.insert(0, f"{bounds[best.name]:.3f} with errors as failures")
         marks += [f"{result.cut} cut"] if result.cut else []
@@ -111,7 +111,7 @@ SAMPLING = ("top_p", "max_tokens", "samples", "limit", "limit_seed")
 
 def show(home: Path | None, name: str, sample: str | None, *, failures: int, as_json: bool) -> None:
     """Prints a run, or the attempts at one task."""
-    with opened(Home.find(home)) as queries:
+    with opened(Home.find(home, to_write=False)) as queries:
         reader = Reader(queries)
         run = reader.run(name)
         if sample is None:
@@ -167,7 +167,7 @@ def _print_run(
         ("seeds", ", ".join(map(str, run.seeds))),
         ("sampling", f"temperature {_temperatures(run)}, {_pairs(settings, SAMPLING)}"),
         *_asked_line(settings),
-        ("stackbench", f"{machine.get('stackbench', '?')}, commit {run.git_commit or 'unknown'}"),
+        ("stackbench", _own_version(run)),
         ("machine", f"{machine.get('cpu')}, {machine.get('cpus')} processors, {_gib(machine.get('memory_bytes'))}"),
         ("system", f"{machine.get('os')}, Python {machine.get('python')}"),
         ("GPUs", _gpus(machine)),
@@ -193,6 +193,13 @@ def _print_run(
             whole=["task"],
             or_list=True,
         )
+
+
+def _own_version(run: RunInfo) -> str:
+    """Stackbench's own: version, commit, and what its files were where the commit does not tell."""
+    source = run.environment.get("source_sha256")
+    files = f", files {source[:12]}" if source else ""
+    return f"{run.environment.get('stackbench', '?')}, commit {run.git_commit or 'unknown'}{files}"
 
 
 def _asked_line(settings: Mapping[str, Any]) -> list[tuple[str, Any]]:
@@ -225,7 +232,7 @@ def _gpus(machine: Mapping[str, Any]) -> str:
 
 
 def _model_lines(model: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """What the model told of itself: single values in one line, tables and what befell it in lines of their own."""
+    """What the model told of itself: single values in one line, tables, restarts and reloads in lines of their own."""
     single = {name: value for name, value in model.items() if not isinstance(value, dict | list)}
     lines: list[tuple[str, Any]] = [("model details", _pairs(single, tuple(single)))]
     for name in ("files", "origin", "loading", "capabilities"):
@@ -257,6 +264,7 @@ def _attempt_document(attempt: AttemptDetail) -> dict[str, Any]:
         "score": attempt.score,
         "passed": attempt.passed,
         "error": attempt.error,
+        "reason": attempt.reason,
         "prompt": attempt.prompt,
         "completion": attempt.completion,
         "prompt_tokens": attempt.prompt_tokens,
@@ -280,17 +288,20 @@ def _print_attempt(attempt: AttemptDetail) -> None:
             )
         )
     )
-    if attempt.error:
-        console.print(Text(visible(attempt.error), style=style))
+    why = attempt.reason or attempt.error
+    if why:
+        console.print(Text(visible(why), style=style))
     console.print(
         f"{attempt.prompt_tokens} prompt tokens, {attempt.completion_tokens} completion tokens, "
         f"{attempt.latency_s:.2f} s"
     )
     if attempt.finish_reason == FinishReason.LENGTH:
         console.print(Text("an answer ended at its token limit", style="yellow"))
-    told = [f"{name} {json.dumps(value)}" for name, value in attempt.metrics.items() if value not in (None, "", [], {})]
-    if told:
-        console.print(Text(in_one_line(", ".join(told)), style="dim"))
+    pairs = [
+        f"{name} {json.dumps(value)}" for name, value in attempt.metrics.items() if value not in (None, "", [], {})
+    ]
+    if pairs:
+        console.print(Text(in_one_line(", ".join(pairs)), style="dim"))
     if has_transcript(attempt.events):
         console.print(Rule("task", align="left", style="dim"))
         console.print(Text(visible(_cut(attempt.prompt))))
@@ -306,7 +317,9 @@ def _print_attempt(attempt: AttemptDetail) -> None:
             shown = visible(_cut(str(code)))
             console.print(Syntax(shown, "python", theme="ansi_dark", background_color="default", word_wrap=True))
         rest = {
-            name: value for name, value in payload.items() if name not in ("code", "seed") and value not in ("", [])
+            name: value
+            for name, value in payload.items()
+            if name not in ("code", "seed", "request") and value not in ("", [])
         }
         console.print(Text(_cut(in_one_line(json.dumps(rest, ensure_ascii=False)))))
 
@@ -318,7 +331,7 @@ def _cut(text: str) -> str:
 
 def query(home: Path | None, sql: str, format: str) -> None:
     """Runs the user's SQL and prints the rows."""
-    with opened(Home.find(home)) as queries:
+    with opened(Home.find(home, to_write=False)) as queries:
         if format == "table":
             answer = io.BytesIO()
             queries.user_query(sql, format, answer)

@@ -25,7 +25,7 @@ def doctor(home: Path | None, *, as_json: bool) -> int:
     """Prints what works and what does not; 1 when something a run needs is broken."""
     from stackbench.engine.doctor import examine
 
-    checks = examine(Home.find(home))
+    checks = examine(Home.find(home, to_write=False))
     if as_json:
         print_json([asdict(check) for check in checks])
     else:

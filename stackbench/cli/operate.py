@@ -28,7 +28,7 @@ def ctl(verb: str, words: Sequence[str], flags: Mapping[str, Any], *, home: Path
         EngineUnreachableError: no engine is live.
     """
     arguments = _arguments(verb, words, flags)
-    found = Home.find(home)
+    found = Home.find(home, to_write=False)
     try:
         answer = asyncio.run(_ask(found, verb, arguments, dry_run=bool(flags.get("dry_run"))))
     except EngineUnreachableError:
@@ -135,7 +135,7 @@ def _print_why(answer: Mapping[str, Any]) -> None:
         )
         out().print(shown(line))
     attempts = answer["attempts"]
-    out().print(shown(f"run {answer['run_id']}: {answer['phase']}, {len(attempts)} attempts under way"))
+    out().print(shown(f"run {answer['run_id']}: {_phase(answer)}, {len(attempts)} attempts under way"))
     print_table(
         ("benchmark", "task", "attempt", "waits for", "for", "runs since"),
         [
@@ -155,11 +155,17 @@ def _print_why(answer: Mapping[str, Any]) -> None:
         out().print(f"and {len(attempts) - WHY_SHOWN} more (--json lists all)")
 
 
+def _phase(answer: Mapping[str, Any]) -> str:
+    """The phase, with what the run waits for, where something does not answer."""
+    waiting_for = answer.get("waiting_for", "")
+    return f"{answer['phase']} ({waiting_for})" if waiting_for else str(answer["phase"])
+
+
 def _print_status(answer: Mapping[str, Any]) -> None:
     slots = answer["slots"]
     settings = ", ".join(f"{name} {value}" for name, value in answer["settings"].items() if value is not None)
     head = (
-        f"run {answer['run_id']} of {answer['model']}: {answer['phase']}; {slots['taken']} of {slots['size']} requests"
+        f"run {answer['run_id']} of {answer['model']}: {_phase(answer)}; {slots['taken']} of {slots['size']} requests"
     )
     out().print(shown(f"{head}; {settings}"))
     print_table(

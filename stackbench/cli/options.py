@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stackbench.cli import completion
+from stackbench.nesting import is_array
 
 if TYPE_CHECKING:
     from stackbench.config import SettingField
@@ -34,7 +35,7 @@ HomeOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 QuietOption = Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")]
 OUTPUT, SELECTION = "Output", "Tasks"
-TYPES: dict[str, type] = {"integer": int, "number": float, "text": str, "switch": bool, "object": str}
+TYPES: dict[str, type] = {"integer": int, "number": float, "text": str, "switch": bool, "object": str, "duration": str}
 NOT_SERVED = {"max_batch"}
 """Settings of loading that do not concern a vLLM server."""
 
@@ -172,7 +173,7 @@ def given_settings(flags: Mapping[str, Any]) -> dict[str, Any]:
     from stackbench.config import Settings
 
     return {
-        name: tuple(value) if isinstance(value, list) else value
+        name: tuple(value) if is_array(value) else value
         for name, value in flags.items()
         if name in Settings.model_fields and value is not None and value != []
     }

@@ -139,7 +139,7 @@ class PlainProgress(SilentProgress):
             self.run_id = run_id
             self._say(f"run {run_id} of {event.model}")
         else:
-            line = told(run_id, event)
+            line = line_of(run_id, event)
             if line:
                 self._say(line)
 
@@ -200,7 +200,7 @@ class LiveProgress(SilentProgress):
         elif isinstance(event, BenchmarkSkipped):
             self._skipped[event.benchmark] = event.reason
         else:
-            line = told(run_id, event)
+            line = line_of(run_id, event)
             if line:
                 self._live.console.print(shown(line, "dim"))
 
@@ -253,7 +253,7 @@ class LiveProgress(SilentProgress):
         return table
 
 
-def told(run_id: str, event: EventKind) -> str:
+def line_of(run_id: str, event: EventKind) -> str:
     """The line that an event is worth; empty for none."""
     if isinstance(event, Notice):
         return event.text

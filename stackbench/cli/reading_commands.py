@@ -10,7 +10,7 @@ import typer
 from stackbench.cli import completion
 from stackbench.cli.options import HomeOption, JsonOption, TableFormat
 
-__all__ = ["catalogue", "compare", "config", "export", "query", "runs", "show"]
+__all__ = ["catalogue", "compare", "config", "export", "query", "resend", "runs", "show"]
 
 RunArgument = Annotated[
     str, typer.Argument(metavar="RUN", help="A run's id, the start of it, or last.", autocompletion=completion.run_ids)
@@ -32,13 +32,47 @@ def show(
     run: RunArgument,
     sample: Annotated[str | None, typer.Argument(metavar="SAMPLE", help="A task's id: its attempts.")] = None,
     failures: Annotated[int, typer.Option("--failures", metavar="N", help="List N failed attempts.", min=0)] = 10,
+    request: Annotated[
+        bool, typer.Option("--request", help="Print what the attempts at a task asked the model, as JSON.")
+    ] = False,
     as_json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:
     """One run, or the attempts at one of its tasks with their transcripts."""
     from stackbench.cli import history
 
-    history.show(home, run, sample, failures=failures, as_json=as_json)
+    if request:
+        from stackbench.cli import requests
+
+        return requests.print_requests(home, run, sample)
+    return history.show(home, run, sample, failures=failures, as_json=as_json)
+
+
+def resend(
+    run: RunArgument,
+    task: Annotated[str, typer.Argument(metavar="TASK", help="A task's id, or benchmark/task id.")],
+    attempt: Annotated[int | None, typer.Option("--attempt", metavar="N", help="Only this attempt.", min=0)] = None,
+    seed: Annotated[int | None, typer.Option("--seed", metavar="N", help="Only attempts of this seed.")] = None,
+    call: Annotated[
+        int | None, typer.Option("--call", metavar="N", help="Only each attempt's Nth request.", min=1)
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="MODEL",
+            help="Ask this model [the run's, as the run had it].",
+            autocompletion=completion.model_names,
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+) -> int:
+    """Send recorded requests to the model again and compare the answers: exit code 1 where one differs."""
+    from stackbench.cli import requests
+
+    return requests.send_again(home, run, task, attempt=attempt, seed=seed, call=call, model=model, as_json=as_json)
 
 
 def compare(
@@ -82,7 +116,7 @@ def export(
     from stackbench.cli import history
     from stackbench.config import Home
 
-    history.export_run(Home.find(home), run, to, format)
+    history.export_run(Home.find(home, to_write=False), run, to, format)
 
 
 def catalogue(

@@ -33,7 +33,9 @@ def batch(
     suite: Annotated[
         str | None,
         typer.Argument(
-            metavar="SUITE", help="smoke, core, full or a .toml file [full].", autocompletion=completion.suite_names
+            metavar="SUITE",
+            help="quickstart, smoke, core, full or a .toml file [full].",
+            autocompletion=completion.suite_names,
         ),
     ] = None,
     **flags: Any,
@@ -83,7 +85,7 @@ def attach(
     from stackbench.cli import driving
     from stackbench.config import Home
 
-    return driving.attach(Home.find(home), run, as_json=as_json, quiet=quiet)
+    return driving.attach(Home.find(home, to_write=False), run, as_json=as_json, quiet=quiet)
 
 
 def tui(

@@ -19,7 +19,7 @@ from stackbench.benchmarks.tooluse.validation.soundness import Finding, check_se
 from stackbench.cli.console import notice, out, print_json, print_table, shown
 from stackbench.cli.streams import displays_stream
 from stackbench.config import load_settings
-from stackbench.engine.lazy_sandbox import LazySandbox
+from stackbench.engine.sandbox_care import make_sandboxes
 from stackbench.errors import UsageError
 
 __all__ = ["check", "list_scenarios", "new"]
@@ -108,7 +108,7 @@ def _chosen(tasks: Sequence[ToolTask], only: str, sample: int | None) -> list[To
 async def _play(tasks: Sequence[ToolTask], sandboxes: int) -> list[Finding]:
     size = min(sandboxes, max(1, len(tasks)))
     settings = load_settings({"sandboxes": size}).settings
-    sandbox = LazySandbox(settings, "scenarios", notice)
+    sandbox = make_sandboxes(settings, "scenarios", notice)
     findings: list[Finding] = []
     queue = iter(tasks)
     done = 0

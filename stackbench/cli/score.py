@@ -14,7 +14,7 @@ __all__ = ["score"]
 
 def score(path: Path, benchmark: str, flags: Mapping[str, Any]) -> int:
     """Scores recorded samples; returns the exit code."""
-    from stackbench.engine.head_start import begin_sandboxes
+    from stackbench.engine.early_sandboxes import begin_sandboxes
 
     home = Home.find(flags["home"])
     settings = load_settings({**given_settings(flags), "model": f"file:{path.name}"}).settings

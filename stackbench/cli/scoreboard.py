@@ -1,4 +1,4 @@
-"""What a run came to: the scores on the screen, each with its denominators, and the JSON document of the contract."""
+"""The results of a run: the scoreboard, each score with its denominators, and the JSON document."""
 
 from __future__ import annotations
 
@@ -84,6 +84,8 @@ def result_document(result: BenchmarkResult, status: str) -> dict[str, Any]:
         "selection": dict(planned.selection) if planned is not None else None,
         "partial": partial_reasons(result, status) or None,
         "cut": result.cut,
+        "ended_by": dict(result.endings),
+        "slow_machine": result.slow,
         "token_limit": limits[0] if len(limits) == 1 else list(limits) or None,
         "missing_metrics": [asdict(missing) for missing in planned.missing] if planned is not None else [],
         "errors_as_failures": dict(planned.lower_bounds) if planned is not None else {},
@@ -116,8 +118,8 @@ def scoreboard(outcome: RunOutcome) -> RenderableType:
     for gate in outcome.gates:
         value = _not_measured(outcome, gate) if gate.value is None else f"{gate.value:.4f}"
         word, style = ("passed", "green") if gate.passed else ("FAILED", "red")
-        told = f"{gate.measure} {value}".strip()
-        line = in_one_line(f"gate {gate.name}: {word} ({told}, {gate.bounds})")
+        measured = f"{gate.measure} {value}".strip()
+        line = in_one_line(f"gate {gate.name}: {word} ({measured}, {gate.bounds})")
         parts.append(Text(line, style=style))
     return Group(*parts)
 

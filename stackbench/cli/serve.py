@@ -49,7 +49,7 @@ async def _serve(model: VllmModel, target: str) -> int:
 
 async def _watch(model: VllmModel, stopped: asyncio.Future[Any]) -> int:
     """Says where the server is after a restart, and now and then what it does."""
-    url, told = model.url, (-1, -1)
+    url, printed = model.url, (-1, -1)
     lost = asyncio.ensure_future(model.wait_lost())
     try:
         while True:
@@ -62,8 +62,8 @@ async def _watch(model: VllmModel, stopped: asyncio.Future[Any]) -> int:
                 url = model.url
                 print_line(url)
             load = model.load()
-            if load is not None and (load.running, load.completion_tokens) != told:
-                told = load.running, load.completion_tokens
+            if load is not None and (load.running, load.completion_tokens) != printed:
+                printed = load.running, load.completion_tokens
                 notice(
                     f"{load.running} running, {load.waiting} waiting, cache {load.kv_cache:.0%}, "
                     f"{load.completion_tokens:,} tokens made"

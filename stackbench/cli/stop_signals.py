@@ -1,4 +1,4 @@
-"""What signals do to a run: Ctrl-C and SIGTERM stop it, asked twice at once; a terminal that closes does not."""
+"""Signal handling of a run: Ctrl-C and SIGTERM stop it, a second one at once; SIGHUP does not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Standard streams that outlive their readers: a closed pipe, a full disk or a terminal that is gone ends no run."""
+"""Standard streams whose write errors (closed pipe, full disk, closed terminal) do not end a run."""
 
 from __future__ import annotations
 

@@ -40,8 +40,8 @@ def print_transcript(console: Console, events: Sequence[Event]) -> None:
             _print_call(console, payload, verdict.standing(number, payload))
             number += 1
         elif kind == "operator":
-            told = json.dumps(_without(payload, "seed"), ensure_ascii=False)
-            console.print(shown(f"  operator: {told}", "cyan"))
+            payload_text = json.dumps(_without(payload, "seed"), ensure_ascii=False)
+            console.print(shown(f"  operator: {payload_text}", "cyan"))
         elif kind == "context_trimmed":
             console.print(shown(f"  {payload['messages']} old results were left out: the window is full", "cyan"))
     if verdict:
@@ -50,8 +50,8 @@ def print_transcript(console: Console, events: Sequence[Event]) -> None:
 
 def _print_call(console: Console, payload: Mapping[str, Any], standing: Standing) -> None:
     written = " (written as text)" if payload.get("repaired") else ""
-    told = shown(standing.text, STYLES[standing.tone])
-    line = Text.assemble(("  > ", "bold"), shown(payload["tool"], "bold"), f"{written}  ", told)
+    judged = shown(standing.text, STYLES[standing.tone])
+    line = Text.assemble(("  > ", "bold"), shown(payload["tool"], "bold"), f"{written}  ", judged)
     console.print(line)
     _print_indented(console, arguments_text(payload["arguments"]), 4, style="magenta")
     _print_indented(console, payload["text"], 4, style="red" if payload["failed"] else "dim")

@@ -1,7 +1,7 @@
 """Configuration: the settings and where their values come from, and the folders of STACKBENCH_HOME."""
 
 from stackbench.config.concerns import CONCERNS, Settings
-from stackbench.config.home import Home
+from stackbench.config.home import Home, user_cache
 from stackbench.config.model_settings import HIDDEN, EndpointSettings, LoadingSettings, ServerSettings
 from stackbench.config.run_settings import DEFAULT_MODEL, RunSettings, SamplingSettings
 from stackbench.config.sandbox_settings import AgentSettings, SandboxSettings
@@ -28,4 +28,5 @@ __all__ = [
     "list_settings",
     "load_settings",
     "setting_field",
+    "user_cache",
 ]

@@ -6,11 +6,11 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from platformdirs import user_data_path
+from platformdirs import user_cache_path, user_data_path
 
 from stackbench.errors import ConfigError
 
-__all__ = ["Home"]
+__all__ = ["Home", "user_cache"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +23,10 @@ class Home:
     """Where the path came from."""
 
     @classmethod
-    def find(cls, option: Path | None = None) -> Home:
+    def find(cls, option: Path | None = None, *, to_write: bool = True) -> Home:
         """`--home`, else STACKBENCH_HOME, else the platform's user-data folder for stackbench.
+
+        `to_write` False: what only looks needs neither the folder nor the right to write into it.
 
         Raises:
             ConfigError: the folder cannot be made or written.
@@ -32,14 +34,15 @@ class Home:
         named = option or (Path(os.environ["STACKBENCH_HOME"]) if os.environ.get("STACKBENCH_HOME") else None)
         path = (named or user_data_path("stackbench", appauthor=False)).expanduser().absolute()
         extra = os.environ.get("STACKBENCH_DATA")
-        try:
-            path.mkdir(parents=True, exist_ok=True, mode=0o700)  # parents get the usual mode
-        except OSError as error:
-            raise ConfigError(
-                f"the folder {path} cannot be made ({error.strerror}); name another with --home"
-            ) from error
-        if not os.access(path, os.W_OK):
-            raise ConfigError(f"the folder {path} cannot be written; name another with --home")
+        if to_write:
+            try:
+                path.mkdir(parents=True, exist_ok=True, mode=0o700)  # parents get the usual mode
+            except OSError as error:
+                raise ConfigError(
+                    f"the folder {path} cannot be made ({error.strerror}); name another with --home"
+                ) from error
+            if not os.access(path, os.W_OK):
+                raise ConfigError(f"the folder {path} cannot be written; name another with --home")
         source = "--home" if option else "STACKBENCH_HOME" if named else "default"
         return cls(path, Path(extra).expanduser().absolute() if extra else None, source)
 
@@ -61,12 +64,30 @@ class Home:
         return self.path / "engine.trace"
 
     @property
-    def data(self) -> Path:
+    def own_data(self) -> Path:
+        """Datasets that an older version fetched into this home; they are still read."""
         return self.path / "data"
 
     @property
-    def models(self) -> Path:
+    def own_models(self) -> Path:
+        """Models that an older version fetched into this home, or that were put there; they are still read."""
         return self.path / "models"
+
+    @property
+    def data(self) -> Path:
+        """Where datasets are fetched to: one place for all homes of a user."""
+        return user_cache() / "data"
+
+    @property
+    def models(self) -> Path:
+        """Where models are fetched to: one place for all homes of a user."""
+        return user_cache() / "models"
 
     def run(self, run_id: str) -> Path:
         return self.path / "runs" / run_id
+
+
+def user_cache() -> Path:
+    """The folder of what is fetched: STACKBENCH_CACHE, else the platform's user-cache folder for stackbench."""
+    named = os.environ.get("STACKBENCH_CACHE")
+    return Path(named).expanduser().absolute() if named else user_cache_path("stackbench", appauthor=False)

@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, field_serializer, field_validator
 
 from stackbench.config.setting import Concern, Setting
+from stackbench.nesting import is_object
 
 __all__ = ["HIDDEN", "EndpointSettings", "LoadingSettings", "ServerSettings"]
 
@@ -22,9 +23,9 @@ OWN_HEADERS = {"connection", "content-encoding", "content-length", "content-type
 
 
 class LoadingSettings(Concern):
-    """How the weights of an hf: or vllm: model are loaded."""
+    """How the weights of an hf:, vllm: or gguf: model are loaded."""
 
-    title: ClassVar[str] = "Model (hf: and vllm:)"
+    title: ClassVar[str] = "Model (hf:, vllm: and gguf:)"
 
     quantization: Annotated[
         Literal["awq", "gptq", "bitsandbytes", "bitsandbytes-8bit", "fp8"] | None,
@@ -47,7 +48,12 @@ class LoadingSettings(Concern):
     max_batch: Annotated[
         int | None,
         Field(ge=1),
-        Setting("Sequences an hf: model decodes together.", "N", unset="64 on a CPU, 256 on a GPU", changeable=True),
+        Setting(
+            "Sequences an hf: or gguf: model decodes together.",
+            "N",
+            unset="hf: 64 on a CPU, 256 on a GPU; gguf: 8",
+            changeable=True,
+        ),
     ] = None
     gpus: Annotated[
         str | None,
@@ -184,7 +190,7 @@ class EndpointSettings(Concern):
                 value = json.loads(value, parse_constant=_no_number)
             except (ValueError, RecursionError) as error:
                 raise ValueError(f"is not JSON: {error}") from error
-        if not isinstance(value, dict):
+        if not is_object(value):
             raise ValueError('takes a JSON object, such as \'{"reasoning_effort": "low"}\'')
         own = sorted(OWN_FIELDS & value.keys())
         if own:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from stackbench.config.setting import Concern, Setting
+from stackbench.durations import read_duration
 
 __all__ = ["DEFAULT_MODEL", "Limit", "MaxTokens", "RunSettings", "Samples", "SamplingSettings", "Temperature"]
 
@@ -38,7 +39,7 @@ class RunSettings(Concern):
     model: Annotated[
         str,
         Setting(
-            "`hf:NAME`, `vllm:NAME`, `openai:MODEL@URL`, `replay:RUN`, `oracle` or `null`.",
+            "`hf:NAME`, `vllm:NAME`, `gguf:NAME`, `openai:MODEL@URL`, `replay:RUN`, `oracle` or `null`.",
             "MODEL",
             unset="the embedded model",
             short="-m",
@@ -94,6 +95,20 @@ class RunSettings(Concern):
             scores=True,
         ),
     ] = None
+    give_up_after_s: Annotated[
+        float,
+        BeforeValidator(read_duration),
+        Field(gt=0),
+        Setting(
+            "Stop when endpoint or Docker stay away so long; the run can be resumed. Takes 30m or 2h too.",
+            "TIME",
+            flag="--give-up-after",
+            unit="seconds",
+            changeable=True,
+            scores=True,
+            duration=True,
+        ),
+    ] = 1800.0
     max_error_rate: Annotated[
         float,
         Field(ge=0, le=1),

@@ -41,8 +41,26 @@ class SandboxSettings(Concern):
     sandbox_memory_mib: Annotated[
         int,
         Field(ge=256),
-        Setting("Memory of one container.", "MIB", flag="--sandbox-memory", unit="MiB", scores=True),
+        Setting("Memory of a container for samples.", "MIB", flag="--sandbox-memory", unit="MiB", scores=True),
     ] = 4096
+    agent_memory_mib: Annotated[
+        int,
+        Field(ge=256),
+        Setting("Memory of a container for an agent.", "MIB", flag="--agent-memory", unit="MiB"),
+    ] = 2048
+    sandbox_budget_mib: Annotated[
+        int | None,
+        Field(ge=256),
+        Setting(
+            "Memory of all containers together.",
+            "MIB",
+            flag="--sandbox-budget",
+            unset="the machine's",
+            unit="MiB",
+            changeable=True,
+            scores=True,
+        ),
+    ] = None
 
 
 class AgentSettings(Concern):

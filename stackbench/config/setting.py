@@ -42,5 +42,7 @@ class Setting:
     """Whether it changes what a model is asked, beyond the usual sampling: shown with a run, except as by default."""
     scores: bool = False
     """Whether it applies where recorded samples are scored and no model is asked."""
+    duration: bool = False
+    """Whether it takes a time such as 30m or 2h; plain numbers are seconds."""
     from_file: bool = False
     """Whether `@FILE` stands for the text in that file."""

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, Union, cast, get_args, get_origin
 
 from stackbench.config.concerns import CONCERNS, Settings
 from stackbench.config.setting import Setting
 
 __all__ = ["SettingField", "changeable_on_resume", "list_settings", "setting_field", "setting_named"]
 
-Kind = Literal["integer", "number", "text", "switch", "object"]
+Kind = Literal["integer", "number", "text", "switch", "object", "duration"]
 KINDS: dict[Any, Kind] = {int: "integer", float: "number", str: "text", bool: "switch"}
 
 
@@ -102,7 +102,7 @@ def _describe(concern: str, attribute: str) -> SettingField:
         unset=setting.unset or _shown(default),
         metavar=setting.metavar,
         unit=setting.unit,
-        type="text" if choices else KINDS.get(inner, "object"),
+        type="duration" if setting.duration else "text" if choices else KINDS.get(inner, "object"),
         repeatable=repeatable,
         default=default,
         choices=tuple(str(choice) for choice in choices),
@@ -127,5 +127,5 @@ def _shown(default: Any) -> str:
     if isinstance(default, bool):
         return ""
     if isinstance(default, tuple):
-        return ", ".join(map(str, default))
+        return ", ".join(map(str, cast("tuple[object, ...]", default)))
     return f"{default:g}" if isinstance(default, float) else str(default)

@@ -44,7 +44,8 @@ VARIABLES = """## Environment variables
 
 | variable | what |
 | --- | --- |
-| `STACKBENCH_HOME` | database, runs, models, data (default: the platform's user-data folder for stackbench) |
+| `STACKBENCH_HOME` | database and runs (default: the platform's user-data folder for stackbench) |
+| `STACKBENCH_CACHE` | fetched models and datasets, for all homes of a user (default: the user-cache folder) |
 | `STACKBENCH_DATA` | an extra, read-only folder of datasets |
 | `STACKBENCH_MODELS` | a folder of models of your own, looked into before the hub |
 | `OPENAI_API_KEY` | the key of an endpoint, or the variable that `--api-key-env` names |
@@ -53,6 +54,10 @@ VARIABLES = """## Environment variables
 | `DOCKER_HOST` | another Docker engine |
 
 `--debug`, anywhere on the command line, shows the traceback behind an error.
+
+Models and datasets are fetched once per user, by one process at a time, and are checked by hash. A home in which an
+older version put its own (`models/`, `data/`) uses these. A home that may only be read can be read: `runs`, `show`,
+`query`, `compare`, `export`, `doctor`; what makes runs refuses it.
 """
 
 NOTES = """`advanced` settings are those that few runs need. Those marked `resume` say how fast a run goes, not what it

@@ -1,4 +1,4 @@
-"""The real rows of every benchmark: where they come from, and proof that they are what they should be."""
+"""The rows of every benchmark: their sources, and the verification of their content."""
 
 from stackbench.datasets.manifest import DatasetFile, Manifest, Source, load_manifest
 from stackbench.datasets.store import DatasetStore, FileState

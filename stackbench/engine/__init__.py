@@ -9,8 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from stackbench.engine.early_sandboxes import HeadStart, begin_sandboxes
     from stackbench.engine.gates import GateResult
-    from stackbench.engine.head_start import HeadStart, begin_sandboxes
     from stackbench.engine.outcome import RunOutcome
     from stackbench.engine.plan import BenchmarkPlan, Gate, RunPlan
     from stackbench.engine.replays import replay_settings
@@ -50,7 +50,7 @@ __all__ = [
 ]
 
 MODULES = {
-    "head_start": ("HeadStart", "begin_sandboxes"),
+    "early_sandboxes": ("HeadStart", "begin_sandboxes"),
     "gates": ("GateResult",),
     "outcome": ("RunOutcome",),
     "plan": ("BenchmarkPlan", "Gate", "RunPlan"),

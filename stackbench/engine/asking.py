@@ -1,4 +1,4 @@
-"""What a run's settings make of a benchmark's requests: sampling, the system prompt, an answer's beginning."""
+"""Applies a run's settings to a benchmark's requests: sampling, the system prompt, the prefill."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Any
 
 from stackbench.config import SamplingSettings
 from stackbench.errors import AttemptError
+from stackbench.thoughts import without_thoughts
 from stackbench.types import Generation, Message, Request, Sampling
 
-__all__ = ["run_sampling", "with_prefill", "with_run_texts"]
+__all__ = ["run_sampling", "whole_answer", "with_prefill", "with_run_texts"]
 
 NEUTRAL = Sampling()
 CHECKPOINTS = ("top_p", "top_k", "min_p", "repetition_penalty")
@@ -72,6 +73,11 @@ def with_run_texts(request: Request, settings: SamplingSettings) -> tuple[Reques
     if prefill and request.prompt is not None:
         return replace(request, prompt=request.prompt + prefill), prefill
     return replace(request, prefill=prefill), prefill
+
+
+def whole_answer(generation: Generation, prefill: str) -> Generation:
+    """The answer as it is recorded and scored: with the beginning that was given, thoughts apart."""
+    return without_thoughts(with_prefill(generation, prefill))
 
 
 def with_prefill(generation: Generation, prefill: str) -> Generation:

@@ -1,4 +1,4 @@
-"""What each running attempt is doing: what it waits for, and since when."""
+"""Tracks each running attempt: what it waits for, and since when."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Makes the attempts of a benchmark: so many at once, each recorded when it ends, errors told apart from failures."""
+"""Runs the attempts of a benchmark with bounded concurrency and records each; errors are distinct from failures."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,18 +11,29 @@ from typing import Any
 from stackbench.benchmarks import SpeedBenchmark
 from stackbench.control.messages import AttemptFinished, AttemptQueued
 from stackbench.engine.attempt_tracker import attempt_ref
+from stackbench.engine.context import utc_now
 from stackbench.engine.executor import AttemptResult, Executor, failed_record
 from stackbench.engine.plan import RunPlan
 from stackbench.engine.resources import RunResources
 from stackbench.engine.work import AttemptSpec, LoadedBenchmark
-from stackbench.errors import RunFailedError, StoreError, one_line
-from stackbench.models import Model, Watched
+from stackbench.errors import (
+    DockerNotAvailableError,
+    ModelUnreachableError,
+    RunFailedError,
+    StackbenchError,
+    StoreError,
+    one_line,
+)
+from stackbench.models import Model, Remote, Watched
+from stackbench.sandbox.docker_engine import ENGINE
 from stackbench.types import AttemptKey, AttemptRecord, AttemptStatus, FinishReason
 
 __all__ = ["AttemptRunner", "BenchmarkCounts", "RunCounts", "model_slots"]
 
 GRACE_S = 3.0
 SAME_ERRORS_AT_LEAST = 50
+MOST_OUTAGES = 5
+"""Outages that an attempt may meet before it counts as an error."""
 
 
 @dataclass(slots=True)
@@ -62,6 +73,8 @@ class AttemptRunner:
     """Attempts that the operator had left out."""
     failed: dict[AttemptKey, AttemptSpec] = field(default_factory=dict[AttemptKey, AttemptSpec])
     """Those that ended in errors."""
+    _hit: Counter[AttemptKey] = field(default_factory=Counter[AttemptKey])
+    """Attempts that an outage interrupted, with how often."""
     _queue: deque[AttemptSpec] = field(default_factory=deque[AttemptSpec])
     _speed: bool = False
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -75,6 +88,7 @@ class AttemptRunner:
             RunFailedError: attempt after attempt ended in an error.
             StoreError: the database failed.
             ModelLostError: the model is gone.
+            OutageError: endpoint or Docker engine stayed away.
         """
         self._queue.extend(left)
         self._speed = isinstance(self.item.benchmark, SpeedBenchmark)
@@ -116,12 +130,35 @@ class AttemptRunner:
             if controls.is_cancelled(spec.key):
                 self.cancelled.append(spec)
                 continue
-            await self._attempt(spec)
+            try:
+                await self._attempt(spec)
+            except (ModelUnreachableError, DockerNotAvailableError) as gone:
+                if not await self._wait_out(spec, gone):
+                    return
+                continue
             await asyncio.sleep(0)  # answers that are there at once would keep the loop from everything else
             if self.counts.errors_in_a_row and self.counts.errors_in_a_row >= self._give_up():
                 raise RunFailedError(
                     f"{self._give_up()} attempts in a row ended in errors; the last: {self.counts.last_error}"
                 )
+
+    async def _wait_out(self, spec: AttemptSpec, gone: StackbenchError) -> bool:
+        """Puts back an attempt that was under way when something went away, and waits until that answers again; False
+        when the operator ends the run first. Raises OutageError."""
+        self._hit[spec.key] += 1
+        if self._hit[spec.key] > MOST_OUTAGES:  # it may be what takes the endpoint down
+            why = f"error: {gone} (in {self._hit[spec.key]} tries of this attempt)"
+            record = failed_record(spec.key, spec.category, why, utc_now())
+            self._count(spec, self._recorded(AttemptResult(record)))
+            self.resources.tracker.finish(
+                spec.key, AttemptFinished(attempt=attempt_ref(spec.key), passed=None, reason=why)
+            )
+        else:
+            self.requeue([spec])
+        model, outage = self.resources.model, self.resources.controls.outage
+        if isinstance(gone, ModelUnreachableError) and isinstance(model, Remote):
+            return await outage.wait(model.name, model.answers, str(gone))
+        return await outage.wait(ENGINE, self.resources.sandbox.engine_answers)
 
     # -- what the operator asks
 
@@ -198,7 +235,7 @@ class AttemptRunner:
         ends the run. Raises StoreError."""
         record = result.record
         try:
-            self.resources.writer.attempt(self.run_id, record, result.events, result.tool_calls)
+            self.resources.writer.attempt(self.run_id, record, result.events, result.tool_calls, result.texts)
         except StoreError:
             raise
         except Exception as problem:

@@ -1,4 +1,4 @@
-"""A call of the model as its event records it, and the answer that a replay reads back from there."""
+"""Converts model calls to events, and events back to answers for a replay."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a benchmark's figures lack: bounds that count errors as failures, and metrics that missing attempts prevent."""
+"""Incomplete results: bounds that count errors as failures, and metrics that missing attempts prevent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one attempt is given: the model, the sandbox, its seed, its log."""
+"""The services of one attempt: the model, the sandbox, its seed, its log."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stackbench.active_clock import ActiveClock
 from stackbench.control.messages import AttemptText, ToolCallEnded, ToolCallStarted
-from stackbench.engine.asking import run_sampling, with_prefill, with_run_texts
+from stackbench.engine.asking import run_sampling, whole_answer, with_run_texts
 from stackbench.engine.attempt_tracker import attempt_ref
 from stackbench.engine.calls import call_payload
 from stackbench.engine.plan import BenchmarkPlan, RunPlan
+from stackbench.engine.processor_pressure import ProcessorPressure
+from stackbench.engine.recorded_requests import RequestRecorder
 from stackbench.errors import AttemptError, ModelNotAvailableError
 from stackbench.models import Preset, Reloadable, Watched
-from stackbench.sandbox import CodeJob, CodeResult, Sandbox
+from stackbench.sandbox import CodeJob, CodeResult, Sandbox, SandboxSpec
 from stackbench.sandbox.session import Session
 from stackbench.slots import Slots
-from stackbench.thoughts import without_thoughts
 from stackbench.types import (
     AttemptKey,
     EventRecord,
@@ -84,10 +86,20 @@ class AttemptContext:
         self._turn = 0
         self._next_seq = next_seq
         self._now = now
+        self._recorder = RequestRecorder()
         self._asked = Scored(0.0, False)
         self._calls = 0
+        self.clock = ActiveClock()
+        """What counts against the attempt's time limit."""
+        self._backing_off = False
+        self._try_began = 0.0
+        self._pressure: ProcessorPressure | None = None
         self.cut = False
         """Whether an answer, or a turn of an agent, ended at its token limit."""
+
+    def texts(self, prompt: str) -> dict[str, str]:
+        """What the events' requests refer to, by sha256, without what the attempt's row holds as its `prompt`."""
+        return {digest: text for digest, text in self._recorder.texts.items() if text != prompt}
 
     @property
     def timeout_s(self) -> float | None:
@@ -113,7 +125,8 @@ class AttemptContext:
         seats = self._controls.seats
         waiting = seats.ask(self.key, call)
         try:
-            with self._tracker.waiting(self.key, "operator", f"approval of call {waiting.number} ({call.name})"):
+            approval = f"approval of call {waiting.number} ({call.name})"
+            with self._tracker.waiting(self.key, "operator", approval), self.clock.waiting():
                 return await waiting.decided
         finally:
             seats.close(waiting)
@@ -123,6 +136,13 @@ class AttemptContext:
         self._publish(
             ToolCallStarted(attempt=ref, step=step, call_id=call.id, tool=call.name, arguments=call.arguments)
         )
+
+    def busy_processors(self) -> float:
+        """The share of the time since the first call of this in which something waited for a processor, 0 to 1."""
+        if self._pressure is None:
+            self._pressure = ProcessorPressure()
+            return 0.0
+        return self._pressure.share()
 
     def failed(self) -> Scored:
         """What is recorded of an attempt that ended in an error: the last prompt and answer, if it came so far."""
@@ -142,6 +162,7 @@ class AttemptContext:
 
     async def generate(self, request: Request) -> Generation:
         asked = request.prompt if request.prompt is not None else request.messages[-1].content
+        asked = asked[request.shared_prefix :]
         self._asked = replace(self._asked, prompt=asked)
         agent = request.stream or bool(request.tools)
         choices = request.choices
@@ -149,17 +170,22 @@ class AttemptContext:
             request,
             key=self.key,
             keep_prefix=agent,
-            on_text=self._told_text(request.on_text) if request.stream else None,
-            on_retry=self._told_retry,
+            on_text=self._text_listener(request.on_text) if request.stream else None,
+            on_retry=self._note_retry,
         )
         request, prefill = with_run_texts(request, self._plan.settings)
-        generation = await self._ask(request)
-        if self._model.has_speed:  # a recorded answer is whole
-            generation = with_prefill(generation, prefill)
-        generation = without_thoughts(generation)
+        recorded = self._recorder.record(request, prefill)
+        try:
+            generation = await self._ask(request)
+        except BaseException as problem:  # of whatever kind, a limit of time included: what was sent is recorded
+            self.log("model_call_failed", {"request": recorded, "error": str(problem) or type(problem).__name__})
+            raise
+        # a recorded answer is whole
+        generation = whole_answer(generation, prefill if self._model.has_speed else "")
         self._calls += 1
         self._tracker.tokens += generation.completion_tokens
-        self.log("model_call", call_payload(request, generation, whole=agent or bool(choices) or self._calls > 1))
+        payload = call_payload(request, generation, whole=agent or bool(choices) or self._calls > 1)
+        self.log("model_call", {**payload, "request": recorded})
         if choices:
             # The token that was asked for is the whole answer, whatever limit the request named.
             generation = replace(generation, finish_reason=FinishReason.STOP)
@@ -168,36 +194,49 @@ class AttemptContext:
         return generation
 
     async def count_tokens(self, request: Request) -> TokenCount:
-        told, _ = with_run_texts(request, self._plan.settings)
-        return await self._model.count_tokens(told)
+        complete, _ = with_run_texts(request, self._plan.settings)
+        return await self._model.count_tokens(complete)
 
     async def _ask(self, request: Request) -> Generation:
         """Waits for a place at the model, then for its answer."""
         controls, tracker = self._controls, self._tracker
         if controls.held:
-            with tracker.waiting(self.key, "operator", "the run is held"):
+            with tracker.waiting(self.key, "operator", "the run is held"), self.clock.waiting():
                 await controls.pass_hold()
         self._turn += 1
         rank = 0 if self._turn > 1 else 1 if self._agent else 2
-        if not self._slots.full:
-            async with self._slots.place(rank):
-                with tracker.waiting(self.key, "model"):
-                    (generation,) = await self._model.generate([request])
-            return generation
-        with tracker.waiting(self.key, "slot"):
-            async with self._slots.place(rank):
-                with tracker.waiting(self.key, "model"):
-                    (generation,) = await self._model.generate([request])
+        if self._slots.full:
+            with tracker.waiting(self.key, "slot"), self.clock.waiting():
+                await self._slots.acquire(rank)
+        else:
+            await self._slots.acquire(rank)
+        self._try_began = self.clock.active_s
+        try:
+            with tracker.waiting(self.key, "model"):
+                (generation,) = await self._model.generate([request])
+        finally:
+            self._slots.release()
+            self._end_back_off()
         return generation
 
-    def _told_retry(self, number: int, wait_s: float) -> None:
-        """A request failed and is tried again."""
+    def _note_retry(self, number: int, wait_s: float) -> None:
+        """A request failed and is tried again; neither the failed try nor the wait counts as the model's time."""
+        self._end_back_off()
         if wait_s:
+            self.clock.forgive(self.clock.active_s - self._try_began)
+            self.clock.stop()
+            self._backing_off = True
             self._tracker.note(self.key, "retry", f"try {number} in {wait_s:.1f} s")
         else:
+            self._try_began = self.clock.active_s
             self._tracker.note(self.key, "model", f"try {number}")
 
-    def _told_text(self, on_text: Callable[[str], None] | None) -> Callable[[str], None]:
+    def _end_back_off(self) -> None:
+        if self._backing_off:
+            self._backing_off = False
+            self.clock.go_on()
+
+    def _text_listener(self, on_text: Callable[[str], None] | None) -> Callable[[str], None]:
         """Tells watchers each piece of text, and the benchmark where it asks to be told."""
         ref, step = attempt_ref(self.key), self._turn + 1
 
@@ -229,8 +268,8 @@ class AttemptContext:
         return result
 
     @asynccontextmanager
-    async def lease(self) -> AsyncGenerator[Session]:
-        leased = self._sandbox.lease()
+    async def lease(self, spec: SandboxSpec | None = None) -> AsyncGenerator[Session]:
+        leased = self._sandbox.lease(spec)
         with self._tracker.waiting(self.key, "container"):
             session = await leased.__aenter__()
         try:
@@ -277,10 +316,9 @@ class AttemptContext:
         return self._model.load() if isinstance(self._model, Watched) else None
 
     def log(self, kind: str, payload: Mapping[str, Any]) -> None:
-        key = self.key
-        told = {**payload, "seed": key.seed}
+        key, seq = self.key, self._next_seq()
         self.events.append(
-            EventRecord(key.benchmark, key.task_id, key.attempt, self._next_seq(), self._now(), kind, told)
+            EventRecord(key.benchmark, key.task_id, key.attempt, key.seed, seq, self._now(), kind, payload)
         )
 
 

@@ -67,7 +67,7 @@ class ControlServer:
 
     async def start(self) -> str | None:
         """Opens the socket, for this user only (mode 0600); what keeps it from opening is returned, since a run can do
-        without. The caller holds the home's lock, so that a socket which is there already is nobody's."""
+        without. The caller holds the home's lock, so that an existing socket is stale."""
         try:
             with contextlib.suppress(FileNotFoundError):
                 self._path.unlink()

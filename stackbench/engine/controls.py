@@ -1,4 +1,4 @@
-"""What an operator can change of a run while it goes on: pause, drain, stop, limits, what is left out or made again."""
+"""The controls of a live run: pause, drain, stop, limits, cancelled and requeued tasks."""
 
 from __future__ import annotations
 
@@ -8,24 +8,35 @@ from collections.abc import Callable
 from typing import Literal
 
 from stackbench.engine.seats import Seats
+from stackbench.outage import Outage
 from stackbench.slots import Slots
 from stackbench.types import AttemptKey
 
 __all__ = ["Phase", "RunControls"]
 
-Phase = Literal["running", "paused", "held", "draining", "stopping"]
-"""`paused`: no further attempt starts; `held`: and those under way wait before their next call of the model."""
+Phase = Literal["running", "paused", "held", "waiting", "draining", "stopping"]
+"""`paused`: no further attempt starts; `held`: and those under way wait before their next call of the model;
+`waiting`: no further attempt starts until endpoint and Docker engine answer again."""
 
 
 class RunControls:
     """Belongs to the engine's event loop; `stop` may be called from a signal handler of it."""
 
-    def __init__(self, *, concurrency: int = 1, timeout_s: float | None = None, max_hours: float | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        concurrency: int = 1,
+        timeout_s: float | None = None,
+        max_hours: float | None = None,
+        outage: Outage | None = None,
+    ) -> None:
         self.slots = Slots(concurrency)
         self.stopping = asyncio.Event()
         self.timeout_s = timeout_s
         """The time limit of samples and agents, in place of the benchmark's own."""
         self.seats = Seats()
+        self.outage = outage or Outage()
+        """What the run waits for, where something does not answer."""
         self.sandboxes: int | None = None
         self.resize_sandboxes: Callable[[int], None] = lambda size: None
         self._max_hours = max_hours
@@ -46,7 +57,9 @@ class RunControls:
             return "draining"
         if not self._unheld.is_set():
             return "held"
-        return "running" if self._admitting.is_set() else "paused"
+        if not self._admitting.is_set():
+            return "paused"
+        return "running" if self.outage.is_over else "waiting"
 
     @property
     def ending(self) -> bool:
@@ -69,11 +82,13 @@ class RunControls:
     def drain(self) -> None:
         """Attempts under way go on, held ones too; none starts."""
         self._draining = True
+        self.outage.abandon()
         self.resume()
 
     def stop(self) -> None:
         """Attempts under way get a few seconds."""
         self.stopping.set()
+        self.outage.abandon()
         self.resume()
 
     def set_max_hours(self, hours: float | None) -> None:
@@ -82,8 +97,10 @@ class RunControls:
         self._deadline_changed.set()
 
     async def admit(self) -> bool:
-        """Waits while paused; whether a further attempt may start."""
-        await self._admitting.wait()
+        """Waits while paused, and while something does not answer; whether a further attempt may start."""
+        while not self.ending and self.phase != "running":
+            await self._admitting.wait()
+            await self.outage.passed()
         return not self.ending
 
     @property

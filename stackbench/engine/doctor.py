@@ -1,5 +1,7 @@
-"""Looks at this machine: what a run needs, whether it is there, and the command that mends it."""
+"""Checks this machine for what a run needs, and names the command that fixes each problem."""
 
+# docker has partial types.
+# pyright: reportUnknownMemberType=false
 from __future__ import annotations
 
 import os
@@ -18,7 +20,8 @@ from stackbench.datasets import DatasetStore
 from stackbench.errors import StackbenchError
 from stackbench.extras import install_command
 from stackbench.models.hardware import list_gpus
-from stackbench.models.pull import is_pulled
+from stackbench.models.interactive import interactive_model
+from stackbench.models.pull import pulled
 
 __all__ = ["Check", "examine"]
 
@@ -48,6 +51,7 @@ def examine(home: Home) -> list[Check]:
         _isolation,
         _image,
         _local,
+        _llama,
         _model,
     ]
     return [check(home) for check in checks] + _data(home)
@@ -58,7 +62,10 @@ def _python(home: Home) -> Check:
 
 
 def _disk(home: Home) -> Check:
-    free = shutil.disk_usage(home.path).free / 2**30
+    there = next(folder for folder in (home.path, *home.path.parents) if folder.exists())
+    free = shutil.disk_usage(there).free / 2**30
+    if not os.access(there, os.W_OK):
+        return Check("disk", "broken", f"{there} cannot be written: runs can be read, not made", "use --home")
     state = "ok" if free >= LEAST_DISK_GIB else "broken"
     return Check("disk", state, f"{free:.0f} GiB free at {home.path}", f"free {LEAST_DISK_GIB} GiB, or use --home")
 
@@ -137,15 +144,22 @@ def _local(home: Home) -> Check:
     return Check("hf: models", "ok", f"torch {_version('torch')}, transformers {_version('transformers')}")
 
 
+def _llama(home: Home) -> Check:
+    if find_spec("xllamacpp") is None:
+        return Check("gguf: models", "missing", "xllamacpp not installed (optional)", install_command("gguf"))
+    return Check("gguf: models", "ok", f"xllamacpp {_version('xllamacpp')}; interactive use: {interactive_model()}")
+
+
 def _model(home: Home) -> Check:
     name = DEFAULT_MODEL.removeprefix("hf:")
-    if is_pulled(name, home.models):
-        return Check("embedded model", "ok", str(home.models / name))
+    found = pulled(name, home.models, home.own_models)
+    if found is not None:
+        return Check("embedded model", "ok", str(found))
     return Check("embedded model", "missing", f"{name} (the first run fetches it)", f"stackbench models pull {name}")
 
 
 def _data(home: Home) -> list[Check]:
-    store = DatasetStore(home.data, home.data_extra)
+    store = DatasetStore.of_home(home)
     checks: list[Check] = []
     for name in store.manifest.datasets:
         states = store.states(name, verify=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -16,11 +17,13 @@ import psutil
 from stackbench import __version__
 from stackbench.extras import DISTRIBUTION
 from stackbench.models.hardware import cuda_version, list_gpus
+from stackbench.nesting import is_object
 
-__all__ = ["git_commit", "machine_environment"]
+__all__ = ["git_commit", "machine_environment", "source_sha256"]
 
 PACKAGE = Path(__file__).resolve().parents[1]
-RECORDED = ("torch", "transformers", "accelerate", "gguf", "vllm", "duckdb", "aiohttp", "docker", "numpy")
+COMPILED = (".pyc", ".pyo")
+RECORDED = ("torch", "transformers", "accelerate", "gguf", "xllamacpp", "vllm", "duckdb", "aiohttp", "docker", "numpy")
 
 
 def machine_environment() -> dict[str, Any]:
@@ -61,13 +64,24 @@ def git_commit(package: Path = PACKAGE) -> str | None:
     return found.stdout.strip() or None if found.returncode == 0 else None
 
 
+def source_sha256(package: Path = PACKAGE) -> str:
+    """Of stackbench's own files, for those that no commit tells: sha256 over lines of hash, two spaces and path below
+    the package, sorted by path (as `sha256sum` writes)."""
+    lines: list[str] = []
+    for path in sorted(package.rglob("*"), key=lambda path: path.relative_to(package).as_posix()):
+        if path.is_file() and path.suffix not in COMPILED:
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            lines.append(f"{digest}  {path.relative_to(package).as_posix()}\n")
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
 def _installed_commit() -> str | None:
     """What pip recorded of a distribution installed from a repository (PEP 610)."""
     try:
         recorded = json.loads(distribution(DISTRIBUTION).read_text("direct_url.json") or "{}")
     except (PackageNotFoundError, OSError, ValueError):
         return None
-    return recorded.get("vcs_info", {}).get("commit_id") if isinstance(recorded, dict) else None
+    return recorded.get("vcs_info", {}).get("commit_id") if is_object(recorded) else None
 
 
 def _cpu_name() -> str:

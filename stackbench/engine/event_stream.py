@@ -1,4 +1,4 @@
-"""Numbers what happens, keeps the latest of it, and hands it to whoever watches, however slowly that one reads."""
+"""Numbers events, keeps the most recent ones, and delivers them to subscribers without waiting for slow ones."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class EventStream:
 
     @property
     def watched(self) -> bool:
-        """Whether anybody subscribes: what nobody reads need not be made (pieces of text, gauges)."""
+        """Whether there are subscribers: without any, pieces of text and gauges need not be made."""
         return bool(self._subscriptions)
 
     def publish(self, run_id: str, what: EventKind) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -12,7 +12,16 @@ from stackbench.engine.context import AttemptContext
 from stackbench.engine.plan import RunPlan
 from stackbench.engine.resources import RunResources
 from stackbench.engine.work import AttemptSpec, LoadedBenchmark
-from stackbench.errors import AttemptError, ModelLostError, StoreError, one_line
+from stackbench.errors import (
+    AttemptError,
+    DockerNotAvailableError,
+    ModelLostError,
+    ModelUnreachableError,
+    SandboxError,
+    StoreError,
+    one_line,
+)
+from stackbench.models import Remote
 from stackbench.slots import Slots
 from stackbench.types import (
     AttemptKey,
@@ -37,6 +46,8 @@ class AttemptResult:
     record: AttemptRecord
     events: tuple[EventRecord, ...] = ()
     tool_calls: tuple[ToolCallRecord, ...] = ()
+    texts: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What the events' requests refer to beside the record's prompt, by sha256."""
 
 
 class Executor(Protocol):
@@ -47,6 +58,7 @@ class Executor(Protocol):
 
         Raises:
             ModelLostError: the model is gone.
+            ModelUnreachableError, DockerNotAvailableError: they are gone for now, and the attempt is to be made again.
             StoreError: the database failed.
         """
         ...
@@ -87,17 +99,27 @@ class LocalExecutor:
         started_at = self._now()
         try:
             scored = await self._make(spec, self._tasks[spec.key.task_id], context)
-            status, error = AttemptStatus.COMPLETED, scored.reason or None
+            status, error = AttemptStatus.COMPLETED, None if scored.passed else scored.reason or None
         except (StoreError, ModelLostError):
             raise
         except Exception as problem:  # a fault in one benchmark's code must not lose the other attempts
+            await self._raise_outage(problem)
             known = isinstance(problem, AttemptError)
             text = str(problem) if known else f"fault in {spec.key.benchmark}: {one_line(repr(problem), LONGEST_FAULT)}"
             scored, status, error = context.failed(), AttemptStatus.ERROR, f"error: {text}"
         finally:
             context.end()
         record = _record(spec, scored, status, error, started_at, cut=context.cut)
-        return AttemptResult(record, tuple(context.events), tuple(context.tool_calls))
+        return AttemptResult(record, tuple(context.events), tuple(context.tool_calls), context.texts(record.prompt))
+
+    async def _raise_outage(self, problem: Exception) -> None:
+        """Raises what tells that something went away under the attempt, where that is why it failed."""
+        if isinstance(problem, DockerNotAvailableError):
+            raise problem
+        if isinstance(problem, ModelUnreachableError) and isinstance(self._resources.model, Remote):
+            raise problem
+        if isinstance(problem, SandboxError) and not await self._resources.sandbox.engine_answers():
+            raise DockerNotAvailableError(str(problem)) from problem
 
     async def _make(self, spec: AttemptSpec, task: Task, context: AttemptContext) -> Scored:
         benchmark = self._item.benchmark
@@ -129,6 +151,7 @@ def _record(
         thought=scored.thought,
         program=scored.program,
         finish_reason=FinishReason.LENGTH if cut else scored.finish_reason,
+        reason=(scored.reason or None) if completed else error,
     )
 
 

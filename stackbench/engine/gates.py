@@ -64,6 +64,7 @@ def check_gate_plan(plan: RunPlan) -> None:
         if gate.name in names:
             raise UsageError(f'two gates are named "{gate.name}"; give each a name of its own')
         names.add(gate.name)
+    for gate in plan.gates:
         part = parts.get(gate.benchmark)
         if part is None:
             raise _fault(gate, f'the suite has no benchmark "{gate.benchmark}"{_near(gate.benchmark, parts)}')

@@ -79,14 +79,14 @@ class HomeLock:
 
 
 def holder_of(path: Path) -> Holder | None:
-    """Who holds the lock; None where nobody does, or where the file does not tell."""
+    """The process that holds the lock; None where it is free, or where the file does not name one."""
     try:
         with path.open("rb") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 return None  # nobody holds it: what it says is of a process that has ended
             except OSError:
-                told = json.loads(file.read(LONGEST))
-        return Holder(int(told["pid"]), float(told["started_at"]))
+                written = json.loads(file.read(LONGEST))
+        return Holder(int(written["pid"]), float(written["started_at"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from stackbench.config import Home
 from stackbench.fetch import Progress
 from stackbench.models.hardware import device_memory
 from stackbench.models.manifest import ModelEntry, load_manifest
@@ -52,8 +53,8 @@ def model_kinds() -> Mapping[str, str]:
     return {text.split(" ")[0]: text.partition(" ")[2].strip("()") for text in KINDS.values()}
 
 
-def list_models(folder: Path) -> list[ListedModel]:
-    """The models that are fetched by name into a folder."""
+def list_models(home: Home) -> list[ListedModel]:
+    """The models that are fetched by name."""
     return [
         ListedModel(
             name,
@@ -62,24 +63,24 @@ def list_models(folder: Path) -> list[ListedModel]:
             entry.context,
             entry.file_size or weight_bytes(entry),
             entry.licence,
-            is_pulled(name, folder),
+            is_pulled(name, home.models, home.own_models),
         )
         for name, entry in load_manifest().items()
     ]
 
 
-def fetch_model(name: str, folder: Path, say: Callable[[str], None], progress: Progress | None = None) -> Path:
+def fetch_model(name: str, home: Home, say: Callable[[str], None], progress: Progress | None = None) -> Path:
     """Fetches a model and makes it ready; returns its folder.
 
     Raises:
         UsageError: there is no model of that name.
         ModelNotAvailableError: no source has it, or the conversion failed.
     """
-    return pull(name, folder, say, progress)
+    return pull(name, home.models, say, progress, home.own_models)
 
 
 def model_fits(name: str) -> ModelFits:
     """Whether a model fits this machine. Raises UsageError for what is neither a known name nor a model's folder."""
-    entry = entry_of(name.removeprefix("hf:").removeprefix("vllm:"))
+    entry = entry_of(name.removeprefix("hf:").removeprefix("vllm:").removeprefix("gguf:"))
     device, size = device_memory()
     return ModelFits(entry, device, size, plan_fits(entry, size))

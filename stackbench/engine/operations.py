@@ -75,6 +75,7 @@ class Operations:
             "home": str(service.home.path),
             "run_id": live.run_id if live is not None else None,
             "phase": execution.controls.phase if execution is not None else "idle",
+            "waiting_for": execution.controls.outage.waiting_for if execution is not None else "",
             "queued": [run.run_id for run in list(service.queue)],
             "attempts": execution.tracker.describe() if execution is not None else [],
         }
@@ -96,6 +97,7 @@ class Operations:
             "suite": execution.plan.suite,
             "model": execution.plan.settings.model,
             "phase": controls.phase,
+            "waiting_for": controls.outage.waiting_for,
             "benchmarks": [
                 {
                     "benchmark": name,
@@ -121,11 +123,12 @@ class Operations:
     def _why(self) -> dict[str, Any]:
         live = self._service.live
         if live is None or live.execution is None:
-            return {"run_id": None, "phase": "idle", "attempts": []}
+            return {"run_id": None, "phase": "idle", "waiting_for": "", "attempts": []}
         execution = live.execution
         return {
             "run_id": execution.run_id,
             "phase": execution.controls.phase,
+            "waiting_for": execution.controls.outage.waiting_for,
             "attempts": execution.tracker.describe(),
         }
 

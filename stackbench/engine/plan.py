@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from stackbench.config import Settings
 from stackbench.config.run_settings import Limit, MaxTokens, Samples, Temperature
+from stackbench.nesting import is_object
 
 __all__ = ["BenchmarkPlan", "Gate", "RunPlan"]
 
@@ -35,9 +36,7 @@ class BenchmarkPlan(BaseModel):
     @classmethod
     def _plain_keys(cls, data: Any) -> Any:
         """Hyphens may stand for underscores, as in files of settings."""
-        if not isinstance(data, dict):
-            return data
-        return {str(key).replace("-", "_"): value for key, value in cast("dict[str, Any]", data).items()}
+        return {key.replace("-", "_"): value for key, value in data.items()} if is_object(data) else data
 
 
 class Gate(BaseModel):
@@ -59,9 +58,9 @@ class Gate(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _read_threshold(cls, data: Any) -> Any:
-        if not isinstance(data, dict) or "threshold" not in data:
+        if not is_object(data) or "threshold" not in data:
             return data
-        given = dict(cast("dict[str, Any]", data))
+        given = dict(data)
         if given.get("min") is not None:
             raise ValueError("threshold and min are two names of one bound; give one of them")
         given["min"] = given.pop("threshold")

@@ -1,4 +1,4 @@
-"""Queries of the engine's database: on threads of their own, ended when nobody waits for them any more."""
+"""Runs queries of the engine's database on worker threads; a query that no client waits for is interrupted."""
 
 from __future__ import annotations
 

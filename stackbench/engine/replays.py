@@ -69,19 +69,19 @@ def take_plan(plan: RunPlan, reader: Reader) -> Replay | None:
     missing = [part.name for part in plan.benchmarks if part.name not in parts]
     if missing:
         raise UsageError(f"run {run.run_id} has no {missing[0]} to replay; it is of {', '.join(parts)}")
-    settings, told = _merged_settings(plan.settings, recorded.settings)
+    settings, differences = _merged_settings(plan.settings, recorded.settings)
     benchmarks: list[BenchmarkPlan] = []
     task_ids = dict(reader.task_ids(run.run_id))
     first_tasks = not task_ids
     for part in plan.benchmarks:
         merged, differing = _merged_part(part, parts[part.name])
         benchmarks.append(merged)
-        told += [f"{part.name}: {line}" for line in differing]
+        differences += [f"{part.name}: {line}" for line in differing]
         other_seed = merged.limit is not None and settings.limit_seed != recorded.settings.limit_seed
         if other_seed or any(getattr(merged, field) != getattr(parts[part.name], field) for field in SELECTION):
             task_ids.pop(part.name, None)
     taken = plan.model_copy(update={"settings": settings, "benchmarks": tuple(benchmarks), "replays": run.run_id})
-    return Replay(taken, tuple(told), task_ids, first_tasks)
+    return Replay(taken, tuple(differences), task_ids, first_tasks)
 
 
 def _plan_of(run: RunInfo) -> RunPlan:
@@ -99,7 +99,7 @@ def _plan_of(run: RunInfo) -> RunPlan:
 
 
 def _merged_settings(given: Settings, recorded: Settings) -> tuple[Settings, list[str]]:
-    values, told = recorded.model_dump(), list[str]()
+    values, differences = recorded.model_dump(), list[str]()
     changeable = changeable_on_resume()
     for name in type(given).model_fields:
         value = getattr(given, name)
@@ -107,14 +107,14 @@ def _merged_settings(given: Settings, recorded: Settings) -> tuple[Settings, lis
             values[name] = value
         elif name in given.model_fields_set and value != values[name]:
             if name != "limit":  # a benchmark's plan holds it too, and tells
-                told.append(f"{name} {value!r} in place of {values[name]!r}")
+                differences.append(f"{name} {value!r} in place of {values[name]!r}")
             values[name] = value
-    return Settings.model_validate(values), told
+    return Settings.model_validate(values), differences
 
 
 def _merged_part(given: BenchmarkPlan, recorded: BenchmarkPlan) -> tuple[BenchmarkPlan, list[str]]:
     update: dict[str, Any] = {"options": {**recorded.options, **given.options}}
-    told = [
+    differences = [
         f"option {name} {value!r} in place of {recorded.options.get(name, 'the default')!r}"
         for name, value in given.options.items()
         if recorded.options.get(name) != value
@@ -123,12 +123,12 @@ def _merged_part(given: BenchmarkPlan, recorded: BenchmarkPlan) -> tuple[Benchma
         value, before = getattr(given, name), getattr(recorded, name)
         if value not in (None, ()) and value != before:
             update[name] = value
-            told.append(f"{name} {value!r} in place of {before!r}")
+            differences.append(f"{name} {value!r} in place of {before!r}")
     if given.sample_ids and not given.limit:
         update["limit"] = None
     if given.limit and not given.sample_ids:
         update["sample_ids"] = ()
-    return recorded.model_copy(update=update), told
+    return recorded.model_copy(update=update), differences
 
 
 # -- the model
@@ -150,7 +150,7 @@ def held_by(model: Model, specs: Sequence[AttemptSpec]) -> tuple[list[AttemptSpe
 def replay_of_run(name: str, target: str, reader: Reader) -> ReplayModel:
     """The model that answers as a recorded run was answered. Raises UsageError for a run that there is not."""
     run = reader.run(target)
-    known = run.environment.get("model_traits") or {}
+    known: Mapping[str, Any] = run.environment.get("model_traits") or {}
     traits = Traits(**{field: known[field] for field in Traits.__annotations__ if field in known})
     answers, errors = _recorded(reader, run.run_id)
     return ReplayModel(name, answers, f"run {run.run_id}", traits=traits, errors=errors, of_run=True)

@@ -1,4 +1,4 @@
-"""What the attempts of a run work with."""
+"""The resources that the attempts of a run share."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from stackbench.control.messages import EventKind
 from stackbench.engine.attempt_tracker import AttemptTracker
 from stackbench.engine.controls import RunControls
-from stackbench.engine.lazy_sandbox import LazySandbox
 from stackbench.models import Model
+from stackbench.sandbox.sandboxes import Sandboxes
 from stackbench.store import Reader, Writer
 
 __all__ = ["RunResources"]
@@ -22,7 +22,7 @@ class RunResources:
     writer: Writer
     reader: Reader
     model: Model
-    sandbox: LazySandbox
+    sandbox: Sandboxes
     controls: RunControls
     tracker: AttemptTracker
     publish: Callable[[EventKind], None]

@@ -1,4 +1,4 @@
-"""Carries out one run: work out, done under limits, recorded, summed up."""
+"""Executes one run: plans its attempts, runs them within limits, records them, computes the metrics."""
 
 from __future__ import annotations
 
@@ -28,7 +28,6 @@ from stackbench.engine.context import Preparation, utc_now
 from stackbench.engine.controls import RunControls
 from stackbench.engine.executor import LocalExecutor
 from stackbench.engine.gates import check_gate_categories
-from stackbench.engine.lazy_sandbox import LazySandbox
 from stackbench.engine.monitor import Monitor
 from stackbench.engine.outcome import RunOutcome
 from stackbench.engine.replays import Replay, held_by, take_plan
@@ -45,6 +44,8 @@ from stackbench.engine.work import (
 )
 from stackbench.errors import StackbenchError, StoreError
 from stackbench.models import Model, Reloadable
+from stackbench.outage import Outage
+from stackbench.sandbox.sandboxes import Sandboxes
 from stackbench.store import FreshQueries, Reader, Writer
 from stackbench.types import AttemptKey, Metric, RunStatus, Variant
 
@@ -76,7 +77,11 @@ class RunExecution:
         self.order = order
         self.run_id = order.run_id
         self.plan = order.plan
-        self.controls = RunControls(timeout_s=settings.timeout_s, max_hours=settings.max_hours)
+        self.controls = RunControls(
+            timeout_s=settings.timeout_s,
+            max_hours=settings.max_hours,
+            outage=Outage(settings.give_up_after_s, self.say),
+        )
         self.tracker = AttemptTracker(publish, watched)
         self.runners: dict[str, AttemptRunner] = {}
         """By benchmark, those whose attempts are being made."""
@@ -102,14 +107,15 @@ class RunExecution:
             self._replay = await asyncio.to_thread(take_plan, self.plan, reader)
             self.plan = self._replay.plan if self._replay is not None else self.plan
             model = create_run_model(self.plan, self.home, self._writer, self.home.run(self.run_id))
-            sandbox = LazySandbox(self.plan.settings, self.run_id, self.say, self.order.head_start)
+            sandbox = Sandboxes(self.plan.settings, self.run_id, self.say, self.order.head_start, self.controls.outage)
             stack.push_async_callback(sandbox.close)
+            stack.push_async_callback(self.controls.outage.close)
             stack.push_async_callback(model.close)
             resources = RunResources(self._writer, reader, model, sandbox, self.controls, self.tracker, self._publish)
             return await self._run(resources, started)
 
     async def _run(self, resources: RunResources, started: float) -> RunOutcome:
-        data = DatasetStore(self.home.data, self.home.data_extra)
+        data = DatasetStore.of_home(self.home)
         recorded, first_tasks = self._selected(resources.reader)
         loading = asyncio.to_thread(
             load_benchmarks, self.plan, data, self.order.samples, recorded, first_tasks=first_tasks

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from stackbench.config import Home, LoadingSettings, RunSettings, Settings
+from stackbench.config import Home, LoadingSettings, RunSettings, Settings, user_cache
 from stackbench.engine.plan import RunPlan
 from stackbench.engine.replays import replay_of_run, replayed_run
 from stackbench.errors import UsageError
@@ -31,7 +31,9 @@ def create_run_model(plan: RunPlan, home: Home, writer: Writer, logs: Path) -> M
         return replay_of_run(settings.model, replayed, Reader(LocalQueries(writer.cursor())))
     if parse_model_name(settings.model).kind == "openai":
         _check_endpoint(settings)
-    elif settings.chat_template is not None:
+    elif parse_model_name(settings.model).kind == "gguf":
+        _check_gguf(settings)
+    if settings.chat_template is not None:
         read_template(settings.chat_template)  # before anything is fetched or loaded
     return create_model(settings.model, model_options(settings, home.path, logs))
 
@@ -51,11 +53,23 @@ def _check_endpoint(settings: LoadingSettings) -> None:
             raise UsageError(f"{flag} is for hf: and vllm: models; what serves an endpoint has its own, set it there")
 
 
+def _check_gguf(settings: LoadingSettings) -> None:
+    """Raises UsageError for what a GGUF file decides itself."""
+    for flag, given in (
+        ("--quantization", settings.quantization is not None),
+        ("--dtype", settings.dtype is not None),
+        ("--generation-config", settings.generation_config != "vllm"),
+    ):
+        if given:
+            raise UsageError(f"{flag} is for hf: and vllm: models; a GGUF file is loaded as it is")
+
+
 def model_options(settings: Settings, home: Path, logs: Path, port: int | None = None) -> ModelOptions:
     """What a run's settings say of its model; `logs` is the folder for the log of a server of ours."""
     shared = {name: getattr(settings, name) for name in ModelOptions.model_fields if name in Settings.model_fields}
     shared["max_num_seqs"] = settings.max_num_seqs or settings.concurrency
-    return ModelOptions.model_validate({**shared, "home": home, "logs": logs, "port": port})
+    places = {"home": home, "cache": user_cache(), "logs": logs, "port": port}
+    return ModelOptions.model_validate({**shared, **places})
 
 
 def sampling_not_set(generation_config: str | None, described: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from stackbench.engine.completeness import Figures, sum_up
-from stackbench.engine.environment import git_commit, machine_environment
+from stackbench.engine.environment import git_commit, machine_environment, source_sha256
 from stackbench.engine.gates import check_gates
 from stackbench.engine.outcome import RunOutcome
 from stackbench.engine.plan import RunPlan
@@ -19,7 +19,8 @@ from stackbench.engine.resources import RunResources
 from stackbench.engine.run_model import check_same_model, sampling_not_set
 from stackbench.engine.samples import SampleFile
 from stackbench.engine.work import LoadedBenchmark, planned_attempts, planned_rows
-from stackbench.sandbox.launch import HeadStart
+from stackbench.models import Templated
+from stackbench.sandbox.head_start import HeadStart
 from stackbench.store import Reader, RunRow, Writer
 from stackbench.types import EventRecord, RunStatus
 
@@ -62,6 +63,7 @@ class RunRecord:
         self._seq: Iterator[int] = itertools.count(1)
         self._recorded = False
         self._machine: dict[str, Any] = {}
+        self._commit: str | None = None
         self._figures: dict[str, Figures] = {}
 
     def next_seq(self) -> int:
@@ -71,7 +73,7 @@ class RunRecord:
     def event(self, kind: str, payload: Mapping[str, Any]) -> None:
         """Records an event of the run itself, once the run is recorded."""
         if self._recorded and self._writer.failure is None:
-            record = EventRecord("", "", 0, self.next_seq(), self._now(), kind, payload)
+            record = EventRecord("", "", 0, None, self.next_seq(), self._now(), kind, payload)
             self._writer.event(self._order.run_id, record)
 
     def start(
@@ -88,7 +90,7 @@ class RunRecord:
         if self._order.resume:
             check_same_model(resources.reader.run(run_id), resources.model.describe())
             self._seq = itertools.count(resources.reader.last_seq(run_id) + 1)
-            self._writer.resume_run(run_id, planned, environment=environment, git_commit=git_commit())
+            self._writer.resume_run(run_id, planned, environment=environment, git_commit=self._commit)
         else:
             self._writer.start_run(
                 RunRow(
@@ -98,12 +100,14 @@ class RunRecord:
                     model=resources.model.name,
                     config=plan.model_dump(mode="json"),
                     seeds=plan.settings.seeds,
-                    git_commit=git_commit(),
+                    git_commit=self._commit,
                     environment=environment,
                 ),
                 planned,
             )
         self._recorded = True
+        if isinstance(resources.model, Templated):
+            self._writer.texts(resources.model.chat_templates)
 
     def finish(
         self, plan: RunPlan, resources: RunResources, loaded: Sequence[LoadedBenchmark], end: RunEnd
@@ -159,7 +163,10 @@ class RunRecord:
         return self._figures[name]
 
     def _environment(self, resources: RunResources) -> dict[str, Any]:
-        self._machine = self._machine or machine_environment()
+        if not self._machine:
+            self._commit = git_commit()
+            known = self._commit is not None and not self._commit.endswith("-dirty")
+            self._machine = machine_environment() | ({} if known else {"source_sha256": source_sha256()})
         return self._machine | {
             "model": dict(resources.model.describe()),
             "model_traits": model_traits(resources.model),

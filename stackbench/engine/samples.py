@@ -20,6 +20,7 @@ from stackbench.datasets import DatasetStore
 from stackbench.engine.plan import RunPlan
 from stackbench.errors import DataError, UsageError, one_line
 from stackbench.fetch import sha256_of
+from stackbench.nesting import is_object
 from stackbench.store import Reader, open_queries
 from stackbench.types import AttemptKey
 
@@ -85,7 +86,7 @@ def read_samples(path: Path, benchmark: str, home: Home) -> SampleFile:
     if not isinstance(scorer, CodeBenchmark):
         scored = ", ".join(name for name, kind in list_benchmarks().items() if issubclass(kind, CodeBenchmark))
         raise UsageError(f"{benchmark} has no samples to score; these have: {scored}")
-    data = DatasetStore(home.data, home.data_extra)
+    data = DatasetStore.of_home(home)
     tasks = [task.task_id for task in scorer.tasks(data)]
     known = set(tasks)
     counts: dict[str, int] = defaultdict(int)
@@ -148,7 +149,7 @@ def _row(path: Path, number: int, line: bytes) -> dict[str, Any]:
         row = nesting.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
     except ValueError as error:
         raise UsageError(f"{path} line {number} is not JSON: {one_line(error)}") from error
-    if not isinstance(row, dict):
+    if not is_object(row):
         raise UsageError(f"{path} line {number} is not a JSON object")
     row["task_id"] = str(row.get("task_id", ""))
     if not row["task_id"]:

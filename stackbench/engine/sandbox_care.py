@@ -12,10 +12,19 @@ from stackbench.config import SandboxSettings
 from stackbench.errors import UsageError
 from stackbench.sandbox.hygiene import Leftover, list_containers, remove_leftovers
 from stackbench.sandbox.image import build_image, ensure_image, find_image, image_tag
-from stackbench.sandbox.launch import FIRST_UID, container_spec
+from stackbench.sandbox.launch import FIRST_UID
 from stackbench.sandbox.pool import SandboxPool
+from stackbench.sandbox.sandboxes import Sandboxes
+from stackbench.sandbox.spec import sample_spec
 
-__all__ = ["SandboxStatus", "build_sandbox_image", "clean_sandboxes", "open_sandbox_shell", "sandbox_status"]
+__all__ = [
+    "SandboxStatus",
+    "build_sandbox_image",
+    "clean_sandboxes",
+    "make_sandboxes",
+    "open_sandbox_shell",
+    "sandbox_status",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +35,11 @@ class SandboxStatus:
     """None while it is not made."""
     wanted_image: str
     containers: Sequence[Leftover]
+
+
+def make_sandboxes(settings: SandboxSettings, owner: str, say: Callable[[str], None]) -> Sandboxes:
+    """Containers to lease, made when they are first asked for; whoever has them closes them."""
+    return Sandboxes(settings, owner, say)
 
 
 def build_sandbox_image(say: Callable[[str], None], base: str | None, *, again: bool) -> str:
@@ -56,7 +70,7 @@ def open_sandbox_shell(settings: SandboxSettings, say: Callable[[str], None]) ->
     image = settings.sandbox_image or ensure_image(say)
 
     async def use() -> int:
-        pool = SandboxPool(container_spec(settings, image, "shell"), size=1)
+        pool = SandboxPool(sample_spec(settings, image, "shell"), size=1)
         user = f"{FIRST_UID}:{FIRST_UID}"
         command = ["docker", "exec", "-it", "-u", user, "-w", "/tmp", "-e", "HOME=/tmp"]
         try:

@@ -1,4 +1,4 @@
-"""The operator's seats at running agents: messages to them, and calls of theirs that wait for a decision."""
+"""Messages from the operator to running agents, and agents' calls that wait for approval."""
 
 from __future__ import annotations
 

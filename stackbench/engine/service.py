@@ -31,7 +31,7 @@ from stackbench.engine.run_record import RunOrder
 from stackbench.engine.samples import SampleFile, read_plan_samples
 from stackbench.engine.trace_file import TraceFile
 from stackbench.errors import StackbenchError, StoreLockedError, UsageError
-from stackbench.sandbox.launch import HeadStart
+from stackbench.sandbox.head_start import HeadStart
 from stackbench.store import RunRow, Writer
 from stackbench.types import RunStatus
 

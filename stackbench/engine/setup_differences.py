@@ -10,6 +10,7 @@ from stackbench.benchmarks import create_benchmark
 from stackbench.config import changeable_on_resume
 from stackbench.engine.plan import RunPlan
 from stackbench.errors import StackbenchError
+from stackbench.nesting import is_object
 from stackbench.store import PlannedBenchmark, RunInfo
 
 __all__ = ["setup_differences"]
@@ -67,9 +68,9 @@ def _part(config: Mapping[str, Any], part: Mapping[str, Any]) -> dict[str, Any]:
 
 def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
     """The leaves of nested mappings under dotted names."""
-    if isinstance(value, Mapping) and value:
+    if is_object(value) and value:
         for key, inner in value.items():
-            yield from _flat(f"{name}.{key}" if name else str(key), inner)
+            yield from _flat(f"{name}.{key}" if name else key, inner)
     else:
         yield name, value
 

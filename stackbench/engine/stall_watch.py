@@ -1,4 +1,4 @@
-"""Tells when the event loop stands still: nothing is then asked, scored, timed out or answered."""
+"""Reports when the event loop is blocked: no request, score, timeout or answer is then handled."""
 
 from __future__ import annotations
 

@@ -110,6 +110,7 @@ def _with_user(plan: BenchmarkPlan, settings: Settings, sample_ids: Sequence[str
     update: dict[str, Any] = {}
     if settings.limit is not None:
         update["limit"] = settings.limit
+        update["sample_ids"] = plan.sample_ids[: settings.limit]
     if sample_ids:
         update["sample_ids"] = tuple(sample_ids)
     return plan.model_copy(update=update)

@@ -1,4 +1,4 @@
-"""What the engine is doing, written beside it every second: the answer to "why" when the engine no longer gives one."""
+"""Writes the state of the engine to a file every second, which `ctl why` reads when the engine does not answer."""
 
 from __future__ import annotations
 

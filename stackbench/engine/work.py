@@ -1,4 +1,4 @@
-"""From a plan to the attempts that it asks for: benchmarks with their tasks, tasks with their attempts."""
+"""Expands a plan to attempts: benchmarks to tasks, tasks to attempts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from stackbench.benchmarks import Benchmark, HashedTasks, SpeedBenchmark, create_benchmark
+from stackbench.benchmarks import Benchmark, HashedTasks, NamedTasks, SpeedBenchmark, create_benchmark
 from stackbench.benchmarks.base import Sample
 from stackbench.datasets import DatasetStore
 from stackbench.engine.plan import BenchmarkPlan, RunPlan
@@ -160,6 +160,8 @@ def _planned_row(plan: RunPlan, loaded: LoadedBenchmark, samples: SampleFile | N
         stratified = any(task.strata for task in loaded.tasks) and not isinstance(loaded.benchmark, SpeedBenchmark)
         how = {"by": "limit", "limit": part.limit, "stratified": stratified}
         how |= {"seed": plan.settings.limit_seed} if stratified else {}
+    if isinstance(loaded.benchmark, NamedTasks) and loaded.benchmark.task_set:
+        how |= {"task_set": loaded.benchmark.task_set}
     return BenchmarkRow(
         benchmark=part.name,
         tasks_available=available,

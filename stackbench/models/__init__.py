@@ -1,6 +1,6 @@
 """Text in, text out: one protocol, one file per kind of model."""
 
-from stackbench.models.base import Model, Preset, Reloadable, Watched
+from stackbench.models.base import Model, Preset, Reloadable, Remote, Templated, Watched
 from stackbench.models.options import ModelOptions
 from stackbench.models.registry import create_model, parse_model_name
 
@@ -9,6 +9,8 @@ __all__ = [
     "ModelOptions",
     "Preset",
     "Reloadable",
+    "Remote",
+    "Templated",
     "Watched",
     "create_model",
     "parse_model_name",

@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from stackbench.types import Generation, Request, ServerLoad, TokenCount, Variant
 
-__all__ = ["Model", "Preset", "Reloadable", "Watched"]
+__all__ = ["Model", "Preset", "Reloadable", "Remote", "Templated", "Watched"]
 
 
 class Model(Protocol):
@@ -78,11 +78,28 @@ class Watched(Protocol):
 
 
 @runtime_checkable
+class Remote(Protocol):
+    """A model on an external server. `generate` raises ModelUnreachableError while its endpoint is down."""
+
+    async def answers(self) -> bool:
+        """Whether the endpoint answers now."""
+        ...
+
+
+@runtime_checkable
 class Preset(Protocol):
     """A model that knows how its checkpoint wants to be sampled, where the user asked for that."""
 
     sampling_defaults: Mapping[str, float]
     """Values of `Sampling` by name, for those that the user left neutral; known once the model is started."""
+
+
+@runtime_checkable
+class Templated(Protocol):
+    """A model whose chat template is known to us."""
+
+    chat_templates: Sequence[str]
+    """The texts that render its chats, known once the model is started; `describe` tells the first one's sha256."""
 
 
 @runtime_checkable

@@ -18,15 +18,17 @@ from stackbench.errors import GenerationError, ModelNotAvailableError, one_line
 from stackbench.models import template_worker
 from stackbench.models.template_worker import CPU_S, HEADER, LONGEST
 from stackbench.models.tool_calls import chat_for_template, tools_for_template
+from stackbench.nesting import is_array, is_object
 from stackbench.types import Message, ToolSpec
 
-__all__ = ["ChatTemplate", "TemplateLimitError", "read_template"]
+__all__ = ["ChatTemplate", "TemplateLimitError", "own_templates", "read_template", "template_sha256"]
 
 ANSWERS_WITHIN_S = 60.0
 """Of the clock, in case the worker can neither go on nor end."""
 END = "STACKBENCH_END_OF_PREFILL"
 """Stands behind an answer's given beginning until the rest is cut off there."""
 LONGEST_TEMPLATE = 1 << 20
+LARGEST_CONFIGURATION = 16 << 20
 GIVES_UP_AFTER = 3
 """A template that never ends is not asked again and again."""
 CHUNK = 1 << 20
@@ -52,7 +54,7 @@ class ChatTemplate:
 
     @property
     def sha256(self) -> str:
-        return hashlib.sha256(self.text.encode(errors="surrogatepass")).hexdigest()
+        return template_sha256(self.text)
 
     @property
     def takes_tools(self) -> bool:
@@ -148,6 +150,38 @@ def read_template(named: str) -> str:
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else one_line(error)
         raise ModelNotAvailableError(f"--chat-template {named}: {(why or 'cannot be read').lower()}") from error
+
+
+def own_templates(folder: Path) -> tuple[str, ...]:
+    """The chat templates among a model's files, the default first; empty where it has none that can be read."""
+    try:
+        return (_bounded_text(folder / "chat_template.jinja"),)
+    except (OSError, ValueError):
+        pass
+    for name in ("chat_template.json", "tokenizer_config.json"):
+        try:
+            found = json.loads(_bounded_text(folder / name)).get("chat_template")
+        except (OSError, ValueError, AttributeError, RecursionError):
+            continue
+        if isinstance(found, str):
+            return (found,)
+        if is_array(found):
+            named = {str(one.get("name")): str(one.get("template")) for one in found if is_object(one)}
+            return tuple(named[name] for name in sorted(named, key=lambda name: name != "default"))
+    return ()
+
+
+def template_sha256(text: str) -> str:
+    """Of a template's UTF-8."""
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+
+
+def _bounded_text(path: Path) -> str:
+    with path.open(encoding="utf-8") as file:
+        text = file.read(LARGEST_CONFIGURATION + 1)
+    if len(text) > LARGEST_CONFIGURATION:
+        raise ValueError(f"{path} is too large")
+    return text
 
 
 def _cut_after(prefill: str, text: str) -> str:

@@ -1,5 +1,7 @@
 """Turns a GGUF file into safetensors, which Transformers and vLLM both read, once."""
 
+# transformers has partial types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 from __future__ import annotations
 
 import os

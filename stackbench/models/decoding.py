@@ -4,6 +4,8 @@ Rows of different requests are decoded together. Rows that end leave, waiting re
 not hold a batch that has finished otherwise.
 """
 
+# Methods of torch and transformers have partial types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 from __future__ import annotations
 
 import inspect
@@ -13,65 +15,17 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from transformers import AttentionInterface, AttentionMaskInterface, DynamicCache
-from transformers.masking_utils import sdpa_mask
+from transformers import DynamicCache
 
-from stackbench.models.kv_cache import begin_with, copy_row, empty_cache, pull_right
-from stackbench.models.length_buckets import Bucket, Row, length_class, longest_of, regroup
-from stackbench.models.prefixes import SHORTEST, KnownPrefix, PrefixStore, common_prefix
-from stackbench.models.sampling import SeenTokens, draw, is_plain, penalises
+from stackbench.models.kv_cache import close_gaps, copy_row, empty_cache, start_from_prefixes
+from stackbench.models.length_buckets import Bucket, Row, length_class, longest_in_class, regroup
+from stackbench.models.prefixes import SHORTEST_PREFIX, KnownPrefix, PrefixStore, common_prefix
+from stackbench.models.sampling import SeenTokens, draw_tokens, is_plain, penalises, uniform
 from stackbench.types import FinishReason, Generation
 
-__all__ = ["ATTENTION", "BatchDecoder"]
+__all__ = ["BatchDecoder"]
 
-ATTENTION = "stackbench_grouped"
 PREFILL_TOKENS = {"cpu": 1024, "cuda": 16384}  # read together: enough to fill the device, few enough to stop soon
-
-
-def _grouped_attention(
-    module: torch.nn.Module,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    attention_mask: torch.Tensor | None,
-    scaling: float | None = None,
-    **_: Any,
-) -> tuple[torch.Tensor, None]:
-    """Scaled dot-product attention, (B, H, Q, D) by (B, G, L, D), without repeating keys for grouped heads.
-
-    When one token is decoded, the H/G query heads that share a key head stand in as its query positions. A masked
-    prompt on a GPU is the exception: only with repeated keys is there a kernel that holds no (Q, L) matrix per head.
-    """
-    batch, heads, length, width = query.shape
-    groups = key.shape[1]
-    if length == 1 and heads != groups:
-        folded = query.reshape(batch, groups, heads // groups, width)
-        out = torch.nn.functional.scaled_dot_product_attention(
-            folded, key, value, attn_mask=attention_mask, scale=scaling
-        )
-        return out.reshape(batch, 1, heads, width), None
-    if attention_mask is not None and query.is_cuda and heads != groups:
-        key, value = (one.repeat_interleave(heads // groups, dim=1) for one in (key, value))
-    out = torch.nn.functional.scaled_dot_product_attention(
-        query,
-        key,
-        value,
-        attn_mask=attention_mask,
-        scale=scaling,
-        is_causal=attention_mask is None and length > 1,
-        enable_gqa=heads != key.shape[1],
-    )
-    return out.transpose(1, 2).contiguous(), None
-
-
-def register_attention() -> None:
-    """Makes `ATTENTION` known to Transformers, and has PyTorch leave cuDNN's attention aside.
-
-    It seems to prepare each new shape anew, and every step has a longer cache than the last: docs/performance.md.
-    """
-    torch.backends.cuda.enable_cudnn_sdp(False)
-    AttentionInterface.register(ATTENTION, _grouped_attention)
-    AttentionMaskInterface.register(ATTENTION, sdpa_mask)
 
 
 class BatchDecoder:
@@ -153,7 +107,7 @@ class BatchDecoder:
         torch.cuda.empty_cache()
         return live
 
-    def make_do_with(self, rows: int) -> None:
+    def reduce_memory(self, rows: int) -> None:
         """From now on at most so many rows at once, and half as much of everything else that takes memory."""
         self.max_batch = rows
         self._cache_tokens //= 2
@@ -167,19 +121,20 @@ class BatchDecoder:
         first = rows[0].prompt_ids
         shared = min(min(common_prefix(first, row.prompt_ids), len(row.prompt_ids) - 1) for row in rows)
         known = self._prefixes.find(first, at_most=shared)
-        if shared - known.length < SHORTEST:
+        if shared - known.length < SHORTEST_PREFIX:
             return
         cache = self._begin([known])
         ids = torch.tensor([first[known.length : shared]])
         self._forward(ids, torch.ones((1, shared), dtype=torch.long), known.length, cache)
         self._prefixes.keep(first[:shared], shared, cache)
+        self.prefix_hits -= shared - known.length  # read just now: found by all of these rows but one
 
     def _begin(self, known: Sequence[KnownPrefix]) -> DynamicCache:
         """A cache with a row for each of these."""
         cache = empty_cache(self._layers)
         width = max(one.length for one in known)
         if width:
-            begin_with(cache, [(one.cache, one.length) for one in known], width)
+            start_from_prefixes(cache, [(one.cache, one.length) for one in known], width)
         return cache
 
     def _prefill(self, found: Sequence[tuple[Row, KnownPrefix]]) -> None:
@@ -195,7 +150,7 @@ class BatchDecoder:
             mask[index, past + width - len(suffix) :] = 1
         cache = self._begin(known)
         logits = self._forward(ids, mask, past, cache)
-        pull_right(cache, past, [one.length for one in known], [len(suffix) for suffix in suffixes])
+        close_gaps(cache, past, [one.length for one in known], [len(suffix) for suffix in suffixes])
         self.prefix_hits += sum(one.length for one in known)
         for row in rows:
             row.length = len(row.prompt_ids)
@@ -204,7 +159,7 @@ class BatchDecoder:
             if penalises(sampling):
                 row.seen = SeenTokens.of(row.prompt_ids, logits[0])
             if sampling.temperature > 0:
-                row.generator = torch.Generator(device=self._model.device)
+                row.generator = torch.Generator()
                 row.generator.manual_seed(sampling.seed if sampling.seed is not None else 0)
         self._score_choices(rows, logits)
         bucket = Bucket(rows, cache, self._draw(rows, logits, cache))
@@ -239,11 +194,7 @@ class BatchDecoder:
 
     def _draw(self, rows: list[Row], logits: torch.Tensor, cache: DynamicCache) -> torch.Tensor:
         """Draws a token for each row of this cache; rows that end with it are done."""
-        drawn = logits.max(dim=-1).indices  # of argmax, which takes five times as long
-        for index, row in enumerate(rows):
-            sampling = row.request.sampling
-            if row.finish is None and not is_plain(sampling):
-                drawn[index] = draw(logits[index], sampling, row.seen, row.generator)
+        drawn = _next_tokens(rows, logits)
         now = time.perf_counter()
         for index, (row, token) in enumerate(zip(rows, drawn.tolist(), strict=True)):
             if row.finish is None:
@@ -303,9 +254,26 @@ class BatchDecoder:
         )
 
 
+def _next_tokens(rows: Sequence[Row], logits: torch.Tensor) -> torch.Tensor:
+    """A token for each row, (B,), from the scores (B, V); anything for rows that have ended."""
+    chosen = [index for index, row in enumerate(rows) if row.finish is None and not is_plain(row.request.sampling)]
+    if not chosen:
+        return logits.max(dim=-1).indices  # of argmax, which takes five times as long
+    mine = [rows[index] for index in chosen]
+    drawn = draw_tokens(
+        logits if len(mine) == len(rows) else logits[chosen],
+        [row.request.sampling for row in mine],
+        [row.seen for row in mine],
+        [uniform(row.generator) for row in mine],
+    )
+    if len(mine) == len(rows):
+        return drawn
+    return logits.max(dim=-1).indices.index_copy(0, torch.tensor(chosen, device=drawn.device), drawn)
+
+
 def _most_positions(row: Row) -> int:
     """In the cache, when it has grown to its end, among rows of its class."""
-    return longest_of(len(row.prompt_ids) + row.max_tokens)
+    return longest_in_class(len(row.prompt_ids) + row.max_tokens)
 
 
 def _unread(row: Row, known: KnownPrefix) -> int:

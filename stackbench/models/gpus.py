@@ -1,5 +1,7 @@
 """Reads GPU load through NVIDIA's management library, where there is one."""
 
+# pynvml has partial types.
+# pyright: reportUnknownMemberType=false
 from __future__ import annotations
 
 from dataclasses import dataclass

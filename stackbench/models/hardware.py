@@ -1,4 +1,4 @@
-"""What this machine computes with: its GPUs, and what its processor knows."""
+"""The compute hardware of this machine: GPUs and processor features."""
 
 from __future__ import annotations
 

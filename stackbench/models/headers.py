@@ -1,4 +1,4 @@
-"""Looks at the headers of weights before a library follows them: an impossible size is an error, not an allocation."""
+"""Validates headers of weight files before a library reads them, so that an impossible size is never allocated."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import IO, Any
 
 from stackbench import nesting
 from stackbench.errors import ModelNotAvailableError
+from stackbench.nesting import is_object
 
 __all__ = ["check_gguf", "check_weights"]
 
@@ -90,7 +91,7 @@ def _check_index(path: Path) -> None:
     if path.stat().st_size > LARGEST_INDEX:
         raise ModelNotAvailableError(f"{path} is larger than an index can be")
     listed = _read_object(path, path.read_bytes()).get("weight_map")
-    names: set[Any] = set(listed.values()) if isinstance(listed, dict) else set()
+    names: set[Any] = set(listed.values()) if is_object(listed) else set()
     for name in names:
         if not isinstance(name, str) or "/" in name or "\\" in name or not (path.parent / name).is_file():
             raise ModelNotAvailableError(f"{path} names {str(name)[:80]!r}, which is no file of its folder")
@@ -101,6 +102,6 @@ def _read_object(path: Path, content: bytes) -> dict[str, Any]:
         found = nesting.loads(content.decode())
     except (ValueError, json.JSONDecodeError) as error:
         raise ModelNotAvailableError(f"{path} is damaged: its header is no JSON ({str(error)[:100]})") from error
-    if not isinstance(found, dict):
+    if not is_object(found):
         raise ModelNotAvailableError(f"{path} is damaged: its header is no JSON object")
     return found

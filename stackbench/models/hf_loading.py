@@ -14,8 +14,10 @@ from stackbench.models.generation_config import describe_generation_config, samp
 from stackbench.models.loaded_files import hash_loaded
 from stackbench.models.loading import choose_placement, free_bytes, load_tokenizer, load_weights
 from stackbench.models.memory import entry_of, kv_bytes_per_token
+from stackbench.models.openmp import limit_spinning
 from stackbench.models.options import ModelOptions
 from stackbench.models.pull import notice_changes, origin, quantized_variant
+from stackbench.nesting import is_array, is_object
 
 if TYPE_CHECKING:
     from stackbench.models.decoding import BatchDecoder
@@ -52,18 +54,20 @@ def load_hf(
     """
     if options.gpus is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = options.gpus
+    limit_spinning()
     try:
         import torch
         import transformers
 
-        from stackbench.models.decoding import ATTENTION, BatchDecoder, register_attention
+        from stackbench.models.decoding import BatchDecoder
+        from stackbench.models.grouped_attention import ATTENTION, register_attention
         from stackbench.models.packed import pack_linear_layers
         from stackbench.models.prompting import PromptReader, template_of
     except ImportError as error:
         raise ModelNotAvailableError(
             f"hf: models need the local extra ({error.name} is missing); run: {install_command('local')}"
         ) from error
-    folder, quantization = quantized_variant(target, options.quantization, options.home / "models", say)
+    folder, quantization = quantized_variant(target, options.quantization, options.models, say, options.home / "models")
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()  # what a checkpoint means for its own generate()
     register_attention()
@@ -115,7 +119,7 @@ def load_hf(
 def _end_ids(model: Any, tokenizer: Any) -> set[int]:
     """Tokens that end an answer: those that generation_config.json and tokenizer name, and the usual ones."""
     listed = model.generation_config.eos_token_id
-    ids = set(listed if isinstance(listed, list) else [listed]) | {tokenizer.eos_token_id}
+    ids = set(listed if is_array(listed) else [listed]) | {tokenizer.eos_token_id}
     for token in USUAL_ENDS:
         token_id = tokenizer.convert_tokens_to_ids(token)
         if isinstance(token_id, int) and token_id != tokenizer.unk_token_id:
@@ -125,5 +129,5 @@ def _end_ids(model: Any, tokenizer: Any) -> set[int]:
 
 def _method(config: Any) -> str | None:
     """The quantisation that a checkpoint comes with."""
-    found = config.get("quant_method") if isinstance(config, dict) else getattr(config, "quant_method", None)
+    found = config.get("quant_method") if is_object(config) else getattr(config, "quant_method", None)
     return None if found is None else str(getattr(found, "value", found))

@@ -1,5 +1,7 @@
 """The key/value cache of the decoding loop: room to grow, rows that come and go, read prefixes. Imports torch."""
 
+# Methods of torch and transformers have partial types.
+# pyright: reportUnknownMemberType=false
 from __future__ import annotations
 
 import itertools
@@ -10,7 +12,16 @@ import torch
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-__all__ = ["GrowingLayer", "begin_with", "bytes_of", "copy_row", "empty_cache", "lay_out", "layers_of", "pull_right"]
+__all__ = [
+    "GrowingLayer",
+    "bytes_of",
+    "close_gaps",
+    "copy_row",
+    "empty_cache",
+    "layers_of",
+    "rearrange_rows",
+    "start_from_prefixes",
+]
 
 GROWTH = 128
 
@@ -75,7 +86,7 @@ def layers_of(cache: DynamicCache) -> list[GrowingLayer]:
     return [layer for layer in cache.layers if isinstance(layer, GrowingLayer)]
 
 
-def begin_with(cache: DynamicCache, prefixes: Sequence[tuple[DynamicCache | None, int]], width: int) -> None:
+def start_from_prefixes(cache: DynamicCache, prefixes: Sequence[tuple[DynamicCache | None, int]], width: int) -> None:
     """Begins an empty cache: a row for each prefix (a one-row cache, its first positions), right-aligned in `width`."""
     given = next(prefix for prefix, length in prefixes if length and prefix is not None)
     for number, (layer, like) in enumerate(zip(layers_of(cache), layers_of(given), strict=True)):
@@ -96,7 +107,7 @@ def begin_with(cache: DynamicCache, prefixes: Sequence[tuple[DynamicCache | None
         layer.length = width
 
 
-def pull_right(cache: DynamicCache, width: int, prefixes: Sequence[int], suffixes: Sequence[int]) -> None:
+def close_gaps(cache: DynamicCache, width: int, prefixes: Sequence[int], suffixes: Sequence[int]) -> None:
     """Closes the gaps between prefixes, right-aligned in `width`, and suffixes, right-aligned in the rest."""
     total = cache.get_seq_length()
     if all(suffix == total - width or not prefix for prefix, suffix in zip(prefixes, suffixes, strict=True)):
@@ -133,7 +144,7 @@ def bytes_of(cache: DynamicCache) -> int:
 Parts = Sequence[tuple[DynamicCache, list[int]]]
 
 
-def lay_out(layers: int, wanted: Sequence[tuple[int, Parts]]) -> list[DynamicCache]:
+def rearrange_rows(layers: int, wanted: Sequence[tuple[int, Parts]]) -> list[DynamicCache]:
     """Fresh caches of so many positions with the wanted rows of right-aligned ones; empties those, layer by layer."""
     made = [empty_cache(layers) for _ in wanted]
     for number in range(layers):

@@ -1,4 +1,4 @@
-"""Rows that are decoded together, those of like length: a short one never pays for a long one. Imports torch."""
+"""Groups rows of similar length for decoding, so that short rows are not padded to long ones. Imports torch."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import torch
 from transformers import DynamicCache
 
 from stackbench.errors import GenerationError
-from stackbench.models.kv_cache import lay_out
+from stackbench.models.kv_cache import rearrange_rows
 from stackbench.models.sampling import SeenTokens
 from stackbench.types import FinishReason, Generation, Request
 
-__all__ = ["Bucket", "Row", "length_class", "longest_of", "regroup"]
+__all__ = ["Bucket", "Row", "length_class", "longest_in_class", "regroup"]
 
 SHORT_BITS = 10
 """Rows of up to 2^10 positions are of like length; from there on each doubling is a class of its own."""
@@ -43,7 +43,7 @@ class Row:
     seen: SeenTokens | None = None
     """Where the request penalises tokens."""
 
-    def begin_again(self) -> None:
+    def restart(self) -> None:
         """Forgets what was drawn; the same will be drawn again."""
         self.ids, self.token_times, self.length = [], [], 0
         self.first_token_at = self.finish = self.generator = self.seen = None
@@ -75,7 +75,7 @@ def length_class(length: int) -> int:
     return max(0, (length - 1).bit_length() - SHORT_BITS)
 
 
-def longest_of(length: int) -> int:
+def longest_in_class(length: int) -> int:
     """The most positions that a row of the same class has."""
     return 1 << (SHORT_BITS + length_class(length))
 
@@ -99,7 +99,9 @@ def regroup(layers: int, buckets: Sequence[Bucket]) -> list[Bucket]:
         else:
             moved.append(parts)
     widths = [max(bucket.rows[i].length for bucket, indices in parts for i in indices) for parts in moved]
-    caches = lay_out(layers, [(w, [(c.cache, i) for c, i in parts]) for w, parts in zip(widths, moved, strict=True)])
+    caches = rearrange_rows(
+        layers, [(w, [(c.cache, i) for c, i in parts]) for w, parts in zip(widths, moved, strict=True)]
+    )
     for parts, cache in zip(moved, caches, strict=True):
         rows = [bucket.rows[index] for bucket, indices in parts for index in indices]
         kept.append(Bucket(rows, cache, torch.cat([bucket.next[indices] for bucket, indices in parts])))

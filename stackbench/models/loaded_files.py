@@ -8,15 +8,16 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 from stackbench.errors import ModelNotAvailableError
+from stackbench.nesting import is_object
 
-__all__ = ["CACHE", "FileHashes", "hash_loaded"]
+__all__ = ["CACHE", "FileHashes", "hash_file", "hash_loaded"]
 
 CACHE = "model-hashes.json"
 """In the home: hashes by file, believed while nothing about the file has changed."""
@@ -62,10 +63,19 @@ def hash_loaded(folder: Path, home: Path, stopping: Callable[[], bool] = lambda:
     Raises:
         ModelNotAvailableError: a file cannot be read, or `stopping` is true.
     """
+    return _hash_files(_loaded(folder), folder, home, stopping)
+
+
+def hash_file(path: Path, home: Path, stopping: Callable[[], bool] = lambda: False) -> FileHashes:
+    """As `hash_loaded`, of a model in one file."""
+    return _hash_files([path], path.parent, home, stopping)
+
+
+def _hash_files(paths: Sequence[Path], folder: Path, home: Path, stopping: Callable[[], bool]) -> FileHashes:
     known = _read_cache(home / CACHE)
     fresh: dict[str, dict[str, Any]] = {}
     found: dict[str, str] = {}
-    for path in _loaded(folder):
+    for path in paths:
         try:
             real = path.resolve(strict=True)
             state = _state(real)
@@ -123,13 +133,13 @@ def _read_cache(path: Path) -> dict[str, dict[str, Any]]:
         listed = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
-    if not isinstance(listed, dict):
+    if not is_object(listed):
         return {}
     entries: dict[str, Any] = dict(listed)
     return {
         name: entry
         for name, entry in entries.items()
-        if isinstance(entry, dict) and isinstance(entry.get("state"), dict) and isinstance(entry.get("sha256"), str)
+        if is_object(entry) and is_object(entry.get("state")) and isinstance(entry.get("sha256"), str)
     }
 
 

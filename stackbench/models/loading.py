@@ -1,5 +1,7 @@
 """Loads a model's weights through Transformers: device, precision, quantisation. Imports torch when called."""
 
+# transformers has partial types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 from __future__ import annotations
 
 from dataclasses import dataclass

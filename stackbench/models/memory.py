@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from stackbench.errors import UsageError
 from stackbench.models.manifest import IN_FLIGHT, ModelEntry, load_manifest, model_config
@@ -95,7 +96,7 @@ def entry_of(target: str) -> ModelEntry:
         config = model_config(folder)
         config = config.get("text_config", config)
         heads = int(config["num_attention_heads"])
-        quantization = config.get("quantization_config") or {}
+        quantization: dict[str, Any] = config.get("quantization_config") or {}
         size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
         return ModelEntry(
             title=folder.name,

@@ -1,4 +1,4 @@
-"""The model that does nothing: what a benchmark gives it, it gives for nothing."""
+"""The model that returns an empty completion for every request: the score floor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model that plays the reference solution: a check of the harness, never a competitor."""
+"""The model that returns the reference solution: the score ceiling, and a check of the harness."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""Linear layers whose weights oneDNN has laid out for products of many rows, on a CPU. Imports torch."""
+"""Linear layers with weights packed by oneDNN for matrix products of many rows, on a CPU. Imports torch."""
 
+# Modules of torch have partial types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 from __future__ import annotations
 
 from typing import Any

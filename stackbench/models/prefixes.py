@@ -9,9 +9,9 @@ from transformers import DynamicCache
 
 from stackbench.models.kv_cache import bytes_of
 
-__all__ = ["NOTHING", "SHORTEST", "KnownPrefix", "PrefixStore", "common_prefix"]
+__all__ = ["NO_PREFIX", "SHORTEST_PREFIX", "KnownPrefix", "PrefixStore", "common_prefix"]
 
-SHORTEST = 24
+SHORTEST_PREFIX = 24
 """Tokens below which reading again is cheaper than copying."""
 
 
@@ -23,7 +23,7 @@ class KnownPrefix:
     length: int
 
 
-NOTHING = KnownPrefix(None, 0)
+NO_PREFIX = KnownPrefix(None, 0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,14 +43,14 @@ class PrefixStore:
         """The last used is last."""
 
     def find(self, ids: Sequence[int], *, at_most: int) -> KnownPrefix:
-        """The longest known beginning of `ids`, of `at_most` tokens; `NOTHING` where it is not worth copying."""
-        best, longest = None, SHORTEST - 1
+        """The longest known beginning of `ids`, of `at_most` tokens; `NO_PREFIX` where it is not worth copying."""
+        best, longest = None, SHORTEST_PREFIX - 1
         for kept in reversed(self._kept):
             length = min(common_prefix(ids, kept.ids), at_most)
             if length > longest:
                 best, longest = kept, length
         if best is None:
-            return NOTHING
+            return NO_PREFIX
         self._kept.remove(best)
         self._kept.append(best)
         return KnownPrefix(best.cache, longest)

@@ -31,7 +31,7 @@ class PromptReader:
         self.window = window
 
     def row(self, request: Request, done: Done) -> Row:
-        """A row for the decoder, which tells `done` what became of it.
+        """A row for the decoder, which calls `done` with its result.
 
         Raises:
             GenerationError: the chat template refuses the chat, or the prompt is empty or does not fit.
@@ -90,9 +90,10 @@ def template_of(tokenizer: Any, named: str | None) -> ChatTemplate | None:
     Raises:
         ModelNotAvailableError: the file cannot be read, or the tokenizer's templates have no default.
     """
+    special: dict[str, str | list[Any] | tuple[Any, ...]] = tokenizer.special_tokens_map
     variables = {
         name: [str(one) for one in token] if isinstance(token, (list, tuple)) else str(token)
-        for name, token in tokenizer.special_tokens_map.items()
+        for name, token in special.items()
     }
     if named is not None:
         return ChatTemplate(read_template(named), variables)

@@ -1,4 +1,4 @@
-"""Model names: `hf:X`, `vllm:X`, `openai:X@URL`, `replay:X`, `oracle`, `null`."""
+"""Model names: `hf:X`, `vllm:X`, `gguf:X`, `openai:X@URL`, `replay:X`, `oracle`, `null`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ __all__ = ["KINDS", "ModelName", "create_model", "parse_model_name"]
 KINDS = {
     "hf": "hf:NAME_OR_PATH (Transformers, in this process)",
     "vllm": "vllm:NAME_OR_PATH (a vLLM server that stackbench starts, watches and stops)",
+    "gguf": "gguf:NAME_OR_PATH (a GGUF file through llama.cpp: for few requests at once, without a GPU)",
     "openai": "openai:MODEL@http://host:port/v1 (any OpenAI-compatible endpoint)",
     "replay": "replay:RUN_OR_FILE (recorded generations)",
     "oracle": "oracle (plays the reference solution)",
@@ -46,7 +47,7 @@ def parse_model_name(name: str) -> ModelName:
     kind, colon, target = name.partition(":")
     if kind in ("oracle", "null") and not colon:
         return ModelName(kind)
-    if kind in ("hf", "vllm", "replay") and target:
+    if kind in ("hf", "vllm", "gguf", "replay") and target:
         return ModelName(kind, target)
     if kind == "openai" and target:
         model, at, url = target.rpartition("@")
@@ -108,6 +109,10 @@ def create_model(name: str, options: ModelOptions) -> Model:
         from stackbench.models.vllm import VllmModel
 
         return VllmModel(name, parsed.target, options)
+    if parsed.kind == "gguf":
+        from stackbench.models.gguf import GgufModel
+
+        return GgufModel(name, parsed.target, options)
     if parsed.kind == "replay":
         from stackbench.models.replay import ReplayModel
 

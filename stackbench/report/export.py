@@ -25,8 +25,13 @@ TABLES = {
     "attempts": "SELECT * FROM attempts WHERE run_id = '{run}' ORDER BY benchmark, task_id, seed, attempt",
     "events": "SELECT * FROM events WHERE run_id = '{run}' ORDER BY seq",
     "tool_calls": "SELECT * FROM tool_calls WHERE run_id = '{run}' ORDER BY task_id, attempt, step",
-    "metrics": "SELECT m.*, low, high FROM metrics m LEFT JOIN ranges USING (run_id, benchmark, category, name) "
-    "WHERE run_id = '{run}' ORDER BY benchmark, category, name",
+    "texts": """
+SELECT sha256, text FROM texts WHERE sha256 IN (
+    SELECT unnest(regexp_extract_all((payload -> '$.request')::VARCHAR, '"([0-9a-f]{{64}})"', 1)) FROM events
+    WHERE run_id = '{run}' UNION ALL SELECT environment ->> '$.model.chat_template' FROM runs WHERE run_id = '{run}'
+) ORDER BY sha256
+""",
+    "metrics": "SELECT * FROM metrics WHERE run_id = '{run}' ORDER BY benchmark, position",
     "run": "SELECT * FROM runs WHERE run_id = '{run}'",
 }
 # Metrics with their denominators, and what the run set out to do; databases of older versions have no such table.
@@ -42,7 +47,7 @@ LEFT JOIN (
         count(*) FILTER (status = 'completed' AND finish_reason = 'length') AS cut
     FROM attempts WHERE run_id = '{run}' GROUP BY benchmark
 ) c ON c.benchmark = m.benchmark
-ORDER BY m.benchmark, m.category, m.name
+ORDER BY m.benchmark, m.position
 """,
     "benchmarks": "SELECT * FROM run_benchmarks WHERE run_id = '{run}' ORDER BY position",
 }
@@ -52,15 +57,15 @@ BENCHMARKS = "SELECT DISTINCT benchmark FROM attempts WHERE run_id = ? ORDER BY 
 SAMPLES = """
 SELECT a.task_id, any_value(e.payload ->> '$.code'), a.completion
 FROM attempts a LEFT JOIN events e ON e.run_id = a.run_id AND e.benchmark = a.benchmark AND e.task_id = a.task_id
-    AND e.attempt = a.attempt AND e.kind = 'sandbox' AND e.payload ->> '$.seed' = a.seed::VARCHAR
+    AND e.attempt = a.attempt AND e.kind = 'sandbox' AND e.seed = a.seed
 WHERE a.run_id = ? AND a.benchmark = ? AND a.status = 'completed'
 GROUP BY a.task_id, a.seed, a.attempt, a.completion ORDER BY a.task_id, a.seed, a.attempt
 """
 QUERY_FORMATS = {"jsonl": "jsonl", "csv": "csv", "parquet": "parquet"}
 FORMATS = (*QUERY_FORMATS, "xlsx", "samples", "plots")
 LONGEST_ROW = 16 << 20
-NOT_IN_WORKBOOK = ("events",)
-"""Documents, seldom such as a cell holds."""
+NOT_IN_WORKBOOK = ("events", "texts")
+"""Documents and long texts, seldom such as a cell holds."""
 
 
 def export(queries: Queries, run_id: str, to: Path, formats: Sequence[str] = ()) -> Iterator[Path]:

@@ -1,5 +1,7 @@
 """The saturation plot: what latency a server has at what throughput. Needs matplotlib (the extra `report`)."""
 
+# matplotlib has partial types.
+# pyright: reportUnknownMemberType=false
 from __future__ import annotations
 
 import io

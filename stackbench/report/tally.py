@@ -121,7 +121,7 @@ class RunTally:
         self.benchmarks: dict[str, BenchmarkTally] = {}
         self._now = now
         self._started = now()
-        self._told_tokens = 0
+        self._reported_tokens = 0
 
     @property
     def under_way(self) -> int:
@@ -130,7 +130,7 @@ class RunTally:
     @property
     def tokens(self) -> int:
         """Completion tokens so far: of ended attempts, or what the engine told last where that is more."""
-        return max(self._told_tokens, sum(tally.tokens for tally in self.benchmarks.values()))
+        return max(self._reported_tokens, sum(tally.tokens for tally in self.benchmarks.values()))
 
     @property
     def elapsed_s(self) -> float:
@@ -153,7 +153,7 @@ class RunTally:
                 tally.under_way.clear()
             return tally
         if isinstance(event, Gauges):
-            self._told_tokens = max(self._told_tokens, int(event.values.get("completion_tokens") or 0))
+            self._reported_tokens = max(self._reported_tokens, int(event.values.get("completion_tokens") or 0))
         elif isinstance(event, OperatorAction) and event.verb == "cancel":
             self._give_up(str(event.arguments.get("target", "")))
         return None

@@ -31,7 +31,7 @@ class Verdict:
         self.expected: Sequence[Mapping[str, Any]] = payload.get("expected", ())
         self.checks: Sequence[Mapping[str, Any]] = payload.get("checks", ())
         self._made = {int(made): int(index) for index, made in payload.get("matched", {}).items()}
-        self._harmful = set(payload.get("harmful", ()))
+        self._unexpected = set(payload.get("unexpected", ()))
 
     def __bool__(self) -> bool:
         return bool(self._payload)
@@ -61,7 +61,9 @@ class Verdict:
             return Standing(f"expected: {self.name(self._made[number])}", "good")
         if not self:
             return Standing("", "")
-        return Standing("not expected", "bad") if number in self._harmful else Standing("not expected, harmless", "dim")
+        if number in self._unexpected:
+            return Standing("not expected", "bad")
+        return Standing("not expected, harmless", "dim")
 
 
 def has_transcript(events: Sequence[Event]) -> bool:
@@ -70,7 +72,7 @@ def has_transcript(events: Sequence[Event]) -> bool:
 
 
 def verdict_of(events: Sequence[Event]) -> Verdict:
-    return Verdict(next((payload for kind, payload in events if kind == "verdict"), {}))
+    return Verdict(next((payload for kind, payload in events if kind == "verdict"), dict[str, Any]()))
 
 
 def arguments_text(written: str) -> str:

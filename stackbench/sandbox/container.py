@@ -60,7 +60,7 @@ class Container(asyncio.Protocol):
         """
         session = cls(launched.container)
         await asyncio.get_running_loop().create_connection(lambda: session, sock=launched.stream)
-        if not launched.told:
+        if not launched.program_sent:
             session._send(bundle())
         try:
             await asyncio.wait_for(session._ready, READY_WITHIN_S)

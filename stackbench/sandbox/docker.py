@@ -1,5 +1,7 @@
 """The connection to the Docker engine, and what is said when there is none."""
 
+# docker has partial types.
+# pyright: reportUnknownMemberType=false
 from __future__ import annotations
 
 import os
@@ -13,7 +15,7 @@ from stackbench.errors import DockerNotAvailableError
 if TYPE_CHECKING:
     import docker
 
-__all__ = ["connect", "runtimes"]
+__all__ = ["connect", "engine_answers", "runtimes"]
 
 
 TIMEOUT_S = 120
@@ -23,7 +25,7 @@ def connect() -> docker.DockerClient:
     """A client of a Docker engine that answers; the caller closes it.
 
     Raises:
-        DockerNotAvailableError: none answers; the message says which command mends it.
+        DockerNotAvailableError: none answers; the message says which command fixes it.
     """
     import docker
     from docker.errors import DockerException
@@ -39,6 +41,15 @@ def connect() -> docker.DockerClient:
     except (DockerException, OSError) as error:
         raise DockerNotAvailableError(_advice(error)) from error
     return client
+
+
+def engine_answers() -> bool:
+    """Whether a Docker engine answers."""
+    try:
+        connect().close()
+    except DockerNotAvailableError:
+        return False
+    return True
 
 
 def runtimes() -> frozenset[str]:

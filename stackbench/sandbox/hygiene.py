@@ -1,5 +1,7 @@
 """Which sandbox containers there are, and the removal of those that killed runs left behind."""
 
+# docker has partial types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 from __future__ import annotations
 
 from contextlib import closing

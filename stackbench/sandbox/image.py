@@ -1,5 +1,7 @@
 """The sandbox image: found, pulled, or made from a debootstrap tree, under a tag that names its content."""
 
+# docker has partial types.
+# pyright: reportUnknownMemberType=false
 from __future__ import annotations
 
 import hashlib
@@ -9,7 +11,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from stackbench.errors import SandboxError, one_line
 from stackbench.sandbox.docker import connect
@@ -17,7 +19,7 @@ from stackbench.sandbox.docker import connect
 if TYPE_CHECKING:
     import docker
 
-__all__ = ["build_image", "ensure_image", "find_image", "image_tag"]
+__all__ = ["build_image", "ensure_image", "find_image", "image_tag", "pull_image"]
 
 REPOSITORY = "stackbench-sandbox"
 # The registry's image first; where no registry is reached, the same distribution from its package archive.
@@ -52,31 +54,46 @@ def find_image() -> str | None:
         return tag if _exists(client, tag) else None
 
 
+def pull_image(name: str, say: Say) -> str:
+    """An image by name, pulled where it is not there; returns the name. Raises as `ensure_image`."""
+    with closing(connect()) as client:
+        if not _exists(client, name):
+            _pull(client, name, say)
+    return name
+
+
 def build_image(say: Say, base: str | None = None, *, again: bool = False) -> str:
     """Makes the image and returns its tag: from `base` where one is named, else pulled, else by debootstrap.
 
     Raises: as `ensure_image`.
     """
-    from docker.errors import DockerException
-
     with closing(connect()) as client:
         tag = image_tag(base)
         if _exists(client, tag) and not again:
             return tag
         wanted = base or BASE
         if not _exists(client, wanted):
-            say(f"pulling {wanted}")
             try:
-                client.images.pull(wanted)
-            except DockerException as error:
+                _pull(client, wanted, say)
+            except SandboxError as error:
                 if base is not None:
-                    raise SandboxError(f"the image {base} cannot be pulled: {one_line(error, 160)}") from error
-                say(f"no registry gives {wanted} ({one_line(error, 160)})")
+                    raise
+                say(str(error))
                 say("making the image with debootstrap instead (about a minute)")
                 _debootstrap(tag)
                 return tag
         client.images.get(wanted).tag(tag)
         return tag
+
+
+def _pull(client: docker.DockerClient, name: str, say: Say) -> None:
+    from docker.errors import DockerException
+
+    say(f"pulling {name}")
+    try:
+        client.images.pull(name)
+    except DockerException as error:
+        raise SandboxError(f"the image {name} is not there and cannot be pulled: {one_line(error, 160)}") from error
 
 
 def _debootstrap(tag: str) -> None:
@@ -98,8 +115,8 @@ def _debootstrap(tag: str) -> None:
             archive.wait()
 
 
-def _run(command: list[str], stdin: object = None) -> None:
-    done = subprocess.run(command, stdin=stdin, capture_output=True, text=True, check=False)  # type: ignore[call-overload]
+def _run(command: list[str], stdin: IO[bytes] | None = None) -> None:
+    done = subprocess.run(command, stdin=stdin, capture_output=True, text=True, check=False)
     if done.returncode:
         lines = (done.stderr or done.stdout).strip().splitlines() or ["no output"]
         raise SandboxError(f"{command[0]} failed: {lines[-1]}")

@@ -8,76 +8,98 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from stackbench.errors import DockerNotAvailableError, SandboxError
+from stackbench.outage import Outage
 from stackbench.sandbox.container import Container
-from stackbench.sandbox.docker import connect
-from stackbench.sandbox.launch import ContainerSpec, HeadStart, Launched, launch
+from stackbench.sandbox.docker_engine import DockerEngine
+from stackbench.sandbox.head_start import HeadStart
+from stackbench.sandbox.launch import Launched
+from stackbench.sandbox.memory_budget import MemoryBudget, default_size
 from stackbench.sandbox.session import Session
-from stackbench.sandbox.sizing import default_size
+from stackbench.sandbox.spec import SandboxSpec
 from stackbench.slots import Slots
-
-if TYPE_CHECKING:
-    import docker
 
 __all__ = ["SandboxPool"]
 
 BUILD_TRIES = 4
-ENGINE_WAIT_S = 900.0
-ENGINE_POLL_S = 0.5
+BUILD_PAUSE_S = 0.5
 
 
 class SandboxPool:
-    """Hands out containers that had no tenant before; `size` at most are out at once, `spare` more wait ready.
+    """Hands out containers of one spec that had no tenant before; `spare` of them wait ready.
 
-    A container that was handed back is removed, not cleaned: nothing of a tenant can reach the next one.
+    `size` at most are out at once, or as many as `slots` has places, which other pools may share. Their memory is
+    taken from the budget, which may take back spare ones. A container that was handed back is removed, not cleaned:
+    nothing of a tenant can reach the next one.
     """
 
     def __init__(
         self,
-        spec: ContainerSpec,
+        spec: SandboxSpec,
         *,
         size: int | None = None,
+        slots: Slots | None = None,
         spare: int = 0,
         prepare: bool = False,
+        for_jobs: bool = False,
+        budget: MemoryBudget | None = None,
+        engine: DockerEngine | None = None,
         head_start: HeadStart | None = None,
         say: Callable[[str], None] = lambda _: None,
+        outage: Outage | None = None,
     ) -> None:
         self.spec = replace(spec, labels={"stackbench.pool": uuid.uuid4().hex[:12], **spec.labels})
-        self.size = size or default_size(spec.memory_mib)
+        self.for_jobs = for_jobs
+        self.engine = engine or DockerEngine(say, outage)
+        self.budget = budget or MemoryBudget()
         self.image_id = ""
         """Of the image that containers are made from, a digest of its content; known with the first container."""
-        self.outages = 0
-        """How often the Docker engine was found gone."""
+        self._own_engine = engine is None
         self._spare = spare
         self._prepare = prepare
         self._head_start = head_start
         self._say = say
-        self._client: docker.DockerClient | None = None
-        self._connecting = asyncio.Lock()
-        self._returning = asyncio.Lock()
-        self._room = Slots(self.size)
+        self._slots = slots or Slots(size or default_size(spec.memory_mib))
         self._ready: deque[Container] = deque()
         self._out: set[Container] = set()
         self._building = 0
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._served = False
         self._closed = False
+
+    @property
+    def size(self) -> int:
+        """How many containers may be out at once."""
+        return self._slots.size
+
+    @property
+    def idle_mib(self) -> int:
+        """The memory of the containers that wait ready."""
+        return len(self._ready) * self.spec.memory_mib
+
+    def drop_idle(self) -> None:
+        """Removes one container that waits ready."""
+        self._remove(self._ready.pop())
+
+    def can_grow(self) -> bool:
+        """Whether the budget has memory for one more container."""
+        return self.budget.can_take(self.spec.memory_mib, for_jobs=self.for_jobs)
 
     def resize(self, size: int) -> None:
         """Changes how many containers may be out at once; those that are out stay out until they are handed back."""
-        self.size = size
-        self._room.resize(size)
+        self._slots.resize(size)
 
     async def warm_up(self) -> None:
-        """Makes the spare containers now.
+        """Makes the spare containers now, as many as there is free memory for.
 
         Raises:
             SandboxError, DockerNotAvailableError: one could not be made.
         """
+        self.budget.used(self)
         wanted = self._spare - len(self._ready) - self._building
-        self._ready.extend(await asyncio.gather(*(self._build() for _ in range(wanted))))
+        allowed = [one for one in range(wanted) if self._take_free_memory()]
+        await asyncio.gather(*(self._add_ready() for _ in allowed))
 
     @asynccontextmanager
     async def lease(self) -> AsyncGenerator[Session]:
@@ -88,22 +110,21 @@ class SandboxPool:
         """
         container = await self.take()
         try:
-            yield Session(container)
+            yield Session(container, self.spec.workdir)
         finally:
             self.give_back(container)
 
     async def take(self) -> Container:
         """A clean container, to be handed back with `give_back`. Raises as `lease`."""
-        await self._room.acquire()
+        await self._slots.acquire()
         try:
-            container = None
-            while self._ready and container is None:
-                found = self._ready.popleft()
-                container = found if found.alive else None
+            self.budget.used(self)
+            container = self._take_ready()
             if container is None:
+                await self.budget.take(self.spec.memory_mib, for_jobs=self.for_jobs)
                 container = await self._build()
         except BaseException:
-            self._room.release()
+            self._slots.release()
             raise
         self._out.add(container)
         if not self._closed:
@@ -112,52 +133,77 @@ class SandboxPool:
 
     def give_back(self, container: Container) -> None:
         """Ends a tenancy; the container is removed in the background."""
-        self._out.discard(container)
-        self._room.release()
-        container.close()
-        self._in_background(_stop(container))
+        if container in self._out:
+            self._out.discard(container)
+            self._remove(container)
+        self._slots.release()
 
     async def close(self) -> None:
         """Stops and removes every container."""
         self._closed = True
-        containers = [*self._ready, *self._out]
+        if self._own_engine:
+            self.engine.stop_waiting()
+        self.budget.forget(self)
+        for container in (*self._ready, *self._out):
+            self._remove(container)
         self._ready.clear()
         self._out.clear()
-        for container in containers:
-            container.close()
-        await asyncio.gather(*(_stop(container) for container in containers))
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
-        for held in (self._head_start, self._client):
-            if held is not None:
-                held.close()
+        if self._head_start is not None:
+            self._head_start.close()
+        if self._own_engine:
+            self.engine.close()
 
     # -- making containers
 
+    def _take_ready(self) -> Container | None:
+        while self._ready:
+            found = self._ready.popleft()
+            if found.alive:
+                return found
+            self._remove(found)
+        return None
+
+    def _take_free_memory(self) -> bool:
+        return self.budget.take_free(self.spec.memory_mib, for_jobs=self.for_jobs)
+
     def _refill(self) -> None:
-        while len(self._ready) + self._building < self._spare:
+        while len(self._ready) + self._building < self._spare and self._take_free_memory():
             self._building += 1
             self._in_background(self._add_spare())
 
     async def _add_spare(self) -> None:
         try:
-            container = await self._build()
+            await self._add_ready()
         except SandboxError as error:
             # Whoever needs a container next makes one, and is told what is wrong.
             if not self._closed:
                 self._say(f"a spare sandbox could not be made: {error}")
-            return
         finally:
             self._building -= 1
-        self._ready.append(container)
+
+    async def _add_ready(self) -> None:
+        self._ready.append(await self._build())
+        self.budget.became_idle()
 
     async def _build(self) -> Container:
+        """A container in memory that was taken for it, which is given back where there is none."""
+        try:
+            return await self._try_to_build()
+        except BaseException:
+            self.budget.release(self.spec.memory_mib, for_jobs=self.for_jobs)
+            raise
+
+    async def _try_to_build(self) -> Container:
         from docker.errors import APIError
 
         last: Exception | None = None
         for turn in range(BUILD_TRIES):
             if turn:
-                await asyncio.sleep(ENGINE_POLL_S * turn)
+                await asyncio.sleep(BUILD_PAUSE_S * turn)
+            if self._closed:
+                raise SandboxError("the sandbox pool is closed")
             try:
                 container = await Container.handshake(await self._launch())
                 if self._prepare:
@@ -173,16 +219,12 @@ class SandboxPool:
             if self._closed:
                 await _stop(container)
                 raise SandboxError("the sandbox pool is closed")
-            self._served = True
+            self.engine.served = True
             self.image_id = container.container.attrs["Image"]
             return container
         raise SandboxError(f"no sandbox could be made in {BUILD_TRIES} tries; the last: {last}") from last
 
     async def _launch(self) -> Launched:
-        """A launched container. Where the engine was there before and is gone, waits for it to come back."""
-        from docker.errors import APIError, DockerException
-
-        loop = asyncio.get_running_loop()
         head_start = self._head_start
         future = None if head_start is None else head_start.take()
         if head_start is not None and future is not None:
@@ -190,60 +232,18 @@ class SandboxPool:
                 return await asyncio.wrap_future(future)
             except Exception:  # then from here, with the error told
                 head_start.close()
-        while True:
-            if self._closed:
-                raise SandboxError("the sandbox pool is closed")
-            try:
-                return await loop.run_in_executor(None, launch, await self._connect(), self.spec)
-            except APIError as error:
-                if error.is_server_error() and self._served and not await self._answers():
-                    await self._wait_for_engine()
-                    continue
-                raise SandboxError(
-                    f"Docker could not start a sandbox from image {self.spec.image}: {error.explanation or error}"
-                ) from error
-            except (DockerException, DockerNotAvailableError, OSError) as error:
-                if not self._served or await self._answers():
-                    if isinstance(error, DockerNotAvailableError):
-                        raise
-                    raise SandboxError(f"Docker could not start a sandbox: {error}") from error
-                await self._wait_for_engine()
+        return await self.engine.launch(self.spec)
 
-    async def _connect(self) -> docker.DockerClient:
-        async with self._connecting:
-            if self._client is None:
-                client = await asyncio.get_running_loop().run_in_executor(None, connect)
-                self._client = client
-                return client
-            return self._client
+    def _remove(self, container: Container) -> None:
+        container.close()
+        self.budget.leaving(self.spec.memory_mib, for_jobs=self.for_jobs)
+        self._in_background(self._stop(container))
 
-    async def _answers(self) -> bool:
-        from docker.errors import DockerException
-
+    async def _stop(self, container: Container) -> None:
         try:
-            client = await self._connect()
-            await asyncio.get_running_loop().run_in_executor(None, client.ping)
-        except (DockerException, DockerNotAvailableError, OSError):
-            return False
-        return True
-
-    async def _wait_for_engine(self) -> None:
-        async with self._returning:
-            if await self._answers():
-                return
-            self.outages += 1
-            self._say("the Docker engine does not answer; the run waits for it and then goes on")
-            waited = 0.0
-            while not await self._answers():
-                if self._closed:
-                    raise SandboxError("the sandbox pool is closed")
-                if waited >= ENGINE_WAIT_S:
-                    raise DockerNotAvailableError(
-                        f"the Docker engine did not come back within {ENGINE_WAIT_S / 60:.0f} minutes"
-                    )
-                await asyncio.sleep(ENGINE_POLL_S)
-                waited += ENGINE_POLL_S
-            self._say("the Docker engine answers again")
+            await _stop(container)
+        finally:
+            self.budget.left(self.spec.memory_mib, for_jobs=self.for_jobs)
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

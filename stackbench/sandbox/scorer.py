@@ -40,14 +40,34 @@ class Scorer:
         self._queued = QUEUED_PER_CONTAINER if scope == "container" else 1
         self._room = Slots(pool.size * self._queued)
         self._closed = False
+        self.for_jobs = True
 
     @property
     def containers(self) -> list[Container]:
         """The containers that jobs share now."""
         return [container for container in self._slots if container is not None]
 
+    @property
+    def idle_mib(self) -> int:
+        """The memory of containers that run no job."""
+        return len(self._idle()) * self.pool.spec.memory_mib
+
+    def drop_idle(self) -> None:
+        """Gives back one container that runs no job; one is made again when there are jobs for it."""
+        slot = self._idle()[-1]
+        container, self._slots[slot] = self._slots[slot], None
+        if container is not None:
+            self.pool.give_back(container)
+
+    def _idle(self) -> list[int]:
+        return [
+            slot
+            for slot, container in enumerate(self._slots)
+            if container is not None and not self._loads[slot] and slot != self._reserved
+        ]
+
     async def warm_up(self) -> None:
-        """Makes every container now, so that the first jobs find them ready.
+        """Makes every container now that there is memory for, so that the first jobs find them ready.
 
         Raises:
             SandboxError, DockerNotAvailableError: one could not be made.
@@ -55,7 +75,12 @@ class Scorer:
         if self._scope == "sample":
             await self.pool.warm_up()
         else:
-            await asyncio.gather(*(self._container(slot) for slot in range(self.pool.size)))
+            self.pool.budget.used(self)
+            await asyncio.gather(*(self._warm(slot) for slot in range(self.pool.size)))
+
+    async def _warm(self, slot: int) -> None:
+        if slot == 0 or self.pool.can_grow():
+            await self._container(slot)
 
     async def run(self, job: CodeJob) -> CodeResult:
         """Runs one job, on another container when one dies under it.
@@ -69,7 +94,7 @@ class Scorer:
         async with self._room.place():
             refusals = deaths = 0
             while True:
-                outages = self.pool.outages
+                outages = self.pool.engine.outages
                 try:
                     return await (self._run_alone(job) if deaths else self._run_once(job))
                 except DockerNotAvailableError:
@@ -78,7 +103,7 @@ class Scorer:
                     if self._closed:
                         raise
                     # An outage is counted when the next container is asked for, so one death more is allowed than that.
-                    deaths += 1 if self.pool.outages == outages else 0
+                    deaths += 1 if self.pool.engine.outages == outages else 0
                     if deaths == TRIES:
                         return _killer(job, error)
                 except SandboxError as error:
@@ -103,6 +128,7 @@ class Scorer:
     async def close(self) -> None:
         """Stops and removes every container."""
         self._closed = True
+        self.pool.budget.forget(self)
         self._slots = [None] * len(self._slots)
         await self.pool.close()
 
@@ -110,17 +136,15 @@ class Scorer:
         if self._scope == "sample":
             async with self.pool.lease() as session:
                 return await session.container.run(job)
-        while self._reserved is not None and self.pool.size == 1:
+        while (slot := self._least_loaded(self._reserved)) is None:
             await self._change()
-        slots = [slot for slot in range(self.pool.size) if slot != self._reserved]
-        return await self._run_in(min(slots, key=self._loads.__getitem__), job)
+        return await self._run_in(slot, job)
 
     async def _run_alone(self, job: CodeJob) -> CodeResult:
         if self._scope == "sample":
             return await self._run_once(job)
         async with self._one_alone:
-            loads = self._loads[: self.pool.size]
-            slot = self._reserved = loads.index(min(loads))
+            slot = self._reserved = self._least_loaded() or 0
             try:
                 while self._loads[slot]:
                     await self._change()
@@ -129,8 +153,23 @@ class Scorer:
                 self._reserved = None
                 self._changed.set()
 
+    def _least_loaded(self, reserved: int | None = None) -> int | None:
+        """The slot with the fewest jobs, of those with a container or memory for one; None where that is reserved."""
+        loads, held = self._loads, self._slots
+        slots = [slot for slot in range(self.pool.size) if slot != reserved]
+        if not slots:
+            return None
+        least = min(slots, key=lambda slot: (loads[slot], held[slot] is None))
+        if held[least] is not None or loads[least] or self.pool.can_grow():
+            return least
+        used = [slot for slot in slots if held[slot] is not None or loads[slot]]
+        if used:
+            return min(used, key=loads.__getitem__)
+        return least if reserved is None else None
+
     async def _run_in(self, slot: int, job: CodeJob) -> CodeResult:
         self._loads[slot] += 1
+        self.pool.budget.used(self)
         try:
             container = self._slots[slot]
             if container is None or not container.alive:
@@ -140,6 +179,8 @@ class Scorer:
             self._loads[slot] -= 1
             self._retire(slot)
             self._changed.set()
+            if not self._loads[slot]:
+                self.pool.budget.became_idle()
 
     def _retire(self, slot: int) -> None:
         """Gives the container of a slot back that is one too many, once it is idle."""

@@ -52,8 +52,9 @@ class Session:
     died.
     """
 
-    def __init__(self, container: Container) -> None:
+    def __init__(self, container: Container, workdir: str = WORKSPACE) -> None:
         self.container = container
+        self.workdir = workdir
 
     # -- commands
 
@@ -126,7 +127,7 @@ class Session:
         It runs as a user of its own in a copy of the workspace, with a home and a folder for temporary files that
         nobody wrote before, the system's programs alone, and git without hooks and without a repository's own
         programs. No list of processes shows the command line. The copy and what still runs in it go afterwards.
-        `/workspace` in the command line leads to the copy, and the output has it again.
+        The workspace's path in the command line leads to the copy, and the output has it again.
 
         Raises ToolError also where the workspace cannot be copied: more than 256 MiB, folders too deep.
         """
@@ -138,7 +139,7 @@ class Session:
                 {
                     "op": "exec",
                     "user": "checker",
-                    "script": f"exec 4<&-\n{command.replace(WORKSPACE, f'{folder}/workspace')}\n",
+                    "script": f"exec 4<&-\n{command.replace(self.workdir, f'{folder}/workspace')}\n",
                     "env": CHECK_ENVIRONMENT | home,
                     "cwd": f"{folder}/workspace",
                     "timeout_s": timeout_s,
@@ -151,7 +152,7 @@ class Session:
             await self._signal_user("checker", signal.SIGKILL)
             with suppress(ToolError):  # nothing was made, or it is too deep; it goes with the container
                 await self.remove(folder, recursive=True, root=CHECKS, privileged=True)
-        inside, outside = f"{folder}/workspace".encode(), WORKSPACE.encode()
+        inside, outside = f"{folder}/workspace".encode(), self.workdir.encode()
         return replace(done, stdout=done.stdout.replace(inside, outside), stderr=done.stderr.replace(inside, outside))
 
     async def freeze(self) -> None:

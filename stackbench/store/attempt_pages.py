@@ -14,6 +14,7 @@ from stackbench.store.query import Queries
 from stackbench.types import AttemptKey
 
 __all__ = [
+    "NO_END",
     "AttemptFilter",
     "AttemptLine",
     "Outcome",
@@ -49,8 +50,9 @@ COUNT = "SELECT count(*), coalesce(max(rowid), -1) FROM attempts WHERE run_id = 
 LINES = """
 SELECT rowid, benchmark, task_id, attempt, seed, status, passed, left(error, ?), completion_tokens, latency_s,
     finish_reason, started_at
-FROM attempts WHERE run_id = ? AND rowid >= ?{conditions} ORDER BY rowid LIMIT ?
+FROM attempts WHERE run_id = ? AND rowid >= ? AND rowid < ?{conditions} ORDER BY rowid LIMIT ?
 """
+NO_END = 2**62
 
 PLACE = "SELECT rowid FROM attempts WHERE run_id = ? AND benchmark = ? AND task_id = ? AND attempt = ? AND seed = ?"
 NEXT = """
@@ -119,12 +121,19 @@ def read_index(queries: Queries, run_id: str, wanted: AttemptFilter, page_rows: 
 
 
 def read_page(
-    queries: Queries, run_id: str, wanted: AttemptFilter, start: int, page_rows: int = PAGE_ROWS
+    queries: Queries,
+    run_id: str,
+    wanted: AttemptFilter,
+    start: int,
+    page_rows: int = PAGE_ROWS,
+    *,
+    end: int = NO_END,
 ) -> Sequence[AttemptLine]:
-    """The rows from a key on."""
+    """The rows from a key on, up to the key that the next page begins at, where that is known: DuckDB then looks at
+    no other rows."""
     conditions, parameters = wanted.conditions()
     sql = LINES.format(conditions=conditions)
-    return [_line(row) for row in queries.rows(sql, [REASON_SHOWN, run_id, start, *parameters, page_rows])]
+    return [_line(row) for row in queries.rows(sql, [REASON_SHOWN, run_id, start, end, *parameters, page_rows])]
 
 
 def read_since(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import shutil
+import tempfile
 from importlib import resources
 from pathlib import Path
 
@@ -40,7 +42,7 @@ def _migrations() -> list[tuple[int, str]]:
     return [(int(item.name.split("_")[0]), item.read_text(encoding="utf-8")) for item in files]
 
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 """The newest schema that this program knows; a database with a newer one is refused."""
 
 
@@ -57,7 +59,8 @@ def open_database(path: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConn
     if read_only and not path.exists():
         raise StoreError(f"no database at {path} yet; run an evaluation first, or name another folder with --home")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not read_only:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         connection = _connect(path, read_only=read_only)
     except duckdb.ConnectionException as error:
         if not read_only:
@@ -83,6 +86,11 @@ def open_database(path: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConn
         raise
     if version < SCHEMA_VERSION:  # opened to read, by a newer stackbench than the one that wrote it
         connection.close()
+        if not os.access(path, os.W_OK):
+            raise StoreError(
+                f"{path} is of an older version of stackbench and cannot be brought up to date, since it cannot be "
+                "written; copy its folder and name the copy with --home"
+            )
         open_database(path).close()
         return open_database(path, read_only=True)
     return connection
@@ -115,6 +123,9 @@ def keep_log_private(path: Path) -> None:
 def _confine(connection: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool) -> None:
     """Leaves statements nothing but this database and its private folder."""
     folder = path.with_name(path.name + ".tmp")
+    if read_only and not os.access(folder if folder.exists() else path.parent, os.W_OK):  # a home that may only be read
+        folder = Path(tempfile.mkdtemp(prefix="stackbench-query-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
     with contextlib.suppress(OSError):  # queries that need it say so
         if not read_only:  # nobody else has the database open: what lies there was left behind
             shutil.rmtree(folder, ignore_errors=True)

@@ -1,15 +1,18 @@
-"""JSON and text as the database takes them: no lone surrogates, no NaN."""
+"""Makes JSON and text storable in the database: no lone surrogates, no NaN."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, cast
 
 from stackbench import nesting
+from stackbench.nesting import is_object
 
-__all__ = ["document", "document_of_text", "text"]
+__all__ = ["document", "document_of_text", "hash_text", "text"]
 
 ESCAPE = re.compile(r"\\(?:ud[89ab]..\\ud[c-f]..|u....|.)")
 SURROGATE = "\\ud"
@@ -32,21 +35,27 @@ def document(value: Any) -> str:
     return _legible(dumped)
 
 
-def document_of_text(told: str) -> str:
+def document_of_text(given: str) -> str:
     """Text that is JSON as it is, any other as a JSON string."""
     try:
-        return _legible(json.dumps(nesting.loads(told), allow_nan=False))
+        return _legible(json.dumps(nesting.loads(given), allow_nan=False))
     except ValueError:
-        return document(told)
+        return document(given)
 
 
-def text(told: str | None) -> str | None:
+def text(given: str | None) -> str | None:
     """Text with each lone surrogate as the text of its escape; what is no text, as text."""
-    if told is None:
+    if given is None:
         return None
-    if not isinstance(told, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        told = str(told)
-    return told if told.isascii() else told.encode("utf-8", "backslashreplace").decode("utf-8")
+    if not isinstance(given, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        given = str(given)
+    return given if given.isascii() else given.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def hash_text(given: str) -> tuple[str, str]:
+    """The sha256 of a text's UTF-8 in hexadecimal, under which `texts` holds it, and the text as it is held."""
+    kept = text(given) or ""
+    return hashlib.sha256(kept.encode()).hexdigest(), kept
 
 
 def _legible(dumped: str) -> str:
@@ -62,8 +71,8 @@ def _spelled_out(match: re.Match[str]) -> str:
 def _finite(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if isinstance(value, dict):
+    if is_object(value):
         return {str(name): _finite(one) for name, one in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(one) for one in value]
+        return [_finite(one) for one in cast("Iterable[Any]", value)]
     return value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -29,18 +29,17 @@ TASK_IDS = "SELECT benchmark, task_ids FROM run_benchmarks WHERE run_id = ? AND 
 LAST_SEQ = "SELECT coalesce(max(seq), 0) FROM events WHERE run_id = ?"
 DETAILS = """
 SELECT benchmark, task_id, attempt, seed, category, status, score, passed, error, prompt, completion, prompt_tokens,
-    completion_tokens, latency_s, metrics, thought, program, finish_reason
+    completion_tokens, latency_s, metrics, thought, program, finish_reason, reason
 FROM attempts WHERE run_id = ? AND benchmark = ? AND task_id = ? AND attempt = ? AND seed = ?
 """
 SAMPLE = """
 SELECT benchmark, task_id, attempt, seed, category, status, score, passed, error, prompt, completion, prompt_tokens,
-    completion_tokens, latency_s, metrics, thought, program, finish_reason
+    completion_tokens, latency_s, metrics, thought, program, finish_reason, reason
 FROM attempts WHERE run_id = ? AND (task_id = ? OR benchmark || '/' || task_id = ?) ORDER BY benchmark, seed, attempt
 """
 EVENTS = """
 SELECT kind, payload FROM events
-WHERE run_id = ? AND benchmark = ? AND task_id = ? AND attempt = ? AND coalesce(payload ->> '$.seed', ?) = ?
-ORDER BY seq
+WHERE run_id = ? AND benchmark = ? AND task_id = ? AND attempt = ? AND seed = ? ORDER BY seq
 """
 ANSWERS = """
 SELECT benchmark, task_id, attempt, seed, status, completion, thought, prompt_tokens, completion_tokens, latency_s,
@@ -48,7 +47,10 @@ SELECT benchmark, task_id, attempt, seed, status, completion, thought, prompt_to
 FROM attempts WHERE run_id = ?
 """
 MODEL_CALLS = """
-SELECT benchmark, task_id, attempt, payload FROM events WHERE run_id = ? AND kind = 'model_call' ORDER BY seq
+SELECT benchmark, task_id, attempt, seed, payload FROM events WHERE run_id = ? AND kind = 'model_call' ORDER BY seq
+"""
+TEXTS = """
+SELECT sha256, text FROM texts WHERE sha256 IN (SELECT unnest(from_json(?::VARCHAR, '["VARCHAR"]')))
 """
 VERDICTS = "SELECT benchmark, task_id, attempt, seed, passed, error FROM attempts WHERE run_id = ?"
 FAILURES = """
@@ -94,6 +96,8 @@ class AttemptDetail:
     thought: str
     program: str | None
     finish_reason: str | None
+    reason: str | None
+    """Why it passed or failed."""
     events: tuple[tuple[str, Mapping[str, Any]], ...]
 
 
@@ -214,9 +218,12 @@ class Reader:
 
     def model_calls(self, run_id: str) -> Iterator[tuple[AttemptKey, Mapping[str, Any]]]:
         """The payload of each call of the model, in order."""
-        for benchmark, task_id, attempt, text in self._queries.rows(MODEL_CALLS, [run_id]):
-            payload = json.loads(text)
-            yield AttemptKey(benchmark, task_id, attempt, int(payload["seed"])), payload
+        for *key, payload in self._queries.rows(MODEL_CALLS, [run_id]):
+            yield AttemptKey(*key), json.loads(payload)
+
+    def texts(self, hashes: Iterable[str]) -> dict[str, str]:
+        """Texts by their sha256; those that are not there are left out."""
+        return {row[0]: row[1] for row in self._queries.rows(TEXTS, [json.dumps(sorted(hashes))])}
 
     def sample(self, run_id: str, name: str) -> Iterator[AttemptDetail]:
         """The attempts at a task, by task id or `benchmark/task id`."""
@@ -230,8 +237,7 @@ class Reader:
 
     def _detail(self, run_id: str, row: tuple[Any, ...]) -> AttemptDetail:
         key = AttemptKey(*row[:4])
-        seed = str(key.seed)
-        events = self._queries.rows(EVENTS, [run_id, key.benchmark, key.task_id, key.attempt, seed, seed])
+        events = self._queries.rows(EVENTS, [run_id, key.benchmark, key.task_id, key.attempt, key.seed])
         return AttemptDetail(
             key,
             *row[4:14],
@@ -239,6 +245,7 @@ class Reader:
             thought=row[15] or "",
             program=row[16],
             finish_reason=row[17],
+            reason=row[18],
             events=tuple((kind, json.loads(payload or "{}")) for kind, payload in events),
         )
 

@@ -18,10 +18,15 @@ SELECT benchmark, count(DISTINCT task_id), count(*), count(*) FILTER (status = '
     count(*) FILTER (status = 'completed' AND finish_reason = 'length')
 FROM attempts WHERE run_id = ? GROUP BY benchmark ORDER BY min(started_at)
 """
+ENDINGS = """
+SELECT benchmark, metrics ->> '$.ending' AS ending, count(*),
+    count(*) FILTER (coalesce(metrics ->> '$.slow_machine', '') = 'true')
+FROM attempts WHERE run_id = ? AND status = 'completed' AND metrics ->> '$.ending' <> 'answered'
+GROUP BY ALL ORDER BY ALL
+"""
 METRICS = """
 SELECT benchmark, name, value, stderr, ci_low, ci_high, n, category, low, high
-FROM metrics LEFT JOIN ranges USING (run_id, benchmark, category, name)
-WHERE run_id = ? ORDER BY benchmark, category, name
+FROM metrics WHERE run_id = ? ORDER BY benchmark, position
 """
 PLANNED = """
 SELECT benchmark, tasks_available, tasks_planned, attempts_planned, selection, datasets, skipped, lower_bounds,
@@ -32,7 +37,7 @@ HAS_PLANNED = "SELECT 1 FROM duckdb_tables() WHERE table_name = 'run_benchmarks'
 TOKEN_LIMITS = """
 SELECT DISTINCT e.benchmark, (e.payload ->> '$.max_tokens')::BIGINT
 FROM events e JOIN attempts a ON a.run_id = e.run_id AND a.benchmark = e.benchmark AND a.task_id = e.task_id
-    AND a.attempt = e.attempt AND a.seed::VARCHAR = e.payload ->> '$.seed'
+    AND a.attempt = e.attempt AND a.seed = e.seed
 WHERE e.run_id = ? AND e.kind = 'model_call' AND e.payload ->> '$.finish_reason' = 'length'
     AND e.payload ->> '$.choices' IS NULL  -- one token is the whole answer there
     AND a.status = 'completed' AND a.finish_reason = 'length' AND e.payload ->> '$.max_tokens' IS NOT NULL
@@ -88,6 +93,10 @@ class BenchmarkResult:
     """The limits that these ended at."""
     planned: PlannedBenchmark | None = None
     """None for a run of an older version."""
+    endings: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Completed attempts of agents that did not end with an answer, by what ended them: seconds, steps, repeats ..."""
+    slow: int = 0
+    """Those ended by seconds while the machine was busy."""
 
     def summed_up(
         self, metrics: Sequence[Metric], lower_bounds: Mapping[str, float], missing: Sequence[MissingMetric]
@@ -138,6 +147,11 @@ def read_results(queries: Queries, run_id: str) -> list[BenchmarkResult]:
     begun = {row[0] for row in counts}
     counts += [(one.benchmark, 0, 0, 0, 0, 0) for one in planned.values() if _to_come(one, begun)]
     limits = _token_limits(queries, run_id) if any(row[5] for row in counts) else {}
+    endings: dict[str, dict[str, int]] = {}
+    slow: dict[str, int] = {}
+    for benchmark, ending, count, busy in queries.rows(ENDINGS, [run_id]):
+        endings.setdefault(benchmark, {})[ending] = count
+        slow[benchmark] = slow.get(benchmark, 0) + busy
     return [
         BenchmarkResult(
             benchmark,
@@ -149,6 +163,8 @@ def read_results(queries: Queries, run_id: str) -> list[BenchmarkResult]:
             cut,
             tuple(limits.get(benchmark, ())),
             planned.get(benchmark),
+            endings.get(benchmark, {}),
+            slow.get(benchmark, 0),
         )
         for benchmark, tasks, attempts, errors, tasks_completed, cut in counts
     ]

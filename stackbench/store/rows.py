@@ -1,4 +1,4 @@
-"""Records as the database's rows, column by column: the border at which values are made such as its columns hold."""
+"""Converts records to database rows and values to the types of their columns."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from stackbench.store.documents import document, document_of_text, text
-from stackbench.types import AttemptKey, AttemptRecord, EventRecord, ToolCallRecord
+from stackbench.types import AttemptKey, AttemptRecord, EventRecord, Metric, ToolCallRecord
 
-__all__ = ["BenchmarkRow", "attempt_row", "benchmark_row", "event_row", "tool_call_row"]
+__all__ = ["BenchmarkRow", "attempt_row", "benchmark_row", "event_row", "metric_row", "tool_call_row"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +54,29 @@ def attempt_row(run_id: str, record: AttemptRecord) -> tuple[Any, ...]:
         text(record.thought),
         text(record.program),
         None if record.finish_reason is None else record.finish_reason.value,
+        text(record.reason),
     )
 
 
 def event_row(run_id: str, event: EventRecord) -> tuple[Any, ...]:
     """A row of `events`."""
-    where = (run_id, event.benchmark, event.task_id, event.attempt, event.seq)
+    where = (run_id, event.benchmark, event.task_id, event.attempt, event.seed, event.seq)
     return (*where, event.ts, event.kind, document(event.payload))
 
 
 def tool_call_row(run_id: str, key: AttemptKey, call: ToolCallRecord) -> tuple[Any, ...]:
     """A row of `tool_calls`, in the order that the writer names its columns."""
     where = (run_id, key.benchmark, key.task_id, key.attempt, key.seed, call.step, text(call.tool))
-    told = (text(call.result), text(call.error))
-    return (*where, document_of_text(call.arguments), bool(call.valid), *told, _real(call.duration_ms))
+    outcome = (text(call.result), text(call.error))
+    return (*where, document_of_text(call.arguments), bool(call.valid), *outcome, _real(call.duration_ms))
+
+
+def metric_row(run_id: str, benchmark: str, position: int, metric: Metric) -> tuple[Any, ...]:
+    """A row of `metrics`; `position` is the metric's place among those of its benchmark."""
+    kind = "range" if metric.low is not None else "confidence" if metric.ci_low is not None else None
+    where = (run_id, benchmark, metric.category, metric.name)
+    numbers = (metric.value, metric.stderr, metric.ci_low, metric.ci_high, metric.n, metric.low, metric.high)
+    return (*where, *numbers, kind, position)
 
 
 def _count(value: Any) -> int | None:

@@ -34,14 +34,14 @@ def reading_statement(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb
         UsageError: it is anything else, or not SQL.
     """
     statement = _only_statement(connection, sql)
-    kind = statement.type.name
+    kind = _kind(statement)
     select = sql
     if kind == "EXPLAIN":
         explained = EXPLAIN.match(sql)
         if explained is None:
             raise UsageError("an EXPLAIN is written as EXPLAIN SELECT ... or EXPLAIN ANALYZE SELECT ...")
         select = explained["inner"]
-        kind = _only_statement(connection, select).type.name
+        kind = _kind(_only_statement(connection, select))
     if kind != "SELECT":
         raise UsageError(f"queries only read; {kind} is not allowed")
     _check_functions(connection, select)
@@ -56,6 +56,13 @@ def _only_statement(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.S
     if len(statements) != 1:
         raise UsageError(f"a query is one statement; this has {len(statements)}")
     return statements[0]
+
+
+def _kind(statement: duckdb.Statement) -> str:
+    try:
+        return statement.type.name
+    except ValueError:  # a kind that DuckDB's own module has no name for (UPDATE EXTENSIONS, say)
+        return "this statement"
 
 
 def _check_functions(connection: duckdb.DuckDBPyConnection, select: str) -> None:

@@ -11,22 +11,24 @@ from concurrent.futures import Future
 from dataclasses import asdict, astuple, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import duckdb
 
 from stackbench.errors import StoreError, one_line
 from stackbench.store.database import keep_log_private, open_database
 from stackbench.store.deletion import delete_rows
-from stackbench.store.documents import document, text
+from stackbench.store.documents import document, hash_text, text
 from stackbench.store.results import MissingMetric
-from stackbench.store.rows import BenchmarkRow, attempt_row, benchmark_row, event_row, tool_call_row
+from stackbench.store.rows import BenchmarkRow, attempt_row, benchmark_row, event_row, metric_row, tool_call_row
 from stackbench.types import AttemptKey, AttemptRecord, AttemptStatus, EventRecord, Metric, RunStatus, ToolCallRecord
 
 __all__ = ["ResourceRow", "RunRow", "Writer"]
 
 BATCH_WITHIN_S = 0.1
 BATCH_ROWS = 2000
+REMEMBERED_TEXTS = 50_000
+"""Hashes of texts that are known to be stored: the database is not asked for these again."""
 ROW_AT_FAULT = (
     duckdb.DataError, duckdb.InvalidInputException, duckdb.InvalidTypeException, UnicodeError, TypeError, ValueError,
     OverflowError,
@@ -37,17 +39,19 @@ INSERT_RUN = "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 INSERT_ATTEMPTS = """
 INSERT INTO attempts
     (run_id, benchmark, task_id, attempt, seed, category, status, score, passed, error, prompt, completion,
-    prompt_tokens, completion_tokens, started_at, latency_s, metrics, thought, program, finish_reason)
+    prompt_tokens, completion_tokens, started_at, latency_s, metrics, thought, program, finish_reason, reason)
 SELECT unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::INTEGER[]),
     unnest(?::BIGINT[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::DOUBLE[]), unnest(?::BOOLEAN[]),
     unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::INTEGER[]), unnest(?::INTEGER[]),
     unnest(?::TIMESTAMP[]), unnest(?::DOUBLE[]), unnest(?::VARCHAR[])::JSON, unnest(?::VARCHAR[]),
-    unnest(?::VARCHAR[]), unnest(?::VARCHAR[])
+    unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[])
 """
 INSERT_EVENTS = """
-INSERT INTO events SELECT unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::INTEGER[]),
+INSERT INTO events (run_id, benchmark, task_id, attempt, seed, seq, ts, kind, payload)
+SELECT unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::INTEGER[]), unnest(?::BIGINT[]),
     unnest(?::BIGINT[]), unnest(?::TIMESTAMP[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[])::JSON
 """
+INSERT_TEXTS = "INSERT OR IGNORE INTO texts (sha256, text) SELECT unnest(?::VARCHAR[]), unnest(?::VARCHAR[])"
 INSERT_TOOL_CALLS = """
 INSERT INTO tool_calls
     (run_id, benchmark, task_id, attempt, seed, step, tool, arguments, valid, result, error, duration_ms)
@@ -56,10 +60,9 @@ SELECT unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(
     unnest(?::VARCHAR[]), unnest(?::DOUBLE[])
 """
 INSERT_METRICS = """
-INSERT INTO metrics (run_id, benchmark, category, name, value, stderr, ci_low, ci_high, n)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO metrics (run_id, benchmark, category, name, value, stderr, ci_low, ci_high, n, low, high, interval_kind,
+    position) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
-INSERT_RANGES = "INSERT INTO ranges (run_id, benchmark, category, name, low, high) VALUES (?, ?, ?, ?, ?, ?)"
 INSERT_RESOURCES = """
 INSERT INTO resources (run_id, ts, gpu, gpu_util, vram_used, vram_total, cpu, rss, kv_cache, tokens_per_s, running,
     waiting, prefix_queries, prefix_hits, preemptions) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -70,7 +73,6 @@ INSERT OR REPLACE INTO run_benchmarks (run_id, benchmark, position, tasks_availa
 """
 UPDATE_BENCHMARK = "UPDATE run_benchmarks SET lower_bounds = ?, missing_metrics = ? WHERE run_id = ? AND benchmark = ?"
 DELETE_METRICS = "DELETE FROM metrics WHERE run_id = ?"
-DELETE_RANGES = "DELETE FROM ranges WHERE run_id = ?"
 UPDATE_STATUS = "UPDATE runs SET status = ?, finished_at = ? WHERE run_id = ?"
 FINISH_RUN = """
 UPDATE runs SET status = ?, finished_at = ?, environment = coalesce(?, environment) WHERE run_id = ?
@@ -82,7 +84,7 @@ DELETE_ERROR_EVENTS = """
 DELETE FROM events USING attempts
 WHERE events.run_id = ? AND attempts.run_id = events.run_id AND attempts.benchmark = events.benchmark
     AND attempts.task_id = events.task_id AND attempts.attempt = events.attempt AND attempts.status = 'error'
-    AND events.payload ->> '$.seed' = attempts.seed::VARCHAR
+    AND events.seed = attempts.seed
 """
 DELETE_ERROR_CALLS = """
 DELETE FROM tool_calls USING attempts
@@ -97,8 +99,7 @@ DELETE_ATTEMPT_CALLS = """
 DELETE FROM tool_calls WHERE run_id = ? AND benchmark = ? AND task_id = ? AND attempt = ? AND seed = ?
 """
 DELETE_ATTEMPT_EVENTS = """
-DELETE FROM events
-WHERE run_id = ? AND benchmark = ? AND task_id = ? AND attempt = ? AND payload ->> '$.seed' = ?
+DELETE FROM events WHERE run_id = ? AND benchmark = ? AND task_id = ? AND attempt = ? AND seed = ?
 """
 DELETE_ERRORS = "DELETE FROM attempts WHERE run_id = ? AND status = 'error'"
 
@@ -144,6 +145,7 @@ class _Batch:
     attempts: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
     events: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
     tool_calls: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
+    texts: dict[str, str] = field(default_factory=dict[str, str])
     calls: list[tuple[Callable[[duckdb.DuckDBPyConnection], Any], Future[Any]]] = field(
         default_factory=list[tuple[Callable[[duckdb.DuckDBPyConnection], Any], "Future[Any]"]]
     )
@@ -165,6 +167,8 @@ class Writer:
         """Nothing is queued once the thread has been told to end."""
         self._opening = threading.Lock()  # a connection cannot be closed while another thread takes a cursor of it
         self._closed = False
+        self._stored_texts: set[str] = set()
+        """Of the writer's thread."""
         self.make_room: Callable[[], None] = _no_room
         """Called from the writer's thread when a commit finds no memory, before it is tried again: ends queries."""
         self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
@@ -183,8 +187,11 @@ class Writer:
         record: AttemptRecord,
         events: Iterable[EventRecord] = (),
         tool_calls: Iterable[ToolCallRecord] = (),
+        texts: Mapping[str, str] | None = None,
     ) -> None:
         """Queues an attempt with its events and tool calls; it is done when committed (`flush`).
+
+        `texts` are those that the events refer to, by sha256; what the database has already is not stored again.
 
         Raises StoreError after a failure.
         """
@@ -194,12 +201,17 @@ class Writer:
                 attempt_row(run_id, record),
                 [event_row(run_id, event) for event in events],
                 [tool_call_row(run_id, key, call) for call in tool_calls],
+                texts or {},
             )
         )
 
+    def texts(self, contents: Iterable[str]) -> None:
+        """Queues texts of the run itself."""
+        self._put((None, [], [], dict(map(hash_text, contents))))
+
     def event(self, run_id: str, event: EventRecord) -> None:
         """Queues an event that belongs to no attempt."""
-        self._put((None, [event_row(run_id, event)], []))
+        self._put((None, [event_row(run_id, event)], [], {}))
 
     def start_run(
         self, run: RunRow, benchmarks: Sequence[BenchmarkRow] = (), *, status: RunStatus = RunStatus.RUNNING
@@ -229,7 +241,7 @@ class Writer:
         What it sets out to do is recorded where an older version did not. A run that was recorded while it waited in a
         queue gets the environment of the process that begins it.
         """
-        told = None if environment is None else document(environment)
+        recorded = None if environment is None else document(environment)
         planned = [benchmark_row(run_id, *one) for one in enumerate(benchmarks)]
 
         def work(connection: duckdb.DuckDBPyConnection) -> None:
@@ -237,8 +249,8 @@ class Writer:
             connection.execute(DELETE_ERROR_CALLS, [run_id])
             connection.execute(DELETE_ERRORS, [run_id])
             connection.execute(UPDATE_STATUS, [RunStatus.RUNNING.value, None, run_id])
-            if told is not None:
-                connection.execute(FIRST_ENVIRONMENT, [told, git_commit, run_id])
+            if recorded is not None:
+                connection.execute(FIRST_ENVIRONMENT, [recorded, git_commit, run_id])
             if planned:
                 connection.executemany(INSERT_BENCHMARKS, planned)
 
@@ -250,7 +262,7 @@ class Writer:
         def work(connection: duckdb.DuckDBPyConnection) -> None:
             for key in keys:
                 row = [run_id, key.benchmark, key.task_id, key.attempt, key.seed]
-                connection.execute(DELETE_ATTEMPT_EVENTS, [*row[:4], str(key.seed)])
+                connection.execute(DELETE_ATTEMPT_EVENTS, row)
                 connection.execute(DELETE_ATTEMPT_CALLS, row)
                 connection.execute(DELETE_ATTEMPT, row)
 
@@ -258,20 +270,29 @@ class Writer:
 
     def delete_run(self, run_id: str) -> None:
         """Removes a run with everything that belongs to it, in one transaction."""
-        self._call(lambda connection: delete_rows(connection, run_id))
+
+        def work(connection: duckdb.DuckDBPyConnection) -> None:
+            delete_rows(connection, run_id)
+            self._stored_texts.clear()
+
+        self._call(work)
 
     def leave_queue(self, run_id: str, status: RunStatus) -> None:
         """The status of a run that ended before it began; one that had begun keeps its own."""
         self._call(lambda connection: connection.execute(LEAVE_QUEUE, [status.value, run_id]))
 
     def mark_stale_runs(self) -> None:
-        """Runs that say `running` while nobody held the database were killed."""
+        """Marks runs whose status is `running` although no engine held the database: they were killed."""
         self._call(lambda connection: connection.execute(STALE_RUNS))
 
     def resources(self, run_id: str, row: ResourceRow) -> None:
         """Queues a reading of the machine's load."""
         values = (run_id, *astuple(row))
-        self._put(lambda connection: connection.execute(INSERT_RESOURCES, values))
+
+        def work(connection: duckdb.DuckDBPyConnection) -> None:
+            connection.execute(INSERT_RESOURCES, values)
+
+        self._put(work)
 
     def finish_run(
         self,
@@ -289,32 +310,22 @@ class Writer:
         `environment`, where it is given, takes the place of what was recorded at the start. `lower_bounds` and
         `missing` are by benchmark too.
         """
-        told = None if environment is None else document(environment)
+        recorded = None if environment is None else document(environment)
         rows = [
-            (run_id, name, m.category, m.name, m.value, m.stderr, m.ci_low, m.ci_high, m.n)
+            metric_row(run_id, name, position, metric)
             for name, found in metrics.items()
-            for m in found
-        ]
-
-        ranges = [
-            (run_id, name, m.category, m.name, m.low, m.high)
-            for name, found in metrics.items()
-            for m in found
-            if m.low is not None
+            for position, metric in enumerate(found)
         ]
 
         def work(connection: duckdb.DuckDBPyConnection) -> None:
             if rows:
                 connection.execute(DELETE_METRICS, [run_id])
-                connection.execute(DELETE_RANGES, [run_id])
                 connection.executemany(INSERT_METRICS, rows)
-            if ranges:
-                connection.executemany(INSERT_RANGES, ranges)
             for name in metrics:
                 lacking = [asdict(one) for one in (missing or {}).get(name, ())]
                 bounds = (lower_bounds or {}).get(name, {})
                 connection.execute(UPDATE_BENCHMARK, [document(bounds), document(lacking), run_id, name])
-            connection.execute(FINISH_RUN, [status.value, finished_at, told, run_id])
+            connection.execute(FINISH_RUN, [status.value, finished_at, recorded, run_id])
 
         self._call(work)
 
@@ -393,9 +404,12 @@ class Writer:
         """Stores all in one transaction, or nothing."""
         batch = _sort(items)
         connection = self._connection
+        texts = {digest: content for digest, content in batch.texts.items() if digest not in self._stored_texts}
         keep_log_private(self._path)
         connection.begin()
         try:
+            if texts:
+                connection.execute(INSERT_TEXTS, [list(texts), list(texts.values())])
             if batch.attempts:
                 connection.execute(INSERT_ATTEMPTS, [list(column) for column in zip(*batch.attempts, strict=True)])
             if batch.events:
@@ -409,6 +423,9 @@ class Writer:
             with contextlib.suppress(duckdb.Error):
                 connection.rollback()
             raise
+        if len(self._stored_texts) > REMEMBERED_TEXTS:
+            self._stored_texts.clear()
+        self._stored_texts.update(texts)
         for _, done in batch.calls:
             done.set_result(None)
 
@@ -423,7 +440,7 @@ class Writer:
                 if waiter is not None:
                     waiter.set_exception(StoreError(f"{self._path} does not take a value: {one_line(error)}"))
                 elif not callable(item) and item[0] is not None:
-                    self._store([(_error_row(item[0], error), [], [])])
+                    self._store([(_error_row(item[0], error), [], [], {})])
 
 
 def _sort(items: list[Any]) -> _Batch:
@@ -434,11 +451,12 @@ def _sort(items: list[Any]) -> _Batch:
         elif _waiter(item) is not None:
             batch.calls.append(item)
         else:
-            attempt, events, tool_calls = item
+            attempt, events, tool_calls, texts = item
             if attempt is not None:
                 batch.attempts.append(attempt)
             batch.events.extend(events)
             batch.tool_calls.extend(tool_calls)
+            batch.texts.update(texts)
     return batch
 
 
@@ -446,8 +464,9 @@ def _error_row(row: tuple[Any, ...], error: Exception) -> tuple[Any, ...]:
     """The row of an attempt that cannot be stored as it is: its key, and why."""
     why = f"error: the attempt cannot be recorded: {one_line(error)}"
     started_at = row[14] if isinstance(row[14], datetime) else datetime.now(UTC).replace(tzinfo=None)
-    told = ("", AttemptStatus.ERROR.value, None, None, text(why), "", "", 0, 0, started_at, 0.0, "{}", "", None, None)
-    return (*row[:5], *told)
+    texts = (text(why), "", "", 0, 0, started_at, 0.0, "{}", "", None, None, text(why))
+    rest = ("", AttemptStatus.ERROR.value, None, None, *texts)
+    return (*row[:5], *rest)
 
 
 def _no_room() -> None:
@@ -455,7 +474,7 @@ def _no_room() -> None:
 
 
 def _waiter(item: Any) -> Future[Any] | None:
-    return item[1] if isinstance(item, tuple) and isinstance(item[1], Future) else None
+    return cast("Future[Any]", item[1]) if isinstance(item, tuple) and isinstance(item[1], Future) else None
 
 
 def _refuse(items: list[Any], failure: StoreError) -> None:

@@ -70,7 +70,7 @@ class StackbenchApp(App[int]):
         if self._run is not None:
             self.go_to(self._run)
         else:
-            self.run_worker(self._open_live(), group="go", exclusive=True)
+            self.run_worker(self._open_live, group="go", exclusive=True)
 
     async def on_unmount(self) -> None:
         if self._link is not None:

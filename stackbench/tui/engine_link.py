@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeVar
 
 from stackbench.config import Home
@@ -157,7 +158,10 @@ class EngineLink:
 
     def _give_back(self, queries: Queries) -> None:
         with self._lock:
-            self._idle.append(queries)
+            if not self._closed:
+                self._idle.append(queries)
+                return
+        queries.close()  # the screens were left while it read
 
     def _close_soon(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._closing is not None:
@@ -360,7 +364,7 @@ class EngineLink:
         return EngineNow(state, holder.pid, (), last_run, attempts)
 
 
-def _last_line(log: Any, before: int) -> str:
+def _last_line(log: Path, before: int) -> str:
     """What a process said last in its log."""
     try:
         with log.open("rb") as file:

@@ -1,5 +1,7 @@
 """What every screen has: where one is, the room's own widgets, a prompt for going and filtering, and the keys."""
 
+# An app of Textual has a type variable that its screens leave open.
+# pyright: reportUnknownMemberType=false
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
@@ -91,7 +93,7 @@ class RoomScreen(Screen[None]):
             except StackbenchError as error:
                 self.tell(str(error), bad=True)
 
-        self.run_worker(carry_out(), group=group)
+        self.run_worker(carry_out, group=group)
 
     # -- keys
 

@@ -290,7 +290,7 @@ class VirtualTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=Fals
             self.call_next(self._begin_fetching)
 
     def _begin_fetching(self) -> None:
-        self.run_worker(self._fetch(), group="rows", exit_on_error=False)
+        self.run_worker(self._fetch, group="rows", exit_on_error=False)
 
     async def _fetch(self) -> None:
         """One fetch at a time, for what is in view when it begins; scrolling on asks again."""

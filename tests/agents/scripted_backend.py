@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from stackbench.active_clock import ActiveClock
 from stackbench.token_estimate import TokenEstimator
 from stackbench.types import FinishReason, Generation, Message, Request, TokenCount, ToolCall, ToolCallRecord, ToolSpec
 
@@ -33,6 +34,7 @@ class ScriptedBackend:
         self.turns = list(turns)
         self.native_tools = native_tools
         self.window = window
+        self.clock = ActiveClock()
         self.tokenizer: Callable[[str], int] | None = None
         """Counts tokens of a text; None for a model that only estimates."""
         self.asked: list[list[Message]] = []

@@ -71,12 +71,12 @@ async def test_a_call_that_does_not_fit_is_told_to_the_model_which_mends_it(work
     )
     result = await run(workspace, backend)
     assert [call.valid for call in result.calls] == [False, False, False, False, False, True]
-    told = [message.content for message in backend.asked[-1] if message.role == "tool"]
-    assert "the arguments are not JSON" in told[0]
-    assert "nested more than 100 levels deep" in told[1]
-    assert "path: Field required" in told[2]
-    assert 'there is no tool "fetch" here' in told[3]
-    assert 'there is no tool "web_fetch" here. The tools: read, write' in told[4]
+    results = [message.content for message in backend.asked[-1] if message.role == "tool"]
+    assert "the arguments are not JSON" in results[0]
+    assert "nested more than 100 levels deep" in results[1]
+    assert "path: Field required" in results[2]
+    assert 'there is no tool "fetch" here' in results[3]
+    assert 'there is no tool "web_fetch" here. The tools: read, write' in results[4]
     assert backend.records[0].arguments == '{"path": '
     assert result.ending == "answered"
 
@@ -195,6 +195,16 @@ async def test_limits_end_the_agent(workspace: Workspace) -> None:
     assert (result.ending, len(result.calls)) == ("repeats", 4)
 
 
+async def test_time_in_which_the_operator_holds_the_agent_does_not_count(workspace: Workspace) -> None:
+    operator = Operator()
+    operator.pause()
+    backend = ScriptedBackend(says("done"))
+    asyncio.get_running_loop().call_later(0.6, operator.resume)
+    result = await run(workspace, backend, operator=operator, limits=AgentLimits(seconds=0.5))
+    assert (result.ending, result.answer) == ("answered", "done")
+    assert backend.clock.waited_s > 0.5
+
+
 async def test_the_time_limit_ends_it_within_a_call_which_is_recorded(workspace: Workspace) -> None:
     backend = ScriptedBackend(calls(("exec", {"command": "sleep 60", "yieldMs": 60000})))
     result = await run(workspace, backend, limits=AgentLimits(seconds=0.5))
@@ -224,9 +234,9 @@ async def test_old_results_are_left_out_when_the_window_is_near(workspace: Works
     backend = ScriptedBackend(*long_reads(4), window=3000)
     result = await run(workspace, backend)
     assert result.ending == "answered"
-    told = [message.content for message in backend.asked[-1] if message.role == "tool"]
-    assert "characters left out" in told[0]
-    assert told[3].startswith("4000\n4001")
+    results = [message.content for message in backend.asked[-1] if message.role == "tool"]
+    assert "characters left out" in results[0]
+    assert results[3].startswith("4000\n4001")
     assert "context_trimmed" in backend.kinds()
     assert backend.asked[1][-1].content.startswith("1000\n")
 
@@ -307,8 +317,8 @@ async def test_the_operator_edits_and_refuses_calls(workspace: Workspace) -> Non
     assert len(seen) == 3
     assert (await workspace.session.read("a")).data == b"one"
     assert (await workspace.session.read("b")).data == b"edited"
-    told = [message.content for message in backend.asked[-1] if message.role == "tool"]
-    assert told[1].startswith("[the operator changed the arguments")
-    assert told[2] == "error: the operator refused this call: nothing is deleted here"
+    results = [message.content for message in backend.asked[-1] if message.role == "tool"]
+    assert results[1].startswith("[the operator changed the arguments")
+    assert results[2] == "error: the operator refused this call: nothing is deleted here"
     assert [call.failed for call in result.calls] == [False, False, True]
     assert pieces[-1] == "done"

@@ -389,7 +389,10 @@ while True:
 
 async def test_chunks_cut_bodies_and_timeouts(workspace: Workspace) -> None:
     await put(workspace, "slow.py", SLOW.encode())
-    await call(workspace, "exec", command="python3 slow.py", yieldMs=400)
+    await call(workspace, "exec", command="python3 slow.py", yieldMs=1)
+    async with asyncio.timeout(20):
+        while "ready" not in (await call(workspace, "process", action="log", sessionId="s1")).text:
+            await asyncio.sleep(0.05)
     address = "http://127.0.0.1:8099"
     chunked = await call(workspace, "http_request", method="GET", url=f"{address}/chunked")
     assert chunked.text.endswith("Wikipedia")

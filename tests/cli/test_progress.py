@@ -76,6 +76,14 @@ def test_plain_lines_go_on_while_nothing_ends(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("stackbench.cli.progress.QUIET_AT_MOST_S", 0.05)
+    beats: list[float] = []
+    report_all = PlainProgress._report_all
+
+    def count_beats(progress: PlainProgress) -> None:
+        report_all(progress)
+        beats.append(time.monotonic())
+
+    monkeypatch.setattr(PlainProgress, "_report_all", count_beats)
     with PlainProgress() as progress:
         progress("r", BenchmarkStarted(benchmark="tooluse", total=5, done=0, passed=0))
         for _ in range(2):
@@ -84,7 +92,8 @@ def test_plain_lines_go_on_while_nothing_ends(
             )
         progress("r", BenchmarkFinished(benchmark="tooluse", tasks=5, attempts=0, errors=0))
         capsys.readouterr()
-        time.sleep(0.2)
+        before = len(beats)
+        wait_for(lambda: len(beats) >= before + 3, within_s=20, every_s=0.01)
         assert capsys.readouterr().err == ""
 
 
@@ -115,7 +124,7 @@ def test_the_time_left_is_told_when_it_is_known_and_never_grows() -> None:
     now = [0.0]
     tally = RunTally(lambda: now[0])
     tally.take(BenchmarkStarted(benchmark="humaneval", total=100, done=0, passed=0))
-    told: list[float] = []
+    shown: list[float] = []
 
     def end(number: int, after_s: float) -> None:
         now[0] += after_s
@@ -123,22 +132,22 @@ def test_the_time_left_is_told_when_it_is_known_and_never_grows() -> None:
         tally.take(finished(f"t/{number}", True, "", 1))
         left = tally.benchmarks["humaneval"].left_s()
         if left is not None:
-            told.append(left)
+            shown.append(left)
 
     for number in range(7):
         end(number, 1)
-    assert told == []
+    assert shown == []
     for number in range(7, 20):
         end(number, 1)
-    assert told[0] == pytest.approx(92) and told[-1] == pytest.approx(80)
-    known = len(told)
+    assert shown[0] == pytest.approx(92) and shown[-1] == pytest.approx(80)
+    known = len(shown)
     for number in range(20, 30):  # ten times as slow: the estimate grows, and is not told
         end(number, 10)
-    assert len(told) == known
+    assert len(shown) == known
     for number in range(30, 99):
         end(number, 1)
-    assert len(told) > known
-    assert told == sorted(told, reverse=True)
+    assert len(shown) > known
+    assert shown == sorted(shown, reverse=True)
 
 
 def test_no_time_left_is_told_from_the_attempts_that_began_together() -> None:
@@ -213,15 +222,15 @@ def test_benchmarks_that_run_side_by_side_are_counted_apart(capsys: pytest.Captu
         progress("r", finished("c", False, "", 1, "mmlu"))
         for name in ("gsm8k", "mmlu"):
             progress("r", BenchmarkFinished(benchmark=name, tasks=2, attempts=2, errors=0))
-    told = capsys.readouterr().err
-    assert re.search(r"gsm8k: 1/2 done, pass rate 1\.000", told)
-    assert re.search(r"mmlu: 2/2 done, pass rate 0\.000", told)
+    shown = capsys.readouterr().err
+    assert re.search(r"gsm8k: 1/2 done, pass rate 1\.000", shown)
+    assert re.search(r"mmlu: 2/2 done, pass rate 0\.000", shown)
 
 
 def test_what_the_operator_did_and_a_place_in_the_queue_are_told(capsys: pytest.CaptureFixture[str]) -> None:
     with PlainProgress() as progress:
         progress("r2", RunQueued(suite="s", model="m", position=0))
         progress("r1", OperatorAction(verb="set", who="ctl", arguments={"name": "concurrency"}, old=4, new=8))
-    told = capsys.readouterr().err
-    assert "run r2 is queued: one run is before it" in told
-    assert "operator (ctl): set: 4 -> 8" in told
+    shown = capsys.readouterr().err
+    assert "run r2 is queued: one run is before it" in shown
+    assert "operator (ctl): set: 4 -> 8" in shown

@@ -85,6 +85,8 @@ def test_the_document_holds_denominators_bounds_and_reasons() -> None:
         "selection": {"by": "all"},
         "partial": {"errors": "all attempts at 3 tasks ended in errors"},
         "cut": 37,
+        "ended_by": {},
+        "slow_machine": 0,
         "token_limit": 512,
         "missing_metrics": [{"name": "pass@10", "reason": "x"}],
         "errors_as_failures": {"pass@1": 0.4878},

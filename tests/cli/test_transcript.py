@@ -34,9 +34,9 @@ def test_a_pipe_gets_every_line_whole_and_without_padding() -> None:
 def test_a_terminal_gets_folded_lines_that_stay_indented(width: int) -> None:
     lines = printed(width, soft_wrap=False)
     assert max(map(len, lines)) <= width
-    told = [line for line in lines if "#" in line]
-    assert sum(line.count("#") for line in told) == 90
-    assert all(line.startswith("    #") for line in told)
+    shown = [line for line in lines if "#" in line]
+    assert sum(line.count("#") for line in shown) == 90
+    assert all(line.startswith("    #") for line in shown)
     words = [line for line in lines if "report" in line or "written" in line]
     assert len(words) > 1
     assert all(line.startswith("  ") for line in words)

@@ -83,8 +83,17 @@ def test_a_malformed_file_is_refused_with_its_place(tmp_path: Path, content: str
 def test_a_missing_file_says_how_to_get_it(tmp_path: Path) -> None:
     store = make_store(tmp_path, sources=(Source(kind="url", where="http://127.0.0.1:9/none"),))
     (tmp_path / "toy" / "test.jsonl").unlink()
-    with pytest.raises(DataNotAvailableError, match=r"stackbench data pull toy.*STACKBENCH_DATA"):
+    with pytest.raises(DataNotAvailableError, match=r"stackbench data pull toy.*STACKBENCH_DATA") as caught:
         store.rows("toy")
+    assert "toy/test.jsonl: no distribution on PyPI carries it; http://127.0.0.1:9/none" in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_what_a_home_holds_is_read_before_anything_is_fetched(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "old")
+    other = DatasetStore(tmp_path / "cache", None, store.manifest, own=tmp_path / "old")
+    assert other.rows("toy") == ROWS
+    assert not (tmp_path / "cache").exists()
 
 
 def test_an_unknown_dataset_names_the_known(tmp_path: Path) -> None:
@@ -185,7 +194,7 @@ def test_a_dataset_is_written_below_its_folder(tmp_path: Path, path: str) -> Non
     store = DatasetStore(tmp_path / "cache", None, Manifest({"toy": {"test": file}}))
     with pytest.raises(DataNotAvailableError, match="nothing is written"):
         store.pull("toy")
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert [path for path in tmp_path.rglob("*") if path.is_file() and path.parent.name != ".locks"] == []
 
 
 def test_a_dataset_that_unpacks_without_end_is_refused_within_little_memory(tmp_path: Path) -> None:

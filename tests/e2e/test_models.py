@@ -85,7 +85,7 @@ async def test_a_damaged_file_is_refused(own_models: Program, hub: FakeHub) -> N
     done = await own_models.run_beside("models", "pull", NAME, HF_ENDPOINT=hub.url)
     assert done.returncode == 2
     assert "came with sha256" in done.stderr and "the hub says" in done.stderr
-    assert not (own_models.home.path / "models" / NAME).exists()
+    assert not (own_models.home.models / NAME).exists()
 
 
 async def test_an_unpinned_model_keeps_the_commit_of_its_first_pull(own_models: Program, hub: FakeHub) -> None:

@@ -87,7 +87,7 @@ def test_help_is_quick_and_says_how_to_use_it(program: Program) -> None:
         (["eval", "throughput", "-T", "mixes=big"], '"big" is no mix: TOKENSxTOKENS'),
         (["eval", "--resume"], "no database at"),
         (["frobnicate"], "frobnicate"),
-        (["--batch", "nope"], 'unknown suite "nope"; built in: core, full, smoke'),
+        (["--batch", "nope"], 'unknown suite "nope"; built in: core, full, quickstart, smoke'),
         (["--batch", "nope.toml"], "cannot be read"),
         (["score", "none.jsonl", "-b", "humaneval"], "none.jsonl cannot be read"),
         (["score", "none.jsonl"], "-b"),
@@ -95,7 +95,8 @@ def test_help_is_quick_and_says_how_to_use_it(program: Program) -> None:
         (["list", "planets"], 'no list of "planets"; lists: benchmarks'),
         (["models", "pull", "nope"], 'unknown model "nope"; "stackbench models list"'),
         (["data", "pull", "nope"], 'unknown dataset "nope"'),
-        (["runs", "--home", "/proc/nope"], "cannot be made"),
+        (["eval", "gsm8k", "-m", "oracle", "--home", "/proc/nope"], "cannot be made"),
+        (["runs", "--home", "/proc/nope"], "no database at"),
     ],
 )
 def test_a_bad_command_line_is_one_line_with_what_to_do(program: Program, arguments: list[str], said: str) -> None:
@@ -141,8 +142,8 @@ def test_the_smoke_suite_runs_headless(program: Program, tmp_path: Path) -> None
     )
     good = program.json("--batch", str(suite), "-m", "oracle")
     assert [result["attempts"] for result in good["results"]] == [2, 3]
-    told = {"name": "code", "threshold": 0.9, "value": 1.0, "passed": True}
-    assert [{name: gate[name] for name in told} for gate in good["gates"]] == [told]
+    expected = {"name": "code", "threshold": 0.9, "value": 1.0, "passed": True}
+    assert [{name: gate[name] for name in expected} for gate in good["gates"]] == [expected]
     bad = program.json("--batch", str(suite), "-m", "null", code=1)
     assert bad["gates"][0]["passed"] is False
 
@@ -226,7 +227,7 @@ def test_lists_config_and_doctor(program: Program) -> None:
         "humaneval", "mbpp", "mbppplus", "gsm8k", "mmlu", "tooluse", "throughput",
     }  # fmt: skip
     assert "hf:qwen2.5-coder-0.5b-instruct" in program.run("list", "models").stdout
-    assert {row["suite"] for row in program.json("list", "suites")} == {"smoke", "core", "full"}
+    assert {row["suite"] for row in program.json("list", "suites")} == {"quickstart", "smoke", "core", "full"}
     tools = {tool["function"]["name"]: tool["function"] for tool in program.json("list", "tools")}
     assert tools["read"]["parameters"]["required"] == ["path"]
     assert "oldText" in program.run("list", "tools").stdout

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from stackbench.config import Home
+from stackbench.cli.scoreboard import outcome_document
+from stackbench.config import Home, Settings
+from stackbench.engine import plan_benchmarks, run_plan
+from stackbench.engine.processor_pressure import ProcessorPressure
+from stackbench.store import open_queries
+from stackbench.types import RunStatus
 from tests.conftest import Program
 from tests.fake_endpoint import FakeEndpoint
 
@@ -18,7 +24,7 @@ HEADLINES = ("completion", "tool_call_accuracy", "parameter_correctness", "workf
 
 OWN = """\
 # Written against docs/scenarios.md alone.
-id: greet-the-team
+id: welcome-team
 category: workflow
 subcategory: greeting
 difficulty: 2
@@ -46,8 +52,8 @@ checks:
     json: {count: 3, day: "{{ day }}"}
 expected:
   - {id: team, call: [read, exec], with: {path: team.txt}}
-  - {id: greet, call: [write, exec], with: {path: greetings.txt}, after: team}
-  - {id: tell, call: [http_request, exec], with: {method: POST, url: "{{ api }}/notices"}, after: greet}
+  - {id: welcome, call: [write, exec], with: {path: greetings.txt}, after: team}
+  - {id: tell, call: [http_request, exec], with: {method: POST, url: "{{ api }}/notices"}, after: welcome}
 oracle:
   - read: {path: team.txt}
   - write: {path: greetings.txt, content: "{{ people | affixed('Hello ', '\\n') | join }}"}
@@ -80,19 +86,19 @@ def test_the_oracle_is_right_in_everything_and_null_in_nothing(program: Program)
 def test_own_scenarios_run_unchanged(program: Program, tmp_path: Path) -> None:
     folder = tmp_path / "mine"
     folder.mkdir()
-    (folder / "greet.yaml").write_text(OWN, encoding="utf-8")
+    (folder / "welcome.yaml").write_text(OWN, encoding="utf-8")
     done = program.run("scenarios", "check", str(folder))
     assert (done.returncode, done.stdout.splitlines()[-1].split(": ")[-1]) == (0, "clean"), done.stdout
     found = program.json("eval", "tooluse", "--scenarios", str(folder), "-m", "oracle")
     assert found["results"][0]["tasks"] == 2
     assert {name: metrics(found)[name] for name in HEADLINES} == dict.fromkeys(HEADLINES, 1.0)
-    shown = program.run("show", "last", "greet-the-team-1").stdout
-    for part in ("expected calls", "team: read or exec", "tell: http_request or exec after greet", "all checks hold"):
+    shown = program.run("show", "last", "welcome-team-1").stdout
+    for part in ("expected calls", "team: read or exec", "tell: http_request or exec after welcome", "all checks hold"):
         assert part in shown, shown
-    (folder / "greet.yaml").write_text(OWN.replace("- file: greetings", "- fyle: greetings"), encoding="utf-8")
+    (folder / "welcome.yaml").write_text(OWN.replace("- file: greetings", "- fyle: greetings"), encoding="utf-8")
     done = program.run("eval", "tooluse", "--scenarios", str(folder), "-m", "oracle")
     assert done.returncode == 2
-    assert f"{folder / 'greet.yaml'}, line 23: checks.0: a check has one of" in done.stderr
+    assert f"{folder / 'welcome.yaml'}, line 23: checks.0: a check has one of" in done.stderr
 
 
 def test_new_writes_what_check_finds_clean(program: Program, tmp_path: Path) -> None:
@@ -121,7 +127,7 @@ async def test_a_models_calls_are_on_record(
     endpoint.pieces = lambda text: [text]
     folder = tmp_path / "mine"
     folder.mkdir()
-    (folder / "greet.yaml").write_text(OWN, encoding="utf-8")
+    (folder / "welcome.yaml").write_text(OWN, encoding="utf-8")
     done = await program.run_beside(
         "eval", "tooluse", "--scenarios", str(folder), "-m", endpoint.name, "-n", "2", "--json"
     )
@@ -131,7 +137,7 @@ async def test_a_models_calls_are_on_record(
     assert found["malformed_call_rate"] == found["repaired_call_rate"] == pytest.approx(1 / 3)
     assert found["pass^2"] == 0.0
     rows = program.query(
-        "SELECT step, tool, arguments, valid, error FROM tool_calls WHERE attempt = 1 AND task_id = 'greet-the-team-2'"
+        "SELECT step, tool, arguments, valid, error FROM tool_calls WHERE attempt = 1 AND task_id = 'welcome-team-2'"
         " ORDER BY step"
     )
     assert [(row["step"], row["tool"], row["valid"]) for row in rows] == [
@@ -174,3 +180,24 @@ def test_bad_input_is_one_line(program: Program, arguments: list[str], said: str
     assert done.returncode == 2
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+async def test_attempts_that_ended_by_time_are_counted_and_a_busy_machine_is_told_apart(
+    home: Home, endpoint: FakeEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint.before_answer = asyncio.Event().wait
+    monkeypatch.setattr(ProcessorPressure, "share", lambda self: 0.75)
+    plan = plan_benchmarks(["tooluse"], Settings(model=endpoint.name, limit=1, timeout_s=0.5))
+    outcome = await run_plan(home, plan)
+    assert outcome.status is RunStatus.COMPLETED
+    (document,) = outcome_document(outcome)["results"]
+    assert (document["ended_by"], document["slow_machine"]) == ({"seconds": 1}, 1)
+    queries = open_queries(home.database, home.socket)
+    ((reason, slow, busy, seconds),) = queries.rows(
+        "SELECT error, metrics ->> 'slow_machine', (metrics ->> 'busy_processors')::DOUBLE, "
+        "(metrics ->> 'seconds')::DOUBLE FROM attempts"
+    )
+    queries.close()
+    assert reason.startswith("failed (ended by seconds, on a busy machine): ")
+    assert (slow, busy) == ("true", 0.75)
+    assert 0.5 <= seconds < 5

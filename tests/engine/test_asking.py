@@ -64,9 +64,9 @@ def test_a_given_beginning_is_asked_for_and_is_part_of_the_answer() -> None:
 
 
 def test_a_beginning_of_a_thought_that_was_told_apart_is_no_part_of_the_answer() -> None:
-    told_apart = Generation("4", thought="two and two")
-    assert with_prefill(told_apart, "<think>\n") == told_apart
-    assert with_prefill(told_apart, "<think>\n\n</think>\n").text == "<think>\n\n</think>\n4"
+    kept_apart = Generation("4", thought="two and two")
+    assert with_prefill(kept_apart, "<think>\n") == kept_apart
+    assert with_prefill(kept_apart, "<think>\n\n</think>\n").text == "<think>\n\n</think>\n4"
     assert with_prefill(Generation("so</think>4"), "<think>\n").text == "<think>\nso</think>4"
 
 

@@ -116,15 +116,15 @@ async def test_a_score_that_cannot_be_recorded_is_an_error_of_its_attempt(
 
 
 async def test_a_display_that_fails_takes_nothing_with_it(home: Home, endpoint: FakeEndpoint) -> None:
-    told: list[EventKind] = []
+    published: list[EventKind] = []
 
     def listener(event: EventKind) -> None:
-        told.append(event)
+        published.append(event)
         raise BrokenPipeError("nobody looks")
 
     outcome = await run(home, endpoint, listener)
     assert (outcome.status, outcome.attempts, outcome.results[0].errors) == (RunStatus.COMPLETED, 6, 0)
-    assert sum(isinstance(event, AttemptFinished) for event in told) == 6
+    assert sum(isinstance(event, AttemptFinished) for event in published) == 6
 
 
 async def test_the_seed_that_is_recorded_is_the_one_that_was_sent(home: Home, endpoint: FakeEndpoint) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Sequence
 from typing import Any
@@ -75,3 +76,48 @@ async def test_the_program_of_an_attempt_that_ends_in_an_error_is_recorded() -> 
     with pytest.raises(SandboxError):
         await made.run_code(CodeJob(sections=(Section("setup", trusted=True), Section("x = 1"))))
     assert made.failed().program == "x = 1"
+
+
+class Retrying(NullModel):
+    """Fails for a while, waits, and answers."""
+
+    async def generate(self, requests: Sequence[Request]) -> list[Generation]:
+        (request,) = requests
+        assert request.on_retry is not None
+        await asyncio.sleep(0.1)  # a try that fails
+        request.on_retry(2, 0.2)
+        await asyncio.sleep(0.2)
+        request.on_retry(2, 0.0)
+        await asyncio.sleep(0.05)
+        return [Generation("yes")]
+
+
+@pytest.mark.parametrize("broken_off", [False, True])
+async def test_a_failed_try_and_the_wait_after_it_are_not_the_model_s_time(broken_off: bool) -> None:
+    made = context()
+    made._model = Retrying()
+    asking = asyncio.create_task(made.generate(Request(made.sampling(max_tokens=5), (Message("user", "Q"),))))
+    if broken_off:
+        while not made.clock.waited_s > 0.15:
+            await asyncio.sleep(0.01)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        waited = made.clock.waited_s
+        await asyncio.sleep(0.01)
+        assert made.clock.waited_s == waited  # it runs again
+        return
+    await asking
+    assert made.clock.waited_s >= 0.3
+    assert 0.05 <= made.clock.active_s < 0.3
+
+
+async def test_waiting_for_a_place_at_the_model_does_not_count() -> None:
+    made = context(Generation("yes"))
+    await made._slots.acquire()
+    asking = asyncio.create_task(made.generate(Request(made.sampling(max_tokens=5), (Message("user", "Q"),))))
+    while not made.clock.waited_s > 0.1:
+        await asyncio.sleep(0.01)
+    made._slots.release()
+    await asking
+    assert made.clock.waited_s > 0.1 and made.clock.active_s < 0.1
+    assert not made._slots.taken

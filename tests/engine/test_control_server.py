@@ -190,10 +190,10 @@ async def test_a_line_without_end_is_refused_within_bounds(served: Served, monke
         except (ConnectionError, TimeoutError):
             break
     try:
-        told = await reader.read()
+        received = await reader.read()
     except ConnectionError:  # it was closed while we still sent
-        told = b""
-    assert b"a message is one line of at most" in told or told == b""
+        received = b""
+    assert b"a message is one line of at most" in received or received == b""
     writer.close()
     client = await connect(served.path)
     await client.close()

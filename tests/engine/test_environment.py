@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -11,7 +12,7 @@ import pytest
 
 from stackbench import __version__
 from stackbench.engine import environment
-from stackbench.engine.environment import git_commit, machine_environment
+from stackbench.engine.environment import git_commit, machine_environment, source_sha256
 
 
 def repository(folder: Path) -> str:
@@ -77,3 +78,17 @@ def test_an_installed_package_has_the_commit_that_it_was_installed_from(
 
 def test_the_version_is_recorded() -> None:
     assert machine_environment()["stackbench"] == __version__
+
+
+def test_the_files_are_hashed_where_no_commit_tells_what_they_were(tmp_path: Path) -> None:
+    (tmp_path / "room").mkdir()
+    (tmp_path / "a.py").write_text("x = 1\n")
+    (tmp_path / "room" / "b.toml").write_text("y = 2\n")
+    names = ("a.py", "room/b.toml")
+    lines = "".join(f"{hashlib.sha256((tmp_path / n).read_bytes()).hexdigest()}  {n}\n" for n in names)
+    first = source_sha256(tmp_path)
+    assert first == hashlib.sha256(lines.encode()).hexdigest()
+    (tmp_path / "a.pyc").write_bytes(b"compiled")
+    assert source_sha256(tmp_path) == first
+    (tmp_path / "a.py").write_text("x = 2\n")
+    assert source_sha256(tmp_path) != first

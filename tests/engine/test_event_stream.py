@@ -82,10 +82,10 @@ async def test_a_slow_watcher_misses_text_and_gauges_but_no_start_and_no_end(
         stream.publish("r", AttemptFinished(attempt=REF, passed=True))
     stream.close()
     found = await read(subscription)
-    told = kinds(found)
-    assert told.count("attempt_started") == told.count("attempt_finished") == 50
+    received = kinds(found)
+    assert received.count("attempt_started") == received.count("attempt_finished") == 50
     missed = sum(one.count for one in found if isinstance(one, Missed))
-    assert missed == 100 - told.count("attempt_text") - told.count("gauges")
+    assert missed == 100 - received.count("attempt_text") - received.count("gauges")
     assert missed > 80
 
 

@@ -78,7 +78,7 @@ def test_a_gate_that_cannot_be_held_against_anything_is_refused_with_the_plan(
         ('benchmark = "humaneval"; metric = "pass@1"; min = nan', "finite"),
         ('benchmark = "humaneval"; metric = "pass@1"; min = 0.5; on = "mean"', "gates.0.on"),
         ('benchmark = "humaneval"; metric = "pass@1"; min = "high"', "gates.0.min"),
-        ('benchmark = "mmlu"; metric = "x"; min = 0; [[gates]]; name = "g"; benchmark = "mbpp"; metric = "x"; max = 1',
+        ('benchmark = "mmlu"; metric = "acc"; min = 0; [[gates]]; name = "g"; benchmark = "x"; metric = "x"; max = 1',
          'two gates are named "g"'),
     ],
 )  # fmt: skip

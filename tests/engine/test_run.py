@@ -74,8 +74,8 @@ async def test_copies_of_an_answer_are_told_and_are_no_evidence(home: Home, endp
     endpoint.reply = lambda body: "#### 18"
     alone, _ = await run(home, ["gsm8k"], model=endpoint.name, limit=4)
     copies, events = await run(home, ["gsm8k"], model=endpoint.name, limit=4, samples=3, temperature=0.0)
-    told = [event.text for event in events if isinstance(event, Notice) and "copies" in event.text]
-    assert len(told) == 1 and told[0].startswith("gsm8k: ") and "3 attempts" in told[0]
+    notices = [event.text for event in events if isinstance(event, Notice) and "copies" in event.text]
+    assert len(notices) == 1 and notices[0].startswith("gsm8k: ") and "3 attempts" in notices[0]
     assert copies.attempts == 12
     first = {metric.name: metric for metric in alone.results[0].metrics}
     second = {metric.name: metric for metric in copies.results[0].metrics}
@@ -371,14 +371,14 @@ async def test_answers_that_are_there_at_once_leave_the_loop_to_others(home: Hom
 async def test_a_loop_that_stood_still_is_recorded(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stall_watch, "STALLED_S", 0.3)
     monkeypatch.setattr(stall_watch, "BEAT_EVERY_S", 0.01)
-    blocked, told = threading.Event(), threading.Event()
+    blocked, notices = threading.Event(), threading.Event()
 
     def listen(event: EventKind) -> None:
         if isinstance(event, Notice) and "has stood still" in event.text and blocked.is_set():
-            told.set()
+            notices.set()
         if isinstance(event, AttemptFinished):
             blocked.set()
-            assert told.wait(60)  # blocks the loop until its watch has told of it
+            assert notices.wait(60)  # blocks the loop until its watch has told of it
 
     outcome = await OneRun(home, plan_benchmarks(["gsm8k"], Settings(model="oracle", limit=1)), listen).run()
     assert outcome.status is RunStatus.COMPLETED

@@ -6,7 +6,9 @@ import pytest
 
 from stackbench.benchmarks import create_benchmark
 from stackbench.config import Settings, load_settings
+from stackbench.datasets import DatasetStore
 from stackbench.engine import list_suites, plan_benchmarks, plan_suite
+from stackbench.engine.work import load_benchmarks, planned_rows
 from stackbench.errors import ConfigError, UsageError
 
 
@@ -14,10 +16,21 @@ def test_the_built_in_suites_are_valid_and_smoke_has_every_benchmark() -> None:
     from stackbench.benchmarks import list_benchmarks
 
     suites = list_suites()
-    assert set(suites) == {"smoke", "core", "full"}
+    assert set(suites) == {"quickstart", "smoke", "core", "full"}
     assert sorted(part.name for part in suites["smoke"].benchmarks) == list(list_benchmarks())
     assert all(part.limit == 5 for part in suites["smoke"].benchmarks if part.name != "throughput")
     assert sorted(part.name for part in suites["full"].benchmarks) == list(list_benchmarks())
+
+
+def test_the_first_scoreboard_s_tool_use_tasks_are_told_to_be_other_ones(data: DatasetStore) -> None:
+    plan = plan_suite("quickstart", Settings(model="oracle"))
+    part = next(part for part in plan.benchmarks if part.name == "tooluse")
+    loaded, _ = load_benchmarks(plan.model_copy(update={"benchmarks": (part,)}), data, None)
+    assert len(loaded[0].tasks) == 5
+    (row,) = planned_rows(plan.model_copy(update={"benchmarks": (part,)}), loaded, {}, None)
+    assert row.selection["task_set"].startswith("first-steps, tasks that name the command to run")
+    own = create_benchmark("tooluse", {})
+    assert not {task.task_id for task in own.tasks(data)} & {task.task_id for task in loaded[0].tasks}
 
 
 def test_a_suite_file_sets_tasks_sampling_options_and_gates(tmp_path: Path) -> None:
@@ -32,9 +45,13 @@ def test_a_suite_file_sets_tasks_sampling_options_and_gates(tmp_path: Path) -> N
     assert plan.gates[0].threshold == 0.5
 
 
-def test_the_users_limit_wins_over_the_suites() -> None:
+def test_the_users_limit_wins_over_the_suites(tmp_path: Path) -> None:
     plan = plan_suite("smoke", Settings(limit=2))
     assert {part.limit for part in plan.benchmarks} == {2}
+    named = tmp_path / "named.toml"
+    named.write_text('[[benchmarks]]\nname = "humaneval"\nsample_ids = ["HumanEval/3", "HumanEval/1", "HumanEval/2"]\n')
+    (part,) = plan_suite(str(named), Settings(limit=2)).benchmarks
+    assert part.sample_ids == ("HumanEval/3", "HumanEval/1")
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,9 @@ class Server(BaseHTTPRequestHandler):
             with self.lock:
                 Server.asked += 1
                 asked = Server.asked
+            if asked <= SAY.get("errors", 0):
+                self.answer(b'{"error": {"message": "busy"}}', 503)
+                return
             if self.faulty and asked > SAY.get("crash_after", 1 << 30):
                 log("ERROR 11-24 10:00:00 [x.py:1] EngineDeadError: the engine died")
                 os._exit(1)
@@ -142,8 +145,8 @@ class Server(BaseHTTPRequestHandler):
         usage = {"prompt_tokens": 10, "completion_tokens": tokens}
         self.wfile.write(f"data: {json.dumps({'choices': [], 'usage': usage})}\n\ndata: [DONE]\n\n".encode())
 
-    def answer(self, content: bytes) -> None:
-        self.send_response(200)
+    def answer(self, content: bytes, status: int = 200) -> None:
+        self.send_response(status)
         self.send_header("Content-Type", "application/json" if content.startswith(b"{") else "text/plain")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,7 +14,7 @@ import pytest
 
 from stackbench.errors import GenerationError
 from stackbench.models import chat_template, template_worker
-from stackbench.models.chat_template import ChatTemplate, TemplateLimitError
+from stackbench.models.chat_template import ChatTemplate, TemplateLimitError, own_templates, template_sha256
 from stackbench.types import Message, ToolCall, ToolSpec
 
 CHAT = (Message("system", "Be brief."), Message("user", "Hi  "), Message("assistant", "Yes?"), Message("user", "Go ö"))
@@ -186,7 +188,7 @@ def test_the_worker_keeps_within_its_memory(make: Callable[[str], ChatTemplate])
     """This process, with an address space hardly above what it has, sees the error and goes on."""
     program = """
 import resource, sys
-from stackbench.models.chat_template import ChatTemplate, TemplateLimitError
+from stackbench.models.chat_template import ChatTemplate, TemplateLimitError, own_templates, template_sha256
 from stackbench.types import Message
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + (64 << 20), resource.RLIM_INFINITY))
@@ -209,3 +211,33 @@ def test_nothing_is_left_when_it_is_closed() -> None:
     template.close()
     template.close()
     assert [child for child in psutil.Process().children() if "template_worker" in " ".join(child.cmdline())] == []
+
+
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        ({"chat_template.jinja": CHATML, "tokenizer_config.json": '{"chat_template": "old"}'}, (CHATML,)),
+        ({"chat_template.json": json.dumps({"chat_template": CHATML})}, (CHATML,)),
+        ({"tokenizer_config.json": json.dumps({"chat_template": CHATML})}, (CHATML,)),
+        (
+            {
+                "tokenizer_config.json": json.dumps(
+                    {"chat_template": [{"name": "tool_use", "template": "t"}, {"name": "default", "template": "d"}]}
+                )
+            },
+            ("d", "t"),
+        ),
+        ({"tokenizer_config.json": "{}"}, ()),
+        ({"tokenizer_config.json": "[" * 100_000}, ()),
+        ({"tokenizer_config.json": "[1]", "chat_template.jinja": ""}, ("",)),
+        ({}, ()),
+    ],
+    ids=range(8),
+)
+def test_the_templates_among_a_models_files_are_found(
+    tmp_path: Path, files: dict[str, str], found: tuple[str, ...]
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    assert own_templates(tmp_path) == found
+    assert all(template_sha256(text) == hashlib.sha256(text.encode()).hexdigest() for text in found)

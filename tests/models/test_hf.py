@@ -87,15 +87,30 @@ async def test_rows_of_unlike_lengths_answer_as_they_do_alone(model: HFModel) ->
 
 
 async def test_memory_that_holds_anything_changes_nothing(model: HFModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch fills all memory that nobody has written with NaN; the cache tells whether its own was among it."""
     import torch
 
-    def filled(tensor: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
-        return tensor.new_full(shape, float("nan"))
+    from stackbench.models.kv_cache import GrowingLayer
+
+    reserve = GrowingLayer.reserve
+    poisoned: list[bool] = []
+
+    def watched(layer: GrowingLayer, like_k: torch.Tensor, like_v: torch.Tensor, room: int) -> None:
+        reserve(layer, like_k, like_v, room)
+        for held in (layer.room_k, layer.room_v):
+            assert held is not None
+            poisoned.append(bool(held[:, :, layer.length :].isnan().all()))
 
     requests = [ask(f"{prompt} {'and ' * 9 * (i % 5)}", max_tokens=4 + 2 * i) for i, prompt in enumerate(PROMPTS * 3)]
     clean = await one_by_one(model, requests)
-    monkeypatch.setattr(torch.Tensor, "new_empty", filled)
-    assert [answer.text for answer in await model.generate(requests)] == clean
+    monkeypatch.setattr(GrowingLayer, "reserve", watched)
+    monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", True)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        assert [answer.text for answer in await model.generate(requests)] == clean
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert poisoned and all(poisoned), "the cache's memory was not filled with NaN: this test checked nothing"
 
 
 async def test_bfloat16_knows_what_float32_knows(model: HFModel, small_model: str) -> None:
@@ -172,11 +187,39 @@ async def test_where_memory_runs_out_requests_begin_again_in_smaller_batches(
     assert any("out of memory with 8 requests under way: begun again, 4 at a time" in line for line in said)
 
 
-async def test_a_shared_prefix_is_read_once_and_changes_nothing(model: HFModel) -> None:
+class TokensRead:
+    """Counts the tokens that go through a model, padding left out, whatever the decoder says of them."""
+
+    def __init__(self, model: HFModel) -> None:
+        assert model._thread.loaded is not None
+        self.count = 0
+        network = model._thread.loaded.decoder._model
+        self.hook = network.register_forward_pre_hook(self._count, with_kwargs=True)
+
+    def _count(self, module: object, positional: object, named: dict[str, Any]) -> None:
+        self.count += int(named["attention_mask"][:, -named["input_ids"].shape[1] :].sum())
+
+
+async def test_a_shared_prefix_is_read_once_and_changes_nothing(model: HFModel, small_model: str) -> None:
+    from transformers import AutoTokenizer
+
     prefix = "".join(f"Question: what is {i} + {i}?\nAnswer: {i + i}\n\n" for i in range(12))
-    requests = [ask(f"{prefix}Question: what is {i} + 1?\nAnswer:", max_tokens=6) for i in range(6)]
-    together = [answer.text for answer in await model.generate(requests)]
-    assert together == list(reversed(await one_by_one(model, list(reversed(requests)))))
+    requests = [ask(f"{prefix}Question: what is {i} + 1?\nAnswer:", max_tokens=6, ignore_eos=True) for i in range(6)]
+    before, read = model.load(), TokensRead(model)
+    together = await model.generate(requests)
+    read.hook.remove()
+    after = model.load()
+    encode = AutoTokenizer.from_pretrained(MODELS / small_model).encode
+    prompts = [encode(request.prompt) for request in requests]
+    shared = next(at for at, tokens in enumerate(zip(*prompts, strict=False)) if len(set(tokens)) > 1)
+    once = shared + sum(len(prompt) - shared for prompt in prompts)
+    drawn = sum(answer.completion_tokens - 1 for answer in together)
+    assert shared > 100 and read.count == once + drawn
+    assert before is not None and after is not None
+    found = after.prefix_hits - before.prefix_hits
+    assert (after.prompt_tokens - before.prompt_tokens, found) == (sum(map(len, prompts)), shared * 5)
+    backwards = await one_by_one(model, list(reversed(requests)))
+    assert [answer.text for answer in together] == list(reversed(backwards))
 
 
 async def test_a_chat_that_goes_on_is_not_read_again_and_answers_the_same(model: HFModel) -> None:
@@ -372,8 +415,8 @@ async def test_tools_reach_a_template_that_has_them(small_model: str, tmp_path: 
         chat = (Message("user", "Q"), Message("assistant", "", (call,)), Message("tool", "text", tool_call_id="c1"))
         tools = (ToolSpec("read_something_from_a_file", "Reads.", '{"type": "object"}'),)
         plain = Request(Sampling(max_tokens=4), chat)
-        told = replace(plain, tools=tools)
-        without, with_tools = [(await model.generate([one]))[0] for one in (plain, told)]
+        changed = replace(plain, tools=tools)
+        without, with_tools = [(await model.generate([one]))[0] for one in (plain, changed)]
         assert with_tools.prompt_tokens > without.prompt_tokens + 5
         assert with_tools.tool_calls == ()
     finally:
@@ -399,13 +442,13 @@ def test_an_empty_thought_that_the_prefill_begins_leaves_the_answer() -> None:
         def encode(self, text: str, **_: Any) -> list[int]:
             return [ord(letter) for letter in text]
 
-    told: list[Any] = []
+    changed: list[Any] = []
     template = ChatTemplate("{% for m in messages %}{{ m.content }}{% endfor %}", {})
     reader = PromptReader(Letters(), template, 1000)
     request = Request(Sampling(), messages=(Message("user", "Q"),), prefill="<think>\n")
-    reader.row(request, told.append).done(Generation("</think>\nThe answer is B."))
+    reader.row(request, changed.append).done(Generation("</think>\nThe answer is B."))
     template.close()
-    found = without_thoughts(with_prefill(told[0], request.prefill))
+    found = without_thoughts(with_prefill(changed[0], request.prefill))
     assert (found.text, found.thought) == ("The answer is B.", "")
 
 

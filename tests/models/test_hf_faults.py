@@ -109,14 +109,14 @@ async def test_whatever_a_tokenizer_raises_fails_its_request_alone(
     load: Load, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     model = await load()
-    encode = model._loaded.reader._tokenizer.encode
+    encode = model._thread.loaded.reader._tokenizer.encode
 
     def fails(text: str, **options: Any) -> list[int]:
         if "bad" in text:
             raise error
         return encode(text, **options)
 
-    monkeypatch.setattr(model._loaded.reader._tokenizer, "encode", fails)
+    monkeypatch.setattr(model._thread.loaded.reader._tokenizer, "encode", fails)
     bad, good = await asyncio.gather(
         ask(model, replace(BARE, prompt="bad")), ask(model, BARE, ASK), return_exceptions=True
     )
@@ -145,7 +145,7 @@ async def test_a_thread_that_dies_fails_all_who_wait_and_all_who_come(
     def dies(*_: object, **__: object) -> None:
         raise Panic("the thread is gone")
 
-    monkeypatch.setattr(model._decoder, "has_room", dies)
+    monkeypatch.setattr(model._thread.loaded.decoder, "has_room", dies)
     results = await asyncio.gather(ask(model, ASK), ask(model, BARE), return_exceptions=True)
     assert [type(result) for result in results] == [ModelLostError] * 2
     assert "hf:tiny stopped decoding: Panic: the thread is gone" in str(results[0])
@@ -170,14 +170,14 @@ async def test_whatever_loading_raises_reaches_who_starts_it(
 async def test_who_still_waits_when_it_is_closed_hears_of_it(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     model = await load()
     began, go_on = threading.Event(), threading.Event()
-    step = model._decoder.step  # type: ignore[union-attr]
+    step = model._thread.loaded.decoder.step  # type: ignore[union-attr]
 
     def held() -> None:
         began.set()
         go_on.wait(WAIT_S)
         step()
 
-    monkeypatch.setattr(model._decoder, "step", held)
+    monkeypatch.setattr(model._thread.loaded.decoder, "step", held)
     waiting = [asyncio.create_task(model.generate([request])) for request in (ASK, BARE)]
     await asyncio.to_thread(began.wait, WAIT_S)
     closing = asyncio.create_task(model.close())
@@ -194,7 +194,7 @@ async def test_who_still_waits_when_it_is_closed_hears_of_it(load: Load, monkeyp
 
 
 async def test_what_decided_the_draws_is_told_with_the_answer(load: Load) -> None:
-    model = await load()
+    model = await load(max_model_len=64)
     sampling = Sampling(
         0.7, 0.9, 5000, ("x", "y"), seed=11, top_k=4, min_p=0.1, presence_penalty=0.5, frequency_penalty=-0.5,
         repetition_penalty=1.2,
@@ -202,7 +202,7 @@ async def test_what_decided_the_draws_is_told_with_the_answer(load: Load) -> Non
     (answer,) = await ask(model, replace(BARE, sampling=sampling))
     assert answer.sent == {
         "temperature": 0.7, "top_p": 0.9, "top_k": 4, "min_p": 0.1, "presence_penalty": 0.5, "frequency_penalty": -0.5,
-        "repetition_penalty": 1.2, "max_tokens": 2046, "stop": ["x", "y"], "seed": 11,
+        "repetition_penalty": 1.2, "max_tokens": 62, "stop": ["x", "y"], "seed": 11,
     }  # fmt: skip
     json.dumps(answer.sent)
 
@@ -294,20 +294,20 @@ async def test_a_template_of_ones_own_is_used(load: Load, tmp_path: Path) -> Non
 
 async def test_a_damaged_model_has_another_hash_and_is_told_of(tmp_path: Path) -> None:
     folder = make_tiny_model(tmp_path / "m")
-    told: list[dict[str, Any]] = []
+    described: list[dict[str, Any]] = []
     said: list[str] = []
     for _ in range(2):
         model = HFModel("hf:tiny", str(folder), ModelOptions(home=tmp_path, dtype="float32"))
         await model.start(said.append)
-        told.append(dict(model.describe()))
+        described.append(dict(model.describe()))
         await model.close()
-        (folder / "stackbench.sha256").write_text(f"{told[0]['files']['model.safetensors']}  model.safetensors\n")
+        (folder / "stackbench.sha256").write_text(f"{described[0]['files']['model.safetensors']}  model.safetensors\n")
         with (folder / "model.safetensors").open("r+b") as file:
             file.seek(-5, 2)
             file.write(b"\x41")
-    assert told[0]["sha256"] != told[1]["sha256"]
-    assert told[0]["files"]["model.safetensors"] != told[1]["files"]["model.safetensors"]
-    assert told[0]["files"]["tokenizer.json"] == told[1]["files"]["tokenizer.json"]
+    assert described[0]["sha256"] != described[1]["sha256"]
+    assert described[0]["files"]["model.safetensors"] != described[1]["files"]["model.safetensors"]
+    assert described[0]["files"]["tokenizer.json"] == described[1]["files"]["tokenizer.json"]
     assert any("model.safetensors: not the bytes that were fetched" in line for line in said)
 
 

@@ -59,10 +59,12 @@ async def test_retry_after_is_obeyed(connect, endpoint: FakeEndpoint) -> None:
 async def test_who_asks_is_told_each_wait_and_each_new_try(connect, endpoint: FakeEndpoint, stream: bool) -> None:
     model = await connect()
     endpoint.faults.extend([500, "drop", 503])
-    told: list[tuple[int, float]] = []
-    await model.generate([replace(ask(), stream=stream, on_retry=lambda number, wait_s: told.append((number, wait_s)))])
-    assert [number for number, _ in told] == [2, 2, 3, 3, 4, 4]
-    waits = [wait_s for _, wait_s in told]
+    noted: list[tuple[int, float]] = []
+    await model.generate(
+        [replace(ask(), stream=stream, on_retry=lambda number, wait_s: noted.append((number, wait_s)))]
+    )
+    assert [number for number, _ in noted] == [2, 2, 3, 3, 4, 4]
+    waits = [wait_s for _, wait_s in noted]
     assert waits[1::2] == [0.0, 0.0, 0.0]
     first_s = retrying.FIRST_BACKOFF_S
     for number, wait_s in enumerate(waits[::2]):
@@ -76,20 +78,20 @@ async def test_a_server_that_always_asks_for_no_wait_is_not_asked_without_pause(
     model = await connect()
     endpoint.faults.extend([429] * 3)
     endpoint.retry_after = "0"
-    told: list[float] = []
-    await model.generate([replace(ask(), stream=stream, on_retry=lambda number, wait_s: told.append(wait_s))])
-    assert told[0] == 0.0
-    assert all(wait_s > 0 for wait_s in told[2::2])
+    noted: list[float] = []
+    await model.generate([replace(ask(), stream=stream, on_retry=lambda number, wait_s: noted.append(wait_s))])
+    assert noted[0] == 0.0
+    assert all(wait_s > 0 for wait_s in noted[2::2])
 
 
 async def test_waits_between_tries_have_a_longest(connect, endpoint: FakeEndpoint, monkeypatch) -> None:
     monkeypatch.setattr(retrying, "LONGEST_BACKOFF_S", 0.02)
     model = await connect(retries=8)
     endpoint.faults.extend([503] * 8)
-    told: list[float] = []
-    await model.generate([replace(ask(), on_retry=lambda number, wait_s: told.append(wait_s))])
-    assert len(told) == 16
-    assert max(told) <= 0.03
+    noted: list[float] = []
+    await model.generate([replace(ask(), on_retry=lambda number, wait_s: noted.append(wait_s))])
+    assert len(noted) == 16
+    assert max(noted) <= 0.03
 
 
 async def test_what_stays_broken_is_one_clear_error(connect, endpoint: FakeEndpoint) -> None:

@@ -98,9 +98,9 @@ async def test_answers_without_end(endpoint: FakeEndpoint) -> None:
         return endless(request, first, block)
 
     endpoint.respond = respond
-    told = (await child(endpoint, *(case[0] for case in CASES))).splitlines()
-    assert len(told) == len(CASES)
-    for line, (*_, said) in zip(told, CASES, strict=True):
+    lines = (await child(endpoint, *(case[0] for case in CASES))).splitlines()
+    assert len(lines) == len(CASES)
+    for line, (*_, said) in zip(lines, CASES, strict=True):
         assert line.startswith("error AnswerError") and said in line
 
 
@@ -110,8 +110,8 @@ async def test_answers_that_unpack_to_gigabytes(endpoint: FakeEndpoint) -> None:
     endpoint.respond = lambda request, body: (
         None if is_probe(request) else web.Response(body=packed, headers={"Content-Encoding": "gzip"})
     )
-    told = (await child(endpoint, "whole", "stream")).splitlines()
-    assert ["more than 4 MiB" in line for line in told] == [True, True]
+    lines = (await child(endpoint, "whole", "stream")).splitlines()
+    assert ["more than 4 MiB" in line for line in lines] == [True, True]
 
 
 async def test_an_error_without_end(endpoint: FakeEndpoint) -> None:

@@ -11,8 +11,8 @@ from aiohttp import web
 
 from stackbench.errors import GenerationError, ModelNotAvailableError
 from stackbench.models.openai import OpenAIModel
-from stackbench.models.openai.faults import RefusedError, Told
-from stackbench.models.openai.window import is_too_long, room_told
+from stackbench.models.openai.faults import ErrorDetail, RefusedError
+from stackbench.models.openai.window import is_too_long, room_named
 from stackbench.types import FinishReason, Generation, Message, Request, Sampling
 from tests.conftest import Connect
 from tests.fake_endpoint import FakeEndpoint, completion, is_probe, refusal
@@ -62,8 +62,10 @@ async def test_a_parameter_that_is_refused_is_left_out(
     assert found.sent.keys() == kept - {"model", "messages"}
     assert sum(name in line and "(chat)" in line for line in said) == 1
     assert sum("(chat)" in line for line in said) == 1, "innocent parameters are not named"
-    told = model.describe()["capabilities"]["requests"]["chat"]
-    assert told == ({"stop_strings": 0} if name == "stop" else {"left_out": {name: [0.0] if name[0] == "t" else True}})
+    described = model.describe()["capabilities"]["requests"]["chat"]
+    assert described == (
+        {"stop_strings": 0} if name == "stop" else {"left_out": {name: [0.0] if name[0] == "t" else True}}
+    )
     assert model.describe()["capabilities"]["chat"] is True
 
 
@@ -252,9 +254,9 @@ async def test_an_answer_that_may_not_be_begun_says_so(connect: Connect, endpoin
     ],
 )  # fmt: skip
 def test_what_a_refusal_says_of_lengths(text: str, asked: int, limit: int | None) -> None:
-    error = RefusedError("", 400, Told(text))
+    error = RefusedError("", 400, ErrorDetail(text))
     assert is_too_long(error)
-    assert room_told(error, asked).limit == limit
+    assert room_named(error, asked).limit == limit
 
 
 def has_window(endpoint: FakeEndpoint, window: int, say: Any) -> None:

@@ -294,19 +294,19 @@ async def test_a_call_of_the_older_form_streams(streamed) -> None:
 
 
 async def test_a_stop_string_that_is_left_in_ends_the_stream(streamed) -> None:
-    told: list[str] = []
-    request = Request(Sampling(stop=("[END]", "###")), CHAT, stream=True, on_text=told.append)
+    heard: list[str] = []
+    request = Request(Sampling(stop=("[END]", "###")), CHAT, stream=True, on_text=heard.append)
     pieces = [delta(content=piece) for piece in ("one [", "not] two", " #", "##", " three")]
     found = await streamed(data(*pieces, delta("length")), request=request)
     assert (found.text, found.finish_reason) == ("one [not] two ", FinishReason.STOP)
-    assert "".join(told) == "one [not] two "
+    assert "".join(heard) == "one [not] two "
 
 
 async def test_who_listens_is_told_all_at_the_end(streamed) -> None:
-    told: list[str] = []
-    request = Request(Sampling(stop=("[END]",)), CHAT, stream=True, on_text=told.append)
+    heard: list[str] = []
+    request = Request(Sampling(stop=("[END]",)), CHAT, stream=True, on_text=heard.append)
     await streamed(data(delta(content="one"), delta(content=" [EN"), delta("stop")), request=request)
-    assert told == ["one", " ", "[EN"]
+    assert heard == ["one", " ", "[EN"]
 
 
 async def test_a_model_that_is_asked_at_once_many_times_keeps_its_streams_apart(

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,10 @@ import pytest
 
 from stackbench.errors import GenerationError, ModelLostError, ModelNotAvailableError, UsageError
 from stackbench.models import ModelOptions
+from stackbench.models.openai import retrying
 from stackbench.models.vllm import VllmModel
 from stackbench.models.vllm import model as module
+from stackbench.models.vllm.server import VllmServer
 from stackbench.types import Message, Request, Sampling, ServerLoad, TokenCount, Variant
 from tests.waiting import wait_for
 
@@ -200,10 +203,45 @@ async def test_a_server_that_makes_no_token_counts_as_dead(bench: Bench, started
     assert "made no token for 1 s" in "\n".join(bench.said)
 
 
-async def test_an_idle_server_is_not_taken_for_a_stalled_one(bench: Bench, started: Callable[..., Any]) -> None:
+async def test_an_idle_server_is_not_taken_for_a_stalled_one(
+    bench: Bench, started: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its watcher, which looks every 0.1 s, has looked for three times as long as a stall may last."""
+    looks = 0
+    load = module.VllmServer.load
+
+    async def counted(server: VllmServer) -> ServerLoad | None:
+        nonlocal looks
+        looks += 1
+        return await load(server)
+
+    monkeypatch.setattr(module.VllmServer, "load", counted)
     model = await started(stall_timeout_s=0.3)
-    await asyncio.sleep(1.0)
+    await asyncio.to_thread(wait_for, lambda: looks > 9, within_s=60)
     assert model.restarts == 0
+    assert (await model.generate([ASK]))[0].text == "fine"
+
+
+async def test_a_request_that_a_live_server_fails_is_tried_again_and_tells_of_it(
+    bench: Bench, started: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retrying, "FIRST_BACKOFF_S", 0.01)
+    bench.behave(errors=2)
+    model = await started()
+    told: list[tuple[int, bool]] = []
+    request = replace(ASK, on_retry=lambda number, wait_s: told.append((number, wait_s > 0)))
+    assert (await model.generate([request]))[0].text == "fine"
+    assert told == [(2, True), (2, False), (3, True), (3, False)]
+    assert model.restarts == 0
+
+
+async def test_a_measured_request_that_a_live_server_fails_is_not_tried_again(
+    bench: Bench, started: Callable[..., Any]
+) -> None:
+    bench.behave(errors=1)
+    model = await started()
+    with pytest.raises(GenerationError, match="busy"):
+        await model.generate([replace(ASK, no_retry=True)])
     assert (await model.generate([ASK]))[0].text == "fine"
 
 

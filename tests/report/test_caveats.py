@@ -90,3 +90,17 @@ def test_a_run_of_an_older_version_is_counted_by_what_it_has() -> None:
     old = replace(WHOLE, planned=None, errors=1)
     assert counted(old) == "164 of 164 tasks, 1 error"
     assert caveats(old, "completed") == ["humaneval: 1 of 164 attempts ended in errors and are left out"]
+
+
+def test_what_ended_agents_is_counted_and_a_busy_machine_told_apart() -> None:
+    result = replace(WHOLE, endings={"seconds": 3, "steps": 2}, slow=2)
+    assert caveats(result, "completed") == [
+        "humaneval: of 164 attempts, ended without an answer: 3 by time, 2 by steps; 2 of those by time while this "
+        "machine's processors were busy"
+    ]
+    assert "busy" not in caveats(replace(result, slow=0), "completed")[0]
+
+
+def test_other_tasks_than_the_benchmark_s_own_are_told() -> None:
+    result = replace(WHOLE, planned=planned(selection={"by": "all", "task_set": "first-steps"}))
+    assert partial_reasons(result, "completed") == {"task_set": "not the benchmark's own tasks: first-steps"}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -18,7 +19,9 @@ pytestmark = pytest.mark.docker
 
 @pytest.fixture
 async def run_id(home: Home, image: str) -> str:
-    plan = plan_benchmarks(["humaneval", "gsm8k"], Settings(model="oracle", limit=3, sandboxes=1))
+    plan = plan_benchmarks(
+        ["humaneval", "gsm8k"], Settings(model="oracle", limit=3, sandboxes=1, system_prompt="Be brief.")
+    )
     return (await run_plan(home, plan)).run_id
 
 
@@ -32,7 +35,7 @@ def files_of(home: Home, run_id: str, to: Path, formats: tuple[str, ...] = ()) -
 
 async def test_every_format_holds_the_same_rows(home: Home, run_id: str, tmp_path: Path) -> None:
     paths = {path.name for path in files_of(home, run_id, tmp_path / "out")}
-    tables = ("attempts", "benchmarks", "events", "metrics", "run")
+    tables = ("attempts", "benchmarks", "events", "metrics", "run", "texts")
     assert paths == {f"{t}.{f}" for t in tables for f in FORMATS if f not in ("xlsx", "samples", "plots")} | {
         "samples-humaneval.jsonl",
         "tables.xlsx",
@@ -42,6 +45,22 @@ async def test_every_format_holds_the_same_rows(home: Home, run_id: str, tmp_pat
     for name in ("attempts.csv", "attempts.parquet"):
         found = duckdb.sql(f"SELECT task_id, completion FROM '{tmp_path / 'out' / name}'").fetchall()
         assert found == [(row["task_id"], row["completion"]) for row in rows]
+
+
+async def test_exported_requests_have_their_texts(home: Home, run_id: str, tmp_path: Path) -> None:
+    files_of(home, run_id, tmp_path / "out", ("jsonl",))
+    read = {
+        name: [json.loads(line) for line in (tmp_path / "out" / f"{name}.jsonl").read_text().splitlines()]
+        for name in ("attempts", "events", "texts", "metrics")
+    }
+    texts = {row["sha256"]: row["text"] for row in read["texts"]}
+    requests = [row["payload"]["request"] for row in read["events"] if row["kind"] == "model_call"]
+    asked = [part for request in requests for turn in request["messages"] for part in turn["content"]]
+    prompts = {hashlib.sha256(row["prompt"].encode()).hexdigest(): row["prompt"] for row in read["attempts"]}
+    assert len(asked) == 12 and set(asked) == texts.keys() | prompts.keys()
+    assert list(texts.values()) == ["Be brief."]
+    order = [row["name"] for row in read["metrics"] if row["benchmark"] == "gsm8k"]
+    assert order == ["exact_match_robust", "exact_match_flexible", "exact_match_strict"]
 
 
 async def test_the_workbook_holds_the_tables_as_they_are(home: Home, run_id: str, tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ import pytest
 
 from stackbench.sandbox import CodeJob, CodeResult, Outcome, Section
 from stackbench.sandbox.container import Container
-from stackbench.sandbox.launch import ContainerSpec
 from stackbench.sandbox.pool import SandboxPool
 from stackbench.sandbox.scorer import Scorer
+from stackbench.sandbox.spec import SandboxSpec
 
 pytestmark = pytest.mark.docker
 
@@ -209,7 +209,7 @@ async def test_a_sample_that_closes_its_channels_takes_none_of_another_sample(sa
 
 async def test_a_dead_container_is_replaced_and_its_samples_run_again(image: str) -> None:
     said: list[str] = []
-    pool = Scorer(SandboxPool(ContainerSpec(image), size=1), say=said.append)
+    pool = Scorer(SandboxPool(SandboxSpec(image), size=1), say=said.append)
     try:
         await pool.warm_up()
         running = [asyncio.create_task(run(pool, "import time; time.sleep(1)\nx = 1")) for _ in range(4)]

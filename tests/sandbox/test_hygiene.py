@@ -18,10 +18,10 @@ pytestmark = pytest.mark.docker
 OWNER = """
 import asyncio, sys
 from stackbench.sandbox.image import ensure_image
-from stackbench.sandbox.launch import ContainerSpec
+from stackbench.sandbox.spec import SandboxSpec
 from stackbench.sandbox.pool import SandboxPool
 async def main():
-    pool = SandboxPool(ContainerSpec(ensure_image(print)), size=1, spare=1)
+    pool = SandboxPool(SandboxSpec(ensure_image(print)), size=1, spare=1)
     await pool.warm_up()
     print("ready", flush=True)
     await asyncio.sleep(600)

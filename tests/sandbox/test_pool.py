@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 from stackbench.config import Settings
-from stackbench.engine.lazy_sandbox import LazySandbox
 from stackbench.errors import DockerNotAvailableError, SandboxError
 from stackbench.sandbox import CodeJob, Outcome, Section
 from stackbench.sandbox import container as container_module
-from stackbench.sandbox.launch import ContainerSpec, HeadStart
+from stackbench.sandbox.head_start import HeadStart
 from stackbench.sandbox.pool import SandboxPool
+from stackbench.sandbox.sandboxes import Sandboxes
 from stackbench.sandbox.scorer import Scorer
 from stackbench.sandbox.session import Session
-from stackbench.sandbox.sizing import default_size
+from stackbench.sandbox.spec import SandboxSpec
 
 pytestmark = pytest.mark.docker
 
@@ -25,7 +25,7 @@ JOB = CodeJob((Section("x = 1"),))
 
 
 async def test_a_spare_that_died_is_not_handed_out(image: str) -> None:
-    pool = SandboxPool(ContainerSpec(image), size=2, spare=1)
+    pool = SandboxPool(SandboxSpec(image), size=2, spare=1)
     try:
         await pool.warm_up()
         first = await pool.take()
@@ -46,14 +46,14 @@ async def test_a_spare_that_died_is_not_handed_out(image: str) -> None:
 
 
 async def test_an_image_that_is_not_there_is_one_clear_error(image: str) -> None:
-    pool = SandboxPool(ContainerSpec("no-such-image:1"))
+    pool = SandboxPool(SandboxSpec("no-such-image:1"))
     with pytest.raises(SandboxError, match="no-such-image"):
         await pool.take()
     await pool.close()
 
 
 async def test_a_closed_pool_hands_nothing_out(image: str) -> None:
-    pool = SandboxPool(ContainerSpec(image), size=1)
+    pool = SandboxPool(SandboxSpec(image), size=1)
     await pool.close()
     with pytest.raises(SandboxError, match="closed"):
         await pool.take()
@@ -63,7 +63,7 @@ async def test_no_docker_engine_at_the_start_is_told_at_once(
     image: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
-    pool = SandboxPool(ContainerSpec(image))
+    pool = SandboxPool(SandboxSpec(image))
     with pytest.raises(DockerNotAvailableError):
         await asyncio.wait_for(pool.take(), 5)
     await pool.close()
@@ -74,7 +74,7 @@ async def test_a_container_that_stops_answering_is_replaced(image: str, monkeypa
     monkeypatch.setattr(container_module, "PING_EVERY_S", 0.2)
     monkeypatch.setattr(container_module, "ANSWERS_WITHIN_S", 1.0)
     said: list[str] = []
-    scorer = Scorer(SandboxPool(ContainerSpec(image), size=1), say=said.append)
+    scorer = Scorer(SandboxPool(SandboxSpec(image), size=1), say=said.append)
     try:
         assert (await scorer.run(JOB)).passed
         frozen = scorer.containers[0]
@@ -88,7 +88,7 @@ async def test_a_container_that_stops_answering_is_replaced(image: str, monkeypa
 
 
 async def test_a_container_per_sample_is_a_new_one_each_time(image: str) -> None:
-    scorer = Scorer(SandboxPool(ContainerSpec(image), size=2, spare=2, prepare=True), scope="sample")
+    scorer = Scorer(SandboxPool(SandboxSpec(image), size=2, spare=2, prepare=True), scope="sample")
     look = "import os\nassert not os.path.exists('/tmp/x')\nopen('/tmp/x', 'w')\nassert os.getuid() % 2000 == 0"
     try:
         await scorer.warm_up()
@@ -100,15 +100,15 @@ async def test_a_container_per_sample_is_a_new_one_each_time(image: str) -> None
 
 async def test_a_pool_that_closes_while_it_makes_a_spare_has_nothing_to_say(image: str) -> None:
     said: list[str] = []
-    pool = SandboxPool(ContainerSpec(image), size=1, spare=1, say=said.append)
+    pool = SandboxPool(SandboxSpec(image), size=1, spare=1, say=said.append)
     await pool.take()
     await pool.close()
     assert said == []
 
 
 async def test_a_head_start_is_used_and_what_nobody_took_is_removed(image: str) -> None:
-    head_start = HeadStart(ContainerSpec(image), 2)
-    pool = SandboxPool(ContainerSpec(image), size=1, head_start=head_start)
+    head_start = HeadStart(SandboxSpec(image), 2)
+    pool = SandboxPool(SandboxSpec(image), size=1, head_start=head_start)
     try:
         container = await pool.take()
         assert (await container.run(JOB)).passed
@@ -122,7 +122,7 @@ async def test_a_head_start_is_used_and_what_nobody_took_is_removed(image: str) 
 
 
 async def test_a_head_start_that_failed_is_made_up_for(image: str) -> None:
-    pool = SandboxPool(ContainerSpec(image), size=1, head_start=HeadStart(ContainerSpec("no-such-image:1"), 1))
+    pool = SandboxPool(SandboxSpec(image), size=1, head_start=HeadStart(SandboxSpec("no-such-image:1"), 1))
     try:
         assert (await (await pool.take()).run(JOB)).passed
     finally:
@@ -131,8 +131,8 @@ async def test_a_head_start_that_failed_is_made_up_for(image: str) -> None:
 
 async def test_a_head_start_without_its_image_leaves_the_image_to_be_made(image: str) -> None:
     settings = Settings(sandboxes=1)
-    head_start = HeadStart(ContainerSpec("no-such-image:1"), 1)
-    sandbox = LazySandbox(settings, "run", lambda line: None, head_start)
+    head_start = HeadStart(SandboxSpec("no-such-image:1"), 1)
+    sandbox = Sandboxes(settings, "run", lambda line: None, head_start)
     try:
         await sandbox.ready()
         assert (await sandbox.run(JOB)).passed
@@ -141,14 +141,9 @@ async def test_a_head_start_without_its_image_leaves_the_image_to_be_made(image:
         await sandbox.close()
 
 
-def test_the_default_size_fits_processors_and_memory() -> None:
-    assert default_size(4096) >= 1
-    assert default_size(1 << 30) == 1
-
-
 async def test_a_sample_that_kills_its_container_fails_and_its_neighbours_do_not(image: str) -> None:
     """Who of those in a container killed it shows when each runs alone."""
-    scorer = Scorer(SandboxPool(ContainerSpec(image), size=1))
+    scorer = Scorer(SandboxPool(SandboxSpec(image), size=1))
     culprit = CodeJob((Section("import time\nopen('/tmp/culprit', 'w')\ntime.sleep(60)"),), timeout_s=90.0)
     slow = CodeJob((Section("import time\ntime.sleep(1)"),), timeout_s=90.0)
 
@@ -190,7 +185,7 @@ async def test_verdicts_near_the_time_limit_are_marked(sandbox: Scorer) -> None:
 
 
 async def test_the_number_of_containers_can_change_while_they_work(image: str) -> None:
-    scorer = Scorer(SandboxPool(ContainerSpec(image), size=1, prepare=True))
+    scorer = Scorer(SandboxPool(SandboxSpec(image), size=1, prepare=True))
     try:
         await scorer.warm_up()
         assert len(scorer.containers) == 1

@@ -10,17 +10,17 @@ import pytest
 
 from stackbench.errors import SandboxError, ToolError
 from stackbench.sandbox import CodeJob, Section
-from stackbench.sandbox.launch import ContainerSpec
 from stackbench.sandbox.pool import SandboxPool
 from stackbench.sandbox.records import HttpRoute, compare
 from stackbench.sandbox.session import Session
+from stackbench.sandbox.spec import SandboxSpec
 
 pytestmark = pytest.mark.docker
 
 
 @pytest.fixture(scope="module")
 async def pool(image: str) -> AsyncIterator[SandboxPool]:
-    pool = SandboxPool(ContainerSpec(image), size=3, spare=1)
+    pool = SandboxPool(SandboxSpec(image), size=3, spare=1)
     yield pool
     await pool.close()
 
@@ -287,7 +287,7 @@ async def test_code_jobs_run_beside_commands_and_leave_the_agents_things_alone(s
 
 
 async def test_a_tenant_finds_nothing_of_the_one_before(image: str) -> None:
-    pool = SandboxPool(ContainerSpec(image), size=1, spare=1)
+    pool = SandboxPool(SandboxSpec(image), size=1, spare=1)
     look = "find / -xdev -newer /proc/1 -user $(id -u) 2>/dev/null; find /workspace /tmp /var/tmp /dev/shm -mindepth 1"
     try:
         async with pool.lease() as first:
@@ -302,7 +302,7 @@ async def test_a_tenant_finds_nothing_of_the_one_before(image: str) -> None:
 
 
 async def test_more_tenants_than_containers_wait_for_their_turn(image: str) -> None:
-    pool = SandboxPool(ContainerSpec(image), size=2)
+    pool = SandboxPool(SandboxSpec(image), size=2)
     most = now = 0
 
     async def tenant() -> None:

@@ -13,9 +13,9 @@ from stackbench.benchmarks.tooluse.checks.observation import observe
 from stackbench.benchmarks.tooluse.scenario.scenario import OracleCall, Scenario
 from stackbench.benchmarks.tooluse.scenario.staging import staged
 from stackbench.benchmarks.tooluse.validation.playing import play_script
-from stackbench.sandbox.launch import ContainerSpec
 from stackbench.sandbox.pool import SandboxPool
 from stackbench.sandbox.session import Session
+from stackbench.sandbox.spec import SandboxSpec
 from tests.benchmarks.tooluse.made import scenario
 
 pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("agents")]
@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("agents")]
 
 @pytest.fixture(scope="module")
 async def pool(image: str) -> AsyncIterator[SandboxPool]:
-    pool = SandboxPool(ContainerSpec(image, memory_mib=1024), size=1, spare=1)
+    pool = SandboxPool(SandboxSpec(image, memory_mib=1024), size=1, spare=1)
     yield pool
     await pool.close()
 
@@ -140,21 +140,21 @@ async def test_git_runs_no_program_of_the_agents(session: Session) -> None:
 
 SPY = """
 import json, os, sys
-told = [sys.orig_argv, sys.argv]
+seen = [sys.orig_argv, sys.argv]
 for pid in (os.getppid(), int(open('/proc/%d/stat' % os.getppid()).read().rpartition(')')[2].split()[1])):
-    try: told.append(open('/proc/%d/cmdline' % pid).read().split(chr(0)))
+    try: seen.append(open('/proc/%d/cmdline' % pid).read().split(chr(0)))
     except OSError: pass
-told.append(dict(os.environ))
-print(json.dumps(told))
+seen.append(dict(os.environ))
+print(json.dumps(seen))
 """
 
 
 async def test_a_program_that_a_check_runs_is_not_told_which_check_it_is(session: Session) -> None:
     await session.write("spy.py", SPY.encode())
     done = await session.check("test -f spy.py && /usr/bin/python3 spy.py # the word is marigold")
-    told = done.stdout.decode()
-    assert "spy.py" in told
-    assert "marigold" not in told
+    printed = done.stdout.decode()
+    assert "spy.py" in printed
+    assert "marigold" not in printed
 
 
 async def test_a_check_reads_no_settings_of_the_agents(session: Session) -> None:

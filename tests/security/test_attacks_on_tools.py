@@ -10,17 +10,17 @@ from collections.abc import AsyncIterator
 import pytest
 
 from stackbench.errors import ToolError
-from stackbench.sandbox.launch import ContainerSpec
 from stackbench.sandbox.pool import SandboxPool
 from stackbench.sandbox.records import HttpRoute, compare
 from stackbench.sandbox.session import Session
+from stackbench.sandbox.spec import SandboxSpec
 
 pytestmark = pytest.mark.docker
 
 
 @pytest.fixture(scope="module")
 async def pool(image: str) -> AsyncIterator[SandboxPool]:
-    pool = SandboxPool(ContainerSpec(image, memory_mib=1024), size=2, spare=1)
+    pool = SandboxPool(SandboxSpec(image, memory_mib=1024), size=2, spare=1)
     yield pool
     await pool.close()
 

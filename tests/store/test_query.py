@@ -12,11 +12,13 @@ import pytest
 from stackbench.errors import StoreError, UsageError
 from stackbench.store import LocalQueries, open_database, open_queries
 
+INSERT = "INSERT INTO metrics (run_id, benchmark, category, name, value, stderr, ci_low, ci_high, n, position) VALUES"
+
 
 @pytest.fixture
 def connection(tmp_path: Path):
     made = open_database(tmp_path / "db.duckdb")
-    made.execute("INSERT INTO metrics VALUES ('r', 'b', '', 'pass@1', 0.5, 0.1, 0.4, 0.6, 10)")
+    made.execute(f"{INSERT} ('r', 'b', '', 'pass@1', 0.5, 0.1, 0.4, 0.6, 10, 0)")
     yield made
     made.close()
 
@@ -103,6 +105,22 @@ READ = "queries only read"
         ("FROM 'OUT/secret.csv'", "disabled by configuration"),
         ("SELECT * FROM 'OUT/secret.parquet'", "disabled by configuration"),
         ("FROM arrow_scan(0, 0, 0)", "arrow_scan"),
+        ("UPDATE texts SET text = ''", READ),
+        ("INSERT INTO texts VALUES ('x', 'y')", READ),
+        ("MERGE INTO metrics USING metrics m ON false WHEN NOT MATCHED THEN INSERT VALUES (1)", READ),
+        ("ALTER TABLE metrics ADD COLUMN x INTEGER", READ),
+        ("CREATE OR REPLACE VIEW metrics AS SELECT 1", READ),
+        ("WITH t AS (DELETE FROM metrics RETURNING *) SELECT * FROM t", "the query failed"),
+        ("COPY metrics FROM 'OUT/secret.csv'", READ),
+        ("FORCE INSTALL httpfs", READ),
+        ("INSTALL httpfs FROM community", READ),
+        ("LOAD 'OUT/secret.duckdb_extension'", READ),
+        ("UPDATE EXTENSIONS", READ),
+        ("SELECT * FROM read_parquet('OUT/secret.csv')", "read_parquet"),
+        ("SELECT * FROM read_json_auto('OUT/secret.csv')", "read_json_auto"),
+        ("SELECT * FROM 'https://localhost/secret.csv'", "disabled by configuration"),
+        ("SELECT * FROM duckdb_extensions()", "duckdb_extensions"),
+        ("SELECT * FROM duckdb_secrets()", "duckdb_secrets"),
         ("FROM checkpoint()", "checkpoint"),
         ("FROM connection", "connection"),
     ],
@@ -136,7 +154,7 @@ def test_database_log_and_temporary_files_are_the_owners_alone(tmp_path: Path) -
     path = tmp_path / "home" / "db.duckdb"
     made = open_database(path)
     for name in ("a", "b"):
-        made.execute("INSERT INTO metrics VALUES (?, 'b', '', 'pass@1', 0.5, 0.1, 0.4, 0.6, 10)", [name])
+        made.execute(f"{INSERT} (?, 'b', '', 'pass@1', 0.5, 0.1, 0.4, 0.6, 10, 0)", [name])
         found = {p.name: oct(p.stat().st_mode & 0o777) for p in (path.parent, *path.parent.iterdir())}
         assert found == {"home": "0o700", "db.duckdb": "0o600", "db.duckdb.wal": "0o600", "db.duckdb.tmp": "0o700"}
     made.close()
@@ -150,7 +168,7 @@ FORMULAS = ["=1+1", "+1", "-1+2", "@SUM(1)", "\tx", "\rx", "\nx", "-5", "\uff1d1
 
 def test_cells_that_begin_like_a_formula_are_text(connection) -> None:
     for value in FORMULAS:
-        connection.execute("INSERT INTO metrics VALUES (?, 'b', '', 'x', -0.5, NULL, 0.4, 0.6, -10)", [value])
+        connection.execute(f"{INSERT} (?, 'b', '', 'x', -0.5, NULL, 0.4, 0.6, -10, 0)", [value])
     sql = """
     SELECT run_id, value, n, [run_id] AS l, run_id AS "=name", '-3'::JSON AS j FROM metrics WHERE n < 0 ORDER BY rowid
     """

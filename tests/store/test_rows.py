@@ -47,7 +47,7 @@ ODD_TEXTS = ["a\x00b", "\ud800", "\udfff x", "\U0010ffff", "x" * 2_000_000, "\x1
 @pytest.mark.parametrize("text", ODD_TEXTS)
 def test_texts_of_any_content_are_stored(writer: Writer, text: str) -> None:
     odd = record("odd", prompt=text, completion=text, thought=text, program=text, error=text, category=text)
-    event = EventRecord("humaneval", "odd", 0, 1, NOW, "model_call", {text: text, "seed": 0})
+    event = EventRecord("humaneval", "odd", 0, 0, 1, NOW, "model_call", {text: text})
     call = ToolCallRecord(1, text, text, True, text, text, 1.0)
     writer.attempt("r1", odd, [event], [call])
     writer.attempt("r1", record("plain"))
@@ -117,9 +117,9 @@ def test_an_attempt_that_cannot_be_stored_is_an_error_of_its_own(writer: Writer,
 
 
 def test_an_event_that_cannot_be_stored_costs_its_attempt_only(writer: Writer) -> None:
-    bad = EventRecord("humaneval", "odd", 0, 2**70, NOW, "model_call", {"seed": 0})
+    bad = EventRecord("humaneval", "odd", 0, 0, 2**70, NOW, "model_call", {})
     writer.attempt("r1", record("odd"), [bad])
-    writer.attempt("r1", record("plain"), [EventRecord("humaneval", "plain", 0, 1, NOW, "model_call", {"seed": 0})])
+    writer.attempt("r1", record("plain"), [EventRecord("humaneval", "plain", 0, 0, 1, NOW, "model_call", {})])
     assert stored(writer, "status", "plain") == ("completed",)
     status, error = stored(writer, "status, error")
     assert status == "error" and error.startswith("error: the attempt cannot be recorded: ")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from dataclasses import replace
@@ -12,6 +13,7 @@ import pytest
 
 from stackbench.errors import StoreError, StoreLockedError
 from stackbench.store import SCHEMA_VERSION, LocalQueries, Reader, RunRow, Writer, open_database
+from stackbench.store.documents import hash_text
 from stackbench.store.writer import ResourceRow
 from stackbench.types import AttemptKey, AttemptRecord, AttemptStatus, EventRecord, Metric, RunStatus, ToolCallRecord
 
@@ -40,7 +42,7 @@ def record(task: str, *, status: AttemptStatus = AttemptStatus.COMPLETED, passed
 
 
 def event(task: str, seq: int, seed: int = 0) -> EventRecord:
-    return EventRecord("humaneval", task, 0, seq, NOW, "model_call", {"seed": seed, "n": seq})
+    return EventRecord("humaneval", task, 0, seed, seq, NOW, "model_call", {"n": seq})
 
 
 @pytest.fixture
@@ -75,8 +77,34 @@ def test_the_range_of_repeats_is_kept_apart_from_confidence_intervals(writer: Wr
     queries = LocalQueries(writer.cursor())
     assert Reader(queries).results("r1")[0].metrics == (metric,)
     assert (metric.value, metric.low, metric.high, metric.n) == (20.0, 10.0, 30.0, 3)
-    assert queries.rows("SELECT stderr, ci_low, ci_high FROM metrics") == [(None, None, None)]
-    assert queries.rows("SELECT low, high FROM ranges") == [(10.0, 30.0)]
+    columns = "stderr, ci_low, ci_high, low, high, interval_kind"
+    assert queries.rows(f"SELECT {columns} FROM metrics") == [(None, None, None, 10.0, 30.0, "range")]
+
+
+def test_metrics_keep_their_benchmarks_order_and_name_their_interval(writer: Writer) -> None:
+    writer.attempt("r1", record("t/1"))
+    names = ["pass@1", "base_pass@1", "a", "Z"]
+    found = [Metric(name, 0.5, 0.1, 0.4, 0.6, 10) for name in names] + [Metric("bare", 1.0, None, None, None, 1)]
+    writer.finish_run("r1", RunStatus.COMPLETED, NOW, {"humaneval": found})
+    queries = LocalQueries(writer.cursor())
+    assert [metric.name for metric in Reader(queries).results("r1")[0].metrics] == [*names, "bare"]
+    rows = queries.rows("SELECT name, interval_kind, position FROM metrics ORDER BY position")
+    assert rows == [*((name, "confidence", n) for n, name in enumerate(names)), ("bare", None, 4)]
+
+
+def test_texts_that_repeat_are_stored_once(writer: Writer) -> None:
+    shots = "Question: 1 + 1\n" * 200
+    for number, content in enumerate((shots, shots, "own \ud800", shots)):
+        digest, kept = hash_text(content)
+        writer.attempt("r1", record(f"t/{number}"), texts={digest: kept})
+        writer.flush()
+    writer.texts([shots, "a template"])
+    writer.flush()
+    queries = LocalQueries(writer.cursor())
+    found = dict(queries.rows("SELECT text, sha256 FROM texts"))
+    assert set(found) == {shots, "own \\ud800", "a template"}
+    assert all(hashlib.sha256(text.encode()).hexdigest() == digest for text, digest in found.items())
+    assert Reader(queries).texts([found[shots], "0" * 64]) == {found[shots]: shots}
 
 
 def test_an_attempt_cannot_be_recorded_twice(writer: Writer) -> None:
@@ -136,8 +164,8 @@ def test_arguments_that_are_no_json_are_kept_as_text(writer: Writer, arguments: 
 
 @pytest.mark.parametrize("text", ["lone \ud800 surrogate", "\\ud800 \udfff", "pair \U0001f389", "\\", "\0", "\\\\ud8"])
 def test_any_text_can_stand_in_an_event_and_in_metrics(writer: Writer, text: str) -> None:
-    told = replace(event("t/1", 1), payload={"code": text, "seed": 0, "odd": [float("nan")]})
-    writer.attempt("r1", record("t/1", metrics={"answer": text, "wall_s": float("inf")}), [told])
+    recorded = replace(event("t/1", 1), payload={"code": text, "seed": 0, "odd": [float("nan")]})
+    writer.attempt("r1", record("t/1", metrics={"answer": text, "wall_s": float("inf")}), [recorded])
     writer.flush()
     ((payload, metrics),) = writer.cursor().execute("SELECT payload, metrics FROM events, attempts").fetchall()
     assert json.loads(payload)["code"] == text.encode("utf-8", "backslashreplace").decode()
@@ -182,16 +210,18 @@ def test_schema_is_that_of_the_contract(writer: Writer) -> None:
     assert found["attempts"] == [
         "run_id", "benchmark", "task_id", "attempt", "seed", "category", "status", "score", "passed", "error", "prompt",
         "completion", "prompt_tokens", "completion_tokens", "started_at", "latency_s", "metrics",
-        "thought", "program", "finish_reason",
+        "thought", "program", "finish_reason", "reason",
     ]  # fmt: skip
-    assert found["events"] == ["run_id", "benchmark", "task_id", "attempt", "seq", "ts", "kind", "payload"]
+    assert found["events"] == ["run_id", "benchmark", "task_id", "attempt", "seed", "seq", "ts", "kind", "payload"]
     assert found["tool_calls"] == [
         "run_id", "task_id", "attempt", "step", "tool", "arguments", "valid", "result", "error", "duration_ms",
         "benchmark", "seed",
     ]  # fmt: skip
     assert found["metrics"] == [
-        "run_id", "benchmark", "category", "name", "value", "stderr", "ci_low", "ci_high", "n",
+        "run_id", "benchmark", "category", "name", "value", "stderr", "ci_low", "ci_high", "n", "low", "high",
+        "interval_kind", "position",
     ]  # fmt: skip
+    assert found["texts"] == ["sha256", "text"]
     assert found["resources"] == [
         "run_id", "ts", "gpu", "gpu_util", "vram_used", "vram_total", "cpu", "rss", "kv_cache", "tokens_per_s",
         "running", "waiting", "prefix_queries", "prefix_hits", "preemptions",
@@ -204,26 +234,6 @@ def test_a_database_whose_maker_was_killed_at_once_says_so(tmp_path: Path) -> No
         open_database(tmp_path / "db.duckdb", read_only=True)
     open_database(tmp_path / "db.duckdb").close()
     open_database(tmp_path / "db.duckdb", read_only=True).close()
-
-
-@pytest.mark.parametrize("read_only", [False, True])
-def test_ranges_of_an_older_database_stop_being_confidence_intervals(tmp_path: Path, read_only: bool) -> None:
-    path = tmp_path / "db.duckdb"
-    open_database(path).close()
-    with duckdb.connect(str(path)) as connection:
-        connection.execute("DROP TABLE ranges")
-        connection.execute("DROP TABLE run_benchmarks")
-        connection.execute("DELETE FROM schema_version WHERE version >= 5")
-        connection.execute(
-            "INSERT INTO metrics VALUES ('r', 'throughput', 'c1', 'ttft_ms_p50', 5, 1, 4, 6, 3),"
-            "('r', 'humaneval', '', 'pass@1', 0.5, 0.1, 0.4, 0.6, 20)"
-        )
-    with open_database(path, read_only=read_only) as connection:
-        rows = connection.execute(
-            "SELECT benchmark, stderr, ci_low, ci_high FROM metrics ORDER BY benchmark"
-        ).fetchall()
-        assert rows == [("humaneval", 0.1, 0.4, 0.6), ("throughput", None, None, None)]
-        assert connection.execute("SELECT name, low, high FROM ranges").fetchall() == [("ttft_ms_p50", 4.0, 6.0)]
 
 
 def test_a_database_of_a_newer_schema_is_refused(tmp_path: Path) -> None:
@@ -333,3 +343,28 @@ def test_a_commit_without_memory_ends_queries_and_is_tried_again(
     writer.flush()
     assert calls == ["full", "made room"]
     assert writer.cursor().execute("SELECT count(*) FROM attempts").fetchall() == [(1,)]
+
+
+def test_a_run_is_deleted_with_its_rows_and_texts_that_no_other_run_refers_to(writer: Writer) -> None:
+    (own, _), (shared, _), (again, _) = hash_text("own"), hash_text("shared"), hash_text("template")
+    texts = {own: "own", shared: "shared", again: "template"}
+    writer.start_run(replace(RUN, run_id="r2", environment={"model": {"chat_template": again}}))
+    for run_id, digests in (("r1", [own, shared, again]), ("r2", [shared])):
+        asked = replace(event("t/1", 1), payload={"request": {"messages": digests}})
+        writer.attempt(run_id, record("t/1"), [asked], texts=texts)
+    writer.finish_run("r1", RunStatus.COMPLETED, NOW, {"humaneval": [Metric("pass@1", 1.0, 0.0, 0.2, 1.0, 1)]}, {})
+    writer.delete_run("r1")
+    cursor = writer.cursor()
+    tables = [
+        name
+        for (name,) in cursor.execute("SELECT table_name FROM duckdb_columns() WHERE column_name = 'run_id'").fetchall()
+    ]
+    assert "attempts" in tables
+    for table in tables:
+        assert cursor.execute(f"SELECT count(*) FROM {table} WHERE run_id = 'r1'").fetchone() == (0,)
+    assert cursor.execute("SELECT text FROM texts ORDER BY text").fetchall() == [("shared",), ("template",)]
+    writer.attempt(
+        "r2", record("t/2"), [replace(event("t/2", 2), payload={"request": {"messages": [own]}})], texts=texts
+    )
+    writer.flush()
+    assert ("own",) in cursor.execute("SELECT text FROM texts").fetchall()

@@ -26,7 +26,7 @@ class Picture(SingleFileSnapshotExtension):
 class Words(SingleFileSnapshotExtension):
     """A text file beside it."""
 
-    file_extension = "txt"
+    file_extension = "text"
     _write_mode = WriteMode.TEXT
 
 

@@ -1,4 +1,4 @@
-"""Commands that go on in the background: their output is kept, they can be typed to and ended."""
+"""Background commands: output buffers, input and termination."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a tool is: a name, typed parameters, and a call that ends in text for the model."""
+"""The interface of a tool: a name, typed parameters, and a call that returns text for the model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`exec` and `process`: commands, and those that go on in the background."""
+"""`exec` and `process`: foreground and background commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A fetched page made readable, in a process beside ours: what a parser makes of a hostile page is its own affair."""
+"""Converts a fetched page to text in a separate process, so that a hostile page cannot affect this one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tools by name, and a call as a model makes it: a name and arguments that may be wrong."""
+"""The tools by name, and the validation and execution of a model's call."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from stackbench.agents.tools.patch import ApplyPatch
 from stackbench.agents.tools.text import cut_middle
 from stackbench.agents.tools.web import HttpRequestTool, WebFetch
 from stackbench.errors import ToolError
+from stackbench.nesting import is_array, is_object
 
 __all__ = ["TOOLS", "CallResult", "call_tool", "list_tools"]
 
@@ -106,7 +107,7 @@ def _refuse_many(parameters: type[Parameters], arguments: Mapping[str, Any]) -> 
     typed = {field.alias or name for name, field in parameters.model_fields.items() if field.annotation is not Any}
     for name in typed & arguments.keys():
         value = arguments[name]
-        if isinstance(value, list | dict) and len(value) > MOST_MEMBERS:
+        if (is_array(value) or is_object(value)) and len(value) > MOST_MEMBERS:
             raise ToolRefusedError(f"{name} has {len(value)} members; at most {MOST_MEMBERS} are taken")
 
 

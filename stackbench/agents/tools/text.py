@@ -1,4 +1,4 @@
-"""Text as tools read, cut and write it: encodings, line endings, long output."""
+"""Text handling of the tools: encodings, line endings, truncation of long output."""
 
 from __future__ import annotations
 

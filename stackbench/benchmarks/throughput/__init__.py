@@ -1,4 +1,4 @@
-"""How fast a model is served: closed and open load, latency and goodput, with the definitions of `vllm bench serve`."""
+"""Serving speed of a model: closed and open load, latency and goodput, with the definitions of `vllm bench serve`."""
 
 from stackbench.benchmarks.throughput.benchmark import Throughput, ThroughputOptions, ThroughputTask
 

@@ -1,4 +1,4 @@
-"""The benchmark: which loads, measured how often, and what is said of the repeats."""
+"""The throughput benchmark: which loads are measured, how often, and how repeats are summarised."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a load comes to: throughput, latencies, goodput. Pure functions."""
+"""Figures of one load: throughput, latencies, goodput. Pure functions."""
 
 from __future__ import annotations
 

@@ -1,15 +1,15 @@
-"""Generates load: so many streams kept busy, or requests that arrive at a rate whatever the server does."""
+"""Generates load: closed (a fixed concurrency) or open (requests arrive at a rate, independent of the server)."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from stackbench.errors import GenerationError, ModelLostError
+from stackbench.errors import GenerationError, ModelLostError, ModelUnreachableError
 from stackbench.types import Generation
 
 __all__ = ["Load", "closed_loop", "open_loop", "poisson_arrivals"]
@@ -34,7 +34,7 @@ async def closed_loop(asks: Sequence[Ask], streams: int, send: Send[Ask]) -> Loa
     """Keeps `streams` requests under way until all are done: the next starts when one ends.
 
     Raises:
-        ModelLostError: the model is gone.
+        ModelLostError, ModelUnreachableError: the model is gone.
     """
     runner = _Runner(len(asks), send)
     queue = iter(enumerate(asks))
@@ -51,7 +51,7 @@ async def open_loop(asks: Sequence[Ask], arrivals_s: Sequence[float], send: Send
     """Starts each request at its time, in seconds from now, however many are under way.
 
     Raises:
-        ModelLostError: the model is gone.
+        ModelLostError, ModelUnreachableError: the model is gone.
     """
     runner = _Runner(len(asks), send)
     began = time.perf_counter()
@@ -93,6 +93,8 @@ class _Runner(Generic[Ask]):
         self._most = max(self._most, self._now)
         try:
             self._answers[index] = await self._send(ask)
+        except ModelUnreachableError:
+            raise
         except GenerationError as error:
             self._errors.append(str(error))
         finally:
@@ -103,11 +105,11 @@ class _Runner(Generic[Ask]):
         return Load(tuple(self._answers), tuple(self._errors), max(0.0, self._last - self._first), self._most)
 
 
-async def _all(parts: object) -> None:
+async def _all(parts: Iterable[Coroutine[Any, Any, None]]) -> None:
     """Runs coroutines side by side; the first that raises ends the others."""
     try:
         async with asyncio.TaskGroup() as group:
-            for part in parts:  # type: ignore[attr-defined]
+            for part in parts:
                 group.create_task(part)
-    except* ModelLostError as lost:
+    except* (ModelLostError, ModelUnreachableError) as lost:
         raise lost.exceptions[0] from None

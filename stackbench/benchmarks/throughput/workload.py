@@ -1,4 +1,4 @@
-"""What is asked: prompts of a wanted length in the model's own tokens, or those of a dataset."""
+"""The requests of a load: prompts of a given length in the model's tokens, or those of a dataset."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from stackbench.benchmarks.base import Context
 from stackbench.datasets import DatasetStore
-from stackbench.errors import AttemptError, GenerationError
+from stackbench.errors import AttemptError, GenerationError, ModelUnreachableError
 from stackbench.types import Generation, Message, Request
 
 __all__ = ["DATASETS", "Ask", "DatasetAsk", "PromptMaker", "Sender", "Ways", "dataset_asks", "dataset_sample"]
@@ -79,6 +79,8 @@ class Sender:
                 sender = cls(context, Ways(plain, ignore_eos))
                 try:
                     answer = await sender(Ask("Say yes.", 2))
+                except ModelUnreachableError:
+                    raise
                 except GenerationError as error:
                     failure = failure or error
                     continue

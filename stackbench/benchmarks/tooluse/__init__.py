@@ -1,4 +1,4 @@
-"""OpenClaw tool use: an agent works in a sandbox with real tools and is scored on the world and on its calls."""
+"""OpenClaw tool use: an agent works in a sandbox with real tools and is scored on the final state and on its calls."""
 
 from stackbench.benchmarks.tooluse.benchmark import ToolUse, ToolUseOptions
 

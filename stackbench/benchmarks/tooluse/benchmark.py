@@ -1,11 +1,11 @@
-"""The tool-use benchmark: each attempt sets a world up, lets the agent work in it and looks at what became of it."""
+"""The tool-use benchmark: each attempt sets up an environment, runs the agent in it and scores the final state."""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -41,11 +41,28 @@ SYSTEM = (
 )
 
 
+FIRST_STEPS = "first-steps"
+FIRST_STEPS_TOLD = "first-steps, tasks that name the command to run, for models too small for the published ones"
+BUSY_MACHINE = 0.5
+"""From this share of its time on in which something waited for a processor, an attempt's machine counts as slow."""
+SLOW = ", on a busy machine"
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Where an attempt's time went."""
+
+    active_s: float
+    """In the model and its tools."""
+    waited_s: float
+    busy_processors: float
+
+
 class ToolUseOptions(Options):
     """Options of `tooluse`."""
 
     scenarios: str | None = None
-    """A folder of scenario files in place of the published ones."""
+    """A folder of scenario files in place of the published ones; or first-steps, a few that name the command to run."""
     seed: int = PUBLISHED_SEED
     """What the templates' parameters are drawn from; another one redraws numbers, names and contents."""
     categories: tuple[Literal["files", "system", "api", "workflow", "recovery"], ...] = ()
@@ -67,10 +84,11 @@ class ToolUse:
     def __init__(self, options: ToolUseOptions) -> None:
         self.options = options
         self.tasks_hash = ""
+        self.task_set = FIRST_STEPS_TOLD if options.scenarios == FIRST_STEPS else ""
 
     def tasks(self, data: DatasetStore) -> list[ToolTask]:
         options = self.options
-        folder = Path(options.scenarios) if options.scenarios else published_scenarios()
+        folder = _folder(options.scenarios)
         tasks = load_tasks(folder, options.seed)
         self.tasks_hash = set_hash(tasks)
         wanted = options.categories
@@ -88,7 +106,8 @@ class ToolUse:
     async def attempt(self, task: ToolTask, context: Context) -> Scored:
         spec = task.spec
         async with context.lease() as session, staged(spec, session) as world:
-            started = time.perf_counter()
+            started, waited = context.clock.active_s, context.clock.waited_s
+            context.busy_processors()
             result = await run_agent(
                 spec.prompt,
                 backend=context,
@@ -101,12 +120,12 @@ class ToolUse:
                 operator=context.operator,
                 script=script_of(spec.oracle, spec.answer),
             )
-            seconds = time.perf_counter() - started
+            spent = Spent(context.clock.active_s - started, context.clock.waited_s - waited, context.busy_processors())
             checks = await evaluate(spec, await observe(spec, session, world.before, result.answer, result.calls))
         completed = all(check.passed for check in checks)
         score = await asyncio.to_thread(score_calls, spec, result.calls, completed=completed)
         context.log("verdict", _verdict(spec, result, checks, score))
-        return _scored(task, result, checks, score, seconds)
+        return _scored(task, result, checks, score, spent)
 
     @staticmethod
     def cluster(attempt: AttemptSummary) -> str:
@@ -119,6 +138,12 @@ class ToolUse:
 
     def metrics(self, attempts: Sequence[AttemptSummary]) -> list[Metric]:
         return tool_use_metrics(attempts)
+
+
+def _folder(named: str | None) -> Path:
+    if named == FIRST_STEPS:
+        return Path(__file__).parent / "first_steps"
+    return Path(named) if named else published_scenarios()
 
 
 def published_scenarios() -> Path:
@@ -141,19 +166,20 @@ def _mixed(tasks: Iterable[ToolTask]) -> Iterable[ToolTask]:
 
 
 def _scored(
-    task: ToolTask, result: AgentResult, checks: Sequence[CheckResult], score: CallScore, seconds: float
+    task: ToolTask, result: AgentResult, checks: Sequence[CheckResult], score: CallScore, spent: Spent
 ) -> Scored:
     spec = task.spec
     failed = [check for check in checks if not check.passed]
     completed = not failed
     why = "; ".join(f"{check.name}: {check.why}" if check.why else check.name for check in failed)
-    cut = "" if result.ending == "answered" else f" (ended by {result.ending})"
+    slow = result.ending == "seconds" and spent.busy_processors >= BUSY_MACHINE
+    cut = "" if result.ending == "answered" else f" (ended by {result.ending}{SLOW if slow else ''})"
     return Scored(
         score=float(completed),
         passed=completed,
         prompt=spec.prompt,
         completion=result.answer,
-        reason="" if completed else f"failed{cut}: {why}",
+        reason=f"passed{cut}: all checks hold ({len(checks)})" if completed else f"failed{cut}: {why}",
         prompt_tokens=result.prompt_tokens,
         completion_tokens=result.completion_tokens,
         latency_s=result.model_s,
@@ -172,8 +198,11 @@ def _scored(
             "repaired": sum(call.repaired for call in result.calls),
             "rejected": result.rejected,
             "steps": result.steps,
-            "seconds": round(seconds, 3),
+            "seconds": round(spent.active_s, 3),
+            "waited_s": round(spent.waited_s, 3),
+            "busy_processors": round(spent.busy_processors, 3),
             "ending": result.ending,
+            **({"slow_machine": True} if slow else {}),
             "failed_checks": [check.name for check in failed],
         },
     )
@@ -189,5 +218,5 @@ def _verdict(spec: Scenario, result: AgentResult, checks: Sequence[CheckResult],
             for call in score.plan
         ],
         "matched": {str(expected): call for expected, call in score.pairs.items()},
-        "harmful": list(score.harmful),
+        "unexpected": list(score.unexpected),
     }

@@ -1,4 +1,4 @@
-"""The border at which what a server sends is checked, once: completions and the pieces of streams."""
+"""Validates what a server sends: completions and the chunks of streams."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from stackbench.models.openai.calls import calls_of_message
 from stackbench.models.openai.values import content_of, number_of, tokens_of
+from stackbench.nesting import is_array, is_object
 from stackbench.types import FinishReason, ToolCall
 
 __all__ = ["Choice", "Piece", "choices_of", "piece_of", "served_window", "tokens_of"]
@@ -50,9 +51,9 @@ def choices_of(answer: Mapping[str, Any], wanted: Sequence[str], *, chat: bool) 
         ValueError: something in it is of a type that cannot be read as what it stands for.
     """
     listed = answer.get("choices")
-    if isinstance(listed, dict):
+    if is_object(listed):
         listed = [listed]
-    if not isinstance(listed, list) or not listed:
+    if not is_array(listed) or not listed:
         raise ValueError(f"no list of choices: {str(listed)[:100]}")
     last = len(listed)
     if last > 1:
@@ -69,8 +70,8 @@ def piece_of(event: Mapping[str, Any], *, chat: bool) -> Piece | None:
     listed = event.get("choices")
     if not listed:
         return None
-    choice = listed[0] if isinstance(listed, list) else listed
-    if not isinstance(choice, dict):
+    choice = listed[0] if is_array(listed) else listed
+    if not is_object(choice):
         raise ValueError(f"a choice that is no object: {str(choice)[:100]}")
     reason = choice.get("finish_reason")
     finish = _finish(reason) if isinstance(reason, str) and reason else None
@@ -80,7 +81,7 @@ def piece_of(event: Mapping[str, Any], *, chat: bool) -> Piece | None:
             delta = choice.get("message")  # a server that does not stream sends it whole
         if delta is None:
             delta = {"content": choice["text"]} if "text" in choice else {}
-        if not isinstance(delta, dict):
+        if not is_object(delta):
             raise ValueError(f"a delta that is no object: {str(delta)[:100]}")
         content = delta.get("content")
         text, thought = (content, "") if isinstance(content, str) else content_of(content)
@@ -98,12 +99,12 @@ def served_window(entry: Mapping[str, Any]) -> int | None:
 
 
 def _choice(choice: Any, wanted: Sequence[str], *, chat: bool) -> Choice:
-    if not isinstance(choice, dict):
+    if not is_object(choice):
         raise ValueError(f"a choice that is no object: {str(choice)[:100]}")
     message = choice.get("message")
-    if message is None and isinstance(choice.get("delta"), dict):
+    if message is None and is_object(choice.get("delta")):
         message = choice["delta"]
-    if not isinstance(message, dict):
+    if not is_object(message):
         if message is not None or not isinstance(choice.get("text"), str | list | None) or "text" not in choice:
             raise ValueError(f"a choice without an answer: {str(choice)[:100]}")
         message = {}
@@ -129,7 +130,7 @@ def _choice(choice: Any, wanted: Sequence[str], *, chat: bool) -> Choice:
 
 def _content(choice: Mapping[str, Any]) -> Any:
     for name in ("delta", "message"):
-        if isinstance(choice.get(name), dict):
+        if is_object(choice.get(name)):
             return choice[name].get("content")
     return None
 
@@ -155,7 +156,7 @@ def _finish(reason: Any) -> FinishReason:
 
 
 def _place(choice: Any, last: int) -> int:
-    found = number_of(choice.get("index")) if isinstance(choice, dict) else None
+    found = number_of(choice.get("index")) if is_object(choice) else None
     return last if found is None else found
 
 
@@ -173,22 +174,22 @@ def _choice_logprobs(logprobs: Any, wanted: Sequence[str]) -> tuple[float, ...] 
 
 def _first_token(logprobs: Any) -> list[tuple[str, float | None]]:
     """Tokens that might have come first, with their log-probabilities, in the form of chats or of completions."""
-    if not isinstance(logprobs, dict):
+    if not is_object(logprobs):
         return []
     content = logprobs.get("content")
-    first = content[0] if isinstance(content, list) and content else None
-    if isinstance(first, dict):
+    first = content[0] if is_array(content) and content else None
+    if is_object(first):
         top = first.get("top_logprobs")
-        entries = [first, *(top if isinstance(top, list) else [])]
-        pairs = [(one.get("token"), one.get("logprob")) for one in entries if isinstance(one, dict)]
-        pairs += list(top.items()) if isinstance(top, dict) else []
+        entries = [first, *(top if is_array(top) else [])]
+        pairs = [(one.get("token"), one.get("logprob")) for one in entries if is_object(one)]
+        pairs += list(top.items()) if is_object(top) else []
     else:
         listed = logprobs.get("top_logprobs")
-        first = listed[0] if isinstance(listed, list) and listed else None
-        if isinstance(first, list):
-            pairs = [(one.get("token"), one.get("logprob")) for one in first if isinstance(one, dict)]
+        first = listed[0] if is_array(listed) and listed else None
+        if is_array(first):
+            pairs = [(one.get("token"), one.get("logprob")) for one in first if is_object(one)]
         else:
-            pairs = list(first.items()) if isinstance(first, dict) else []
+            pairs = list(first.items()) if is_object(first) else []
     return [(token, _real(value)) for token, value in pairs if isinstance(token, str)]
 
 

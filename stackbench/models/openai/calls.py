@@ -1,4 +1,4 @@
-"""Calls of tools as servers send them, whole or in pieces: told apart, with an id each."""
+"""Reads tool calls as servers send them, whole or in chunks, and gives each an id."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from stackbench import nesting
 from stackbench.models.openai.values import number_of, text_of
+from stackbench.nesting import is_array, is_object
 from stackbench.types import ToolCall
 
 __all__ = ["StreamedCalls", "calls_of_message", "made_up_id"]
@@ -28,18 +29,18 @@ def calls_of_message(message: dict[str, Any]) -> tuple[ToolCall, ...]:
         ValueError: they are no list of objects.
     """
     listed = message.get("tool_calls")
-    if isinstance(listed, dict):
+    if is_object(listed):
         listed = [listed] if listed else []
     if not listed:
         function = message.get("function_call")  # as the API had it before it had tools
-        listed = [{"function": function}] if isinstance(function, dict) and function else []
-    if not isinstance(listed, list):
+        listed = [{"function": function}] if is_object(function) and function else []
+    if not is_array(listed):
         raise ValueError(f"tool_calls that are no list: {str(listed)[:100]}")
     found: list[tuple[str, str, str]] = []
     for call in listed:
         if call is None:
             continue
-        if not isinstance(call, dict):
+        if not is_object(call):
             raise ValueError(f"a tool call that is no object: {str(call)[:100]}")
         name, arguments = _function(call)
         found.append((_id(call), name, arguments or "{}"))
@@ -79,17 +80,17 @@ class StreamedCalls:
             ValueError: it is no list of objects.
         """
         pieces = delta.get("tool_calls")
-        if isinstance(pieces, dict):
+        if is_object(pieces):
             pieces = [pieces] if pieces else []
         if not pieces:
             function = delta.get("function_call")
-            pieces = [{"function": function}] if isinstance(function, dict) and function else []
-        if not isinstance(pieces, list):
+            pieces = [{"function": function}] if is_object(function) and function else []
+        if not is_array(pieces):
             raise ValueError(f"tool_calls that are no list: {str(pieces)[:100]}")
         for piece in pieces:
             if piece is None:
                 continue
-            if not isinstance(piece, dict):
+            if not is_object(piece):
                 raise ValueError(f"a piece of a tool call that is no object: {str(piece)[:100]}")
             self._add(piece)
         return bool(pieces)
@@ -141,10 +142,10 @@ def _joined(name: str, more: str) -> str:
 def _function(call: dict[str, Any]) -> tuple[str, str]:
     """Name and arguments; an object of arguments as its JSON."""
     function = call.get("function")
-    if not isinstance(function, dict):
+    if not is_object(function):
         function = call if isinstance(call.get("name"), str) else {}
     name, arguments = function.get("name"), function.get("arguments")
-    if arguments is None and isinstance(function.get("parameters"), dict):
+    if arguments is None and is_object(function.get("parameters")):
         arguments = function["parameters"]
     written = arguments if isinstance(arguments, str) else "" if arguments is None else json.dumps(arguments)
     return text_of(name), written

@@ -1,4 +1,4 @@
-"""HTTP to one endpoint: one connection pool, retries, streams, bounds on what is read, and keys that are never told."""
+"""HTTP to one endpoint: one connection pool, retries, streams, limits on what is read, and redaction of keys."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from stackbench.models.openai.proxies import proxy_arguments, proxy_for
 from stackbench.models.openai.reading import AnswerReader
 from stackbench.models.openai.retrying import OnRetry, Retrying
 from stackbench.models.options import ModelOptions
+from stackbench.nesting import is_array, is_object
 from stackbench.redaction import Redaction
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ BLANK = b" \t\r\n\xef\xbb\xbf"
 """What may stand before a body of JSON."""
 USAGE_WITHIN_S = 5.0
 """What a server still sends of a stream after the reason of its ending, it sends within this time."""
+ANSWERS_WITHIN_S = 10.0
 LARGEST_ERROR = 1 << 20
 LARGEST_LIST = 8 << 20
 LARGEST_ANSWER = 64 << 20
@@ -53,6 +55,8 @@ class Connection:
             (name.strip(), value.strip()) for name, _, value in (h.partition(":") for h in options.headers)
         ]
         self._proxy: dict[str, Any] = {}
+        self._lists = True
+        """Whether `/models` is no server's error while all is well."""
         proxy = urlsplit(proxy_for(url) or "")
         self.redaction = Redaction(
             (secret for secret in (self._key, proxy.password) if secret), (value for _, value in self._headers)
@@ -175,6 +179,7 @@ class Connection:
             async with self._opened.get(
                 self._address("models"), timeout=timeout, allow_redirects=False, **self._proxy
             ) as response:
+                self._lists = response.status < 500
                 if response.status in (401, 403):
                     raise ModelNotAvailableError(
                         f"{self.url} refuses the key (HTTP {response.status}); set {self._options.api_key_env}"
@@ -188,10 +193,27 @@ class Connection:
             ) from error
         except (ValueError, RecursionError, AnswerError):
             listed = {}
-        data = listed.get("data") if isinstance(listed, dict) else listed
-        entries = [entry for entry in data if isinstance(entry, dict)] if isinstance(data, list) else []
-        more = isinstance(listed, dict) and bool(listed.get("has_more") or listed.get("next_page_token"))
+        data = listed.get("data") if is_object(listed) else listed
+        entries = [entry for entry in data if is_object(entry)] if is_array(data) else []
+        more = is_object(listed) and bool(listed.get("has_more") or listed.get("next_page_token"))
         return self.redaction.messages([entry for entry in entries if isinstance(entry.get("id"), str)]), more
+
+    async def answers(self) -> bool:
+        """Whether the endpoint answers anybody: not with a server's error, where it did not in the beginning."""
+        import aiohttp
+
+        try:
+            async with self._opened.get(
+                self._address("models"),
+                timeout=aiohttp.ClientTimeout(total=ANSWERS_WITHIN_S),
+                allow_redirects=False,
+                **self._proxy,
+            ) as response:
+                return response.status < 500 or not self._lists
+        except RuntimeError:  # the session was closed meanwhile, by us: that tells nothing of the endpoint
+            return True
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            return False
 
     async def ask_server(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """What the server answers to a post beside OpenAI's API (at its root, without `/v1`); empty where it has no
@@ -208,7 +230,7 @@ class Connection:
                 answer = nesting.loads(text)
         except Exception:
             return {}
-        return answer if isinstance(answer, dict) else {}
+        return answer if is_object(answer) else {}
 
     # -- one exchange
 
@@ -327,8 +349,8 @@ def _largest(body: Mapping[str, Any], bytes_per_token: int) -> int:
 
 def _gives_reason(event: Mapping[str, Any]) -> bool:
     choices = event.get("choices")
-    first = choices[0] if isinstance(choices, list) and choices else None
-    return isinstance(first, dict) and bool(first.get("finish_reason"))
+    first = choices[0] if is_array(choices) and choices else None
+    return is_object(first) and bool(first.get("finish_reason"))
 
 
 def _hint(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""What one interface of an endpoint takes, as its refusals tell."""
+"""The parameters that one interface of an endpoint accepts, learnt from its refusals."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from stackbench.models.openai.faults import RefusedError, Told
+from stackbench.models.openai.faults import ErrorDetail, RefusedError
 
 __all__ = ["NEWER_LIMIT", "OLDER_LIMIT", "TOP_LOGPROBS", "Change", "Dialect"]
 
@@ -108,19 +108,19 @@ class Dialect:
         """Changes the dialect by what a refusal names; None where it names nothing that can be done without."""
         if error.status not in NEGOTIABLE:
             return None
-        for name in _named(error.told):
+        for name in _named(error.detail):
             key = self.limit if name == "limit" else name
             if key in body and name not in innocent:
-                change = self.do_without(name, body, error.told)
+                change = self.do_without(name, body, error.detail)
                 if change is not None:
                     return change
         return None
 
     def names_another(self, error: RefusedError, body: Mapping[str, Any]) -> bool:
         """Whether a refusal names a parameter of the body other than the limit of the answer."""
-        return any(name in body for name in _named(error.told) if name != "limit")
+        return any(name in body for name in _named(error.detail) if name != "limit")
 
-    def do_without(self, name: str, body: Mapping[str, Any], told: Told | None = None) -> Change | None:
+    def do_without(self, name: str, body: Mapping[str, Any], detail: ErrorDetail | None = None) -> Change | None:
         """Leaves a parameter out from now on, has fewer of it, or calls it otherwise; None where that cannot be."""
         if name == "limit":
             if self.limit != OLDER_LIMIT:
@@ -129,11 +129,11 @@ class Dialect:
             return Change(name, OLDER_LIMIT, OLDER_LIMIT)
         value = body[name]
         if name == "stop":
-            before, self.stops = self.stops, _fewer("stop", len(value), told)
+            before, self.stops = self.stops, _fewer("stop", len(value), detail)
             return Change(name, len(value), before)
         if name == "logprobs":
             asked = body.get("top_logprobs", TOP_LOGPROBS) if value is True else int(value)
-            before, self.logprobs = self.logprobs, _fewer("logprobs", asked, told)
+            before, self.logprobs = self.logprobs, _fewer("logprobs", asked, detail)
             return Change(name, asked, before)
         before = list(self.refused.get(name, ()))
         if value not in before:  # requests under way together learn the same
@@ -178,23 +178,23 @@ class Dialect:
         return any(names <= seen for seen in self.accepted)
 
 
-def _named(told: Told) -> list[str]:
+def _named(detail: ErrorDetail) -> list[str]:
     """Parameters that a refusal names: the one it names apart, then quoted ones, then others, as they come."""
-    parameter = told.parameter.rpartition(".")[2]
+    parameter = detail.parameter.rpartition(".")[2]
     found: list[tuple[int, int, str]] = []
     for name, pattern in PATTERNS.items():
         if parameter and (pattern.fullmatch(parameter) or parameter == name):
             found.append((0, 0, name))
-        match = pattern.search(told.text)
+        match = pattern.search(detail.text)
         if match:
-            quoted = told.text[max(0, match.start() - 1) : match.start()] in ("'", '"', "`")
+            quoted = detail.text[max(0, match.start() - 1) : match.start()] in ("'", '"', "`")
             found.append((1 if quoted else 2, match.start(), name))
     return list(dict.fromkeys(name for _, _, name in sorted(found)))
 
 
-def _fewer(name: str, asked: int, told: Told | None) -> int:
+def _fewer(name: str, asked: int, detail: ErrorDetail | None) -> int:
     """How many to ask for instead: the largest number below `asked` that the refusal names, else the next try."""
-    numbers = [_value(match) for match in NUMBER.findall(told.text)] if told is not None else []
+    numbers = [_value(match) for match in NUMBER.findall(detail.text)] if detail is not None else []
     below = [number for number in numbers if 0 < number < asked]
     if below:
         return max(below)

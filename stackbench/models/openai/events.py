@@ -1,4 +1,4 @@
-"""Server-sent events, as the standard reads them, out of the pieces in which a connection brings them.
+"""Parses server-sent events, as the standard defines them, from chunks of any size.
 
 https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream, with one difference: an event
 that the stream's end cuts off before its blank line is one, since servers leave that line out.

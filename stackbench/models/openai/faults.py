@@ -1,4 +1,4 @@
-"""What can go wrong with a request to an endpoint, and which of it may pass."""
+"""Errors of requests to an endpoint, and which of them are transient."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from typing import Any
 
 from stackbench import nesting
 from stackbench.errors import GenerationError
+from stackbench.nesting import is_array, is_object
 
 __all__ = [
     "AnswerError",
     "BusyError",
+    "ErrorDetail",
     "RefusedError",
-    "Told",
+    "detail_of",
     "error_of",
     "is_passing",
     "passes",
     "retry_after_s",
-    "told_by",
 ]
 
 PASSING = {408, 409, 425, 429}
@@ -41,10 +42,10 @@ ENDED_BADLY = {"error", "abort", "insufficient_system_resource"}
 class RefusedError(GenerationError):
     """The server understood the request and will not answer it: another try would end alike."""
 
-    def __init__(self, message: str, status: int, told: Told | None = None) -> None:
+    def __init__(self, message: str, status: int, detail: ErrorDetail | None = None) -> None:
         super().__init__(message)
         self.status = status
-        self.told = told or Told(message)
+        self.detail = detail or ErrorDetail(message)
 
 
 class BusyError(GenerationError):
@@ -60,7 +61,7 @@ class AnswerError(GenerationError):
     """The server answered with what is no completion, or with too much; it would probably do so again."""
 
 
-class Told:
+class ErrorDetail:
     """What a server says of an error."""
 
     def __init__(self, text: str, *, parameter: str = "", status: int | None = None, kind: str = "") -> None:
@@ -80,42 +81,42 @@ def is_passing(status: int) -> bool:
     return status >= 500 or status in PASSING
 
 
-def told_by(content: bytes) -> Told:
+def detail_of(content: bytes) -> ErrorDetail:
     """What the body of an error says: OpenAI's form, FastAPI's, or any text."""
     text = content.decode(errors="replace")
     try:
         answer = nesting.loads(text)
     except (ValueError, RecursionError):
-        return Told(text)
-    return _told(answer)
+        return ErrorDetail(text)
+    return _detail(answer)
 
 
-def error_of(answer: Mapping[str, Any]) -> Told | None:
+def error_of(answer: Mapping[str, Any]) -> ErrorDetail | None:
     """The error object within an answer, or within its first choice; None where there is none."""
     if _says(answer.get("error")):
-        return _told(answer)
+        return _detail(answer)
     choices = answer.get("choices")
-    first = choices[0] if isinstance(choices, list) and choices else None
-    if not isinstance(first, dict):
+    first = choices[0] if is_array(choices) and choices else None
+    if not is_object(first):
         return None
     if _says(first.get("error")):
-        return _told(first)
+        return _detail(first)
     reason = first.get("finish_reason")
     if isinstance(reason, str) and reason in ENDED_BADLY:
-        return Told(f"the server ended the answer with finish_reason {first['finish_reason']}", status=500)
+        return ErrorDetail(f"the server ended the answer with finish_reason {first['finish_reason']}", status=500)
     return None
 
 
 def _says(error: Any) -> bool:
     """Whether an error object says anything: servers send one with empty fields beside an answer."""
-    return any(error.values()) if isinstance(error, dict) else bool(error)
+    return any(error.values()) if is_object(error) else bool(error)
 
 
-def passes(told: Told) -> bool:
+def passes(detail: ErrorDetail) -> bool:
     """Whether an error within an answer may pass; what names no code is taken to."""
-    if told.status is not None:
-        return is_passing(told.status)
-    return not REFUSALS.search(told.kind or "")
+    if detail.status is not None:
+        return is_passing(detail.status)
+    return not REFUSALS.search(detail.kind or "")
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
@@ -146,33 +147,33 @@ def _seconds(date: str) -> float | None:
         return None
 
 
-def _told(answer: Any) -> Told:
+def _detail(answer: Any) -> ErrorDetail:
     error = answer
-    if isinstance(answer, dict):
+    if is_object(answer):
         error = answer.get("error") or answer.get("errors") or answer.get("detail") or answer.get("message") or answer
-    if isinstance(error, list) and error:
+    if is_array(error) and error:
         return _validation(error)
-    if not isinstance(error, dict):
-        return Told(str(error), status=_status(answer.get("code")) if isinstance(answer, dict) else None)
+    if not is_object(error):
+        return ErrorDetail(str(error), status=_status(answer.get("code")) if is_object(answer) else None)
     text = error.get("message") or error.get("msg") or error.get("detail") or error
-    if isinstance(text, list) and text:
+    if is_array(text) and text:
         return _validation(text)
     parameter = error.get("param")
     kind = " ".join(str(error.get(name) or "") for name in ("type", "code", "status"))
     status = next((s for name in ("code", "status", "status_code") if (s := _status(error.get(name)))), None)
-    return Told(str(text), parameter=parameter if isinstance(parameter, str) else "", status=status, kind=kind)
+    return ErrorDetail(str(text), parameter=parameter if isinstance(parameter, str) else "", status=status, kind=kind)
 
 
-def _validation(problems: list[Any]) -> Told:
+def _validation(problems: list[Any]) -> ErrorDetail:
     """FastAPI's list of problems with a body, each with the place of a field."""
     named = [
         str(problem["loc"][-1])
         for problem in problems
-        if isinstance(problem, dict) and isinstance(problem.get("loc"), list) and problem["loc"]
+        if is_object(problem) and is_array(problem.get("loc")) and problem["loc"]
     ]
-    texts = [str(problem.get("msg") or problem) if isinstance(problem, dict) else str(problem) for problem in problems]
+    texts = [str(problem.get("msg") or problem) if is_object(problem) else str(problem) for problem in problems]
     said = [f"{name}: {text}" for name, text in zip(named, texts, strict=True)] if len(named) == len(texts) else texts
-    return Told("; ".join(said), parameter=named[0] if named else "")
+    return ErrorDetail("; ".join(said), parameter=named[0] if named else "")
 
 
 def _status(value: Any) -> int | None:

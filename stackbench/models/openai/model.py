@@ -1,4 +1,4 @@
-"""One model at one endpoint: requests out, generations back."""
+"""A model at an OpenAI-compatible endpoint."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
-from stackbench.errors import GenerationError, ModelNotAvailableError, one_line
+from stackbench.errors import GenerationError, ModelNotAvailableError, ModelUnreachableError, one_line
 from stackbench.models.openai.answer import served_window
 from stackbench.models.openai.connection import Connection
 from stackbench.models.openai.dialect import Change, Dialect
@@ -19,7 +19,7 @@ from stackbench.models.openai.probe import Capabilities, probe
 from stackbench.models.openai.settling import settled
 from stackbench.models.openai.streamed import streamed_generation
 from stackbench.models.openai.token_counting import TokenCounter
-from stackbench.models.openai.window import Room, is_too_long, room_told, tokens_at_most
+from stackbench.models.openai.window import Room, is_too_long, room_named, tokens_at_most
 from stackbench.models.openai.wire import Manner, generations, request_body
 from stackbench.models.options import ModelOptions
 from stackbench.types import Generation, Request, TokenCount
@@ -58,10 +58,10 @@ class OpenAIModel:
         self._connection = Connection(url, options)
         self._counter = TokenCounter(self._connection, model)
         self._served: Mapping[str, Any] = {}
-        self._manner = Manner(options.explicit_sampling, options.extra_body)
+        self._manner = Manner(options.explicit_sampling, options.extra_body, options.parameter_names)
         self._chats, self._prompts = Dialect(), Dialect()
         self._say: Callable[[str], None] = lambda line: None
-        self._told: set[str] = set()
+        self._noticed: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._gathering: list[tuple[Request, asyncio.Future[Generation]]] = []
 
@@ -76,6 +76,19 @@ class OpenAIModel:
             raise
 
     async def generate(self, requests: Sequence[Request]) -> list[Generation]:
+        try:
+            return await self._generate(requests)
+        except (RefusedError, AnswerError):
+            raise
+        except GenerationError as error:
+            if await self._connection.answers():
+                raise
+            raise ModelUnreachableError(str(error)) from error
+
+    async def answers(self) -> bool:
+        return await self._connection.answers()
+
+    async def _generate(self, requests: Sequence[Request]) -> list[Generation]:
         if self._options.n_per_request > 1 and not any(request.stream for request in requests):
             return list(await asyncio.gather(*(self._gather(request) for request in requests)))
         if len(requests) == 1:
@@ -119,7 +132,7 @@ class OpenAIModel:
             )
         if not is_listed:
             self._say(f"{url} does not list {'all ' if names else ''}its models; taking {self._model} on trust")
-        entry = next((entry for entry in listed if entry["id"] in alike), {})
+        entry = next((entry for entry in listed if entry["id"] in alike), dict[str, Any]())
         self.window = served_window(entry)
         if entry.get("owned_by") in OWN_DEFAULTS:
             self._manner = replace(self._manner, explicit=True)
@@ -149,8 +162,8 @@ class OpenAIModel:
         """Names what requests leave out from now on, once."""
         dialect = self._chats if interface == "chat" else self._prompts
         line = f"{self._connection.url} {dialect.phrase(change)} ({interface})"
-        if line not in self._told:
-            self._told.add(line)
+        if line not in self._noticed:
+            self._noticed.add(line)
             self._say(line)
 
     # -- several answers to one prompt in one request
@@ -213,7 +226,7 @@ class OpenAIModel:
                 if not is_too_long(error):
                     raise
                 asked = limit or min(request.sampling.max_tokens, dialect.most_tokens or request.sampling.max_tokens)
-                room = room_told(error, asked)
+                room = room_named(error, asked)
                 fewer = self._limit(room, request, n, dialect, asked)
                 least = asked // 2 if request.keep_prefix else 1
                 if fewer is None or not least <= fewer < asked:
@@ -256,7 +269,7 @@ class OpenAIModel:
         except RefusedError as error:
             if request.prefill and not is_too_long(error):
                 message = f"{error} (the request begins the answer itself: it ends with a message of the assistant)"
-                raise RefusedError(message, error.status, error.told) from error
+                raise RefusedError(message, error.status, error.detail) from error
             raise
 
     async def _whole(self, request: Request, body: dict[str, Any], n: int) -> list[Generation]:

@@ -1,4 +1,4 @@
-"""Finds out what an endpoint can do, by asking it for one token in each way."""
+"""Detects the capabilities of an endpoint by requesting one token through each interface."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bodies and events of an endpoint: JSON of a bounded depth, without secrets, with errors within them told apart."""
+"""Bodies and events of an endpoint: JSON of a bounded depth, without secrets, with errors recognised."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from stackbench.errors import GenerationError, one_line
 from stackbench.models.openai.faults import (
     AnswerError,
     BusyError,
+    ErrorDetail,
     RefusedError,
-    Told,
+    detail_of,
     error_of,
     is_passing,
     passes,
     retry_after_s,
-    told_by,
 )
+from stackbench.nesting import is_object
 from stackbench.redaction import Redaction
 
 __all__ = ["AnswerReader"]
@@ -33,14 +34,14 @@ class AnswerReader:
 
     def refusal(self, path: str, status: int, headers: Mapping[str, str], content: bytes) -> GenerationError:
         """The error that a status other than 200 comes to."""
-        told = self._without_secrets(told_by(content))
+        detail = self._without_secrets(detail_of(content))
         if 300 <= status < 400:
             where = self.redaction.message(headers.get("Location", ""))
-            told = Told(f"it leads to {where}; give that address")
-        problem = f"HTTP {status}: {told.shown}"
+            detail = ErrorDetail(f"it leads to {where}; give that address")
+        problem = f"HTTP {status}: {detail.shown}"
         if is_passing(status):
             return BusyError(problem, retry_after_s(headers))
-        return RefusedError(f"{self.url}/{path} refused the request: {problem}", status, told)
+        return RefusedError(f"{self.url}/{path} refused the request: {problem}", status, detail)
 
     def completion(self, path: str, content: bytes) -> dict[str, Any]:
         """The completion that a body of status 200 is.
@@ -54,7 +55,7 @@ class AnswerReader:
             answer = _first_object(text) if not nesting.is_deep(text) else None
         except (ValueError, RecursionError) as error:
             raise BusyError(f"the answer is not JSON: {self.redaction.message(one_line(error))}") from error
-        if not isinstance(answer, dict):
+        if not is_object(answer):
             shown = self.redaction.message(text)[:100]
             raise AnswerError(f"{self.url}/{path} answered with no object of JSON, or with one too deep: {shown}")
         if self.redaction.may_hold(text):
@@ -76,7 +77,7 @@ class AnswerReader:
                 raise BusyError(f"an error within the stream: {self.redaction.message(text)[:300]}") from error
             shown = self.redaction.message(one_line(error))
             raise GenerationError(f"{self.url} streamed what is not JSON: {shown}") from error
-        if not isinstance(event, dict):
+        if not is_object(event):
             if event is None and text.strip() == "null":
                 return None
             raise GenerationError(f"{self.url} streamed no object of JSON: {self.redaction.message(text)[:100]}")
@@ -89,20 +90,22 @@ class AnswerReader:
 
     def _check_error(self, path: str, answer: Mapping[str, Any]) -> None:
         """Raises RefusedError or BusyError for an error within an answer of status 200."""
-        told = error_of(answer)
-        if told is None:
+        detail = error_of(answer)
+        if detail is None:
             return
-        told = self._without_secrets(told)
-        if passes(told):
-            raise BusyError(f"an error within the answer: {told.shown}")
-        raise RefusedError(f"{self.url}/{path} refused the request: {told.shown}", told.status or 400, told)
+        detail = self._without_secrets(detail)
+        if passes(detail):
+            raise BusyError(f"an error within the answer: {detail.shown}")
+        raise RefusedError(f"{self.url}/{path} refused the request: {detail.shown}", detail.status or 400, detail)
 
-    def _without_secrets(self, told: Told) -> Told:
+    def _without_secrets(self, detail: ErrorDetail) -> ErrorDetail:
         """Servers repeat a wrong key in their refusals; these lines are recorded."""
         if not self.redaction:
-            return told
+            return detail
         message = self.redaction.message
-        return Told(message(told.text), parameter=message(told.parameter), status=told.status, kind=message(told.kind))
+        return ErrorDetail(
+            message(detail.text), parameter=message(detail.parameter), status=detail.status, kind=message(detail.kind)
+        )
 
 
 def _first_object(text: str) -> Any:

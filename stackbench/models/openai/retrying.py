@@ -1,4 +1,4 @@
-"""Requests that failed for a reason that may pass are tried again: one policy for endpoints and servers."""
+"""Retries of requests that failed with a transient error: one policy for endpoints and vLLM servers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Asks so that the endpoint takes it: what a refusal blames is left out, and the request is made again."""
+"""Adapts a request to an endpoint: a parameter that a refusal names is left out and the request is repeated."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ async def settled(
         except RefusedError as error:
             if is_too_long(error) and not dialect.names_another(error, body):
                 raise
-            if changes and error.told.text == last and _is_single(changes[-1]):
+            if changes and error.detail.text == last and _is_single(changes[-1]):
                 wrong = changes.pop()  # the same words again: it was not that
                 dialect.take_back(wrong)
                 innocent.add(wrong.name)
                 body = build()
-            last = error.told.text
+            last = error.detail.text
             change = dialect.blame(error, body, innocent)
             if change is not None:
                 changes.append(change)

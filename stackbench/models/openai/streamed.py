@@ -1,4 +1,4 @@
-"""What the events of a streamed answer add up to, and when its pieces came."""
+"""Assembles the events of a stream to one generation, with the arrival time of each chunk."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ async def streamed_generation(
         async for now, event in events:
             usage = event.get("usage")
             if usage:
-                told = tokens_of(usage)
-                prompt_tokens = told[0] if prompt_tokens is None or told[0] is not None else prompt_tokens
-                completion_tokens = told[1] if told[1] is not None else completion_tokens
+                counted = tokens_of(usage)
+                prompt_tokens = counted[0] if prompt_tokens is None or counted[0] is not None else prompt_tokens
+                completion_tokens = counted[1] if counted[1] is not None else completion_tokens
             piece = piece_of(event, chat=chat)
             if piece is None:
                 continue
@@ -87,7 +87,7 @@ async def streamed_generation(
     return Generation(
         text=whole,
         finish_reason=FinishReason.STOP if cut else finish or FinishReason.STOP,
-        tool_calls=tuple(_told(call, redaction) for call in calls.calls()),
+        tool_calls=tuple(_redacted(call, redaction) for call in calls.calls()),
         prompt_tokens=prompt_tokens or 0,
         completion_tokens=len(times) if completion_tokens is None else completion_tokens,
         latency_s=times[-1] - started,
@@ -110,7 +110,7 @@ class _Answer:
         """The end of the text, in which a stop string may have begun."""
         self._redaction = redaction
         self._on_text = on_text
-        self._untold = ""
+        self._held_back = ""
         self._head: str | None = ""
         """The beginning of the text, until it is clear whether a thought stands there."""
         self._thinking = ""
@@ -120,14 +120,14 @@ class _Answer:
         """Takes a piece; True where a stop string is complete."""
         self._pieces.append(text)
         if self._on_text is not None:
-            self._untold += text
+            self._held_back += text
         if self._longest:
             self._tail += text
             if any(stop in self._tail for stop in self._stops):
                 return True
             self._tail = self._tail[-self._longest :]
         if self._on_text is not None:
-            self._untold = self._redaction.answer(self._untold)
+            self._held_back = self._redaction.answer(self._held_back)
             self._tell(self._held())
         return False
 
@@ -153,27 +153,27 @@ class _Answer:
 
     def end(self) -> str:
         """The whole text; who listens is told the rest of it."""
-        if self._untold:
-            self._untold, _ = cut_at_stop(self._untold, self._stops)
+        if self._held_back:
+            self._held_back, _ = cut_at_stop(self._held_back, self._stops)
             self._tell(0)
         return "".join(self._pieces)
 
     def _held(self) -> int:
         """How many characters at the end may be the beginning of a stop string or of a secret."""
-        held = self._redaction.held_back(self._untold)
+        held = self._redaction.held_back(self._held_back)
         for stop in self._stops:
-            most = min(len(stop) - 1, len(self._untold))
-            held = max(held, next((size for size in range(most, 0, -1) if self._untold.endswith(stop[:size])), 0))
+            most = min(len(stop) - 1, len(self._held_back))
+            held = max(held, next((size for size in range(most, 0, -1) if self._held_back.endswith(stop[:size])), 0))
         return held
 
     def _tell(self, held: int) -> None:
-        end = len(self._untold) - held
-        told, self._untold = self._untold[:end], self._untold[end:]
-        if told and self._on_text is not None:
-            self._on_text(self._redaction.answer(told))
+        end = len(self._held_back) - held
+        counted, self._held_back = self._held_back[:end], self._held_back[end:]
+        if counted and self._on_text is not None:
+            self._on_text(self._redaction.answer(counted))
 
 
-def _told(call: ToolCall, redaction: Redaction) -> ToolCall:
+def _redacted(call: ToolCall, redaction: Redaction) -> ToolCall:
     if not redaction:
         return call
     return ToolCall(redaction.answer(call.id), redaction.answer(call.name), redaction.answer(call.arguments))

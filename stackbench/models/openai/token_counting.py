@@ -8,6 +8,7 @@ from typing import Any
 from stackbench.models.openai.connection import Connection
 from stackbench.models.openai.values import number_of
 from stackbench.models.tool_calls import chat_for_template, tools_for_template
+from stackbench.nesting import is_array
 from stackbench.token_estimate import TokenEstimator
 from stackbench.types import Generation, Request, TokenCount
 
@@ -69,7 +70,7 @@ class TokenCounter:
             text, special = rendered, False  # the template writes them
         body = {"content": text, "add_special": special, "parse_special": True}
         tokens = (await self._connection.ask_server("tokenize", body)).get("tokens")
-        return len(tokens) if isinstance(tokens, list) and (tokens or not text) else None
+        return len(tokens) if is_array(tokens) and (tokens or not text) else None
 
 
 def _chat(request: Request) -> Mapping[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from stackbench.nesting import is_array, is_object
+
 __all__ = ["MOST", "content_of", "number_of", "text_of", "tokens_of"]
 
 MOST = 2**31 - 1
@@ -30,7 +32,7 @@ def number_of(value: Any) -> int | None:
 
 def tokens_of(usage: Any) -> tuple[int | None, int | None]:
     """Tokens of prompt and answer as a usage tells them; None for what is not told or no count."""
-    if not isinstance(usage, dict):
+    if not is_object(usage):
         return None, None
     prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
     return (
@@ -58,13 +60,13 @@ def content_of(value: Any) -> tuple[str, str]:
         return "", ""
     answer: list[str] = []
     thought: list[str] = []
-    for part in value if isinstance(value, list) else [value]:
+    for part in value if is_array(value) else [value]:
         if isinstance(part, str):
             answer.append(part)
             continue
         if part is None:
             continue
-        if not isinstance(part, dict):
+        if not is_object(part):
             raise ValueError(f"content that is neither text nor parts: {str(value)[:100]}")
         kind = part.get("type")
         of_thought = isinstance(kind, str) and ("think" in kind or "reason" in kind or kind in THOUGHTS)
@@ -81,10 +83,10 @@ def _first_text(part: dict[str, Any], names: tuple[str, ...], depth: int = 0) ->
         found = part.get(name)
         if isinstance(found, str) and found:
             return found
-        if depth < DEEPEST and isinstance(found, dict | list) and found:
-            inner = [found] if isinstance(found, dict) else found
+        inner: list[Any] = [found] if is_object(found) else found if is_array(found) else []
+        if depth < DEEPEST and inner:
             text = "".join(
-                one if isinstance(one, str) else _first_text(one, names, depth + 1) if isinstance(one, dict) else ""
+                one if isinstance(one, str) else _first_text(one, names, depth + 1) if is_object(one) else ""
                 for one in inner
             )
             if text:

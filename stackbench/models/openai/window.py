@@ -1,4 +1,4 @@
-"""Refusals because prompt and answer do not fit the model's window, and the limit that would."""
+"""Recognises refusals because of the context window, and computes a token limit that fits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from stackbench.models.openai.faults import RefusedError
 
-__all__ = ["Room", "is_too_long", "room_told", "tokens_at_most"]
+__all__ = ["Room", "is_too_long", "room_named", "tokens_at_most"]
 
 TOO_LONG = re.compile(
     r"context[_ -]?(?:length|window|size|limit)|\bwindow\b|max_model_len|maximum (?:model |sequence |context )?length"
@@ -50,16 +50,16 @@ class Room:
 
 def is_too_long(error: RefusedError) -> bool:
     """Whether a refusal is of the length of prompt and answer."""
-    return error.status in STATUS and bool(TOO_LONG.search(error.told.text))
+    return error.status in STATUS and bool(TOO_LONG.search(error.detail.text))
 
 
-def room_told(error: RefusedError, asked: int) -> Room:
+def room_named(error: RefusedError, asked: int) -> Room:
     """Reads a refusal of a request for an answer of `asked` tokens.
 
     The prompt is the number that stands beside that word, the window the largest number that is smaller than prompt
     and answer together, and not `asked` itself.
     """
-    text = error.told.text
+    text = error.detail.text
     numbers = [_value(found) for found in NUMBER.findall(text)]
     beside = [(match["a"], match["b"]) for match in PROMPT.finditer(text)]
     prompts = [_value(before) for before, _ in beside if before] + [_value(after) for _, after in beside if after]

@@ -1,4 +1,4 @@
-"""A request's body in OpenAI's format, as the endpoint takes it, and the generations of an answer to it."""
+"""Builds request bodies in OpenAI's format, and reads generations from responses."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ class Manner:
     """Send every sampling parameter: a server of this kind has defaults of its own, from the checkpoint."""
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Fields that the operator adds; they take the place of those of the same name, and null leaves one out."""
+    names: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What the server calls parameters that it has other names for."""
 
 
 def request_body(
@@ -46,7 +48,7 @@ def request_body(
     refused = dialect.refused
     for name, value in _drawing(sampling, explicit=manner.explicit):
         if not refused or not dialect.leaves_out(name, value):
-            body[name] = value
+            body[manner.names.get(name, name)] = value
     if chat:
         body["messages"] = chat_for_template(request.messages, parsed=False)
         tools = tools_for_template(request.tools)
@@ -98,7 +100,7 @@ def generations(
     except ValueError as error:
         raise AnswerError(redaction.message(str(error))) from error
     prompt_tokens, completion_tokens = tokens_of(answer.get("usage"))
-    told = sent(body)
+    shown = sent(body)
     found: list[Generation] = []
     stops = request.sampling.stop
     for number, choice in enumerate(choices):
@@ -114,7 +116,7 @@ def generations(
                 latency_s=latency_s,
                 choice_logprobs=choice.logprobs,
                 thought=choice.thought,
-                sent={**told, "choice": number} if "n" in body else told,
+                sent={**shown, "choice": number} if "n" in body else shown,
             )
         )
     return found

@@ -1,4 +1,4 @@
-"""A vLLM server of our own: found, started, watched, started again, stopped."""
+"""Managed vLLM servers: start, health checks, restart, stop."""
 
 from stackbench.models.vllm.model import VllmModel
 

@@ -1,4 +1,4 @@
-"""The command line of a vLLM server: where vLLM is, and what it is told."""
+"""The command line of a vLLM server: the executable and its arguments."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ class Loading:
     dtype: str | None = None
 
     def describe(self) -> dict[str, Any]:
-        told = asdict(self)
-        return {"weights": told.pop("folder").name, **told}
+        fields = asdict(self)
+        return {"weights": fields.pop("folder").name, **fields}
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> None:
     os.set_blocking(woken, False)
     signal.set_wakeup_fd(woken)
     for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda *_: None)
+        signal.signal(number, _ignore)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     child = subprocess.Popen(
         command,
@@ -50,6 +50,10 @@ def main(arguments: list[str]) -> None:
         subprocess.run(cleanup, stdin=nowhere, stdout=nowhere, stderr=nowhere, check=False)
     code = child.returncode
     sys.exit(code if code is not None and code >= 0 else 128 - (code or 0))
+
+
+def _ignore(number: int, frame: object) -> None:
+    """The wake-up descriptor tells of the signal."""
 
 
 def end_all(child: subprocess.Popen[bytes], grace_s: float) -> None:

@@ -1,4 +1,4 @@
-"""Brings a server up: in the way that is asked for, or where memory is short, in a smaller one."""
+"""Starts a server as requested or, where memory is short, with smaller settings."""
 
 from __future__ import annotations
 
@@ -101,7 +101,9 @@ class Loader:
         return server
 
     def _weights(self, quantization: str | None) -> tuple[Path, str | None]:
-        return quantized_variant(self._target, quantization, self._options.home / "models", self._say)
+        return quantized_variant(
+            self._target, quantization, self._options.models, self._say, self._options.home / "models"
+        )
 
     def _allowed_quantized(self) -> tuple[Path, str] | None:
         allowed = self._options.allow_quantized

@@ -1,9 +1,8 @@
-"""A model on a vLLM server of our own. What the server loses, is asked again: an attempt never pays for a crash."""
+"""A model on a managed vLLM server. Requests that a crash interrupts are repeated after the restart."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from stackbench.errors import GenerationError, ModelLostError, ModelNotAvailableError
-from stackbench.models.chat_template import read_template
+from stackbench.models.chat_template import own_templates, read_template, template_sha256
 from stackbench.models.generation_config import describe_generation_config, sampling_defaults
 from stackbench.models.gpus import GpuReader
 from stackbench.models.hardware import list_gpus
@@ -55,6 +54,7 @@ class VllmModel:
         self.gpus = 0
         self.restarts = 0
         self.sampling_defaults: Mapping[str, float] = {}
+        self.chat_templates: Sequence[str] = ()
         self._target = target
         self._options = options
         self._retrying = Retrying(options.retries)
@@ -220,13 +220,14 @@ class VllmModel:
         self.chat, self.plain_prompts = client.chat, client.plain_prompts
         self.scores_choices = client.scores_choices
         self.native_tools, self.window = client.native_tools, client.window
+        self.chat_templates = self._templates(loading.folder)
         usual = self._variant == Variant() or not self._about
         self._about = {
             "vllm": await server.version(),
             # Of the model that the run is of; a variant that was measured beside it stands in the history.
             **(hashes.describe() if usual else {name: self._about[name] for name in ("files", "sha256")}),
             "origin": origin(loading.folder),
-            "chat_template": self._template_hash(),
+            "chat_template": template_sha256(self.chat_templates[0]) if self.chat_templates else None,
             **describe_generation_config(self._options, loading.folder),
             "device": f"{self.gpus} GPU" if self.gpus else "cpu",
         }
@@ -235,10 +236,10 @@ class VllmModel:
         self._down = ""
         self._up.set()
 
-    def _template_hash(self) -> str | None:
-        """Of a template that takes the place of the model's own, which is among its files."""
+    def _templates(self, folder: Path) -> Sequence[str]:
+        """The template that takes the place of the model's own, else those among its files."""
         named = self._options.chat_template
-        return None if named is None else hashlib.sha256(read_template(named).encode()).hexdigest()
+        return own_templates(folder) if named is None else (read_template(named),)
 
     async def _connect(self, server: VllmServer) -> OpenAIModel:
         options = self._options.model_copy(

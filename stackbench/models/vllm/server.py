@@ -1,4 +1,4 @@
-"""One vLLM server process: started under its guard, waited for, read from, stopped."""
+"""One vLLM server process: start under the guard, readiness, health, metrics, stop."""
 
 from __future__ import annotations
 
@@ -81,13 +81,13 @@ class VllmServer:
         reader = self._reader
         assert reader is not None, "start() was not called"
         deadline = asyncio.get_running_loop().time() + timeout_s
-        told = ""
+        announced = ""
         while True:
             healthy = await self.healthy()
             for stage in await asyncio.to_thread(reader.new_stages):
-                if stage != told:
+                if stage != announced:
                     say(f"vLLM: {stage}")
-                    told = stage
+                    announced = stage
             if healthy:
                 return
             if self.ended:
@@ -95,7 +95,7 @@ class VllmServer:
                 raise LoadingFailed(diagnose(text, self._code), self.log)
             if asyncio.get_running_loop().time() > deadline:
                 await self.stop()
-                where = f"; it got as far as: {told}" if told else ""
+                where = f"; it got as far as: {announced}" if announced else ""
                 raise LoadingFailed(Diagnosis(f"no answer within {timeout_s:g} s{where}"), self.log)
             await asyncio.sleep(POLL_S)
 

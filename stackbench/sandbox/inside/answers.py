@@ -10,21 +10,27 @@ O OrderedDict, T built-in type, x other types of the library by name and argumen
 R a long list of rows: their type, their length, the different cells, and which of these each cell is (base64).
 """
 
+from __future__ import annotations
+
 import builtins
 import sys
+from _collections import deque  # pyright: ignore[reportMissingImports]
 from binascii import b2a_base64
 from itertools import chain
-from json.encoder import c_make_encoder
+from json.encoder import c_make_encoder  # pyright: ignore[reportAttributeAccessIssue]
 from json.encoder import encode_basestring_ascii as quoted
 
-from _collections import OrderedDict, defaultdict, deque
+TYPE_CHECKING = False  # to import typing would cost each container its memory
+if TYPE_CHECKING:
+    from typing import Any, Callable, Iterable
 
 FLAT = frozenset((bool, float, str, type(None)))
 FLAT_OR_INT = FLAT | {int}
 SMALL = 1 << 62
 DEEPEST = 200
-MOST_DIGITS = sys.int_info.default_max_str_digits  # of a decimal number that a judge reads
-limit_digits = sys.set_int_max_str_digits
+# Of a decimal number that a judge reads. Python 3.8 has no limit, unless it is a late release.
+MOST_DIGITS = getattr(sys.int_info, "default_max_str_digits", 4300)
+limit_digits = getattr(sys, "set_int_max_str_digits", lambda most: None)
 MANY_ROWS = 1 << 14
 MOST_CELLS = 256
 VIEWS = {type({}.keys()): "K", type({}.values()): "V", type({}.items()): "M"}
@@ -33,12 +39,17 @@ LIBRARY.update(("datetime", name) for name in ("datetime", "date", "time", "time
 KINDS_OF_DICT = {"defaultdict": "D", "OrderedDict": "O", "Counter": "C"}
 
 
-def to_json(value, encode=c_make_encoder(None, None, quoted, None, ":", ",", False, False, True)):
+def to_json(
+    value: Any,
+    encode: Callable[[Any, int], Iterable[str]] = c_make_encoder(
+        None, None, quoted, None, ":", ",", False, False, True
+    ),
+):
     """What json.dumps makes of reduced values, without its frames: each fork pays for the code that it runs first."""
     return "".join(encode(value, 0))
 
 
-def text_of(value, kept):
+def text_of(value: Any, kept: list[Any]):
     """The JSON text of an answer; objects without a plain form are appended to `kept`."""
     kind = type(value)
     if kind is bool:
@@ -58,13 +69,13 @@ def text_of(value, kept):
         return to_json(reduced(value, kept, True)).encode()
 
 
-def reduced(value, kept, hexadecimal, depth=0):
+def reduced(value: Any, kept: list[Any], hexadecimal: bool, depth: int = 0):
     """The value in the terms above."""
     kind = type(value)
     if kind in FLAT:
         return value
     if kind is int:
-        return {"i": "%x" % value} if hexadecimal else value
+        return {"i": f"{value:x}"} if hexadecimal else value
     if depth > DEEPEST:
         return keep(value, kept)
     more = (kept, hexadecimal, depth + 1)
@@ -77,7 +88,7 @@ def reduced(value, kept, hexadecimal, depth=0):
         return {tag: items(list(dict.keys(value)), *more), "v": items(list(dict.values(value)), *more)}
     if isinstance(value, (set, frozenset)):
         base = set if isinstance(value, set) else frozenset
-        return {"s" if base is set else "f": items(list(base.__iter__(value)), *more)}
+        return {"s" if base is set else "f": items(list(base.__iter__(value)), *more)}  # pyright: ignore[reportArgumentType]
     if isinstance(value, tuple):
         return {"t": items(list(tuple.__iter__(value)), *more)}
     if isinstance(value, list):
@@ -91,9 +102,9 @@ def reduced(value, kept, hexadecimal, depth=0):
     return rare(value, kind, *more)
 
 
-def items(values, kept, hexadecimal, depth):
+def items(values: Any, kept: list[Any], hexadecimal: bool, depth: int):
     kinds = set(map(type, values))
-    if kinds <= FLAT or not hexadecimal and kinds <= FLAT_OR_INT:
+    if kinds <= FLAT or (not hexadecimal and kinds <= FLAT_OR_INT):
         return values
     if len(values) >= MANY_ROWS and len(kinds) == 1:
         found = rows(values, kinds.pop())
@@ -102,8 +113,8 @@ def items(values, kept, hexadecimal, depth):
     return [reduced(value, kept, hexadecimal, depth) for value in values]
 
 
-def rows(values, kind):
-    """Many rows of few different texts, in a form that does not take the memory of the text of each; None for others."""
+def rows(values: Any, kind: Any):
+    """Many rows of few different texts, in a form that takes no memory for the text of each; None for others."""
     if kind is not tuple and kind is not list:
         return None
     lengths = set(map(len, values))
@@ -118,7 +129,7 @@ def rows(values, kind):
     return {"R": [kind.__name__, lengths.pop(), table, b2a_base64(coded, newline=False).decode()]}
 
 
-def rare(value, kind, kept, hexadecimal, depth):
+def rare(value: Any, kind: Any, kept: list[Any], hexadecimal: bool, depth: int):
     more = (kept, hexadecimal, depth)
     if isinstance(value, complex):
         return {"c": [value.real, value.imag]}
@@ -147,13 +158,13 @@ def rare(value, kind, kept, hexadecimal, depth):
     return keep(value, kept)
 
 
-def kind_name(kind):
+def kind_name(kind: Any):
     """The name of a built-in type; empty for others, also for a sample's own, whose module is called the same."""
     name = kind.__name__
     return name if getattr(builtins, name, None) is kind else ""
 
 
-def library_name(kind):
+def library_name(kind: Any):
     """Which of the library's types a type is or comes from; empty for none. Types of a sample may have their names."""
     for base in kind.__mro__:
         if (getattr(base, "__module__", ""), base.__name__) in LIBRARY:
@@ -161,18 +172,18 @@ def library_name(kind):
     return ""
 
 
-def parts_of(value, name):
+def parts_of(value: Any, name: str):
     day, clock = ("year", "month", "day"), ("hour", "minute", "second", "microsecond")
     parts = {"date": day, "time": clock, "datetime": day + clock, "timedelta": ("days", "seconds", "microseconds")}
     return [getattr(value, part) for part in parts[name]]
 
 
-def keep(value, kept):
+def keep(value: Any, kept: list[Any]):
     kept.append(value)
     return {"h": len(kept) - 1}
 
 
-def restored(value, kept):
+def restored(value: Any, kept: list[Any]):
     """An argument in which (..., "h", number) stands for an object kept here and (..., "T", name) for a type."""
     kind = type(value)
     if kind is tuple and len(value) == 3 and value[0] is ...:

@@ -1,11 +1,17 @@
 """Removes what a sample left behind: processes, files in its folder and in shared places."""
 
+from __future__ import annotations
+
 import os
 import signal
 import time
 
-from .proc import owner_of, pids, pids_of, threads_of
+from .procfs import owner_of, pids, pids_of, threads_of
 from .signalling import kill_user
+
+TYPE_CHECKING = False  # to import typing would cost each container its memory
+if TYPE_CHECKING:
+    from typing import Any, Callable
 
 SCRATCH = ("/tmp", "/dev/shm", "/var/tmp", "/dev/mqueue")
 SHORT = 16  # a file system is short of room when less than one part in so many is free
@@ -23,11 +29,11 @@ class Cleaner:
     when a look found none too many. `undead` are users with a process that does not die.
     """
 
-    def __init__(self, first_uid):
+    def __init__(self, first_uid: int):
         self.first_uid = first_uid
         self.undead = set()
         self.quiet = b""  # the number of processes when there was none too many
-        self.count_fd = None
+        self.count_fd: Any = None
         self.size_of_empty = {
             shared: size for shared in SCRATCH for size in [size_of_empty(shared)] if size is not None
         }
@@ -38,7 +44,9 @@ class Cleaner:
             except OSError:  # gVisor has none
                 continue
 
-    def kill_leftovers(self, tell_ours, tell_alive, others_run):
+    def kill_leftovers(
+        self, tell_ours: Callable[[], set[int]], tell_alive: Callable[[], frozenset[int]], others_run: bool
+    ):
         """Kills every process of an ended sample's user, and of others that are not alive, and reaps them."""
         if not others_run and not self.undead and self.count_fd is not None:
             count = os.pread(self.count_fd, 32, 0)
@@ -52,7 +60,7 @@ class Cleaner:
             left = self.owners_of_strays(ours, alive)
             if not left:
                 self.undead.clear()
-                self.quiet = os.pread(self.count_fd, 32, 0) if count else b""
+                self.quiet = os.pread(self.count_fd, 32, 0) if count and self.count_fd is not None else b""
                 return
             for owner in left:
                 kill_user(owner)
@@ -62,15 +70,15 @@ class Cleaner:
                 return
             time.sleep(LOOK_AGAIN_S)
 
-    def owners_of_strays(self, ours, alive):
-        owners = {owner_of("/proc/%d" % pid) for pid in pids() if pid not in ours}
+    def owners_of_strays(self, ours: set[int], alive: frozenset[int]):
+        owners = {owner_of(f"/proc/{pid}") for pid in pids() if pid not in ours}
         return {owner for owner in owners if owner is not None and owner >= self.first_uid and owner not in alive}
 
-    def has_company(self, uid, pid):
+    def has_company(self, uid: int, pid: int):
         """Whether a user has more than this one process with one thread."""
         return pids_of(uid) != [pid] or threads_of(pid) > 1
 
-    def clean(self, folder, tell_alive):
+    def clean(self, folder: str, tell_alive: Callable[[], frozenset[int]]):
         """Removes a sample's folder, and files in shared places of users that are not alive."""
         try:
             os.rmdir(folder)
@@ -101,12 +109,12 @@ class Cleaner:
         return False
 
 
-def size_of_empty(folder):
+def size_of_empty(folder: str):
     """The size of an empty folder where a folder's size tells that it is empty, as on tmpfs; None elsewhere.
 
     To ask for the size costs a fifth of looking in, which is done after each sample.
     """
-    probe = "%s/stackbench-%d" % (folder, os.getpid())
+    probe = f"{folder}/stackbench-{os.getpid()}"
     try:
         if os.listdir(folder):
             return None
@@ -119,17 +127,17 @@ def size_of_empty(folder):
         return None
 
 
-def reap(owners, ours):
+def reap(owners: set[int], ours: set[int]):
     """Reaps those of our own children that have ended; the zygote reaps its own."""
     for pid in pids():
-        if pid not in ours and owner_of("/proc/%d" % pid) in owners:
+        if pid not in ours and owner_of(f"/proc/{pid}") in owners:
             try:
                 os.waitpid(pid, os.WNOHANG)
             except ChildProcessError:
                 pass
 
 
-def remove(path):
+def remove(path: str):
     """Removes a file, or a folder however deep, without ever following a link.
 
     Folders are walked by descriptor, one open at a time, and left by `..`; a folder that somebody moved meanwhile is
@@ -149,7 +157,7 @@ def remove(path):
         os.close(at[0])
 
 
-def unlink(name, fd):
+def unlink(name: str, fd: int):
     """Whether the name is gone from the folder; False for a folder."""
     try:
         os.unlink(name, dir_fd=fd)
@@ -160,7 +168,7 @@ def unlink(name, fd):
     return True
 
 
-def remove_tree(name, at):
+def remove_tree(name: str, at: list[int]):
     """Removes a folder in the folder whose descriptor is `at[0]`, which is another when this returns."""
     path = []  # (device, inode) of each folder above, name in it, folders in it that are left to remove
     left = [name]
@@ -189,19 +197,19 @@ def remove_tree(name, at):
             return
 
 
-def enter(name, fd):
+def enter(name: str, fd: int):
     try:
         return os.open(name, FOLDER, dir_fd=fd)
     except OSError:
         return None
 
 
-def identity(fd):
+def identity(fd: int):
     found = os.fstat(fd)
     return found.st_dev, found.st_ino
 
 
-def kill_group(pid):
+def kill_group(pid: int):
     """Kills a process and its group; 0 (not started yet) is nobody."""
     if pid:
         for target in (os.killpg, os.kill):

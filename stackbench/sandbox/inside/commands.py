@@ -1,5 +1,7 @@
 """Runs commands as the agent: output streams out, input streams in, signals, pseudo-terminals, time limits."""
 
+from __future__ import annotations
+
 import base64
 import fcntl
 import os
@@ -13,7 +15,13 @@ import time
 from . import users
 from .cleaning import kill_group
 from .frames import write_all
-from .proc import be_expendable, ending_of, parent_of, pids
+from .procfs import be_expendable, ending_of, parent_of, pids
+
+TYPE_CHECKING = False  # to import typing would cost each container its memory
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .main import Loop
 
 CHUNK = 1 << 16
 LAST_PIECES = (
@@ -37,7 +45,7 @@ BASE_ENVIRONMENT = {
 class Command:
     """One command that runs, or whose leftovers still write."""
 
-    def __init__(self, number, pid, stdin, deadline, allowed):
+    def __init__(self, number: int, pid: int, stdin: Any, deadline: float | None, allowed: int):
         self.id = number
         self.pid = pid
         self.stdin = stdin
@@ -46,7 +54,7 @@ class Command:
         self.outputs = {}  # descriptor -> name of the stream
         self.deadline = deadline
         self.bytes_left = allowed
-        self.reason = None
+        self.reason: str | None = None
         self.started = time.monotonic()
         self.over = False
 
@@ -54,14 +62,14 @@ class Command:
 class Commands:
     """All commands of this container; `loop` tells when something is to be read, written or killed."""
 
-    def __init__(self, loop):
+    def __init__(self, loop: Loop):
         self.loop = loop
         self.by_id = {}
         self.by_pid = {}
 
     # -- what the host asks
 
-    def start(self, frame):
+    def start(self, frame: dict[str, Any]):
         try:
             command = self.spawn(frame)
         except (OSError, ValueError) as error:
@@ -79,7 +87,7 @@ class Commands:
             self.loop.watch(fd, lambda fd=fd: self.on_output(command, fd))
         self.loop.send({"op": "event", "id": command.id, "started": command.pid})
 
-    def type(self, frame):
+    def type(self, frame: dict[str, Any]):
         command = self.by_id.get(frame["target"])
         if command is None or command.stdin is None:
             return
@@ -87,7 +95,7 @@ class Commands:
         command.close_stdin = command.close_stdin or frame.get("eof", False)
         self.write(command)
 
-    def send_signal(self, frame):
+    def send_signal(self, frame: dict[str, Any]):
         command = self.by_id.get(frame["target"])
         if command is None or command.over:
             return
@@ -97,7 +105,7 @@ class Commands:
         except (ProcessLookupError, PermissionError, OSError):
             pass
 
-    def cancel(self, number):
+    def cancel(self, number: int):
         command = self.by_id.get(number)
         if command is not None and not command.over:
             command.reason = command.reason or "cancelled"
@@ -105,18 +113,18 @@ class Commands:
 
     # -- what the loop tells
 
-    def time_to_next(self, now):
+    def time_to_next(self, now: float):
         times = [command.deadline for command in self.by_pid.values() if command.deadline is not None]
         return min(times) - now if times else None
 
-    def check_deadlines(self, now):
+    def check_deadlines(self, now: float):
         for command in list(self.by_pid.values()):
             if command.deadline is not None and now >= command.deadline:
                 command.reason = command.reason or "timed out"
                 kill_tree(command.pid)
                 command.deadline = now + 1.0
 
-    def reaped(self, pid, status, usage):
+    def reaped(self, pid: int, status: int, usage: Any):
         """A child of ours has ended; True when it was a command."""
         command = self.by_pid.pop(pid, None)
         if command is None:
@@ -134,7 +142,7 @@ class Commands:
         self.finish(command, answer, time.monotonic() + TERMINAL_PATIENCE_S)
         return True
 
-    def finish(self, command, answer, until):
+    def finish(self, command: Command, answer: dict[str, Any], until: float):
         """Passes on what the command wrote last, then its answer. The kernel hands a terminal's last output over a
         little after the command has ended, so the end of it is waited for; of a pipe all is there."""
         for fd in list(command.outputs):
@@ -150,7 +158,7 @@ class Commands:
 
     # -- the work
 
-    def spawn(self, frame):
+    def spawn(self, frame: dict[str, Any]):
         # A script comes down a pipe: what it starts finds it in no list of processes.
         argv = frame.get("argv") or (["/bin/sh", SCRIPT] if "script" in frame else ["/bin/sh", "-c", frame["command"]])
         env = {**BASE_ENVIRONMENT, **frame.get("env", {})}
@@ -160,7 +168,7 @@ class Commands:
         terminal = frame.get("pty", False)
         script = frame.get("script", "").encode("utf-8", "surrogateescape")
         if len(script) > MOST_SCRIPT:
-            raise ValueError("a script of more than %d bytes" % MOST_SCRIPT)
+            raise ValueError(f"a script of more than {MOST_SCRIPT} bytes")
         failed_read, failed_write = os.pipe()
         if terminal:
             ours, theirs = os.openpty()
@@ -180,13 +188,14 @@ class Commands:
         try:
             pid = os.fork()
         except OSError:  # no process can be had
-            for fd in {failed_read, failed_write, script_read, *inside, outside[0], *outside[1]} - {None}:
+            ends = (failed_read, failed_write, script_read, *inside, outside[0], *outside[1])
+            for fd in {end for end in ends if end is not None}:
                 os.close(fd)
             raise
         if pid == 0:
             exec_as_user(argv, env, cwd, inside, failed_write, script_read, terminal, frame)
         os.close(failed_write)
-        for fd in {*inside, script_read} - {None}:
+        for fd in {end for end in (*inside, script_read) if end is not None}:
             os.close(fd)
         problem = os.read(failed_read, 4)
         os.close(failed_read)
@@ -196,7 +205,7 @@ class Commands:
             for fd in {fd for fd in (stdin, *outputs) if fd is not None}:
                 os.close(fd)
             number = int.from_bytes(problem, "big")
-            raise OSError(number, "%s: %s" % (argv[0] if os.path.isdir(cwd) else cwd, os.strerror(number)))
+            raise OSError(number, f"{argv[0] if os.path.isdir(cwd) else cwd}: {os.strerror(number)}")
         timeout = frame.get("timeout_s")
         deadline = None if timeout is None else time.monotonic() + timeout
         command = Command(frame["id"], pid, stdin, deadline, frame.get("output_bytes", 16 << 20))
@@ -205,7 +214,7 @@ class Commands:
             os.set_blocking(fd, False)
         return command
 
-    def on_output(self, command, fd):
+    def on_output(self, command: Command, fd: int):
         """Passes a piece of output on; False when there is none now or ever again."""
         try:
             data = os.read(fd, CHUNK)
@@ -231,7 +240,7 @@ class Commands:
             kill_tree(command.pid)
         return True
 
-    def write(self, command):
+    def write(self, command: Command):
         fd = command.stdin
         if fd is None:
             return
@@ -253,18 +262,18 @@ class Commands:
             else:
                 self.close_input(command)
 
-    def watch_input(self, command):
+    def watch_input(self, command: Command):
         if command.stdin not in command.outputs:
             if command.stdin not in self.loop.callbacks:
                 self.loop.watch(command.stdin, lambda: self.on_writable(command), select.EPOLLOUT)
         else:
             self.loop.later(0.01, lambda: self.write(command))
 
-    def on_writable(self, command):
+    def on_writable(self, command: Command):
         self.loop.forget(command.stdin)
         self.write(command)
 
-    def close_input(self, command):
+    def close_input(self, command: Command):
         fd = command.stdin
         if fd is not None and fd not in command.outputs:
             command.stdin = None
@@ -273,7 +282,16 @@ class Commands:
             os.close(fd)
 
 
-def exec_as_user(argv, env, cwd, inside, failed_fd, script_fd, terminal, frame):
+def exec_as_user(
+    argv: list[str],
+    env: dict[str, str],
+    cwd: str,
+    inside: tuple[int, int, int],
+    failed_fd: int,
+    script_fd: int | None,
+    terminal: bool,
+    frame: dict[str, Any],
+):
     """Becomes the command; never returns."""
     try:
         user = users.BY_NAME[frame.get("user", "agent")]
@@ -313,7 +331,7 @@ def exec_as_user(argv, env, cwd, inside, failed_fd, script_fd, terminal, frame):
         os._exit(127)
 
 
-def script_of(text):
+def script_of(text: bytes):
     """A descriptor to read a script from: a pipe, which keeps nothing that was read; where pipes are small, a file."""
     read, write = os.pipe()
     os.set_blocking(write, False)
@@ -330,7 +348,7 @@ def script_of(text):
     return fd
 
 
-def kill_tree(pid):
+def kill_tree(pid: int):
     """Kills a command with its group and with its descendants that have left the group."""
     parents = {one: parent_of(one) for one in pids()}
     doomed, grown = {pid}, True

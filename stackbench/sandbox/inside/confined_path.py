@@ -4,6 +4,8 @@ Each component is opened by descriptor without following links, so that nothing 
 its use.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 
@@ -13,11 +15,11 @@ MOST_LINKS = 40
 class Root:
     """A folder that paths are confined to."""
 
-    def __init__(self, path):
+    def __init__(self, path: str):
         self.path = path.rstrip("/") or "/"
         self.fd = os.open(self.path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
-    def parent_of(self, path, *, follow=True, make=None):
+    def parent_of(self, path: str, *, follow: bool = True, make: int | None = None):
         """Returns (descriptor of the folder, last name); the name is "." for the root itself.
 
         With `follow`, a link at the end is followed as well. With `make`, missing folders are made with that mode.
@@ -71,12 +73,12 @@ class Root:
             for fd in folders:
                 os.close(fd)
 
-    def parts(self, path, asked):
+    def parts(self, path: str, asked: str):
         if path.startswith("/"):
             if self.path != "/" and path != self.path and not path.startswith(self.path + "/"):
                 raise self.outside(asked)
             path = path[len(self.path) :] if self.path != "/" else path
         return [part for part in path.split("/") if part not in ("", ".")]
 
-    def outside(self, path):
-        return PermissionError(errno.EXDEV, "it leads out of %s" % self.path, path)
+    def outside(self, path: str):
+        return PermissionError(errno.EXDEV, f"it leads out of {self.path}", path)

@@ -4,6 +4,8 @@ The copy belongs to the checks' user. Of git repositories it gets what does not 
 a change (repositories.py).
 """
 
+from __future__ import annotations
+
 import errno
 import os
 import stat
@@ -13,11 +15,15 @@ from .files import walk
 from .frames import write_all
 from .repositories import copied, is_left_out
 
+TYPE_CHECKING = False  # to import typing would cost each container its memory
+if TYPE_CHECKING:
+    from typing import Any
+
 MOST_BYTES = 256 << 20
 CHUNK = 1 << 20
 
 
-def duplicate(frame):
+def duplicate(frame: dict[str, Any]):
     """Makes `to`/workspace with what `path` holds, and empty folders `to`/home and `to`/tmp.
 
     Raises OSError, also for more than `MOST_BYTES` of content.
@@ -25,8 +31,8 @@ def duplicate(frame):
     to = frame["to"]
     os.mkdir(to, 0o711)
     for name in ("home", "tmp", "workspace"):
-        os.mkdir("%s/%s" % (to, name), 0o700)
-        os.chown("%s/%s" % (to, name), users.CHECKER, users.CHECKER)
+        os.mkdir(f"{to}/{name}", 0o700)
+        os.chown(f"{to}/{name}", users.CHECKER, users.CHECKER)
     top, left = to + "/workspace/", MOST_BYTES
     later = []
     for path, folder, name in walk({**frame, "recursive": True}):
@@ -58,18 +64,18 @@ def duplicate(frame):
     return {}
 
 
-def retargeted(link, to):
+def retargeted(link: str, to: str):
     """A link into the workspace leads into the copy."""
     if link == users.WORKSPACE or link.startswith(users.WORKSPACE + "/"):
         return to + "/workspace" + link[len(users.WORKSPACE) :]
     return link
 
 
-def finish(target, found):
+def finish(target: Any, found: os.stat_result):
     os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
 
 
-def copy_file(folder, name, target, most):
+def copy_file(folder: int, name: str, target: Any, most: int):
     """Copies what there is of a file, holes left out; returns how many bytes that were."""
     source = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
     try:
@@ -95,7 +101,7 @@ def copy_file(folder, name, target, most):
                         return done
                     done += len(data)
                     if done > most:
-                        raise OSError(errno.EFBIG, "it holds more than %d MiB" % (MOST_BYTES >> 20), users.WORKSPACE)
+                        raise OSError(errno.EFBIG, f"it holds more than {MOST_BYTES >> 20} MiB", users.WORKSPACE)
                     os.pwrite(fd, data, at)
                     at += len(data)
             os.ftruncate(fd, size)

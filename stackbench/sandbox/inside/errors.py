@@ -1,9 +1,11 @@
 """An error's message as text that any channel can carry."""
 
+from __future__ import annotations
+
 ERROR_KEPT = 600
 
 
-def describe(error):
+def describe(error: BaseException):
     try:
         text = str(error)
     except BaseException:

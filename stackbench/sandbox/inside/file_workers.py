@@ -1,5 +1,7 @@
 """Runs file operations each in a process of its own: as the agent or as root, within a time and a memory limit."""
 
+from __future__ import annotations
+
 import errno
 import json
 import os
@@ -10,7 +12,13 @@ import time
 from . import files, users
 from .cleaning import kill_group
 from .frames import write_all
-from .proc import be_expendable
+from .procfs import be_expendable
+
+TYPE_CHECKING = False  # to import typing would cost each container its memory
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .main import Loop
 
 MEMORY = 1 << 30
 TIMEOUT_S = 30.0
@@ -18,7 +26,7 @@ MOST_ANSWER = 60 << 20  # what fits a frame
 
 
 class FileWorker:
-    def __init__(self, number, pid, fd, deadline):
+    def __init__(self, number: int, pid: int, fd: Any, deadline: float):
         self.id = number
         self.pid = pid
         self.fd = fd
@@ -30,15 +38,15 @@ class FileWorker:
 class FileWorkers:
     """All operations under way; the answer of each is the JSON that its process writes."""
 
-    def __init__(self, loop):
+    def __init__(self, loop: Loop):
         self.loop = loop
         self.by_pid = {}
 
-    def start(self, frame):
+    def start(self, frame: dict[str, Any]):
         read, write = os.pipe()
         try:
             pid = os.fork()
-        except OSError as error:  # no process can be had: the caller is told, the others go on
+        except OSError as error:  # no process can be had: the caller gets the error, the others go on
             os.close(read)
             os.close(write)
             self.loop.send({"op": "failed", "id": frame["id"], "error": error.strerror, "errno": error.errno})
@@ -51,7 +59,7 @@ class FileWorkers:
         self.by_pid[pid] = worker
         self.loop.watch(read, lambda: self.on_answer(worker))
 
-    def on_answer(self, worker):
+    def on_answer(self, worker: FileWorker):
         while True:
             try:
                 data = os.read(worker.fd, 1 << 18)
@@ -60,7 +68,7 @@ class FileWorkers:
             if not data:
                 break
             if len(worker.answer) + len(data) > MOST_ANSWER:
-                worker.problem = "the answer is larger than %d MiB" % (MOST_ANSWER >> 20)
+                worker.problem = f"the answer is larger than {MOST_ANSWER >> 20} MiB"
                 worker.answer.clear()
                 kill_group(worker.pid)
                 break
@@ -71,32 +79,32 @@ class FileWorkers:
         try:
             answer = json.loads(bytes(worker.answer))
         except ValueError:
-            problem = worker.problem or "the operation took more than %d MiB of memory" % (MEMORY >> 20)
+            problem = worker.problem or f"the operation took more than {MEMORY >> 20} MiB of memory"
             answer = {"op": "failed", "error": problem, "errno": None}
         self.loop.send({**answer, "id": worker.id})
 
-    def cancel(self, number):
+    def cancel(self, number: int):
         for worker in self.by_pid.values():
             if worker.id == number:
                 worker.problem = "cancelled"
                 kill_group(worker.pid)
 
-    def time_to_next(self, now):
+    def time_to_next(self, now: float):
         times = [worker.deadline for worker in self.by_pid.values()]
         return min(times) - now if times else None
 
-    def check_deadlines(self, now):
+    def check_deadlines(self, now: float):
         for worker in self.by_pid.values():
             if now >= worker.deadline:
                 worker.problem = worker.problem or "the operation took too long"
                 worker.deadline = now + 1.0
                 kill_group(worker.pid)
 
-    def reaped(self, pid):
+    def reaped(self, pid: int):
         return self.by_pid.pop(pid, None) is not None
 
 
-def do(frame, fd):
+def do(frame: dict[str, Any], fd: int):
     """Carries out one operation and writes its answer; never returns."""
     try:
         os.setsid()
@@ -120,7 +128,7 @@ def do(frame, fd):
         except MemoryError:
             raise
         except Exception as error:
-            answer = {"op": "failed", "error": "the request is not valid: %r" % error, "errno": None}
+            answer = {"op": "failed", "error": f"the request is not valid: {error!r}", "errno": None}
         write_all(3, json.dumps(answer).encode())
     finally:
         os._exit(0)

@@ -1,7 +1,9 @@
 """File operations of the agent and of checks. Each runs in a process of its own, as its user, under limits.
 
-A function here takes the frame and returns the answer's fields; it raises OSError for what the caller is to be told.
+A function here takes the frame and returns the answer's fields; it raises OSError for what the caller may correct.
 """
+
+from __future__ import annotations
 
 import base64
 import errno
@@ -12,6 +14,10 @@ import re
 import stat
 
 from .confined_path import Root
+
+TYPE_CHECKING = False  # to import typing would cost each container its memory
+if TYPE_CHECKING:
+    from typing import Any
 
 KINDS = {
     stat.S_IFREG: "file",
@@ -31,7 +37,7 @@ MOST_LETTERS = 8 << 20  # of all paths of a snapshot together: deep trees have l
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def read(frame):
+def read(frame: dict[str, Any]):
     """A piece of a regular file: `offset` and `size` in bytes."""
     fd = open_regular(frame, os.O_RDONLY)
     try:
@@ -50,7 +56,7 @@ def read(frame):
         os.close(fd)
 
 
-def write(frame):
+def write(frame: dict[str, Any]):
     """Writes a whole file: beside it first, then in its place, so that a reader sees the old or the new."""
     data = base64.b64decode(frame["data"])
     folder, name = Root(frame["root"]).parent_of(frame["path"], make=0o755 if frame.get("parents") else None)
@@ -60,7 +66,7 @@ def write(frame):
             before = os.stat(name, dir_fd=folder, follow_symlinks=False)
         except FileNotFoundError:
             before = None
-        if name == "." or before is not None and stat.S_ISDIR(before.st_mode):
+        if name == "." or (before is not None and stat.S_ISDIR(before.st_mode)):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), frame["path"])
         if before is not None and not stat.S_ISREG(before.st_mode):
             raise OSError(errno.EINVAL, "it is not a regular file", frame["path"])
@@ -68,7 +74,7 @@ def write(frame):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), frame["path"])
         if mode is None:
             mode = stat.S_IMODE(before.st_mode) if before is not None else 0o644
-        fresh = ".%s.%d.new" % (name[:200], os.getpid())
+        fresh = f".{name[:200]}.{os.getpid()}.new"
         fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=folder)
         try:
             with open(fd, "wb") as file:
@@ -84,7 +90,7 @@ def write(frame):
         os.close(folder)
 
 
-def status(frame):
+def status(frame: dict[str, Any]):
     folder, name = Root(frame["root"]).parent_of(frame["path"], follow=frame.get("follow", True))
     try:
         return describe(folder, name)
@@ -92,7 +98,7 @@ def status(frame):
         os.close(folder)
 
 
-def make_directory(frame):
+def make_directory(frame: dict[str, Any]):
     folder, name = Root(frame["root"]).parent_of(frame["path"], make=0o755 if frame.get("parents") else None)
     try:
         if name == ".":
@@ -108,7 +114,7 @@ def make_directory(frame):
         os.close(folder)
 
 
-def remove(frame):
+def remove(frame: dict[str, Any]):
     folder, name = Root(frame["root"]).parent_of(frame["path"], follow=False)
     try:
         if name == ".":
@@ -119,7 +125,7 @@ def remove(frame):
         os.close(folder)
 
 
-def move(frame):
+def move(frame: dict[str, Any]):
     root = Root(frame["root"])
     folder, name = root.parent_of(frame["path"], follow=False)
     target_folder, target = root.parent_of(frame["to"], follow=False, make=0o755 if frame.get("parents") else None)
@@ -135,7 +141,7 @@ def move(frame):
         os.close(target_folder)
 
 
-def listing(frame):
+def listing(frame: dict[str, Any]):
     """Entries of a folder, sorted; of the folders below it as well when `recursive`."""
     entries, cut = [], False
     for path, folder, name in walk(frame):
@@ -149,12 +155,12 @@ def listing(frame):
     return {"entries": entries, "cut": cut}
 
 
-def search(frame):
+def search(frame: dict[str, Any]):
     """Lines that a regular expression matches, in regular files whose path fits a glob; binary files are skipped."""
     try:
         wanted = re.compile(frame["pattern"])
     except re.error as error:
-        raise OSError(errno.EINVAL, "the pattern is not a regular expression: %s" % error, frame["pattern"])
+        raise OSError(errno.EINVAL, f"the pattern is not a regular expression: {error}", frame["pattern"]) from error
     matches, cut = [], False
     for path, folder, name in walk({**frame, "recursive": True}):
         if frame.get("glob") and not (fnmatch.fnmatch(path, frame["glob"]) or fnmatch.fnmatch(name, frame["glob"])):
@@ -177,16 +183,17 @@ def search(frame):
     return {"matches": matches, "cut": cut}
 
 
-def snapshot(frame):
+def snapshot(frame: dict[str, Any]):
     """Every entry below the folder with what tells whether it changed; links are not followed."""
-    entries, cut, letters = {}, False, 0
+    entries: dict[str, Any] = {}
+    cut, letters = False, 0
     for path, folder, name in walk({**frame, "recursive": True}):
         letters += len(path)
         if len(entries) >= frame.get("limit", 200000) or letters > MOST_LETTERS:
             cut = True
             break
         try:
-            entry = describe(folder, name)
+            entry: dict[str, Any] = describe(folder, name)
         except FileNotFoundError:  # it has gone meanwhile
             continue
         if entry["kind"] == "file":
@@ -198,7 +205,7 @@ def snapshot(frame):
 # -- what they have in common
 
 
-def open_regular(frame, flags):
+def open_regular(frame: dict[str, Any], flags: int):
     folder, name = Root(frame["root"]).parent_of(frame["path"])
     try:
         # Not blocking: a pipe that nobody writes to must not hold us.
@@ -217,7 +224,7 @@ def open_regular(frame, flags):
     return fd
 
 
-def walk(frame):
+def walk(frame: dict[str, Any]):
     """Yields (path below the folder, descriptor, name) for each entry, each folder before what it holds, sorted."""
     folder, name = Root(frame["root"]).parent_of(frame.get("path", "."))
     try:
@@ -245,7 +252,7 @@ def walk(frame):
             os.close(fd)
 
 
-def open_folder(fd, name):
+def open_folder(fd: int, name: str):
     """A folder's descriptor; None for what is no folder, or one that the user may not read."""
     try:
         return os.open(name, FOLDER, dir_fd=fd)
@@ -255,7 +262,7 @@ def open_folder(fd, name):
         return None
 
 
-def describe(folder, name):
+def describe(folder: int, name: str):
     found = os.stat(name, dir_fd=folder, follow_symlinks=False)
     entry = {"size": found.st_size, **about(found)}
     if entry["kind"] == "link":
@@ -263,7 +270,7 @@ def describe(folder, name):
     return entry
 
 
-def about(found):
+def about(found: os.stat_result):
     return {
         "kind": KINDS.get(stat.S_IFMT(found.st_mode), "other"),
         "mode": stat.S_IMODE(found.st_mode),
@@ -272,7 +279,7 @@ def about(found):
     }
 
 
-def digest(folder, name):
+def digest(folder: int, name: str):
     try:
         fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
     except OSError:
@@ -286,7 +293,7 @@ def digest(folder, name):
     return made.hexdigest()
 
 
-def exists(folder, name):
+def exists(folder: int, name: str):
     try:
         os.stat(name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
@@ -294,7 +301,7 @@ def exists(folder, name):
     return True
 
 
-def remove_at(folder, name, recursive):
+def remove_at(folder: int, name: str, recursive: bool):
     if not stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
         os.unlink(name, dir_fd=folder)
         return
@@ -318,7 +325,7 @@ def remove_at(folder, name, recursive):
             os.close(fd)
 
 
-def duplicate(frame):
+def duplicate(frame: dict[str, Any]):
     from .duplicates import duplicate as carry_out
 
     return carry_out(frame)

@@ -1,5 +1,7 @@
 """What the HTTP service of fixtures answers: routes with faults, authorisation, rate limits, pages and entity tags."""
 
+from __future__ import annotations
+
 import base64
 import hashlib
 import json
@@ -7,13 +9,24 @@ import re
 import threading
 from urllib.parse import parse_qs
 
+TYPE_CHECKING = False  # to import typing would cost each container its memory
+if TYPE_CHECKING:
+    from typing import Any
+
 CHANGING = ("PUT", "PATCH", "DELETE")
 
 
 class Answer:
     """`keep` bytes of the body are sent when it is not None, under the whole body's length."""
 
-    def __init__(self, status=200, headers=None, body=b"", delay_s=0.0, keep=None):
+    def __init__(
+        self,
+        status: int = 200,
+        headers: dict[str, str] | None = None,
+        body: bytes = b"",
+        delay_s: float = 0.0,
+        keep: int | None = None,
+    ):
         self.status = status
         self.headers = dict(headers or {})
         self.body = body
@@ -24,11 +37,11 @@ class Answer:
 class Fixtures:
     """The routes, and how often each was asked."""
 
-    def __init__(self, routes):
+    def __init__(self, routes: list[dict[str, Any]]):
         self.routes = [Route(route) for route in routes]
         self.lock = threading.Lock()
 
-    def answer(self, method, path, query, headers, now):
+    def answer(self, method: str, path: str, query: str, headers: dict[str, str], now: float):
         """`headers` has lower-case names; `now` is in seconds of a steady clock."""
         found = [route for route in self.routes if route.pattern.match(path)]
         if not found:
@@ -46,7 +59,7 @@ class Fixtures:
 class Route:
     """One route; `{name}` in its path stands for one segment."""
 
-    def __init__(self, given):
+    def __init__(self, given: Any):
         self.method = given.get("method", "GET")
         parts = re.split(r"(\{[^{}/]+\})", given["path"])
         text = "".join("[^/]+" if part.startswith("{") else re.escape(part) for part in parts)
@@ -62,7 +75,7 @@ class Route:
         self.times = []
 
     @staticmethod
-    def of(given):
+    def of(given: Any):
         return Answer(
             given.get("status", 200),
             given.get("headers"),
@@ -71,13 +84,13 @@ class Route:
             given.get("keep"),
         )
 
-    def answer(self, method, query, headers, now):
+    def answer(self, method: str, query: str, headers: dict[str, str], now: float):
         limited = self.limited(now)
         if limited is not None:
             return limited
         if self.auth and not self.authorised(headers.get("authorization", "")):
             scheme = self.auth.split(" ")[0]
-            return Answer(401, {"WWW-Authenticate": '%s realm="fixture"' % scheme}, b"authorisation needed\n")
+            return Answer(401, {"WWW-Authenticate": f'{scheme} realm="fixture"'}, b"authorisation needed\n")
         self.asked += 1
         last = 0
         for times, fault in self.faults:
@@ -90,7 +103,7 @@ class Route:
             return self.page(query)
         return self.usual
 
-    def limited(self, now):
+    def limited(self, now: float):
         """A sliding window: so many requests in so many seconds; more get 429 and how long to wait."""
         if self.rate is None:
             return None
@@ -102,15 +115,15 @@ class Route:
         wait = max(1, int(self.times[0] + window - now + 0.999))
         return Answer(429, {"Retry-After": str(wait)}, b"too many requests\n")
 
-    def authorised(self, given):
+    def authorised(self, given: Any):
         scheme, _, secret = self.auth.partition(" ")
         if scheme.lower() == "basic":
             secret = base64.b64encode(secret.encode()).decode()
-        found, _, told = given.partition(" ")
-        return found.lower() == scheme.lower() and told.strip() == secret
+        found, _, credentials = given.partition(" ")
+        return found.lower() == scheme.lower() and credentials.strip() == secret
 
-    def tagged(self, method, headers):
-        tag = '"%s"' % hashlib.sha256(self.usual.body).hexdigest()[:16]
+    def tagged(self, method: str, headers: dict[str, str]):
+        tag = f'"{hashlib.sha256(self.usual.body).hexdigest()[:16]}"'
         wanted = [one.strip() for one in headers.get("if-match", "").split(",") if one.strip()]
         known = [one.strip() for one in headers.get("if-none-match", "").split(",") if one.strip()]
         if method in CHANGING and wanted and "*" not in wanted and tag not in wanted:
@@ -120,9 +133,9 @@ class Route:
         usual = self.usual
         return Answer(usual.status, {**usual.headers, "ETag": tag}, usual.body, usual.delay_s, usual.keep)
 
-    def page(self, query):
+    def page(self, query: str):
         """By number (`?page=2&per_page=20`, a Link header) or by cursor (`?cursor=...`, `next_cursor` in the body)."""
-        asked = {name: values[-1] for name, values in parse_qs(query).items()}
+        asked: dict[str, Any] = {name: values[-1] for name, values in parse_qs(query).items()}
         items, size = self.pages["items"], self.pages["size"]
         json_type = {"Content-Type": "application/json"}
         if self.pages.get("style") == "cursor":
@@ -144,17 +157,17 @@ class Route:
         links = []
         for name, other in (("next", number + 1), ("prev", number - 1), ("last", last)):
             if 1 <= other <= last:
-                links.append('<%s?page=%d&per_page=%d>; rel="%s"' % (self.path, other, size, name))
+                links.append(f'<{self.path}?page={other}&per_page={size}>; rel="{name}"')
         body = json.dumps(items[(number - 1) * size : number * size]).encode()
         return Answer(200, {**json_type, "Link": ", ".join(links), "X-Total-Count": str(len(items))}, body)
 
 
-def hidden(place):
+def hidden(place: int):
     """A cursor that does not look like a number to count up."""
     return base64.urlsafe_b64encode(b"after:%d" % place).decode()
 
 
-def unhidden(cursor):
+def unhidden(cursor: str):
     if not cursor:
         return 0
     try:

@@ -1,6 +1,12 @@
 """Which calls tests will make, learnt before any sample is there to answer them."""
 
+from __future__ import annotations
+
 from marshal import dumps
+
+TYPE_CHECKING = False  # to import typing would cost each container its memory
+if TYPE_CHECKING:
+    from typing import Any
 
 MOST = 1 << 15  # calls, and questions to what stands for their answers
 
@@ -19,7 +25,7 @@ class Foresight:
         self.calls = []
         self.anything = Anything()
 
-    def ask(self, operation, target, args, keywords):
+    def ask(self, operation: str, target: Any, args: Any, keywords: Any):
         try:
             self.calls.append(dumps((False, operation, target, args, keywords), 2))
         except ValueError:
@@ -40,18 +46,18 @@ class Anything:
         if self.asked > MOST:
             raise NotForeseeable
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str):
         raise NotForeseeable
 
-    def yes(self, *others):
+    def yes(self, *others: Any):
         self.count()
         return True
 
-    def zero(self, *others):
+    def zero(self, *others: Any):
         self.count()
         return 0.0
 
-    def itself(self, *others):
+    def itself(self, *others: Any):
         self.count()
         return self
 
@@ -70,5 +76,5 @@ class Anything:
     def __len__(self):
         return 0
 
-    def __setattr__(self, name, value):
+    def __setattr__(self, name: str, value: Any):
         raise NotForeseeable

@@ -1,13 +1,19 @@
 """Frames on the container's stream, both ways: a 4-byte big-endian length, then one JSON object in UTF-8."""
 
+from __future__ import annotations
+
 import json
 import os
+
+TYPE_CHECKING = False  # to import typing would cost each container its memory
+if TYPE_CHECKING:
+    from typing import Any
 
 MAX_FRAME = 64 << 20
 CHUNK = 1 << 16
 
 
-def take_apart(data):
+def take_apart(data: bytearray):
     """Takes the whole frames off the front of a bytearray: what follows each 4-byte big-endian length.
 
     Raises ValueError for one that is longer than `MAX_FRAME`.
@@ -16,7 +22,7 @@ def take_apart(data):
     while len(data) >= 4:
         size = int.from_bytes(data[:4], "big")
         if size > MAX_FRAME:
-            raise ValueError("a frame of %d bytes is over the limit of %d" % (size, MAX_FRAME))
+            raise ValueError(f"a frame of {size} bytes is over the limit of {MAX_FRAME}")
         if len(data) < 4 + size:
             break
         bodies.append(bytes(data[4 : 4 + size]))
@@ -46,18 +52,18 @@ class Inbox:
                 return frames
 
 
-def framed(message):
+def framed(message: dict[str, Any]):
     return with_length(json.dumps(message).encode())
 
 
-def with_length(data):
+def with_length(data: bytes):
     return len(data).to_bytes(4, "big") + data
 
 
-def send(message):
+def send(message: dict[str, Any]):
     write_all(1, framed(message))
 
 
-def write_all(fd, data):
+def write_all(fd: int, data: bytes):
     while data:
         data = data[os.write(fd, data) :]

@@ -1,13 +1,15 @@
-"""A process that runs a benchmark's tests against one sample after another, each of which lives in a process of its own.
+"""A process that runs a benchmark's tests against one sample after another, each in a process of its own.
 
-It executes the benchmark's code only. Of samples it sees plain data (remote.py); expected values never leave it. Text or
-data that hurts it hurts this process only: it is then replaced, and the sample that sent it has failed.
+It executes the benchmark's code only. Of samples it sees plain data (remote.py); expected values never leave it. Text
+or data that hurts it hurts this process only: it is then replaced, and the sample that sent it has failed.
 
 Asked over a socket with `REQUEST` (kind, size) and a body: `j` is a job, with the channel's descriptor, in the body or,
 where it is long, in a file whose descriptor comes too; `p` tells the sample's pid in place of a size. A job is two
-marshalled parts: the tests (number of the sample's sections, sections, checks, names of the sample's functions), then the payload. Answers with 4 bytes
-of length and JSON: events, and what the tests left in `_result`.
+marshalled parts: the tests (number of the sample's sections, sections, checks, names of the sample's functions), then
+the payload. Answers with 4 bytes of length and JSON: events, and what the tests left in `_result`.
 """
+
+from __future__ import annotations
 
 import gc
 import json
@@ -19,15 +21,19 @@ import socket
 from marshal import loads
 from struct import Struct
 
-from inside_loader import CLEAN_BUILTINS
+from inside_loader import CLEAN_BUILTINS  # pyright: ignore[reportMissingModuleSource]
 
 from . import users
 from .errors import describe
 from .foresight import Foresight, NotForeseeable
 from .frames import with_length
-from .proc import be_expendable
+from .procfs import be_expendable
 from .remote import Channel, Gone, SampleFailed, stub
 from .spawn import SOCKET_FD, confine, fork_with_socket
+
+TYPE_CHECKING = False  # to import typing would cost each container its memory
+if TYPE_CHECKING:
+    from typing import Any, Callable
 
 REQUEST = Struct(">cIq")  # kind, bytes of the tests (or the pid), bytes of the payload, -1 for none
 INLINE = 1 << 15
@@ -40,7 +46,7 @@ FRESH = random.getstate()
 class Tests:
     """The tests of one task, and the calls that they are known to make."""
 
-    def __init__(self, data):
+    def __init__(self, data: bytes):
         self.first, sections, checks, functions = loads(data)
         self.sections = [(apart, loads(code)) for apart, code in sections]
         self.checks = [loads(check) if type(check) is bytes else check for check in checks]
@@ -48,7 +54,7 @@ class Tests:
         self.random = b"random" in data
         self.calls = None
 
-    def foreseen(self, payload):
+    def foreseen(self, payload: str | None):
         if self.calls is None:
             foresight = Foresight()
             if not any(apart for apart, _ in self.sections):
@@ -59,11 +65,11 @@ class Tests:
             self.calls = foresight.calls
         return self.calls
 
-    def run(self, channel, payload, note):
+    def run(self, channel: Any, payload: str | None, note: Callable[[str, int, BaseException | None], None]):
         """Executes the sections; then each check, whatever became of those before it. Returns the last namespace."""
         if self.random:
             random.setstate(FRESH)
-        shared = {"__builtins__": CLEAN_BUILTINS}
+        shared: dict[str, Any] = {"__builtins__": CLEAN_BUILTINS}
         for name in self.functions:
             shared[name] = stub(channel, name)
         last = shared
@@ -90,11 +96,11 @@ class Tests:
         return last
 
 
-def judged(tests, channel, payload):
+def judged(tests: Any, channel: Any, payload: str | None):
     """The events of one sample; the sample's own sections are counted first."""
     events = []
 
-    def note(step, index, error):
+    def note(step: str, index: int, error: BaseException | None):
         event = {"step": step, "index": index + (tests.first if step == "section" else 0)}
         if error is None:
             event.update(error=None, kind=None, errno=None)
@@ -137,7 +143,7 @@ def be_a_judge():
     serve(socket.socket(fileno=SOCKET_FD))
 
 
-def serve(sock):
+def serve(sock: socket.socket):
     known = {}
     while True:
         head, attached, _, _ = sock.recvmsg(REQUEST.size, ROOM)
@@ -161,11 +167,11 @@ def serve(sock):
             os.close(fd)
 
 
-def descriptors(attached):
+def descriptors(attached: list[Any]):
     return [int.from_bytes(data[at : at + 4], "little") for _, _, data in attached for at in range(0, len(data), 4)]
 
 
-def read_whole(sock, size):
+def read_whole(sock: socket.socket, size: int):
     data = bytearray()
     while len(data) < size:
         more = sock.recv(size - len(data))
@@ -175,7 +181,7 @@ def read_whole(sock, size):
     return bytes(data)
 
 
-def read_file(fd, size):
+def read_file(fd: int, size: int):
     pieces, at = [], 0
     while at < size:
         pieces.append(os.pread(fd, size - at, at))

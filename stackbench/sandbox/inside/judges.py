@@ -1,5 +1,7 @@
 """The judges of a container as process 1 sees them: idle ones, and what each is asked and answers."""
 
+from __future__ import annotations
+
 import array
 import json
 import os
@@ -8,7 +10,7 @@ import socket
 from . import judge
 from .cleaning import kill_group
 from .frames import take_apart, write_all
-from .proc import queue_wait_s, resident_bytes
+from .procfs import queue_wait_s, resident_bytes
 
 CHUNK = 1 << 16
 MOST_HELD = 512 << 20  # an idle judge that holds more is ended: its memory is the neighbours'
@@ -21,7 +23,7 @@ class Judge:
         self.inbox = bytearray()
         self.waited_before = 0.0
 
-    def ask(self, tests, payload, channel_fd):
+    def ask(self, tests: bytes, payload: str | None, channel_fd: int):
         """Has it run tests against the sample at the other end of a channel."""
         body = tests if payload is None else tests + payload.encode()
         head = judge.REQUEST.pack(b"j", len(tests), -1 if payload is None else len(body) - len(tests))
@@ -33,10 +35,10 @@ class Judge:
         self.send(head, channel_fd, body_fd)
         os.close(body_fd)
 
-    def tell_pid(self, pid):
+    def tell_pid(self, pid: int):
         self.send(judge.REQUEST.pack(b"p", pid, -1))
 
-    def send(self, data, *fds):
+    def send(self, data: bytes, *fds: int):
         """A judge that is asked something is idle, and what it is sent fits into its socket."""
         attached = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
         try:
@@ -91,10 +93,10 @@ class Judges:
         self.every[made.pid] = made
         return made
 
-    def give_back(self, one):
+    def give_back(self, one: Judge):
         self.idle.append(one)
 
-    def drop(self, one):
+    def drop(self, one: Judge):
         """Ends one that has died or that one sample's answers keep busy."""
         one.end()
         self.every.pop(one.pid, None)

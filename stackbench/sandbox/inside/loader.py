@@ -3,8 +3,17 @@
 Runs in front of everything else, as the module `inside_loader`; `BOOTSTRAP` and `LOADER` are put in beside `SOURCES`.
 """
 
+from __future__ import annotations
+
 import builtins
 import sys
+
+TYPE_CHECKING = False  # to import typing would cost each container its memory
+if TYPE_CHECKING:
+    from typing import Any, Iterable
+
+    SOURCES: dict[str, str]
+    BOOTSTRAP: str
 
 CLEAN_BUILTINS = dict(builtins.__dict__)
 
@@ -13,28 +22,28 @@ class Finder:
     """Finds `inside` and its modules in a dictionary of sources; compiles one when it is first imported."""
 
     @staticmethod
-    def find_spec(fullname, path=None, target=None):
+    def find_spec(fullname: str, path: Any = None, target: Any = None):
         package, _, name = fullname.partition(".")
         if package != "inside" or (name or "__init__") not in SOURCES:
             return None
         return type(sys.__spec__)(fullname, Finder, is_package=not name)
 
     @staticmethod
-    def create_module(spec):
+    def create_module(spec: Any):
         return None
 
     @staticmethod
-    def exec_module(module):
+    def exec_module(module: Any):
         name = module.__name__.partition(".")[2] or "__init__"
         # Built-in functions of our own: what a sample does to its ones changes nothing in ours.
         module.__dict__["__builtins__"] = CLEAN_BUILTINS
-        exec(compile(SOURCES[name], "<inside/%s>" % name, "exec", dont_inherit=True), module.__dict__)
+        exec(compile(SOURCES[name], f"<inside/{name}>", "exec", dont_inherit=True), module.__dict__)
 
 
-def program(names, ending):
+def program(names: Iterable[str], ending: str):
     """A program of the named modules for another interpreter of this container, behind 4 bytes of length."""
     sources = {name: SOURCES[name] for name in names}
-    text = "SOURCES = %r\nBOOTSTRAP = %r\nLOADER = %r\nexec(LOADER)\n%s\n" % (sources, BOOTSTRAP, LOADER, ending)
+    text = f"SOURCES = {sources!r}\nBOOTSTRAP = {BOOTSTRAP!r}\nLOADER = {LOADER!r}\nexec(LOADER)\n{ending}\n"
     data = text.encode()
     return len(data).to_bytes(4, "big") + data
 
@@ -43,7 +52,7 @@ def disappear():
     """Takes what was loaded out of reach of `import`: samples that fork from here find none of it under a name."""
     global LOADER
     SOURCES.clear()
-    LOADER = ""
+    LOADER = ""  # pyright: ignore[reportConstantRedefinition]
     sys.meta_path.remove(Finder)
     for name in [name for name in sys.modules if name.split(".")[0] in ("inside", "inside_loader")]:
         del sys.modules[name]

@@ -1,5 +1,7 @@
 """Process 1 of a sandbox container: takes frames in, gives them to who handles them, until the stream ends."""
 
+from __future__ import annotations
+
 import os
 import select
 import signal
@@ -8,8 +10,11 @@ import time
 
 from . import users
 from .frames import Inbox, send
-from .samples import Samples
+from .sample_scheduler import SampleScheduler
 
+TYPE_CHECKING = False  # to import typing would cost each container its memory
+if TYPE_CHECKING:
+    from typing import Any, Callable
 
 MOST_REAPED = 64
 
@@ -24,7 +29,7 @@ class Loop:
         self.inbox = Inbox()
         self.closing = False
         self.send = send
-        self.samples = Samples(self)
+        self.samples = SampleScheduler(self)
         self.tools = None
         self.operations = {
             "python": self.samples.submit,
@@ -37,7 +42,7 @@ class Loop:
         os.set_blocking(0, False)
         self.watch(0, self.on_frames)
         self.watch_children()
-        os.chown(users.WORKSPACE, users.AGENT, users.AGENT)
+        give_to_agent(users.WORKSPACE)
         send({"op": "ready", "python": sys.version.split()[0]})
         while not self.closing:
             self.samples.pump()
@@ -49,15 +54,15 @@ class Loop:
             if due is not None:
                 self.check_deadlines(time.monotonic())
 
-    def watch(self, fd, callback, events=select.EPOLLIN):
+    def watch(self, fd: int, callback: Callable[[], Any], events: int = select.EPOLLIN):
         self.callbacks[fd] = callback
         self.epoll.register(fd, events)
 
-    def forget(self, fd):
+    def forget(self, fd: int):
         del self.callbacks[fd]
         self.epoll.unregister(fd)
 
-    def later(self, seconds, what):
+    def later(self, seconds: float, what: Callable[[], Any]):
         self.timers.append((time.monotonic() + seconds, what))
 
     # -- deadlines
@@ -73,7 +78,7 @@ class Loop:
             due = min(times) if times else None
         return due
 
-    def check_deadlines(self, now):
+    def check_deadlines(self, now: float):
         self.samples.check_deadlines(now)
         if self.tools is not None:
             self.tools.commands.check_deadlines(now)
@@ -92,7 +97,7 @@ class Loop:
         for frame in frames:
             operation = self.operations.get(frame["op"]) or self.more_operations().get(frame["op"])
             if operation is None:
-                send({"op": "refused", "id": frame.get("id"), "error": "unknown operation %r" % frame["op"]})
+                send({"op": "refused", "id": frame.get("id"), "error": "unknown operation {!r}".format(frame["op"])})
             else:
                 operation(frame)
 
@@ -105,7 +110,7 @@ class Loop:
             self.operations.update(self.tools.operations)
         return self.operations
 
-    def cancel(self, frame):
+    def cancel(self, frame: dict[str, Any]):
         self.samples.cancel(frame["id"])
         if self.tools is not None:
             self.tools.commands.cancel(frame["id"])
@@ -119,7 +124,7 @@ class Loop:
         signal.set_wakeup_fd(write, warn_on_full_buffer=False)
         self.watch(read, lambda: self.on_children(read))
 
-    def on_children(self, fd):
+    def on_children(self, fd: int):
         try:
             os.read(fd, 4096)
         except BlockingIOError:
@@ -137,10 +142,18 @@ class Loop:
 
     def ours(self):
         """Processes of our own, which nobody kills as leftovers."""
-        found = {os.getpid(), self.samples.zygote_pid, self.samples.compiling.pid, *self.samples.judges.every}
+        found = {os.getpid(), self.samples.zygote_pid, self.samples.compile_queue.pid, *self.samples.judges.every}
         if self.tools is not None:
             found |= {*self.tools.commands.by_pid, *self.tools.file_workers.by_pid, self.tools.service.pid}
         return found
+
+
+def give_to_agent(folder: str):
+    """The agent owns its folder and what the image has in it."""
+    os.chown(folder, users.AGENT, users.AGENT)
+    for _, folders, files, fd in os.fwalk(folder):
+        for name in folders + files:
+            os.chown(name, users.AGENT, users.AGENT, dir_fd=fd, follow_symlinks=False)
 
 
 def run():

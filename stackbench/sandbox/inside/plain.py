@@ -1,10 +1,16 @@
 """What the JSON objects of answers.py stand for: new objects of exact standard types, and of no others."""
 
+from __future__ import annotations
+
 import binascii
 from collections import Counter, OrderedDict, defaultdict, deque
 
+TYPE_CHECKING = False  # to import typing would cost each container its memory
+if TYPE_CHECKING:
+    from typing import Any, Callable
 
-def made(found, handle):
+
+def made(found: Any, handle: Callable[[int], Any]):
     """The object that a JSON object stands for; `handle(number)` makes those that stay with the sample.
 
     Raises any Exception for one that stands for nothing.
@@ -19,26 +25,26 @@ def made(found, handle):
     return handle(int(value)) if tag == "h" else MAKERS[tag](value)
 
 
-def listed(value):
+def listed(value: Any):
     if type(value) is not list:
         raise ValueError
     return value
 
 
-def text(value):
+def text(value: Any):
     if type(value) is not str:
         raise ValueError
     return value
 
 
-def rows(value):
+def rows(value: Any):
     kind, length, table, coded = value
     cells = map(listed(table).__getitem__, binascii.a2b_base64(text(coded)))
     made = zip(*[cells] * length)
     return list(map(list, made)) if kind == "list" else list(made)
 
 
-def of_library(value):
+def of_library(value: Any):
     name, args = value
     if name == "Decimal":
         from decimal import Decimal
@@ -79,7 +85,7 @@ MAKERS = {
 }
 
 
-def counter(pairs):
+def counter(pairs: Any):
     made = Counter()
     for key, value in pairs:
         dict.__setitem__(made, key, value)

@@ -1,10 +1,11 @@
 """The modules that many samples import, imported once so that a fork already has them.
 
-Heavier ones that few import (dataclasses, decimal, hashlib) would cost every fork more than they save. The fork hooks of
-threading and random are left out: they touch 160 memory pages per fork, have no effect in a parent with a single thread,
-and without them every sample starts from the same state of `random`.
+Heavier ones that few import (dataclasses, decimal, hashlib) would cost every fork more than they save. Hooks of
+threading and random are left out: they touch 160 memory pages per fork, have no effect in a parent with one thread, and
+without them every sample starts from the same state of `random`.
 """
 
+# pyright: reportUnusedImport=false
 import os
 
 _register_at_fork = os.register_at_fork

@@ -1,8 +1,10 @@
 """A judge's end of the channel to a sample: calls go out, plain data of exact standard types comes back.
 
-The formats are those of sample.py and answers.py. What comes is the sample's word: whatever it holds, the objects made
-of it here are of the types listed in plain.py, and nothing of the sample is executed.
+The formats are those of sample_process.py and answers.py. What comes is the sample's word: whatever it holds, the
+objects made of it here are of the types listed in plain.py, and nothing of the sample is executed.
 """
+
+from __future__ import annotations
 
 import json
 import os
@@ -12,6 +14,10 @@ from marshal import dumps
 
 from .frames import with_length
 from .plain import made
+
+TYPE_CHECKING = False  # to import typing would cost each container its memory
+if TYPE_CHECKING:
+    from typing import Any, Callable
 
 AT_ONCE = 8  # so many answers of a request travel each by itself, so that an early wrong one ends the sample early
 LARGEST = 1 << 29  # bytes of one answer
@@ -45,23 +51,23 @@ class Handle:
 
     __slots__ = ("_channel", "_number")
 
-    def __init__(self, channel, number):
+    def __init__(self, channel: Any, number: int):
         object.__setattr__(self, "_channel", channel)
         object.__setattr__(self, "_number", number)
 
-    def __call__(self, *args, **keywords):
+    def __call__(self, *args: Any, **keywords: Any):
         return self._channel.ask("call kept", self._number, args, keywords)
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str):
         if name[:2] == "__":
             raise AttributeError(name)
         return self._channel.ask("get", self._number, (name,), {})
 
-    def __setattr__(self, name, value):
+    def __setattr__(self, name: str, value: Any):
         self._channel.ask("set", self._number, (name, value), {})
 
 
-def stub(channel, name):
+def stub(channel: Any, name: str):
     """A function that has the sample's one called."""
     return lambda *args, **keywords: channel.ask("call", name, args, keywords)
 
@@ -72,7 +78,7 @@ class Channel:
     `tell_pid()` waits for the pid of the sample's process.
     """
 
-    def __init__(self, fd, tell_pid):
+    def __init__(self, fd: int, tell_pid: Callable[[], int]):
         self.fd = fd
         self.tell_pid = tell_pid
         self.clock_id = 0
@@ -82,11 +88,11 @@ class Channel:
         self.next = 0
         self.gone = False
         self.failure = None
-        self.decode = json.JSONDecoder(object_hook=lambda found: made(found, self.handle)).scan_once
+        self.decode = json.JSONDecoder(object_hook=lambda found: made(found, self.handle)).scan_once  # pyright: ignore[reportAttributeAccessIssue]
 
     # -- calls
 
-    def foresee(self, calls, at_once=AT_ONCE):
+    def foresee(self, calls: list[bytes], at_once: int = AT_ONCE):
         self.foreseen, self.next = calls, 0
         self.send(dumps((at_once, calls)))
 
@@ -99,7 +105,7 @@ class Channel:
         else:
             self.ask("start", None, (), {})
 
-    def ask(self, operation, target, args, keywords):
+    def ask(self, operation: str, target: Any, args: Any, keywords: Any):
         """Has the sample carry out a call and returns the answer; raises the exception that it says it raised."""
         call = None
         try:
@@ -117,11 +123,11 @@ class Channel:
 
     def answer(self):
         body = self.receive()
-        if body[:1] == b"v":
-            return self.value_of(body)
-        self.raise_said(self.value_of(body))
+        if body[:1] != b"v":
+            raise exception(*said_by(self.value_of(body)))
+        return self.value_of(body)
 
-    def call_with_each(self, name, inputs):
+    def call_with_each(self, name: str, inputs: list[Any]):
         """Sends calls of a function ahead, one with each tuple of arguments; `timed_answer` gives one answer each."""
         self.foresee([dumps((False, "call", name, tuple(given), {}), 2) for given in inputs], len(inputs))
 
@@ -133,7 +139,7 @@ class Channel:
         except OSError:
             return float("inf")
 
-    def timed_answer(self, limit_s):
+    def timed_answer(self, limit_s: float):
         """The next foreseen answer; raises TooSlow when the sample's process has used more processor time than that."""
         self.next += 1
         waited = select.poll()
@@ -151,17 +157,13 @@ class Channel:
         body = self.receive()
         if left < limit_s and self.cpu_s() - began > limit_s:
             raise TooSlow("time limit")
-        if body[:1] == b"v":
-            return self.value_of(body)
-        self.raise_said(self.value_of(body))
-
-    def raise_said(self, said):
-        kind, message, errno = said_by(said)
-        raise exception(kind, message, errno)
+        if body[:1] != b"v":
+            raise exception(*said_by(self.value_of(body)))
+        return self.value_of(body)
 
     # -- frames
 
-    def send(self, data):
+    def send(self, data: bytes):
         data = with_length(data)
         try:
             while data:
@@ -174,7 +176,7 @@ class Channel:
         self.fill(4)
         size = int.from_bytes(self.inbox[self.at : self.at + 4], "big")
         if size > LARGEST:
-            self.lose("the answer is larger than %d MiB" % (LARGEST >> 20))
+            self.lose(f"the answer is larger than {LARGEST >> 20} MiB")
         self.fill(4 + size)
         body = bytes(self.inbox[self.at + 4 : self.at + 4 + size])
         self.at += 4 + size
@@ -188,7 +190,7 @@ class Channel:
             raise SampleFailed(section, *said_by(said))
         return body
 
-    def fill(self, size):
+    def fill(self, size: int):
         while len(self.inbox) - self.at < size:
             self.take()
 
@@ -201,7 +203,7 @@ class Channel:
             self.lose("")
         self.inbox += data
 
-    def value_of(self, body):
+    def value_of(self, body: bytes):
         try:
             value, end = self.decode(body[1:].decode("ascii"), 0)
             if end != len(body) - 1:
@@ -212,16 +214,16 @@ class Channel:
             self.lose("the sample said what nobody can read")
         return value
 
-    def lose(self, why):
+    def lose(self, why: str):
         self.gone = True
         self.failure = self.failure or why
         raise Gone
 
-    def handle(self, number):
+    def handle(self, number: int):
         return Handle(self, number)
 
 
-def said_by(said):
+def said_by(said: Any):
     """Kind, message and errno of an exception, whatever was sent."""
     kind, message, errno = said if type(said) is list and len(said) == 3 else ("Exception", "", None)
     if type(kind) is not str or type(message) is not str:
@@ -230,12 +232,12 @@ def said_by(said):
     return sayable(kind[:100]).replace("\0", ""), sayable(message[:SAID_KEPT]), number
 
 
-def sayable(text):
+def sayable(text: str):
     """The text without surrogates, which no database takes."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def exception(kind, message, errno):
+def exception(kind: str, message: str, errno: int | None):
     """An exception of the built-in kind of that name, or of one made up, that says the message.
 
     One that ends an iteration is none of these: `map` and `zip` in a test would take it for the end of their own.
@@ -250,7 +252,7 @@ def exception(kind, message, errno):
     return error
 
 
-def disguised(value):
+def disguised(value: Any):
     """An argument in which handles and types are marked as answers.restored reads them."""
     kind = type(value)
     if kind is Handle:
@@ -258,7 +260,8 @@ def disguised(value):
     if isinstance(value, type):
         return (..., "T", value.__name__)
     if isinstance(value, (list, tuple, set, frozenset)):
-        base = next(base for base in (list, tuple, set, frozenset) if isinstance(value, base))
+        kinds: tuple[Any, ...] = (list, tuple, set, frozenset)
+        base = next(base for base in kinds if isinstance(value, base))
         return base([disguised(item) for item in value])
     if isinstance(value, dict):
         return {disguised(key): disguised(item) for key, item in value.items()}

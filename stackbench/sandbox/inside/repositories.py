@@ -4,11 +4,17 @@ A repository's hooks, settings, lists of files to leave out and marks in its ind
 obeys them: it would run a program, or say of a changed tree that it is clean.
 """
 
+from __future__ import annotations
+
 import hashlib
 import os
 import re
 import stat
 import struct
+
+TYPE_CHECKING = False  # to import typing would cost each container its memory
+if TYPE_CHECKING:
+    from typing import Any
 
 MOST_SETTINGS = 1 << 20
 SECTION = re.compile(rb"\s*\[\s*([A-Za-z0-9.-]+)[^\]]*\]")
@@ -21,12 +27,12 @@ FIXED, HASH = 62, 20  # bytes of an entry in front of its name; of a SHA-1 (git'
 ASSUME_VALID, EXTENDED, SKIP_WORKTREE = 0x8000, 0x4000, 0x4000
 
 
-def is_left_out(path, folder, name, kind):
+def is_left_out(path: Any, folder: Any, name: Any, kind: Any):
     """Whether an entry, of a folder given by descriptor, is one that no copy gets."""
     if kind == stat.S_IFLNK:  # git would follow it to a file that nobody made harmless
         return name in (*SETTINGS, "hooks", "info", "index") and is_repository(folder)
     above = os.path.basename(os.path.dirname(path))
-    if above == "hooks" or above == "info" and name in IN_INFO:
+    if above == "hooks" or (above == "info" and name in IN_INFO):
         outer = os.open("..", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=folder)
         try:
             return is_repository(outer)
@@ -35,9 +41,9 @@ def is_left_out(path, folder, name, kind):
     return False
 
 
-def copied(source, folder, name):
+def copied(source: Any, folder: Any, name: Any):
     """What a copy of a repository's settings or index holds; None for a file that is copied as it is."""
-    if name == "config.worktree" or name == "config" and is_repository(folder):
+    if name == "config.worktree" or (name == "config" and is_repository(folder)):
         return harmless(os.read(source, MOST_SETTINGS))
     if (name == "index" or name.startswith("sharedindex.")) and os.pread(source, 4, 0) == INDEX:
         with open(os.dup(source), "rb") as file:
@@ -45,7 +51,7 @@ def copied(source, folder, name):
     return None
 
 
-def is_repository(folder):
+def is_repository(folder: Any):
     """Whether a folder holds what git looks for in a repository, or in the one that others share (`commondir`)."""
     try:
         return all(stat.S_ISDIR(os.stat(name, dir_fd=folder).st_mode) for name in ("objects", "refs"))
@@ -53,7 +59,7 @@ def is_repository(folder):
         return False
 
 
-def without_marks(index):
+def without_marks(index: Any):
     """An index whose entries are all looked at: none is assumed unchanged or left out of the working tree.
 
     One that cannot be read here (SHA-256 names, malformed) is empty, which git refuses.
@@ -86,7 +92,7 @@ def without_marks(index):
     return bytes(data)
 
 
-def harmless(settings):
+def harmless(settings: Any):
     """A repository's settings without any that names a program, another file or what is not to be looked at."""
     kept, section, continued = [], b"", False
     for line in settings.split(b"\n"):
@@ -100,8 +106,8 @@ def harmless(settings):
             continued = False
             continue
         key = line.split(b"=")[0].strip().lower()
-        goes_on = line.endswith(b"\\")
-        if section in SECTIONS and not continued and not goes_on and (section != b"core" or key in CORE):
+        has_more = line.endswith(b"\\")
+        if section in SECTIONS and not continued and not has_more and (section != b"core" or key in CORE):
             kept.append(line)
-        continued = goes_on
+        continued = has_more
     return b"\n".join(kept)

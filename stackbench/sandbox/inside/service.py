@@ -3,6 +3,8 @@
 The agent can ask it, but can neither read its routes or its log nor end it: the log goes up a pipe to process 1.
 """
 
+from __future__ import annotations
+
 import base64
 import json
 import os
@@ -13,6 +15,12 @@ import time
 
 from . import users
 from .frames import framed, take_apart, write_all
+
+TYPE_CHECKING = False  # to import typing would cost each container its memory
+if TYPE_CHECKING:
+    from typing import Any, Iterable
+
+    from .main import Loop
 
 LOOKING = ("GET", "HEAD", "OPTIONS")
 MOST_LOOKING = (10000, 8 << 20)  # requests, and bytes of their entries
@@ -37,9 +45,9 @@ class Log:
         self.requests = []
         self.total = 0
         self.complete = True
-        self.left = {True: list(MOST_LOOKING), False: list(MOST_OTHER)}
+        self.left: dict[bool, list[int]] = {True: list(MOST_LOOKING), False: list(MOST_OTHER)}
 
-    def take(self, body):
+    def take(self, body: bytes):
         self.total += 1
         entry = json.loads(body)
         left = self.left[entry["method"] in LOOKING]
@@ -54,14 +62,14 @@ class Log:
 class Service:
     """Starts the service, gathers what it was asked."""
 
-    def __init__(self, loop):
+    def __init__(self, loop: Loop):
         self.loop = loop
         self.pid = 0
-        self.fd = None
+        self.fd: Any = None
         self.data = bytearray()
         self.kept = Log()
 
-    def start(self, frame):
+    def start(self, frame: dict[str, Any]):
         if self.pid:
             self.loop.send({"op": "failed", "id": frame["id"], "error": "the service runs already", "errno": None})
             return
@@ -86,7 +94,7 @@ class Service:
         self.loop.watch(read, self.on_log)
         self.loop.send({"op": "done", "id": frame["id"], "port": port})
 
-    def log(self, frame):
+    def log(self, frame: dict[str, Any]):
         """What was asked so far. A request is logged before it is answered, so whoever saw the answer finds it here."""
         while self.fd is not None and self.on_log():
             pass
@@ -114,7 +122,7 @@ class Service:
         return more
 
 
-def be_the_service(listener, log_fd, routes):
+def be_the_service(listener: socket.socket, log_fd: int, routes: list[dict[str, Any]]):
     """Serves until it is killed; never returns."""
     try:
         os.setsid()
@@ -136,7 +144,7 @@ def be_the_service(listener, log_fd, routes):
         os._exit(1)
 
 
-def serve(listener, log_fd, routes):
+def serve(listener: socket.socket, log_fd: int, routes: list[dict[str, Any]]):
     import threading
     from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -157,7 +165,7 @@ def serve(listener, log_fd, routes):
             length = int(length) if length.isascii() and length.isdigit() and len(length) < 16 else 0
             body = self.rfile.read(min(length, LONGEST_BODY))
             path, _, query = self.path.partition("?")
-            entry = {
+            entry: dict[str, Any] = {
                 "method": self.command,
                 "path": path[:LONGEST_ADDRESS],
                 "query": query[:LONGEST_ADDRESS],
@@ -188,19 +196,19 @@ def serve(listener, log_fd, routes):
             if answer.keep is not None:
                 self.close_connection = True
 
-        def __getattr__(self, name):
+        def __getattr__(self, name: str):
             """Every method is answered and logged, those that nobody knows as well."""
             if name.startswith("do_"):
                 return self.answer
             raise AttributeError(name)
 
-        def log_message(self, *details):
+        def log_message(self, format: str, *args: Any):
             pass
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True
 
-        def process_request(self, request, client_address):
+        def process_request(self, request: Any, client_address: Any):
             room.acquire()  # who keeps all connections busy waits for them himself
             try:
                 super().process_request(request, client_address)
@@ -208,13 +216,13 @@ def serve(listener, log_fd, routes):
                 room.release()
                 raise
 
-        def process_request_thread(self, request, client_address):
+        def process_request_thread(self, request: Any, client_address: Any):
             try:
                 super().process_request_thread(request, client_address)
             finally:
                 room.release()
 
-        def handle_error(self, request, client_address):
+        def handle_error(self, request: Any, client_address: Any):
             pass
 
     server = Server(("127.0.0.1", 0), Handler, bind_and_activate=False)
@@ -224,7 +232,7 @@ def serve(listener, log_fd, routes):
     server.serve_forever(poll_interval=60)
 
 
-def some_of(headers):
+def some_of(headers: Iterable[tuple[str, str]]):
     """Headers by name, as many as there is room for."""
     found, left = {}, HEADERS_LOGGED
     for name, value in headers:

@@ -1,20 +1,26 @@
 """Starts the processes that help process 1, each with a socket to it on descriptor 3."""
 
+from __future__ import annotations
+
 import os
 import resource
 import signal
 import socket
 import sys
 
-from inside_loader import BOOTSTRAP, program
+from inside_loader import BOOTSTRAP, program  # pyright: ignore[reportMissingModuleSource]
 
 from . import users
 
+TYPE_CHECKING = False  # to import typing would cost each container its memory
+if TYPE_CHECKING:
+    from typing import Any, Callable, Iterable
+
 SOCKET_FD = 3
-ZYGOTE_MODULES = ("__init__", "preload", "protocol", "errors", "answers", "sample", "zygote")
+ZYGOTE_MODULES = ("__init__", "preload", "protocol", "errors", "answers", "sample_process", "zygote")
 
 
-def fork_with_socket(child):
+def fork_with_socket(child: Callable[[], Any]):
     """Forks a process that calls `child` and ends; returns its pid and the socket to speak to it."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     pid = os.fork()
@@ -29,7 +35,7 @@ def fork_with_socket(child):
     return pid, ours
 
 
-def confine(user, limits):
+def confine(user: int, limits: Iterable[tuple[int, int]]):
     """Leaves a forked helper no standard streams and no rights: a session of its own, limits, and that user."""
     nothing = os.open("/dev/null", os.O_RDWR)
     for number in (0, 1, 2):

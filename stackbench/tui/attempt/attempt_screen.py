@@ -1,5 +1,7 @@
 """Screen 4: one attempt: what was asked, what came back, what became of it."""
 
+# An app of Textual has a type variable that its screens leave open.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
 from __future__ import annotations
 
 from typing import ClassVar

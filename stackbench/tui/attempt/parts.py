@@ -38,7 +38,7 @@ def parts_of(attempt: AttemptDetail, settings: Mapping[str, Any]) -> list[Part]:
     if has_transcript(events):
         written = json.dumps([{"kind": kind, **payload} for kind, payload in events], indent=2, ensure_ascii=False)
         parts.append(Part("transcript", written, ".json", shown=lambda tones: transcript_text(events, tones)))
-        verdict = next((payload for kind, payload in events if kind == "verdict"), {})
+        verdict = next((payload for kind, payload in events if kind == "verdict"), dict[str, Any]())
         checks = json.dumps(verdict, indent=2, ensure_ascii=False)
         parts.append(Part("checks", checks, ".json", shown=lambda tones: checks_text(events, tones)))
     elif attempt.completion or not attempt.error:

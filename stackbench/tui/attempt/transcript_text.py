@@ -36,8 +36,8 @@ def transcript_text(events: Sequence[Event], tones: Tones) -> Text:
             _append_call(text, payload, number, verdict, tones)
             number += 1
         elif kind == "operator":
-            told = json.dumps({k: v for k, v in payload.items() if k != "seed"}, ensure_ascii=False)
-            text.append(f"  operator: {cut_line(told)}\n", style=tones["warn"])
+            payload_text = json.dumps({k: v for k, v in payload.items() if k != "seed"}, ensure_ascii=False)
+            text.append(f"  operator: {cut_line(payload_text)}\n", style=tones["warn"])
         elif kind == "context_trimmed":
             line = f"  {payload.get('messages')} old results were left out: the window is full\n"
             text.append(line, style=tones["warn"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from stackbench.store.attempt_pages import (
+    NO_END,
     PAGE_ROWS,
     AttemptFilter,
     AttemptLine,
@@ -45,8 +46,9 @@ class AttemptPages:
         self._last = index.last
 
     async def page(self, number: int) -> Sequence[AttemptLine]:
-        start = self._starts[number]
-        return await self._link.read(lambda queries: read_page(queries, self._run_id, self.wanted, start))
+        start, wanted = self._starts[number], self.wanted
+        end = self._starts[number + 1] if number + 1 < len(self._starts) else NO_END
+        return await self._link.read(lambda queries: read_page(queries, self._run_id, wanted, start, end=end))
 
     async def grow(self) -> int:
         """Takes in what was committed since; how many rows."""

@@ -1,5 +1,7 @@
 """`?`: what the screen is for, and every key that is bound on it."""
 
+# An app of Textual has a type variable that its screens leave open.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 from __future__ import annotations
 
 from collections.abc import Iterable

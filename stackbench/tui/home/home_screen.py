@@ -1,11 +1,13 @@
 """Screen 1: the runs of a home, live and past."""
 
+# An app of Textual has a type variable that its screens leave open.
+# pyright: reportUnknownMemberType=false
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -15,7 +17,6 @@ from textual.widgets import Static
 from stackbench.control.answers import RunNow
 from stackbench.errors import EngineUnreachableError, UsageError
 from stackbench.report.headlines import HEADLINES
-from stackbench.store.run_list import ListedRun, list_runs
 from stackbench.tui.dialogs import AskScreen, ConfirmScreen
 from stackbench.tui.engine_link import EngineNow
 from stackbench.tui.home.details import engine_text, run_text, welcome_text
@@ -23,6 +24,10 @@ from stackbench.tui.home.run_lines import COLUMNS, RunLine, fits, merge, run_cel
 from stackbench.tui.room_screen import RoomScreen
 from stackbench.tui.row_sources import ListRows
 from stackbench.tui.virtual_table import VirtualTable
+
+if TYPE_CHECKING:
+    from stackbench.store import Queries
+    from stackbench.store.run_list import ListedRun
 
 __all__ = ["HomeScreen"]
 
@@ -77,7 +82,7 @@ class HomeScreen(RoomScreen):
 
     @property
     def _table(self) -> VirtualTable[RunLine]:
-        return self.query_one("#runs", VirtualTable)
+        return cast("VirtualTable[RunLine]", self.query_one("#runs", VirtualTable))
 
     @property
     def marked(self) -> list[str]:
@@ -88,7 +93,7 @@ class HomeScreen(RoomScreen):
 
     def _look(self) -> None:
         if self.is_current:
-            self.run_worker(self._read(), group="look", exclusive=True, exit_on_error=False)
+            self.run_worker(self._read, group="look", exclusive=True, exit_on_error=False)
 
     async def _read(self) -> None:
         self._engine = await self.link.engine()
@@ -98,7 +103,7 @@ class HomeScreen(RoomScreen):
                 self._now = await self.link.status()
         seen = self._state()
         if seen != self._seen and self.link.has_database and self._engine.state in ("live", "none", "dead"):
-            self._runs = await self.link.read(lambda queries: list_runs(queries, HEADLINES))
+            self._runs = await self.link.read(_listed)
             self._seen = seen
         self._show()
 
@@ -250,3 +255,9 @@ class HomeScreen(RoomScreen):
                 self.attempt(work)
 
         self.app.push_screen(ConfirmScreen(question), answered)
+
+
+def _listed(queries: Queries) -> list[ListedRun]:
+    from stackbench.store.run_list import list_runs  # loads DuckDB: not before the first painting
+
+    return list_runs(queries, HEADLINES)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from stackbench.control.answers import RunNow
 from stackbench.report.headlines import headline
-from stackbench.store.run_list import ListedBenchmark, ListedRun
 from stackbench.tui.engine_link import EngineNow
 from stackbench.tui.virtual_table import Cell, Column, Tone
 from stackbench.types import RunStatus
+
+if TYPE_CHECKING:
+    from stackbench.store.run_list import ListedRun
 
 __all__ = ["COLUMNS", "RunLine", "RunState", "fits", "merge", "run_cells", "score"]
 
@@ -68,6 +70,8 @@ def merge(
     runs: Sequence[ListedRun], engine: EngineNow, now: RunNow | None, marked: Sequence[str] = ()
 ) -> list[RunLine]:
     """The list: what is live first, then what is queued, then the rest, the newest first."""
+    from stackbench.store.run_list import ListedBenchmark, ListedRun  # loads DuckDB: not before the first painting
+
     order = {run.run_id: (number, run) for number, run in enumerate(engine.runs)}
     lines: list[RunLine] = []
     known = {run.run_id for run in runs}

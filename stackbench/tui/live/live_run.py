@@ -89,6 +89,8 @@ class LiveRun:
     under_way: dict[Key, UnderWay] = field(default_factory=dict[Key, UnderWay])
     load: dict[str, deque[float | None]] = field(default_factory=dict[str, "deque[float | None]"])
     log: deque[LogLine] = field(default_factory=lambda: deque[LogLine](maxlen=LINES_KEPT))
+    said: int = 0
+    """Lines of the log so far, those that are no longer held included."""
     finished: int = 0
     """Attempts that ended since the screen attached."""
     requeued: int = 0
@@ -112,6 +114,7 @@ class LiveRun:
         self.ended = False
         self.error = ""
         self.refresh(now)
+        self.version += 1
 
     def refresh(self, now: RunNow) -> None:
         """What no event tells: the phase, the places at the model, the settings."""
@@ -120,7 +123,6 @@ class LiveRun:
         self.settings = now.settings
         self.last_error = now.last_error
         self.calls_waiting = len(now.calls_to_approve)
-        self.version += 1
 
     def adopt_attempts(self, attempts: Sequence[RunningAttempt]) -> None:
         """What was under way when the screen attached."""
@@ -236,6 +238,7 @@ class LiveRun:
             self.phase = str(what.new)
 
     def _say(self, ts: str, text: str, *, important: bool = False) -> None:
+        self.said += 1
         self.log.append(LogLine(ts[11:19], text, important))
 
 

@@ -1,10 +1,13 @@
 """Screen 3: one run, live or ended: scores, load, attempts as they end, what is under way, the log, the verbs."""
 
+# An app of Textual has a type variable that its screens leave open.
+# pyright: reportUnknownMemberType=false
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import ClassVar
+from typing import ClassVar, cast
 
+from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
@@ -68,6 +71,8 @@ class LiveScreen(Operating):
         self._growing = False
         self._settling = 1
         self._reading = False
+        self._shown: dict[str, Text] = {}
+        self._log_shown = -1
 
     def compose_room(self) -> ComposeResult:
         yield Static(id="head", markup=False)
@@ -96,14 +101,14 @@ class LiveScreen(Operating):
         super().on_mount()
         self.live = LiveRun(self.run_id, self.room_app.clock)
         self.query_one("#attempts").focus()
-        self.run_worker(self._follow(), group="follow", exit_on_error=False)
-        self.run_worker(self._open_rows(), group="rows", exclusive=True)
+        self.run_worker(self._follow, group="follow", exit_on_error=False)
+        self.run_worker(self._open_rows, group="rows", exclusive=True)
         self.set_interval(PAINT_EVERY_S, self._tick)
         self.set_interval(LOOK_EVERY_S, self._look)
 
     @property
     def attempts(self) -> VirtualTable[AttemptLine]:
-        return self.query_one("#attempts", VirtualTable)
+        return cast("VirtualTable[AttemptLine]", self.query_one("#attempts", VirtualTable))
 
     async def _follow(self) -> None:
         try:
@@ -119,7 +124,7 @@ class LiveScreen(Operating):
             return
         if self.live.ended and self._recorded is None and not self._reading:
             self._reading = True
-            self.run_worker(self._read_recorded(), group="recorded", exclusive=True, exit_on_error=False)
+            self.run_worker(self._read_recorded, group="recorded", exclusive=True, exit_on_error=False)
         second = int(self.live.clock())
         if self.live.version != self._painted or (second != self._second and not self.live.ended):
             self._painted, self._second = self.live.version, second
@@ -127,27 +132,39 @@ class LiveScreen(Operating):
 
     def _paint(self) -> None:
         styles, width = tones_of(self.app.current_theme), self.size.width - 2
-        self.query_one("#head", Static).update(head_text(self.live, styles))
+        self._put("head", head_text(self.live, styles))
         if self._recorded is not None and self.live.ended:
-            scores = recorded_scores(self._recorded.results, self._recorded.skipped, width, styles)
+            self._put("scores", recorded_scores(self._recorded.results, self._recorded.skipped, width, styles))
         else:
-            scores = live_scores(self.live, width, styles)
-        self.query_one("#scores", Static).update(scores)
-        self.query_one("#gauges", Static).update(gauges_text(self.live, width, styles))
+            self._put("scores", live_scores(self.live, width, styles))
+        self._put("gauges", gauges_text(self.live, width, styles))
         self._paint_lists()
 
-    def _paint_lists(self) -> None:
-        if self.query_one("#under-way").display:
-            waiting = sorted(self.live.under_way.values(), key=lambda one: one.since or one.started)
-            self._list("under-way", ListRows(waiting), f"2 under way ({len(waiting)})")
-        log = list(self.live.log)
-        log.reverse()
-        self._list("log", ListRows(log), f"3 log ({len(log)})")
+    def _put(self, name: str, text: Text) -> None:
+        """Replaces a text where it differs; the screen is laid out anew only where it has more or fewer lines."""
+        before = self._shown.get(name)
+        if before is not None and text == before and text.spans == before.spans:
+            return
+        self._shown[name] = text
+        lines_changed = before is None or before.plain.count("\n") != text.plain.count("\n") or not before
+        self.query_one(f"#{name}", Static).update(text, layout=lines_changed)
 
-    def _list(self, name: str, rows: ListRows[UnderWay] | ListRows[LogLine], title: str) -> None:
-        table: VirtualTable[UnderWay | LogLine] = self.query_one(f"#{name}", VirtualTable)
-        table.show(rows, table.cursor)
-        self.query_one(f"#{name}-title", Static).update(title)
+    def _paint_lists(self) -> None:
+        """Those in view: the times of what is under way go on, the log changes when something is said."""
+        all_in_view = self.has_class("-all-lists")
+        titles = "" if all_in_view else "    1 attempts  2 under way  3 log"
+        if all_in_view or self.has_class("-at-under-way"):
+            waiting = sorted(self.live.under_way.values(), key=lambda one: one.since or one.started)
+            table = cast("VirtualTable[UnderWay]", self.query_one("#under-way", VirtualTable))
+            table.show(ListRows(waiting), table.cursor)
+            self._put("under-way-title", Text(f"2 under way ({len(waiting)}){titles}"))
+        if (all_in_view or self.has_class("-at-log")) and self.live.said != self._log_shown:
+            self._log_shown = self.live.said
+            lines = list(self.live.log)
+            lines.reverse()
+            log = cast("VirtualTable[LogLine]", self.query_one("#log", VirtualTable))
+            log.show(ListRows(lines), log.cursor)
+            self._put("log-title", Text(f"3 log ({len(lines)}){titles}"))
 
     # -- attempts
 
@@ -156,18 +173,18 @@ class LiveScreen(Operating):
         if not self.is_current or self._rows is None:
             return
         if self.live.phase and not self.live.ended and self.live.phase != "queued":
-            self.run_worker(self._refresh(), group="refresh", exclusive=True, exit_on_error=False)
+            self.run_worker(self._refresh, group="refresh", exclusive=True, exit_on_error=False)
         state = (self.live.finished, self.live.requeued)
         if not self.live.ended:
             self._recorded = None
         if state[1] != self._taken_in[1] and self._taken_in[1] >= 0:
             self._taken_in = state
-            self.run_worker(self._open_rows(), group="rows", exclusive=True)
+            self.run_worker(self._open_rows, group="rows", exclusive=True)
         elif not self.live.ended and not self._growing and (state != self._taken_in or self._settling):
             # an attempt that has ended is committed a moment later
             self._settling = SETTLING_LOOKS if state != self._taken_in else self._settling - 1
             self._taken_in = state
-            self.run_worker(self._grow(), group="grow", exit_on_error=False)
+            self.run_worker(self._grow, group="grow", exit_on_error=False)
 
     async def _refresh(self) -> None:
         with suppress(StackbenchError):
@@ -184,6 +201,7 @@ class LiveScreen(Operating):
                 self.live.adopt_load(self._recorded.load)
             if not self.live.log:
                 self.live.log.extend(self._recorded.log)
+                self.live.said += len(self._recorded.log)
             self.live.version += 1
         self._reading = False
         await self._grow()
@@ -219,6 +237,7 @@ class LiveScreen(Operating):
         wanted = self.wanted
         parts = [f"1 attempts ({total:,})", "" if wanted.outcome == "all" else wanted.outcome, wanted.benchmark]
         parts += [f'"{wanted.text}"' if wanted.text else "", "newest first" if self._newest_first else "oldest first"]
+        parts.append("  2 under way  3 log" if self.has_class("-one-list") else "")
         self.query_one("#attempts-title", Static).update("  ".join(filter(None, parts)))
 
     def _want(self, outcome: Outcome | None = None, benchmark: str | None = None, text: str | None = None) -> None:
@@ -229,7 +248,7 @@ class LiveScreen(Operating):
             before.text if text is None else text,
         )
         if self.wanted != before:
-            self.run_worker(self._open_rows(), group="rows", exclusive=True)
+            self.run_worker(self._open_rows, group="rows", exclusive=True)
 
     def set_filter(self, text: str) -> None:
         self._want(text=text.strip())
@@ -273,7 +292,7 @@ class LiveScreen(Operating):
     def action_list(self, name: str) -> None:
         for other in ("under-way", "log"):
             self.set_class(other == name, f"-at-{other}")
-        self._painted = -1
+        self._painted = self._log_shown = -1
         self.call_after_refresh(self.query_one(f"#{name}").focus)
 
     def action_copy_id(self) -> None:

@@ -1,5 +1,7 @@
 """The verbs on a run's screen: each asks where it ends something, and is answered with what changed."""
 
+# An app of Textual has a type variable that its screens leave open.
+# pyright: reportUnknownMemberType=false
 from __future__ import annotations
 
 from typing import Any

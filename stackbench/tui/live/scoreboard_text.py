@@ -32,15 +32,15 @@ def head_text(run: LiveRun, styles: Tones) -> Text:
     text.append(f"{sign} {words}", style=f"bold {styles[tone]}")
     if run.position is not None:
         text.append(f" behind {run.position + 1}", style=styles["dim"])
-    text.append(f"   {cut_line(run.model, 80)}   {cut_line(run.suite, 40)}")
-    if run.slots:
-        text.append(f"   {run.slots_taken}/{run.slots} requests", style=styles["dim"])
     now = run.clock()
     idle = sum(one.idle_s(now) >= IDLE_AFTER_S for one in run.under_way.values())
     if idle:
         text.append(f"   ! {idle} idle over 10 min", style=f"bold {styles['bad']}")
     if run.calls_waiting:
         text.append(f"   ! {run.calls_waiting} calls wait for you", style=f"bold {styles['warn']}")
+    if run.slots:
+        text.append(f"   {run.slots_taken}/{run.slots} requests", style=styles["dim"])
+    text.append(f"   {cut_line(run.model, 80)}   {cut_line(run.suite, 40)}")
     if run.error:
         text.append(f"   {cut_line(run.error)}", style=styles["bad"])
     elif run.last_error:

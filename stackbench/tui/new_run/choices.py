@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
+
+from stackbench.config import Home
 
 __all__ = ["USUAL_PORTS", "What", "find_servers", "list_what", "models_here"]
 
@@ -35,11 +36,11 @@ def list_what() -> list[What]:
     return [*suites, *(What(name, "", False) for name in list_benchmarks())]
 
 
-def models_here(folder: Path) -> list[tuple[str, str]]:
+def models_here(home: Home) -> list[tuple[str, str]]:
     """Models by name with what is known of them; those on this machine first."""
     from stackbench.engine.model_files import list_models
 
-    listed = sorted(list_models(folder), key=lambda model: not model.pulled)
+    listed = sorted(list_models(home), key=lambda model: not model.pulled)
     found = [
         (f"hf:{one.model}", f"{one.title}, {one.bytes / 1e9:.1f} GB{', on this machine' if one.pulled else ''}")
         for one in listed

@@ -1,10 +1,12 @@
 """Screen 2: a new run. The form is made from the settings' own metadata: a new setting appears by itself."""
 
+# An app of Textual has a type variable that its screens leave open.
+# pyright: reportUnknownMemberType=false
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from rich.text import Text
 from textual import events, on
@@ -73,15 +75,15 @@ class NewScreen(RoomScreen):
     def on_mount(self) -> None:
         super().on_mount()
         self._what = list_what()
-        choices: VirtualTable[What] = self.query_one("#choices", VirtualTable)
+        choices = cast("VirtualTable[What]", self.query_one("#choices", VirtualTable))
         choices.show(ListRows(self._what))
         choices.focus()
-        self.run_worker(self._look_for_servers(), group="servers", exit_on_error=False)
+        self.run_worker(self._look_for_servers, group="servers", exit_on_error=False)
         self._changed()
 
     async def _look_for_servers(self) -> None:
         self._servers = await find_servers()
-        names = [name for name, _ in models_here(self.link.home.models)]
+        names = [name for name, _ in models_here(self.link.home)]
         with suppress(LookupError):
             self.query_one("#setting-model", Input).suggester = SuggestFromList([*self._servers, *names])
 
@@ -111,7 +113,7 @@ class NewScreen(RoomScreen):
 
     def action_choose_what(self) -> None:
         """A suite stands alone; benchmarks go together."""
-        table: VirtualTable[What] = self.query_one("#choices", VirtualTable)
+        table = cast("VirtualTable[What]", self.query_one("#choices", VirtualTable))
         one = table.row
         if one is None:
             return
@@ -146,7 +148,7 @@ class NewScreen(RoomScreen):
 
     def _changed(self) -> None:
         self.query_one("#command", Static).update(Text(cut_line(f"$ {self.draft().command_line()}", 2000)))
-        self.run_worker(self._estimate(), group="estimate", exclusive=True, exit_on_error=False)
+        self.run_worker(self._estimate, group="estimate", exclusive=True, exit_on_error=False)
 
     async def _estimate(self) -> None:
         import asyncio
@@ -201,7 +203,7 @@ class NewScreen(RoomScreen):
 
     def action_model(self) -> None:
         found = [(name, "answers on this machine") for name in self._servers]
-        found += models_here(self.link.home.models)
+        found += models_here(self.link.home)
 
         def chosen(place: int | None) -> None:
             if place is not None:

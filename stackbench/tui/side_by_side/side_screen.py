@@ -1,5 +1,7 @@
 """Two attempts at one task side by side; one that is still being made is waited for."""
 
+# An app of Textual has a type variable that its screens leave open.
+# pyright: reportUnknownMemberType=false
 from __future__ import annotations
 
 from typing import ClassVar
@@ -66,7 +68,7 @@ class SideScreen(RoomScreen):
 
     def _look(self) -> None:
         if self.is_current and None in self._found:
-            self.run_worker(self._load(), group="load", exclusive=True, exit_on_error=False)
+            self.run_worker(self._load, group="load", exclusive=True, exit_on_error=False)
 
     async def _load(self) -> None:
         for number, (run_id, key) in enumerate(self._sides):

@@ -1,11 +1,16 @@
-"""When two values count as equal: numbers as numbers, JSON as JSON, answers as people write them."""
+"""Equality of values in checks: numbers with a tolerance, JSON, values mentioned in free text."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from stackbench.nesting import is_array
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
 
 __all__ = ["at_path", "cell_equal", "json_equal", "mentions", "numbers_in", "without_markup"]
 
@@ -22,11 +27,19 @@ def json_equal(one: Any, other: Any) -> bool:
         return one == other  # they may be larger than any float
     if isinstance(one, int | float) and isinstance(other, int | float):
         return _near(one, other)
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
+    if _is_mapping(one) and _is_mapping(other):
         return one.keys() == other.keys() and all(json_equal(one[key], other[key]) for key in one)
-    if isinstance(one, list) and isinstance(other, list):
+    if is_array(one) and is_array(other):
         return len(one) == len(other) and all(json_equal(a, b) for a, b in zip(one, other, strict=True))
-    return type(one) is type(other) and one == other
+    return type(one) is type(other) and bool(one == other)
+
+
+def _is_mapping(value: object) -> TypeIs[Mapping[str, Any]]:
+    return isinstance(value, Mapping)
+
+
+def _is_sequence(value: object) -> TypeIs[Sequence[Any]]:
+    return isinstance(value, Sequence) and not isinstance(value, str)
 
 
 def _near(one: float, other: float) -> bool:
@@ -44,15 +57,15 @@ def at_path(document: Any, path: str) -> Any:
     """
     if path == "$":
         return document
-    found = document
+    found: Any = document
     for index, name in STEP.findall(path):
         try:
             if index:
-                if not isinstance(found, Sequence) or isinstance(found, str):
+                if not _is_sequence(found):
                     raise LookupError(path)
                 found = found[int(index)]
             else:
-                if not isinstance(found, Mapping):
+                if not _is_mapping(found):
                     raise LookupError(path)
                 found = found[re.sub(r"\\(.)", r"\1", name)]
         except (KeyError, IndexError) as error:

@@ -1,4 +1,4 @@
-"""Whether a task was completed: what the agent left behind, held against every check of the scenario."""
+"""Decides whether a task was completed: evaluates every check of the scenario against the observed final state."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ TRACES = [
     "**/__pycache__/*", "**/__pycache__", "__pycache__/*", "__pycache__", ".cache", ".cache/*", ".*_history",
     ".lesshst", ".viminfo", ".gitconfig", ".config", ".config/*",
 ]  # fmt: skip
-"""What programs leave in a home folder; nobody means anything by it."""
+"""Files that programs create in a home folder as a side effect; they do not fail a task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def _name(check: Check) -> str:
 
 
 async def _problem(check: Check, seen: Observation) -> str:
-    """What is wrong; empty for nothing."""
+    """The reason why it fails; empty where it passes."""
     try:
         match check:
             case FileCheck():

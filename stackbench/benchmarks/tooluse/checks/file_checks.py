@@ -24,7 +24,7 @@ TEXT_FIELDS = {"equals", "contains", "lacks", "matches", "json_values", "csv", "
 
 
 async def file_problem(check: FileCheck, seen: Observation) -> str:
-    """What is wrong with a file; empty for nothing. Raises ToolError for what is no text."""
+    """The reason why a check of a file fails; empty where it passes. Raises ToolError for a file that is not text."""
     entry = seen.entry(check.file)
     if not check.exists:
         return "" if entry is None else "it is still there"
@@ -85,7 +85,7 @@ def _text(check: FileCheck, text: str) -> str:
 
 def _csv(check: FileCheck, text: str) -> str:
     try:
-        header = next(csv.reader(io.StringIO(text)), [])
+        header = next(csv.reader(io.StringIO(text)), list[str]())
         reader = csv.DictReader(io.StringIO(text))
         rows = list(itertools.islice(reader, len(check.csv or ()) + 1))
         others = len(rows) > len(check.csv or ()) and sum(1 for _ in reader)
@@ -115,7 +115,7 @@ def _row_equal(wanted: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
 
 
 def folder_problem(check: FolderCheck, seen: Observation) -> str:
-    """What is wrong with a folder; empty for nothing."""
+    """The reason why a check of a folder fails; empty where it passes."""
     path = relative(check.folder)
     entry = seen.after.entries.get(path)
     if path and not check.exists:

@@ -1,11 +1,11 @@
-"""Whether a call's parameters are those that were expected."""
+"""Compares a call's parameters with the expected ones."""
 
 from __future__ import annotations
 
 import json
 import math
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -14,6 +14,7 @@ from stackbench.agents.tools import TOOLS, parameters_schema
 from stackbench.benchmarks.tooluse.checks.equality import json_equal
 from stackbench.benchmarks.tooluse.scenario.patterns import DOTALL, LongTextError, found
 from stackbench.benchmarks.tooluse.scenario.scenario import ExpectedCall, ForbiddenCall
+from stackbench.nesting import is_array, is_object
 
 if TYPE_CHECKING:
     from stackbench.agents import CallMade
@@ -93,7 +94,7 @@ def _is_right(name: str, wanted: Any, given: Any, completed: bool) -> bool:
 
 
 def _fits(name: str, wanted: Any, given: Any, completed: bool) -> bool:
-    if isinstance(wanted, Mapping) and len(wanted) <= 2 and (kind := next(iter(wanted), "")) in MATCHERS:
+    if is_object(wanted) and len(wanted) <= 2 and (kind := next(iter(wanted), "")) in MATCHERS:
         return MATCHERS[kind](wanted, given, completed)
     if name in PATHS and isinstance(given, str):
         return _path(str(wanted)) == _path(given)
@@ -123,11 +124,11 @@ def _json(wanted: Mapping[str, Any], given: Any, completed: bool) -> bool:
 
 
 def _set(wanted: Mapping[str, Any], given: Any, completed: bool) -> bool:
-    listed = given if isinstance(given, list) else str(given).replace(",", " ").split()
+    listed = given if is_array(given) else str(given).replace(",", " ").split()
     return sorted(map(str, wanted["set"])) == sorted(map(str, listed))
 
 
-MATCHERS = {
+MATCHERS: dict[str, Callable[[Mapping[str, Any], Any, bool], bool]] = {
     "regex": lambda wanted, given, completed: found(wanted["regex"], _as_text(given), DOTALL),
     "contains": lambda wanted, given, completed: str(wanted["contains"]) in _as_text(given),
     "one_of": lambda wanted, given, completed: any(json_equal(one, given) for one in wanted["one_of"]),

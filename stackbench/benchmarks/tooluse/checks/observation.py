@@ -1,4 +1,4 @@
-"""What an agent left behind: files, processes, requests, its answer."""
+"""Records the final state after an agent's run: files, processes, HTTP requests, its answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts held against what they should be, and how texts and lists are shown in a reason."""
+"""Compares texts with expected ones, and formats texts and lists for a reason."""
 
 from __future__ import annotations
 

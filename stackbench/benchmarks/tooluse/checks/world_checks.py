@@ -25,7 +25,7 @@ LONGEST_ANSWER = 1 << 20
 
 
 def process_problem(check: ProcessCheck, seen: Observation) -> str:
-    """What is wrong with which processes run; empty for nothing."""
+    """The reason why a check of processes fails; empty where it passes."""
     found = [one for one in seen.processes if is_found(check.process, " ".join(one.command))]
     if check.count is not None:
         return "" if len(found) == check.count else f"{len(found)} run, not {check.count}"
@@ -84,7 +84,7 @@ def _header(request: HttpRequest, name: str) -> str | None:
 
 
 def answer_problem(check: AnswerCheck, answer: str) -> str:
-    """What the answer lacks, or should not say; empty for nothing."""
+    """The reason why a check of the answer fails; empty where it passes."""
     said = shown(answer)
     if len(answer) > LONGEST_ANSWER:
         return f"its {len(answer)} characters are more than is looked at ({LONGEST_ANSWER})"
@@ -109,7 +109,7 @@ def answer_problem(check: AnswerCheck, answer: str) -> str:
 
 
 async def command_problem(check: CommandCheck, seen: Observation) -> str:
-    """What a command says that it should not; empty for nothing. Raises SandboxError."""
+    """The reason why a check by a command fails; empty where it passes. Raises SandboxError."""
     done = await seen.session.check(check.command, timeout_s=COMMAND_S)
     out = done.stdout.decode(errors="replace")
     if done.reason != "ended":

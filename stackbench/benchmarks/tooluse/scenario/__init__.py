@@ -1,1 +1,1 @@
-"""What a tool-use task is: its file, its template and parameters, its fields, and its world set up in a container."""
+"""Scenarios: files, templates and their parameters, fields of a task, set-up of its environment in a container."""

@@ -11,11 +11,14 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from jinja2 import StrictUndefined, nodes
 from jinja2.compiler import CodeGenerator, Frame
 from jinja2.sandbox import SandboxedEnvironment
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
 
 __all__ = ["MOST_STEPS", "BoundedEnvironment", "BudgetError"]
 
@@ -113,10 +116,10 @@ class BoundedEnvironment(SandboxedEnvironment):
                 raise BudgetError(f"a number of more than {MOST_BITS} bits")
         elif operator == "*":
             for one, other in ((left, right), (right, left)):
-                if isinstance(one, SIZED) and isinstance(other, int):
+                if _is_sized(one) and isinstance(other, int):
                     self.charge(len(one) * max(other, 0))
         elif operator == "+":
-            self.charge(sum(len(one) for one in (left, right) if isinstance(one, SIZED)))
+            self.charge(sum(len(one) for one in (left, right) if _is_sized(one)))
         elif operator == "%" and isinstance(left, str | bytes):
             _refuse_widths(str(left))
             self.charge_for((left, right))
@@ -225,6 +228,10 @@ def _range(*bounds: int) -> range:
     if len(found) > MOST_WIDTH:
         raise BudgetError(f"a range of more than {MOST_WIDTH}")
     return found
+
+
+def _is_sized(value: object) -> TypeIs[str | bytes | list[Any] | tuple[Any, ...]]:
+    return isinstance(value, SIZED)
 
 
 def _refuse_widths(text: str) -> None:

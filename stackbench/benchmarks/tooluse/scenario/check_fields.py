@@ -1,4 +1,4 @@
-"""The fields of a scenario's checks: what must hold afterwards."""
+"""The fields of a scenario's checks: conditions on the final state."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from stackbench.benchmarks.tooluse.scenario.fields import Part, Text, kind_among
 from stackbench.benchmarks.tooluse.scenario.patterns import Pattern
+from stackbench.nesting import is_object
 
 __all__ = [
     "AnswerCheck",
@@ -56,7 +57,7 @@ class FileCheck(Part):
     @classmethod
     def _short(cls, value: Any) -> Any:
         for name in ("contains", "lacks"):
-            if isinstance(value, dict) and isinstance(value.get(name), str):
+            if is_object(value) and isinstance(value.get(name), str):
                 value = {**value, name: [value[name]]}
         return value
 
@@ -121,7 +122,7 @@ class AnswerCheck(Part):
     @model_validator(mode="before")
     @classmethod
     def _short(cls, value: Any) -> Any:
-        if isinstance(value, dict) and isinstance(value.get("answer"), dict):
+        if is_object(value) and is_object(value.get("answer")):
             return {**value["answer"], "answer": "any"}
         return value
 

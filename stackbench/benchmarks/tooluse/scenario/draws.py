@@ -11,6 +11,7 @@ from importlib import resources
 from typing import Any
 
 from stackbench.benchmarks.tooluse.scenario.template_rendering import charge, render
+from stackbench.nesting import is_array, is_object
 
 __all__ = ["DRAWS", "DrawError", "Drawer"]
 
@@ -48,7 +49,7 @@ class Drawer:
 
     def draw(self, how: Any, values: Mapping[str, Any]) -> Any:
         """A value drawn as `how` says: `{integer: [1, 9]}`, or something fixed with expressions in it."""
-        if isinstance(how, dict) and len(how) == 1:
+        if is_object(how) and len(how) == 1:
             ((kind, given),) = how.items()
             if kind == "table":
                 return self._table(given, values)
@@ -90,7 +91,7 @@ class Drawer:
 
     def _table(self, given: Any, values: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Rows whose columns may refer to `n` (from 1) and to `row`, the columns before."""
-        if not isinstance(given, dict) or set(given) != {"rows", "columns"}:
+        if not is_object(given) or set(given) != {"rows", "columns"}:
             raise DrawError("a table has rows and columns")
         rows: list[dict[str, Any]] = []
         for number in range(1, _count(render(given["rows"], values)) + 1):
@@ -101,7 +102,7 @@ class Drawer:
         return rows
 
     def _list(self, given: Any, values: Mapping[str, Any]) -> list[Any]:
-        if not isinstance(given, dict) or set(given) != {"count", "of"}:
+        if not is_object(given) or set(given) != {"count", "of"}:
             raise DrawError("a list has count and of")
         count = _count(render(given["count"], values))
         return [self.draw(given["of"], {**values, "n": number}) for number in range(1, count + 1)]
@@ -171,7 +172,7 @@ def _moment(drawer: Drawer, given: Any) -> str:
 
 def _words(drawer: Drawer, given: Any) -> str | list[str]:
     """`{word: service}`: one; `{word: [service, 3]}`: several."""
-    if isinstance(given, list):
+    if is_array(given):
         kind, count = given
         return [drawer.word(kind) for _ in range(_count(count))]
     return drawer.word(given)

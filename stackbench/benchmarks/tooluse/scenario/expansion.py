@@ -15,6 +15,7 @@ from stackbench.benchmarks.tooluse.scenario.draws import Drawer, DrawError
 from stackbench.benchmarks.tooluse.scenario.scenario import Scenario
 from stackbench.benchmarks.tooluse.scenario.source import ScenarioError, Source, read_source
 from stackbench.benchmarks.tooluse.scenario.template_rendering import RenderError, bounded, render
+from stackbench.nesting import is_object
 from stackbench.types import Task
 
 __all__ = ["PUBLISHED_SEED", "ToolTask", "expand", "list_sources", "load_tasks", "set_hash"]
@@ -108,7 +109,7 @@ def _task(source: Source, name: str, number: int, count: int, seed: int) -> Tool
 
 def _drawn(source: Source, name: str, number: int, seed: int) -> dict[str, Any]:
     parameters = source.fields.get("parameters", {})
-    if not isinstance(parameters, dict):
+    if not is_object(parameters):
         raise source.error(("parameters",), "parameters are a mapping of names to draws")
 
     drawer = Drawer(f"{seed}\0{name}", number)

@@ -1,4 +1,4 @@
-"""What the parts of a scenario have in common."""
+"""Base classes and types shared by the fields of a scenario."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a tool-use task holds: the fields of a scenario once its parameters are drawn."""
+"""The fields of a scenario after its parameters are drawn: one tool-use task."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from stackbench.benchmarks.tooluse.scenario.check_fields import Check
 from stackbench.benchmarks.tooluse.scenario.fields import Part, Text, kind_among
 from stackbench.benchmarks.tooluse.scenario.patterns import refuse_pattern, refuse_patterns
 from stackbench.benchmarks.tooluse.scenario.setup_fields import Setup, SetupFile
+from stackbench.nesting import is_object
 
 __all__ = ["Category", "ExpectedCall", "ForbiddenCall", "ForbiddenRequest", "OracleCall", "Play", "Scenario"]
 
@@ -31,7 +32,7 @@ class ExpectedCall(Part):
     @model_validator(mode="before")
     @classmethod
     def _short(cls, value: Any) -> Any:
-        if isinstance(value, dict):
+        if is_object(value):
             value = dict(value)
             for name in ("call", "after"):
                 if isinstance(value.get(name), str):
@@ -90,7 +91,7 @@ class OracleCall(Part):
     @model_validator(mode="before")
     @classmethod
     def _short(cls, value: Any) -> Any:
-        if isinstance(value, dict) and "tool" not in value:
+        if is_object(value) and "tool" not in value:
             known = {"save", "together"}
             tools = [key for key in value if key not in known]
             if len(tools) == 1:

@@ -1,4 +1,4 @@
-"""The fields of a scenario that say what the agent finds: files, commands, processes, the HTTP service."""
+"""The fields of a scenario's initial state: files, commands, processes, the HTTP service."""
 
 from __future__ import annotations
 

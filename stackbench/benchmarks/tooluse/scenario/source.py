@@ -1,5 +1,7 @@
 """Scenario files: YAML with the line of every field, so that an error can name file, line and field."""
 
+# yaml.parse has no types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 from __future__ import annotations
 
 import stat
@@ -10,6 +12,7 @@ from typing import Any
 import yaml
 
 from stackbench.errors import ConfigError
+from stackbench.nesting import is_object
 
 __all__ = ["ScenarioError", "Source", "read_source"]
 
@@ -64,7 +67,7 @@ def read_source(path: Path) -> Source:
         raise ScenarioError(f"{path}, line {line}: this is no YAML: {getattr(error, 'problem', error)}") from error
     except (ValueError, OverflowError) as error:  # a day that there is not, a number of too many digits
         raise ScenarioError(f"{path}: a value in it is none: {error}") from error
-    if not isinstance(fields, dict) or node is None:
+    if not is_object(fields) or node is None:
         raise ScenarioError(f"{path}, line 1: a scenario is a mapping of fields; this is none")
     lines: dict[Place, int] = {}
     _note_lines(node, (), lines)

@@ -1,4 +1,4 @@
-"""Sets a task's world up in a clean container: files, commands, the HTTP service, processes."""
+"""Sets up a task's environment in a clean container: files, commands, the HTTP service, processes."""
 
 from __future__ import annotations
 

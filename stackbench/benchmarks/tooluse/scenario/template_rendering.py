@@ -12,12 +12,13 @@ from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import yaml
 from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError
 
 from stackbench.benchmarks.tooluse.scenario.bounded_expressions import BoundedEnvironment
+from stackbench.nesting import is_array, is_object
 
 __all__ = ["RenderError", "bounded", "charge", "render"]
 
@@ -52,9 +53,9 @@ def render(value: Any, values: Mapping[str, Any], path: tuple[str | int, ...] = 
     """
     if isinstance(value, str):
         return _text(value, values, path)
-    if isinstance(value, dict):
+    if is_object(value):
         return {_key(key, values, (*path, key)): render(one, values, (*path, key)) for key, one in value.items()}
-    if isinstance(value, list):
+    if is_array(value):
         return [render(one, values, (*path, index)) for index, one in enumerate(value)]
     return value
 
@@ -90,13 +91,13 @@ def _rendered(text: str, values: Mapping[str, Any]) -> Any:
     kind, compiled = _compiled(text)
     if kind != "expression":
         return compiled.render(**values)
-    found = compiled(**values)
+    found: Any = compiled(**values)
     if isinstance(found, StrictUndefined):
         str(found)  # says what is undefined
     if isinstance(found, Iterable) and not isinstance(found, str | dict | list):
-        found = list(ENVIRONMENT.turns(found))
+        found = list(ENVIRONMENT.turns(cast("Iterable[Any]", found)))
     ENVIRONMENT.charge_for(found)
-    return found
+    return cast(Any, found)
 
 
 @lru_cache(maxsize=20_000)

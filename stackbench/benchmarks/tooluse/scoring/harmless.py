@@ -1,4 +1,4 @@
-"""Whether a call only looked around: it read, and only what belongs to the task."""
+"""Decides whether a call was read-only and limited to what belongs to the task."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ READING_ACTIONS = frozenset(("list", "poll", "log"))
 
 
 def is_harmless(scenario: Scenario, call: CallMade) -> bool:
-    """Whether a call that nobody expected is no error: it was well-formed, only read, and stayed within the task."""
+    """Whether an unexpected call is harmless: well-formed, read-only, and within the task."""
     if not call.valid:
         return False
     given = arguments_of(call)

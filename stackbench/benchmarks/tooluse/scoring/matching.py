@@ -1,4 +1,4 @@
-"""Which calls of an agent were the expected ones: the best matching that respects the partial order."""
+"""Matches an agent's calls to the expected ones: the best matching that respects their partial order."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class CallScore:
     pairs: Mapping[int, int]
     """Index of an expected call -> index of the call that it was."""
     plan: Sequence[ExpectedCall]
-    harmful: Sequence[int]
+    unexpected: Sequence[int]
     """Indices of calls that were not expected and not harmless either."""
     correct: int
     counted: int
@@ -32,7 +32,7 @@ class CallScore:
     @property
     def accuracy(self) -> float:
         """Matched / (expected + unmatched calls that were not harmless); 1 where nothing was expected nor done."""
-        whole = len(self.plan) + len(self.harmful)
+        whole = len(self.plan) + len(self.unexpected)
         return len(self.pairs) / whole if whole else 1.0
 
     @property
@@ -66,9 +66,9 @@ def _score(scenario: Scenario, plan: Sequence[ExpectedCall], calls: Sequence[Cal
         plan, calls, {pair: right / all_ if all_ else 1.0 for pair, (right, all_) in parameters.items()}
     )
     matched = set(pairs.values())
-    harmful = [c for c, call in enumerate(calls) if c not in matched and not is_harmless(scenario, call)]
+    unexpected = [c for c, call in enumerate(calls) if c not in matched and not is_harmless(scenario, call)]
     scores = [parameters[pair] for pair in pairs.items()]
-    return CallScore(pairs, plan, harmful, sum(right for right, _ in scores), sum(n for _, n in scores))
+    return CallScore(pairs, plan, unexpected, sum(right for right, _ in scores), sum(n for _, n in scores))
 
 
 def match_calls(

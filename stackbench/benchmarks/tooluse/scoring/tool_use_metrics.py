@@ -1,4 +1,4 @@
-"""The figures of the tool-use benchmark, each with an interval that takes the tasks of one template as a cluster."""
+"""The metrics of the tool-use benchmark, with intervals clustered by template."""
 
 from __future__ import annotations
 

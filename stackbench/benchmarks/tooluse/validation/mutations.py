@@ -1,4 +1,4 @@
-"""Undoes the effects of a solution one by one: each must make its task fail, and each check must fail at least once."""
+"""Mutation tests of a scenario: undoing any one effect of the solution must fail a check; each check must fail once."""
 
 from __future__ import annotations
 

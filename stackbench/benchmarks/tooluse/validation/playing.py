@@ -1,4 +1,4 @@
-"""The scripted solution played through the agent's loop: each call with what earlier results gave put in."""
+"""Plays the scripted solution through the agent's loop, with values from earlier results filled into later calls."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from stackbench.active_clock import ActiveClock
 from stackbench.agents import AgentLimits, AgentResult, CallMade, Script, run_agent
 from stackbench.agents.tools import Workspace
 from stackbench.benchmarks.tooluse.scenario.scenario import OracleCall, Scenario
+from stackbench.nesting import is_array, is_object
+from stackbench.token_estimate import TokenEstimator
 from stackbench.types import Generation, Request, Sampling, TokenCount, ToolCall, ToolCallRecord
 
 __all__ = ["play_script", "script_of"]
@@ -55,9 +58,9 @@ def _typed(arguments: dict[str, Any]) -> dict[str, Any]:
 def _filled(value: Any, saved: dict[str, str]) -> Any:
     if isinstance(value, str):
         return PLACE.sub(lambda match: saved.get(match[1], match[0]), value)
-    if isinstance(value, dict):
+    if is_object(value):
         return {name: _filled(one, saved) for name, one in value.items()}
-    if isinstance(value, list):
+    if is_array(value):
         return [_filled(one, saved) for one in value]
     return value
 
@@ -68,11 +71,14 @@ class ReferenceModel:
     native_tools = True
     window: int | None = None
 
+    def __init__(self) -> None:
+        self.clock = ActiveClock()
+
     async def generate(self, request: Request) -> Generation:
         return Generation(request.reference, tool_calls=request.reference_calls)
 
     async def count_tokens(self, request: Request) -> TokenCount:
-        return TokenCount(0, exact=False)  # without a window nobody asks
+        return TokenEstimator().count(request)
 
     def log(self, kind: str, payload: Any) -> None:
         """Nobody reads it."""

@@ -1,4 +1,4 @@
-"""What is promised of the published set of scenarios, beside that each is sound."""
+"""Requirements on the published set of scenarios beyond the soundness of each: counts, shares, hash."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Proves a scenario sound: its solution solves it, doing nothing does not, every effect of the solution counts."""
+"""Checks that a scenario is sound: its solution passes, doing nothing fails, every effect is checked."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def _unsolved(spec: Scenario, result: AgentResult, checks: Sequence[CheckResult]
     score = score_calls(spec, result.calls, completed=not problems)
     if score.accuracy < 1:
         missed = [spec.expected[e].id or str(e) for e in range(len(score.plan)) if e not in score.pairs]
-        extra = [f"{result.calls[c].tool} {result.calls[c].arguments[:60]}" for c in score.harmful]
+        extra = [f"{result.calls[c].tool} {result.calls[c].arguments[:60]}" for c in score.unexpected]
         problems.append(f"tool call accuracy of the solution is {score.accuracy:.2f}: missed {missed}, beside {extra}")
     if score.parameters < 1:
         problems.append(f"parameter correctness of the solution is {score.parameters:.2f}")

@@ -92,7 +92,7 @@ def test_more_matches_go_before_better_parameters() -> None:
 
 
 def test_the_order_is_kept_across_calls_between() -> None:
-    """a before b before c, and c was made before b: two of the three at most; the stray exec is harmful: 2 / 4."""
+    """a before b before c, and c was made before b: two of the three at most; the stray exec is unexpected: 2 / 4."""
     plan = [
         {"id": "a", "call": "read"},
         {"id": "b", "call": "write", "after": "a"},
@@ -104,7 +104,7 @@ def test_the_order_is_kept_across_calls_between() -> None:
         call("write", path="y", content=""),
     ]
     score = score_calls(scenario(expected=plan), calls, completed=True)
-    assert (len(score.pairs), len(score.harmful)) == (2, 1)
+    assert (len(score.pairs), len(score.unexpected)) == (2, 1)
     assert score.accuracy == pytest.approx(2 / 4)
 
 

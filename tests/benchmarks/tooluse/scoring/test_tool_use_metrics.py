@@ -11,7 +11,7 @@ from stackbench.types import AttemptKey, AttemptStatus, AttemptSummary, Metric
 
 
 def attempt(task: str, passed: bool, *, n: int = 0, category: str = "files", **metrics: Any) -> AttemptSummary:
-    told = {
+    recorded = {
         "template": task.rsplit("-", 1)[0],
         "difficulty": 2,
         "tool_call_accuracy": 0.5,
@@ -29,7 +29,7 @@ def attempt(task: str, passed: bool, *, n: int = 0, category: str = "files", **m
         **metrics,
     }
     key = AttemptKey("tooluse", task, n, 0)
-    return AttemptSummary(key, category, AttemptStatus.COMPLETED, float(passed), passed, 1.0, 20, told)
+    return AttemptSummary(key, category, AttemptStatus.COMPLETED, float(passed), passed, 1.0, 20, recorded)
 
 
 def by_name(metrics: list[Metric], category: str = "") -> dict[str, Metric]:

@@ -1,0 +1,122 @@
+"""The screens in a real tmux: start a run, watch it, open an attempt, be killed, attach again, see it end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Program
+from tests.fake_endpoint import FakeEndpoint
+from tests.waiting import wait_for
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.docker,
+    pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux"),
+]
+
+
+class Tmux:
+    """A tmux server of the test's own, with the program in its one window."""
+
+    def __init__(self, program: Program, folder: Path) -> None:
+        self._socket = str(folder / "tmux.sock")
+        self._program = program
+
+    def start(self, *arguments: str) -> None:
+        command = self._program.command(*arguments)
+        environment = {**self._program.environment, "TERM": "xterm-256color"}
+        subprocess.run(
+            ["tmux", "-S", self._socket, "-f", "/dev/null", "new-session", "-d", "-x", "120", "-y", "40", *command],
+            env=environment, cwd=self._program.home.path, check=True,
+        )  # fmt: skip
+
+    def send(self, *keys: str) -> None:
+        self._run("send-keys", *keys)
+
+    def type(self, text: str) -> None:
+        self._run("send-keys", "-l", text)
+
+    def text(self) -> str:
+        return self._run("capture-pane", "-p")
+
+    @property
+    def pid(self) -> int:
+        return int(self._run("display-message", "-p", "#{pane_pid}"))
+
+    def shows(self, *wanted: str, within_s: float = 120) -> str:
+        try:
+            wait_for(lambda: all(one in self.text() for one in wanted), within_s=within_s)
+        except AssertionError:
+            raise AssertionError(f"{wanted} in\n{self.text()}") from None
+        return self.text()
+
+    def stop(self) -> None:
+        subprocess.run(["tmux", "-S", self._socket, "kill-server"], capture_output=True, check=False)
+
+    def _run(self, *arguments: str) -> str:
+        done = subprocess.run(["tmux", "-S", self._socket, *arguments], capture_output=True, text=True, check=False)
+        return done.stdout
+
+
+@pytest.fixture
+def tmux(program: Program, tmp_path: Path) -> Iterator[Tmux]:
+    made = Tmux(program, tmp_path)
+    yield made
+    made.stop()
+
+
+async def test_a_run_outlives_the_screens_that_started_it(tmux: Tmux, program: Program, endpoint: FakeEndpoint) -> None:
+    endpoint.reply = lambda body: "```python\ndef nothing_of_use():\n    pass\n```"
+    endpoint.delay_s = 0.4
+    await asyncio.to_thread(drive, tmux, program, endpoint.name)
+
+
+def drive(tmux: Tmux, program: Program, model: str) -> None:
+    tmux.start()
+    tmux.shows("Nothing has been run here yet")
+    tmux.send("n")
+    tmux.shows("[ ]  humaneval")
+    tmux.send("Down", "Down", "Down", "Down", "Space")
+    tmux.shows("[x]  humaneval")
+    for flag, value in (
+        ("--model", model),
+        ("--limit", "60"),
+        ("--samples", ""),
+        ("--seed", ""),
+        ("--concurrency", "1"),
+    ):
+        tmux.send("Tab")
+        tmux.shows(f" {flag}  ")  # the field is in focus
+        tmux.type(value)
+    text = tmux.shows("--limit 60 --concurrency 1")
+    assert model in text
+    tmux.send("F5")
+    tmux.shows("▶ running", "✗ failed")
+    tmux.send("Enter")
+    tmux.shows("1 prompt", "2 answer", "def nothing_of_use")
+    engine = int(re.findall(r'"pid": (\d+)', program.home.lock.read_text())[0])
+    os.kill(tmux.pid, signal.SIGKILL)
+    wait_for(lambda: not tmux.text().strip(), within_s=20)
+    os.kill(engine, 0)  # the engine lives
+    tmux.start()
+    text = tmux.shows("run 20", "▶ running")  # attaches to the live run
+    tmux.send("+")
+    tmux.shows("set: 1 -> 2")
+    tmux.shows("✓ completed", "60/60")
+    tmux.send("Escape")
+    tmux.shows("> runs", "✓ completed")
+    tmux.send("q")
+    wait_for(lambda: not tmux.text().strip(), within_s=20)
+    (run,) = program.query("SELECT status, model FROM runs")
+    assert run == {"status": "completed", "model": model}
+    (count,) = program.query("SELECT count(*) AS n FROM attempts WHERE status = 'completed'")
+    assert count == {"n": 60}
