@@ -9,6 +9,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from textual import events
 
 from stackbench.config import Home
 from stackbench.tui.sql.completion_words import Catalog, completions
@@ -257,3 +258,12 @@ async def test_a_home_without_a_database_says_so(tmp_path: Path) -> None:
     async with sql_screen(Home(tmp_path)) as screens:
         await screens.press("f5")
         await screens.shows("there is no database to ask")
+
+
+async def test_control_characters_of_a_pasted_text_are_made_visible(recorded: Home) -> None:
+    async with sql_screen(recorded) as screens:
+        put(screens, "")
+        screens.app.post_message(events.Paste("SELECT '\x1b]52;c;AA\x07\u202e'\n"))
+        text = await screens.shows("x1b]52;c;AA")
+        assert "\x1b" not in text and "\u202e" not in text
+        assert screens.app.screen.query_one("#editor").text.count("SELECT") == 1  # type: ignore[attr-defined]

@@ -1,8 +1,12 @@
 """Screen 8: two runs: each benchmark's paired difference, the tasks behind it, the two answers."""
 
+# An app of Textual has a type variable that its screens leave open.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
-from typing import ClassVar
+from functools import partial
+from typing import ClassVar, cast
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -81,18 +85,18 @@ class CompareScreen(RoomScreen):
 
     @property
     def _benchmarks(self) -> VirtualTable[BenchmarkComparison]:
-        return self.query_one("#benchmarks", VirtualTable)
+        return cast("VirtualTable[BenchmarkComparison]", self.query_one("#benchmarks", VirtualTable))
 
     @property
     def _tasks(self) -> VirtualTable[TaskPair]:
-        return self.query_one("#tasks", VirtualTable)
+        return cast("VirtualTable[TaskPair]", self.query_one("#tasks", VirtualTable))
 
     # -- reading
 
     def action_read(self) -> None:
         if self._runs is not None:
             self._head("comparing ...")
-            self.run_worker(self._read(*self._runs), group="read", exclusive=True)
+            self.run_worker(partial(self._read, *self._runs), group="read", exclusive=True)
 
     async def _read(self, first: str, second: str) -> None:
         try:

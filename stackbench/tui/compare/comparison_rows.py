@@ -77,14 +77,9 @@ def task_cells(pair: TaskPair) -> list[Cell]:
 
 def tasks_shown(one: BenchmarkComparison, shown: Shown, words: Sequence[str]) -> list[TaskPair]:
     """Those of a kind that hold every word."""
-    keep = {
-        "flips": lambda a, b: a != b,
-        "A better": lambda a, b: a > b,
-        "B better": lambda a, b: b > a,
-        "all": lambda a, b: True,
-    }[shown]
+    signs = {"flips": (-1, 1), "A better": (1,), "B better": (-1,), "all": (-1, 0, 1)}[shown]
     return [
         pair
         for pair in one.tasks
-        if keep(pair[1], pair[2]) and all(word in pair[0].lower() for word in words)
+        if (pair[1] > pair[2]) - (pair[1] < pair[2]) in signs and all(word in pair[0].lower() for word in words)
     ]  # fmt: skip

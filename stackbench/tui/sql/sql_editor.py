@@ -17,6 +17,7 @@ from textual.widgets.option_list import Option
 
 from stackbench.tui.safe_text import cut_line
 from stackbench.tui.sql.completion_words import Catalog, completions
+from stackbench.visible_text import visible
 
 __all__ = ["SqlEditor"]
 
@@ -46,6 +47,11 @@ class StatementArea(TextArea):
             return
         await super()._on_key(event)
 
+    async def _on_paste(self, event: events.Paste) -> None:
+        """Control characters of a copied text reach neither the terminal nor the statement."""
+        event.prevent_default()
+        await super()._on_paste(events.Paste(visible(event.text)))
+
     def action_complete(self) -> None:
         if isinstance(self.parent, SqlEditor):
             self.parent.complete()
@@ -73,13 +79,16 @@ class SqlEditor(Vertical):
         )  # fmt: skip
         yield CompletionList(markup=False)
 
+    def on_mount(self) -> None:
+        self._area.move_cursor(self._area.document.end)
+
     @property
     def text(self) -> str:
         return self._area.text
 
     @text.setter
     def text(self, text: str) -> None:
-        self._area.load_text(text)
+        self._area.load_text(visible(text))
         self._area.move_cursor(self._area.document.end)
         self.hide_list()
 

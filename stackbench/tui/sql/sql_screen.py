@@ -1,5 +1,8 @@
 """Screen 7: SQL: a statement that reads, its rows, a plot of two columns, a file."""
 
+# An app of Textual has a type variable that its screens leave open.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 import asyncio
@@ -7,7 +10,7 @@ import io
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -92,7 +95,7 @@ class SqlScreen(RoomScreen):
 
     @property
     def _table(self) -> VirtualTable[Row]:
-        return self.query_one("#result", VirtualTable)
+        return cast("VirtualTable[Row]", self.query_one("#result", VirtualTable))
 
     async def _load_catalog(self) -> None:
         if self.link.has_database:
