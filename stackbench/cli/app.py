@@ -16,7 +16,18 @@ from stackbench.cli.options import (
     with_serve_options,
     without_options,
 )
-from stackbench.cli.reading_commands import catalogue, compare, config, export, query, resend, runs, show
+from stackbench.cli.reading_commands import (
+    catalogue,
+    compare,
+    config,
+    export,
+    query,
+    resend,
+    runs,
+    runs_rm,
+    runs_tag,
+    show,
+)
 from stackbench.cli.run_commands import attach, batch, ctl, engine, evaluate, score, serve, tui, web
 from stackbench.control.verbs import VERBS
 
@@ -87,16 +98,26 @@ def build_app(only: str | None = None) -> typer.Typer:
     served = "The screens in a browser on this machine, behind a one-time address."
     app.command("web", hidden=True, help=served, cls=CommandPage)(web)
     app.command("engine", hidden=True, help="Carry out the orders of a file.", cls=CommandPage)(engine)
-    for command in (runs, show, resend, compare, query, export, catalogue, config, doctor):
+    for command in (show, resend, compare, query, export, catalogue, config, doctor):
         app.command(command.__name__ if command is not catalogue else "list", cls=CommandPage)(command)
+    managed = _group("runs", runs.__doc__ or "", {"rm": runs_rm, "tag": runs_tag}, alone=True)
+    managed.callback()(runs)
+    app.add_typer(managed)
     for name, (text, commands) in GROUPS.items():
         app.add_typer(_group(name, text, commands))
     return app
 
 
-def _group(name: str, text: str, commands: dict[str, Any]) -> typer.Typer:
+def _group(name: str, text: str, commands: dict[str, Any], *, alone: bool = False) -> typer.Typer:
+    """Commands under a name; `alone`: the name does something by itself."""
     group = typer.Typer(
-        name=name, help=text, no_args_is_help=True, context_settings=CONTEXT, cls=GroupPage, rich_markup_mode=None
+        name=name,
+        help=text,
+        no_args_is_help=not alone,
+        invoke_without_command=alone,
+        context_settings=CONTEXT,
+        cls=GroupPage,
+        rich_markup_mode=None,
     )
     for command, function in commands.items():
         group.command(command, cls=CommandPage)(function)

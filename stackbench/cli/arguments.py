@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
+from stackbench.labels import LABEL, RUN_ID
 
 __all__ = ["LATEST", "take_debug", "with_optional_values"]
 
 LATEST = "latest-unfinished"
 """What `--resume` without a run stands for."""
-RUN_ID = re.compile(r"\d{8}(-[\w-]*)?$|last$")
 
 
 def take_debug(arguments: list[str]) -> tuple[list[str], bool]:
@@ -44,6 +43,18 @@ def _with_resume(arguments: list[str]) -> list[str]:
         made.append(word)
         if word == "--resume":
             following = arguments[index + 1] if index + 1 < len(arguments) else ""
-            if not RUN_ID.match(following):
+            if not _names_run(following):
                 made.append(LATEST)
     return made
+
+
+def _names_run(word: str) -> bool:
+    """Whether the word behind `--resume` is its value: an id, or a name or tag, which no benchmark and no suite has."""
+    if RUN_ID.match(word):
+        return True
+    if not LABEL.fullmatch(word) or word.endswith(".toml"):
+        return False
+    from importlib import metadata, resources
+
+    suite = resources.files("stackbench.suites").joinpath(f"{word}.toml")
+    return not suite.is_file() and word not in metadata.entry_points(group="stackbench.benchmarks").names

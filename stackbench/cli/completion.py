@@ -62,7 +62,7 @@ def _runs() -> Iterator[str]:
         from stackbench.config import Home
         from stackbench.store import Reader, open_queries
 
-        home = Home.find()
+        home = Home.find(to_write=False)
         queries = open_queries(home.database, home.socket)
         try:
             yield from [run.run_id for run in Reader(queries).runs(MOST_RUNS)]

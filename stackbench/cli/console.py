@@ -83,12 +83,14 @@ def print_json_line(document: Any) -> None:
     sys.stdout.flush()
 
 
-def shown(value: object, style: str = "", *, lines: bool = False) -> Text:
+def shown(value: object, style: str = "", *, lines: bool = False, whole: bool = False) -> Text:
     """Data for the screen, as it is: no markup, no emoji names, nothing hidden; in one line unless `lines` is set.
 
-    Every table, line of progress, transcript and list is made of these.
+    Every table, line of progress, transcript and list is made of these. A `whole` one is not folded: the terminal does
+    that, so that a command in it can be copied (print it with `crop=False`).
     """
-    return Text(visible(str(value)) if lines else in_one_line(value), style=style)
+    text = visible(str(value)) if lines else in_one_line(value)
+    return Text(text, style, no_wrap=True, overflow="ignore") if whole else Text(text, style)
 
 
 def make_table(
@@ -124,17 +126,32 @@ def print_table(
     whole: Sequence[str] = (),
     *,
     or_list: bool = False,
+    spare: Sequence[str] = (),
 ) -> None:
-    """Prints a table; with `or_list`, one without room is a list: a row's first cell, then the others by heading."""
+    """Prints a table; with `or_list`, one without room is a list: a row's first cell, then the others by heading.
+
+    Columns named in `spare` are left out before that, one after the other, until there is room; a last line says so.
+    """
     rows = list(rows)
     table = make_table(columns, rows, right, whole)
+    left_out: list[str] = []
+    for name in spare:
+        if fits(table):
+            break
+        left_out.append(name)
+        place = list(columns).index(name)
+        columns = [*columns[:place], *columns[place + 1 :]]
+        rows = [(*row[:place], *row[place + 1 :]) for row in rows]
+        table = make_table(columns, rows, right, whole)
     if not or_list or fits(table):
         out().print(table)
-        return
-    for first, *cells in rows:
-        out().print(shown(first, "bold"))
-        pairs = [f"{name} {cell}" for name, cell in zip(columns[1:], cells, strict=True) if cell not in (None, "")]
-        out().print(shown(f"  {', '.join(pairs)}"))
+    else:
+        for first, *cells in rows:
+            out().print(shown(first, "bold"))
+            told = [f"{name} {cell}" for name, cell in zip(columns[1:], cells, strict=True) if cell not in (None, "")]
+            out().print(shown(f"  {', '.join(told)}"))
+    if left_out:
+        out().print(shown(f"{' and '.join(left_out)}: on a wider terminal, or with --json", "dim"))
 
 
 def print_json(document: Any) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shlex
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from stackbench.cli.console import notice, out, print_json, print_json_line
 from stackbench.cli.progress import Progress, make_progress
+from stackbench.cli.run_end import exit_code, export_outcome, hand_on, home_option, resume_hint
 from stackbench.cli.scoreboard import outcome_document, scoreboard
 from stackbench.cli.stop_signals import INTERRUPTED, StopSignals
 from stackbench.config import Home
@@ -50,7 +51,7 @@ def carry_out(
             raise
         return _follow_queued(home, plan, flags, samples, resume)
     finally:
-        _hand_on(home, left)
+        hand_on(home, left)
     return code
 
 
@@ -75,26 +76,18 @@ async def _drive(
                 outcome = await run.outcome()
         except BaseException:  # whatever it was: a run that is recorded can be resumed
             if progress.run_id is not None:
-                notice(_resume_hint(progress.run_id, flags))
+                notice(resume_hint(progress.run_id, flags))
             raise
         finally:
             left += service.hand_over()
     code = _report(home, outcome, flags, samples)
     if code == INTERRUPTED:
-        _hand_on(home, left)
+        hand_on(home, left)
         # Threads of libraries may be deep in work that nobody waits for any more.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
     return code
-
-
-def _hand_on(home: Home, left: list[dict[str, Any]]) -> None:
-    """Has an engine of its own go on with what waits in the queue of this one."""
-    if left:
-        from stackbench.engine.detached import start_engine
-
-        start_engine(home, left)
 
 
 def _follow_queued(
@@ -110,7 +103,7 @@ def _follow_queued(
     try:
 
         def farewell(run_id: str) -> str:
-            return _resume_hint(run_id, flags)
+            return resume_hint(run_id, flags)
 
         outcome = asyncio.run(submit_and_follow(home, plan.model_dump(mode="json"), resume, progress, farewell))
     except EngineLostError as lost:
@@ -136,19 +129,20 @@ def _detach(home: Home, plan: RunPlan, flags: Mapping[str, Any], resume: str | N
         outcome = asyncio.run(follow_run(home, started["run_id"], progress))
     except asyncio.CancelledError:
         return INTERRUPTED
-    _export(home, outcome, flags)
+    export_outcome(home, outcome, flags)
     print_json_line(outcome_document(outcome))
-    return _exit_code(outcome, flags)
+    return exit_code(outcome, flags)
 
 
-def attach(home: Home, name: str | None, *, as_json: bool, quiet: bool) -> int:
-    """Follows a live or queued run from this terminal; Ctrl-C leaves it alone."""
+def attach(option: Path | None, name: str | None, *, as_json: bool, quiet: bool) -> int:
+    """Follows a live or queued run of the home `option` from this terminal; Ctrl-C leaves it alone."""
     from stackbench.cli.follow import choose_run, follow_run
 
-    flags: dict[str, Any] = {"as_json": as_json, "output": None, "home": None}
+    flags: dict[str, Any] = {"as_json": as_json, "output": None, "home": option, "resume": name}
+    home = Home.find(option, to_write=False)
 
     async def follow() -> RunOutcome:
-        run_id = await choose_run(home, name)
+        run_id = await choose_run(home, name, option)
         return await follow_run(home, run_id, make_progress(quiet=quiet))
 
     try:
@@ -162,42 +156,16 @@ def attach(home: Home, name: str | None, *, as_json: bool, quiet: bool) -> int:
 def _report(home: Home, outcome: RunOutcome, flags: Mapping[str, Any], samples: SampleFile | None) -> int:
     if samples is not None and outcome.status is RunStatus.COMPLETED:
         notice(f"results written to {write_results(samples, outcome.run_id, home)}")
-    _export(home, outcome, flags)
+    export_outcome(home, outcome, flags)
     if flags["as_json"]:
         print_json(outcome_document(outcome))
     elif outcome.status is not RunStatus.INTERRUPTED or outcome.results:
-        out().print(scoreboard(outcome))
-    return _exit_code(outcome, flags)
-
-
-def _export(home: Home, outcome: RunOutcome, flags: Mapping[str, Any]) -> None:
-    if flags["output"] is not None and outcome.attempts:
-        from stackbench.cli.history import export_run
-
-        export_run(home, outcome.run_id, flags["output"])
-
-
-def _exit_code(outcome: RunOutcome, flags: Mapping[str, Any]) -> int:
-    """The code of the contract, with the line that belongs to it."""
-    if outcome.status is RunStatus.INTERRUPTED:
-        notice("stackbench: interrupted" if not outcome.recorded else _resume_hint(outcome.run_id, flags))
-        return INTERRUPTED
-    if outcome.status is RunStatus.FAILED:
-        errors = sum(result.errors for result in outcome.results)
-        problem = outcome.problem or (
-            f"{errors} of {outcome.attempts} attempts ended in errors ({outcome.error_rate:.1%}), "
-            f"the last: {outcome.last_error}"
-        )
-        notice(f"stackbench: error: {problem}; {_resume_hint(outcome.run_id, flags)}")
-        return 3
-    return 0 if all(gate.passed for gate in outcome.gates) else 1
+        name = "last" if not flags.get("resume") else outcome.run_id
+        lines = [f"database {home.database}", f"next: stackbench show {name}{home_option(flags)}"]
+        out().print(scoreboard(outcome, lines), crop=False)
+    return exit_code(outcome, flags)
 
 
 def _way_on(progress: Progress, flags: Mapping[str, Any]) -> str:
     """The last line of a run that is left in the middle."""
-    return "stackbench: interrupted" if progress.run_id is None else _resume_hint(progress.run_id, flags)
-
-
-def _resume_hint(run_id: str, flags: Mapping[str, Any]) -> str:
-    home = f" --home {shlex.quote(str(flags['home']))}" if flags["home"] else ""
-    return f"to go on: stackbench eval --resume {run_id}{home}"
+    return "stackbench: interrupted" if progress.run_id is None else resume_hint(progress.run_id, flags)

@@ -11,9 +11,11 @@ from stackbench.cli.console import notice
 from stackbench.cli.driving import carry_out
 from stackbench.cli.options import given_settings
 from stackbench.cli.resuming import resume
+from stackbench.cli.several_models import carry_out_several, each_model
 from stackbench.config import Home, Settings, load_settings
-from stackbench.engine import HeadStart, plan_benchmarks, plan_suite, read_samples, replay_settings
+from stackbench.engine import HeadStart, RunPlan, load_suite, plan_benchmarks, plan_suite, read_samples, replay_settings
 from stackbench.errors import UsageError
+from stackbench.labels import check_label, check_labels
 
 __all__ = ["batch", "evaluate", "score"]
 
@@ -32,9 +34,9 @@ def evaluate(benchmarks: Sequence[str], flags: Mapping[str, Any]) -> int:
                 "--scenarios goes with the benchmark tooluse alone: stackbench eval tooluse --scenarios DIR"
             )
         options["scenarios"] = str(flags["scenarios"].absolute())
-    settings = _settings(flags)
-    plan = plan_benchmarks(benchmarks, settings, _names(flags["sample_ids"]), options)
-    return carry_out(home, plan, flags)
+    names = _names(flags["sample_ids"])
+    plans = [plan_benchmarks(benchmarks, _settings(variant), names, options) for variant in each_model(flags)]
+    return _carry_out_all(home, plans, flags)
 
 
 def batch(suite: str, flags: Mapping[str, Any]) -> int:
@@ -48,8 +50,10 @@ def batch(suite: str, flags: Mapping[str, Any]) -> int:
         )
     if flags["benchmark_options"]:
         raise UsageError("-T sets options of benchmarks named to eval; in a suite they stand in its file")
-    settings = _settings(flags)
-    return carry_out(home, plan_suite(suite or "full", settings, _names(flags["sample_ids"])), flags)
+    suite = suite or "full"
+    variants = each_model(flags, load_suite(suite)[1].models)
+    names = _names(flags["sample_ids"])
+    return _carry_out_all(home, [plan_suite(suite, _settings(variant), names) for variant in variants], flags)
 
 
 def score(
@@ -67,7 +71,19 @@ def score(
     plan = plan_benchmarks([benchmark], settings).model_copy(
         update={"suite": "score", "samples_file": str(path.absolute()), "samples_sha256": samples.sha256}
     )
-    return carry_out(home, plan, flags, samples=samples, head_start=head_start)
+    return carry_out(home, labelled(plan, flags), flags, samples=samples, head_start=head_start)
+
+
+def labelled(plan: RunPlan, flags: Mapping[str, Any]) -> RunPlan:
+    """The plan with the name and the tags that the command line gives. Raises UsageError for one that cannot be."""
+    name = check_label(flags["run_name"], "--name") if flags["run_name"] is not None else ""
+    return plan.model_copy(update={"name": name, "tags": check_labels(flags["run_tags"] or (), "--tag")})
+
+
+def _carry_out_all(home: Home, plans: Sequence[RunPlan], flags: Mapping[str, Any]) -> int:
+    """One run, or one for each of several models."""
+    labels = [labelled(plan, flags) for plan in plans]
+    return carry_out(home, labels[0], flags) if len(labels) == 1 else carry_out_several(home, labels, flags)
 
 
 def _settings(flags: Mapping[str, Any]) -> Settings:

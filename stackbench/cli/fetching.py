@@ -27,16 +27,18 @@ def models_list(home: Path | None, *, as_json: bool) -> None:
         print_json([asdict(model) for model in listed])
         return
     print_table(
-        ["model", "title", "parameters", "context", "size", "licence", "pulled"],
+        ["model", "title", "parameters", "context", "size", "pulled", "licence"],
         [
             (
-                one.model, one.title, count_of(one.parameters), f"{one.context:,}", _size(one.bytes), one.licence,
-                "yes" if one.pulled else "no",
+                one.model, one.title, count_of(one.parameters), f"{one.context:,}", _size(one.bytes),
+                "yes" if one.pulled else "no", one.licence,
             )
             for one in listed
         ],
         whole=["model"],
         right=["parameters", "context", "size"],
+        or_list=True,
+        spare=["title", "licence"],
     )  # fmt: skip
 
 
@@ -78,7 +80,7 @@ def data_list(home: Path | None, *, verify: bool, as_json: bool) -> int:
         print_json(rows)
     else:
         columns = ["dataset", "file", "rows", "licence", "state", "path"]
-        print_table(columns, [[row[column] for column in columns] for row in rows], right=["rows"])
+        print_table(columns, [[row[column] for column in columns] for row in rows], right=["rows"], or_list=True)
     return 1 if any(state.problem for state in states) else 0
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+from stackbench.cli.ended_runs import ended_line, find_ended
 from stackbench.cli.progress import Progress
 from stackbench.cli.stop_signals import StopSignals
 from stackbench.config import Home
@@ -109,8 +111,8 @@ class _Watcher:
     async def outcome(self, client: EngineClient | None) -> RunOutcome:
         """Shows the run until it ends, whichever engine carries it out."""
         with self._progress:
-            outcome = await self.watch(client)
-            while outcome is None:
+            outcome = None if client is None else await self.watch(client)
+            while outcome is None:  # without a client too: the run may have ended with its engine meanwhile
                 outcome = await self.watch_next_engine()
             return outcome
 
@@ -198,14 +200,23 @@ class _Watcher:
             queries.close()
 
 
-async def choose_run(home: Home, name: str | None) -> str:
-    """The id of the run to follow: by its id or the start of it; without one, the live run.
+async def choose_run(home: Home, name: str | None, option: Path | None = None) -> str:
+    """The id of the run to follow: by its id or the start of it, its name or tag; without one, the live run.
+
+    `option` is the home as the command line gave it.
 
     Raises:
-        UsageError: none is live, or none is named so.
+        UsageError: none is live, or none is named so; of one that has ended, how it did.
         EngineUnreachableError: no engine answers.
     """
-    client = await connect(home.socket, "attach")
+    try:
+        client = await connect(home.socket, "attach")
+    except EngineUnreachableError as error:
+        ended = await asyncio.to_thread(find_ended, home, name)
+        if ended is None:
+            raise
+        line = ended_line(ended, option)
+        raise UsageError(line if name else f"no run is live; the newest {line}") from error
     try:
         runs: list[dict[str, Any]] = await client.command("runs")
     finally:
@@ -214,7 +225,9 @@ async def choose_run(home: Home, name: str | None) -> str:
         if not runs:
             raise UsageError('no run is live; "stackbench runs" lists those that ended')
         return str(runs[0]["run_id"])
-    found = [run["run_id"] for run in runs if run["run_id"].startswith(name)]
+    found = [run["run_id"] for run in runs if run["run_id"].startswith(name) or name in (run["name"], *run["tags"])]
+    if not found and (ended := find_ended(home, name)) is not None:
+        raise UsageError(ended_line(ended, option))
     if len(found) != 1:
         listed = ", ".join(run["run_id"] for run in runs) or "none"
         what = "names several runs" if found else "is no live or queued run"

@@ -7,13 +7,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.text import Text
+from rich.table import Table
 
-from stackbench.cli.console import make_table, out, print_json, print_table
+from stackbench.cli.console import out, print_json, print_table, shown
 from stackbench.config import Home
-from stackbench.visible_text import visible
 
 if TYPE_CHECKING:
+    from stackbench.engine.doctor import Check
     from stackbench.engine.model_files import Fit
 
 __all__ = ["doctor", "doctor_model"]
@@ -29,13 +29,27 @@ def doctor(home: Path | None, *, as_json: bool) -> int:
     if as_json:
         print_json([asdict(check) for check in checks])
     else:
-        table = make_table(["", "state", "found", "fix"], [])
-        for check in checks:
-            fix = "" if check.state == "ok" else check.fix
-            state = Text(check.state, style=STYLES[check.state])
-            table.add_row(check.name, state, Text(visible(check.found)), Text(visible(fix)))
-        out().print(table)
+        _print_checks(checks)
     return 1 if any(check.state == "broken" for check in checks) else 0
+
+
+def _print_checks(checks: Sequence[Check]) -> None:
+    """A line or more for each check; the command that repairs it on a line of its own, whole."""
+    console = out()
+    label = max(len(check.name) for check in checks)
+    for check in checks:
+        grid = Table.grid(padding=(0, 2))
+        grid.add_column(width=len("missing"))
+        grid.add_column(width=label)
+        grid.add_column(overflow="fold")
+        grid.add_row(shown(check.state, STYLES[check.state]), shown(check.name), shown(check.found))
+        console.print(grid)
+        if check.fix and check.state != "ok":
+            console.print(shown(f"{' ' * len('missing')}  {' ' * label}  fix: {check.fix}", whole=True), crop=False)
+    broken = [check.name for check in checks if check.state == "broken"]
+    lacking = sum(check.state == "missing" for check in checks)
+    told = f"broken: {', '.join(broken)}" if broken else "nothing that a run needs is broken"
+    console.print(shown(f"{told}; {lacking} optional or made when needed"))
 
 
 def doctor_model(name: str, *, as_json: bool) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stackbench.cli.console import out, print_json, print_table, shown
+from stackbench.cli.ended_runs import ended_document, ended_line, find_ended
 from stackbench.config import Home
 from stackbench.control.client import connect
 from stackbench.control.verbs import VERBS
@@ -29,12 +30,24 @@ def ctl(verb: str, words: Sequence[str], flags: Mapping[str, Any], *, home: Path
     """
     arguments = _arguments(verb, words, flags)
     found = Home.find(home, to_write=False)
+    name = arguments.get("run") if verb == "why" else None
+    if name is not None:
+        ended = find_ended(found, str(name))
+        trace = _last_trace(found)
+        if ended is not None and (trace is None or trace["run_id"] != ended.run_id):
+            print_json(ended_document(ended)) if as_json else out().print(
+                shown(ended_line(ended, home), whole=True), crop=False
+            )
+            return 0
     try:
         answer = asyncio.run(_ask(found, verb, arguments, dry_run=bool(flags.get("dry_run"))))
-    except EngineUnreachableError:
+    except EngineUnreachableError as error:
         trace = _last_trace(found) if verb in ("why", "status") else None
         if trace is None:
-            raise
+            ended = find_ended(found, None)
+            if ended is None:
+                raise
+            raise EngineUnreachableError(f"no engine is live; the newest {ended_line(ended, home)}") from error
         answer = trace
     if as_json:
         print_json(answer)

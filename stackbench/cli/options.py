@@ -21,6 +21,7 @@ __all__ = [
     "HomeOption",
     "JsonOption",
     "QuietOption",
+    "ReportFormat",
     "TableFormat",
     "given_settings",
     "with_run_options",
@@ -38,6 +39,14 @@ OUTPUT, SELECTION = "Output", "Tasks"
 TYPES: dict[str, type] = {"integer": int, "number": float, "text": str, "switch": bool, "object": str, "duration": str}
 NOT_SERVED = {"max_batch"}
 """Settings of loading that do not concern a vLLM server."""
+
+
+class ReportFormat(StrEnum):
+    """How `show` renders a run."""
+
+    TEXT = "text"
+    MARKDOWN = "md"
+    LATEX = "latex"
 
 
 class TableFormat(StrEnum):
@@ -88,6 +97,19 @@ def _selection_options(
 
 
 def _output_options(
+    run_name: Annotated[
+        str | None,
+        typer.Option(
+            "--name",
+            metavar="NAME",
+            help="What to call the run; stands where its id does.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    run_tags: Annotated[
+        list[str] | None,
+        typer.Option("--tag", metavar="TAG", help="A tag of the run; repeatable.", rich_help_panel=OUTPUT),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -184,8 +206,9 @@ def _parameter(field: SettingField) -> inspect.Parameter:
     from stackbench.config import CONCERNS
 
     kind: Any = TYPES[field.type]
+    repeatable = field.repeatable or field.attribute == "model"  # a run for each
     names = [field.flag if field.type != "switch" else f"{field.flag}/--no-{field.flag.removeprefix('--')}"]
-    text = f"{field.help.rstrip('.')}; repeatable." if field.repeatable else field.help
+    text = f"{field.help.rstrip('.')}; repeatable." if repeatable else field.help
     option = typer.Option(
         *([field.short] if field.short else []),
         *names,
@@ -199,7 +222,7 @@ def _parameter(field: SettingField) -> inspect.Parameter:
         field.attribute,
         inspect.Parameter.KEYWORD_ONLY,
         default=None,
-        annotation=Annotated[(list[kind] if field.repeatable else kind) | None, option],
+        annotation=Annotated[(list[kind] if repeatable else kind) | None, option],
     )
 
 

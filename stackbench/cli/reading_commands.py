@@ -8,30 +8,76 @@ from typing import Annotated
 import typer
 
 from stackbench.cli import completion
-from stackbench.cli.options import HomeOption, JsonOption, TableFormat
+from stackbench.cli.options import HomeOption, JsonOption, ReportFormat, TableFormat
 
-__all__ = ["catalogue", "compare", "config", "export", "query", "resend", "runs", "show"]
+__all__ = ["catalogue", "compare", "config", "export", "query", "resend", "runs", "runs_rm", "runs_tag", "show"]
 
 RunArgument = Annotated[
-    str, typer.Argument(metavar="RUN", help="A run's id, the start of it, or last.", autocompletion=completion.run_ids)
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="A run's id or the start of it, its name or tag, or last.",
+        autocompletion=completion.run_ids,
+    ),
 ]
 
 
 def runs(
+    context: typer.Context,
     limit: Annotated[int, typer.Option("--limit", metavar="N", help="The newest N.", min=1)] = 20,
+    tag: Annotated[str | None, typer.Option("--tag", metavar="TAG", help="Only runs with this tag.")] = None,
     as_json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:
     """The runs so far, the newest first."""
+    if context.invoked_subcommand is not None:
+        return
     from stackbench.cli import history
 
-    history.runs(home, limit, as_json=as_json)
+    history.runs(home, limit, tag, as_json=as_json)
+
+
+def runs_rm(
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN", help="Runs' ids, names or tags.", autocompletion=completion.run_ids),
+    ],
+    yes: Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")] = False,
+    home: HomeOption = None,
+) -> int:
+    """Remove runs for good, with all attempts and files."""
+    from stackbench.cli import manage_runs
+
+    return manage_runs.remove(home, names, yes=yes)
+
+
+def runs_tag(
+    run: RunArgument,
+    tags: Annotated[list[str] | None, typer.Argument(metavar="TAG", help="Tags to give it.")] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="Its name, which no other run has; empty: none.")
+    ] = None,
+    remove: Annotated[
+        list[str] | None, typer.Option("--remove", metavar="TAG", help="A tag to take away; repeatable.")
+    ] = None,
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+) -> None:
+    """Name and tag a run; both can stand where a run's id is asked for."""
+    from stackbench.cli import manage_runs
+
+    manage_runs.tag(home, run, tags or [], name=name, without=remove or [], as_json=as_json)
 
 
 def show(
     run: RunArgument,
     sample: Annotated[str | None, typer.Argument(metavar="SAMPLE", help="A task's id: its attempts.")] = None,
-    failures: Annotated[int, typer.Option("--failures", metavar="N", help="List N failed attempts.", min=0)] = 10,
+    failures: Annotated[
+        int, typer.Option("--failures", metavar="N", help="Name N tasks for each reason of a failure.", min=0)
+    ] = 5,
+    format: Annotated[
+        ReportFormat, typer.Option("--format", help="text, or the scores alone as a table in Markdown or LaTeX.")
+    ] = ReportFormat.TEXT,
     request: Annotated[
         bool, typer.Option("--request", help="Print what the attempts at a task asked the model, as JSON.")
     ] = False,
@@ -39,13 +85,13 @@ def show(
     home: HomeOption = None,
 ) -> None:
     """One run, or the attempts at one of its tasks with their transcripts."""
-    from stackbench.cli import history
+    from stackbench.cli import show as work
 
     if request:
         from stackbench.cli import requests
 
         return requests.print_requests(home, run, sample)
-    return history.show(home, run, sample, failures=failures, as_json=as_json)
+    return work.show(home, run, sample, failures=failures, format=format.value, as_json=as_json)
 
 
 def resend(

@@ -27,7 +27,7 @@ def print_requests(home: Path | None, name: str, sample: str | None) -> None:
     """Prints every request of the attempts at a task, as one JSON document."""
     if sample is None:
         raise UsageError("--request prints what the attempts at one task asked; name the task: show RUN TASK --request")
-    run, found = _read(Home.find(home), name, sample)
+    run, found = _read(Home.find(home, to_write=False), name, sample)
     print_json([_document(run, recorded) for _, recorded in found])
 
 

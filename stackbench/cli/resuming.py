@@ -9,6 +9,7 @@ from typing import Any
 from stackbench.cli.arguments import LATEST
 from stackbench.cli.driving import carry_out
 from stackbench.cli.options import given_settings
+from stackbench.cli.several_models import each_model
 from stackbench.config import HIDDEN, Home, Settings, changeable_on_resume, given_values, setting_field
 from stackbench.engine import RunPlan, read_plan_samples
 from stackbench.errors import StoreError, UsageError
@@ -23,7 +24,12 @@ def resume(home: Home, flags: Mapping[str, Any], *, benchmarks: Sequence[str] = 
     Raises:
         UsageError: there is none like that, or the command line changes what it measures.
     """
-    given = given_values(given_settings(flags))
+    variants = each_model(flags)
+    if len(variants) > 1:
+        raise UsageError("a run that is resumed has one model; leave -m out, or name one")
+    if flags["run_name"] is not None or flags["run_tags"]:
+        raise UsageError("a resumed run keeps its name and tags; change them with stackbench runs tag")
+    given = given_values(given_settings(variants[0]))
     run = _find_run(home, flags["resume"], benchmarks, suite, given)
     try:
         plan = RunPlan.model_validate(run.config)

@@ -76,16 +76,15 @@ def serve(
 
 def attach(
     run: Annotated[
-        str | None, typer.Argument(metavar="RUN", help="A run's id or the start of it [the live run].")
+        str | None, typer.Argument(metavar="RUN", help="A run's id or the start of it, its name or tag [the live run].")
     ] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     home: HomeOption = None,
 ) -> int:
     from stackbench.cli import driving
-    from stackbench.config import Home
 
-    return driving.attach(Home.find(home, to_write=False), run, as_json=as_json, quiet=quiet)
+    return driving.attach(home, run, as_json=as_json, quiet=quiet)
 
 
 def tui(

@@ -35,6 +35,7 @@ def status(*, as_json: bool) -> None:
             (c.container_id[:12], c.status, c.image, c.run_id, c.owner, "yes" if c.owner_alive else "no")
             for c in found.containers
         ],
+        or_list=True,
     )
 
 

@@ -7,18 +7,18 @@ from dataclasses import asdict
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.text import Text
 
-from stackbench.cli.console import fits, make_table, out
+from stackbench.cli.console import fits, make_table, out, shown
 from stackbench.cli.speeds import is_speed, speeds_table
-from stackbench.engine import GateResult, RunOutcome
+from stackbench.engine import Cost, GateResult, RunOutcome
 from stackbench.report.caveats import caveats, counted, partial_reasons
+from stackbench.report.tally import clock
 from stackbench.store import BenchmarkResult
 from stackbench.types import Metric
-from stackbench.visible_text import in_one_line
 
 __all__ = [
     "caveat_lines",
+    "cost_document",
     "outcome_document",
     "result_document",
     "result_documents",
@@ -26,6 +26,7 @@ __all__ = [
     "sampling_lines",
     "scoreboard",
     "skipped_lines",
+    "total_line",
 ]
 
 
@@ -37,6 +38,7 @@ def outcome_document(outcome: RunOutcome) -> dict[str, Any]:
         "model": outcome.model,
         "seconds": round(outcome.seconds, 3),
         **({"sampling_not_set": outcome.sampling_not_set} if outcome.sampling_not_set else {}),
+        **cost_document(outcome.cost, outcome.results),
         "results": result_documents(outcome.results, outcome.skipped, outcome.status.value),
         "gates": [
             {
@@ -108,9 +110,27 @@ def metric_key(metric: Metric) -> str:
     return f"{metric.name}/{metric.category}" if metric.category else metric.name
 
 
-def scoreboard(outcome: RunOutcome) -> RenderableType:
-    """The scores that end a run, with what they leave out, skipped benchmarks and gates under them."""
-    parts: list[RenderableType] = [results_table(outcome.results)]
+def cost_document(cost: Cost | None, results: Sequence[BenchmarkResult]) -> dict[str, Any]:
+    """The field `cost` of a run that has one."""
+    if cost is None:
+        return {}
+    sent, received = tokens_of(results)
+    document = {"amount": cost.amount, "currency": cost.currency, "price": cost.pattern}
+    return {"cost": document | {"prompt_tokens": sent, "completion_tokens": received}}
+
+
+def scoreboard(outcome: RunOutcome, last_lines: Sequence[str] = ()) -> RenderableType:
+    """How a run ended and its scores, with what they leave out, skipped benchmarks, gates and totals under them.
+
+    Lines with commands are whole: print it with `crop=False`.
+    """
+    style = {"completed": "bold green", "failed": "bold red"}.get(outcome.status.value, "bold yellow")
+    took = f"{outcome.status.value} in" if outcome.status.value == "completed" else f"{outcome.status.value} after"
+    parts: list[RenderableType] = [
+        shown(f"run {outcome.run_id}  {took} {clock(outcome.seconds)}", style),
+        shown(f"model {outcome.model}"),
+        results_table(outcome.results),
+    ]
     parts += [speeds_table(result) for result in outcome.results if is_speed(result)]
     parts += caveat_lines(outcome.results, outcome.status.value)
     parts += sampling_lines(outcome.sampling_not_set)
@@ -118,10 +138,26 @@ def scoreboard(outcome: RunOutcome) -> RenderableType:
     for gate in outcome.gates:
         value = _not_measured(outcome, gate) if gate.value is None else f"{gate.value:.4f}"
         word, style = ("passed", "green") if gate.passed else ("FAILED", "red")
-        measured = f"{gate.measure} {value}".strip()
-        line = in_one_line(f"gate {gate.name}: {word} ({measured}, {gate.bounds})")
-        parts.append(Text(line, style=style))
+        told = f"{gate.measure} {value}".strip()
+        parts.append(shown(f"gate {gate.name}: {word} ({told}, {gate.bounds})", style))
+    parts.append(shown(total_line(outcome.results, outcome.cost)))
+    parts += [shown(line, "dim", whole=True) for line in last_lines]
     return Group(*parts)
+
+
+def total_line(results: Sequence[BenchmarkResult], cost: Cost | None) -> str:
+    """Attempts, errors, tokens and what they cost, over all benchmarks of a run."""
+    attempts, errors = sum(result.attempts for result in results), sum(result.errors for result in results)
+    sent, received = tokens_of(results)
+    parts = [f"{attempts} attempts", "1 error" if errors == 1 else f"{errors} errors"]
+    parts += [f"{sent:,} prompt and {received:,} completion tokens"] if sent or received else []
+    parts += [f"cost {cost.amount:,.4f} {cost.currency}"] if cost is not None else []
+    return f"total: {', '.join(parts)}"
+
+
+def tokens_of(results: Sequence[BenchmarkResult]) -> tuple[int, int]:
+    """Tokens of prompts and of answers."""
+    return sum(result.prompt_tokens for result in results), sum(result.completion_tokens for result in results)
 
 
 def _not_measured(outcome: RunOutcome, gate: GateResult) -> str:
@@ -132,22 +168,23 @@ def _not_measured(outcome: RunOutcome, gate: GateResult) -> str:
 
 def caveat_lines(results: Sequence[BenchmarkResult], status: str) -> list[RenderableType]:
     """What has to be said beside the scores, a line each."""
-    return [Text(in_one_line(line), style="yellow") for result in results for line in caveats(result, status)]
+    return [shown(line, "yellow") for result in results for line in caveats(result, status)]
 
 
 def sampling_lines(sampling_not_set: str) -> list[RenderableType]:
     """Whose sampling made the scores, where it is not what the run's settings say."""
     line = f"sampling that is not set: {sampling_not_set}"
-    return [Text(in_one_line(line), style="yellow")] if sampling_not_set else []
+    return [shown(line, "yellow")] if sampling_not_set else []
 
 
 def skipped_lines(skipped: Mapping[str, str]) -> list[RenderableType]:
-    return [Text(in_one_line(f"{name}: skipped: {reason}"), style="yellow") for name, reason in skipped.items()]
+    """A line each, whole: it ends with a command."""
+    return [shown(f"{name}: skipped: {reason}", "yellow", whole=True) for name, reason in skipped.items()]
 
 
 def results_table(results: Sequence[BenchmarkResult], *, categories: bool = False) -> RenderableType:
     """A row per metric; those of single categories only where asked for. What does not fit as a table is a list."""
-    columns = ("benchmark", "tasks", "attempts", "errors", "metric", "value", "95% interval", "stderr")
+    columns = ("benchmark", "tasks", "attempts", "errors", "metric", "value", "95% interval", "stderr", "n")
     rows: list[Sequence[str]] = []
     for result in results:
         tasks = f"{result.tasks_completed} of {result.tasks_planned}"
@@ -163,26 +200,26 @@ def _results_list(results: Sequence[BenchmarkResult], *, categories: bool) -> Re
     width = out().width
     lines: list[RenderableType] = []
     for result in results:
-        lines.append(Text(f"{result.benchmark}  {counted(result)}", style="bold"))
+        lines.append(shown(f"{result.benchmark}  {counted(result)}", "bold"))
         rows = list(_metric_rows(result, categories=categories))
         room = width - 4 - max(len(_numbers(*numbers)) for _, *numbers in rows)
         label = max((len(name) for name, *_ in rows if len(name) <= room), default=0)
         for name, *numbers in rows:
             if len(name) <= room:
-                lines.append(Text(f"  {name:<{label}}  {_numbers(*numbers)}".rstrip()))
+                lines.append(shown(f"  {name:<{label}}  {_numbers(*numbers)}".rstrip()))
             else:
-                lines += [Text(f"  {name}"), Text(f"    {_numbers(*numbers)}")]
+                lines += [shown(f"  {name}"), shown(f"    {_numbers(*numbers)}")]
     return Group(*lines)
 
 
-def _metric_rows(result: BenchmarkResult, *, categories: bool) -> Iterator[tuple[str, str, str, str]]:
-    """Name, value, interval and standard error of each metric that is shown."""
+def _metric_rows(result: BenchmarkResult, *, categories: bool) -> Iterator[tuple[str, str, str, str, str]]:
+    """Name, value, interval, standard error and number of units of each metric that is shown."""
     shown = [m for m in result.metrics if not m.category or (categories and not is_speed(result))]
     for m in shown:
         label = f"{metric_key(m)}, best load" if is_speed(result) else metric_key(m)
-        yield label, f"{m.value:.4f}", _interval(m), "" if m.stderr is None else f"{m.stderr:.4f}"
+        yield label, f"{m.value:.4f}", _interval(m), "" if m.stderr is None else f"{m.stderr:.4f}", _count(m)
     if not shown:
-        yield _nothing(result), "", "", ""
+        yield _nothing(result), "", "", "", ""
 
 
 def _interval(metric: Metric) -> str:
@@ -192,8 +229,12 @@ def _interval(metric: Metric) -> str:
     return "" if metric.ci_low is None else f"[{metric.ci_low:.4f}, {metric.ci_high:.4f}]"
 
 
-def _numbers(value: str, interval: str, stderr: str) -> str:
-    return "  ".join(part for part in (value, interval, stderr and f"stderr {stderr}") if part)
+def _count(metric: Metric) -> str:
+    return "" if metric.low is not None else str(metric.n)
+
+
+def _numbers(value: str, interval: str, stderr: str, n: str) -> str:
+    return "  ".join(part for part in (value, interval, stderr and f"stderr {stderr}", n and f"n {n}") if part)
 
 
 def _nothing(result: BenchmarkResult) -> str:

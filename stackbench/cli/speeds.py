@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from rich.console import Group, RenderableType
 
 from stackbench.cli.console import fits, make_table, shown
+from stackbench.natural_order import natural
 from stackbench.store import BenchmarkResult
 from stackbench.types import Metric
 
@@ -33,7 +33,7 @@ def speeds_table(result: BenchmarkResult) -> RenderableType:
     columns = _columns(list(loads.values()))
     rows = [
         (load, *(cell(found) for cell in columns.values()))
-        for load, found in sorted(loads.items(), key=lambda item: _natural(item[0]))
+        for load, found in sorted(loads.items(), key=lambda item: natural(item[0]))
     ]
     title = shown(f"{result.benchmark}, medians of the repeats; latencies p50/p99", "bold")
     table = make_table(["load", *columns], rows, right=list(columns))
@@ -61,11 +61,6 @@ def _columns(loads: Sequence[dict[str, Metric]]) -> dict[str, Callable[[dict[str
         columns[title] = lambda found, kind=kind: f"{_value(found, f'{kind}_ms_p50')}/{_value(found, f'{kind}_ms_p99')}"
     columns["peak GiB"] = _memory
     return columns
-
-
-def _natural(load: str) -> list[tuple[int, str]]:
-    """Sorts b2 before b16."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", load)]
 
 
 def _range(metric: Metric) -> str:

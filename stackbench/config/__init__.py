@@ -3,7 +3,7 @@
 from stackbench.config.concerns import CONCERNS, Settings
 from stackbench.config.home import Home, user_cache
 from stackbench.config.model_settings import HIDDEN, EndpointSettings, LoadingSettings, ServerSettings
-from stackbench.config.run_settings import DEFAULT_MODEL, RunSettings, SamplingSettings
+from stackbench.config.run_settings import DEFAULT_MODEL, Price, RunSettings, SamplingSettings
 from stackbench.config.sandbox_settings import AgentSettings, SandboxSettings
 from stackbench.config.setting_fields import SettingField, changeable_on_resume, list_settings, setting_field
 from stackbench.config.sources import Sourced, given_values, load_settings
@@ -16,6 +16,7 @@ __all__ = [
     "EndpointSettings",
     "Home",
     "LoadingSettings",
+    "Price",
     "RunSettings",
     "SamplingSettings",
     "SandboxSettings",

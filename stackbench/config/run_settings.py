@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+import json
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from stackbench.config.setting import Concern, Setting
 from stackbench.durations import read_duration
 
-__all__ = ["DEFAULT_MODEL", "Limit", "MaxTokens", "RunSettings", "Samples", "SamplingSettings", "Temperature"]
+__all__ = ["DEFAULT_MODEL", "Limit", "MaxTokens", "Price", "RunSettings", "Samples", "SamplingSettings", "Temperature"]
 
 DEFAULT_MODEL = "hf:qwen2.5-coder-0.5b-instruct"
 
@@ -29,6 +30,18 @@ Temperature = Annotated[
     Field(ge=0),
     Setting("0 is greedy.", "T", unset="0; 0.8 for several attempts", basic=True),
 ]
+
+
+class Price(BaseModel):
+    """What an endpoint charges for a million tokens."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    input: float = Field(ge=0, allow_inf_nan=False)
+    """Of prompts."""
+    output: float = Field(ge=0, allow_inf_nan=False)
+    """Of answers."""
+    currency: str = Field(default="USD", min_length=1, max_length=8)
 
 
 class RunSettings(Concern):
@@ -119,6 +132,21 @@ class RunSettings(Concern):
     executor: Annotated[Literal["local"], Setting("Where the work runs.", "local", changeable=True, scores=True)] = (
         "local"
     )
+
+    prices: Annotated[
+        dict[str, Price],
+        Setting(
+            "Prices by model pattern, per million tokens of input and output: what a run cost is told where one fits.",
+            "JSON",
+            unset="none",
+            changeable=True,
+        ),
+    ] = Field(default_factory=dict[str, Price])
+
+    @field_validator("prices", mode="before")
+    @classmethod
+    def _read_prices(cls, value: Any) -> Any:
+        return json.loads(value) if isinstance(value, str) else value
 
     @field_validator("seeds")
     @classmethod

@@ -38,6 +38,19 @@ stop = ["\\nQ:"]
 
 A benchmark in a suite file (docs/running.md) may have `limit`, `samples`, `temperature` and `max_tokens` of its own,
 under the same names.
+
+## Prices
+
+What a run cost is told from a table of prices per million tokens, by patterns of model names (`*`, `?`; the first that
+fits, of the whole name or of the part between `openai:` and the address). Without a price nothing is told. A run keeps
+the prices that it was made with; for one that was made without, `show` takes those of now.
+
+```toml
+[prices."gpt-4o-mini*"]
+input = 0.15
+output = 0.60
+currency = "USD"
+```
 """
 
 VARIABLES = """## Environment variables

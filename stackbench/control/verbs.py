@@ -48,7 +48,12 @@ VERBS: Mapping[str, Verb] = {
             (Parameter("content", "Also what models and tools wrote.", flag=True),),
             changes=False,
         ),
-        Verb("why", "What each running attempt waits for, and how long.", changes=False),
+        Verb(
+            "why",
+            "What each running attempt waits for, and how long; of a run that has ended, how it did.",
+            (Parameter("run", "A run's id, name or tag; unset: the live one."),),
+            changes=False,
+        ),
         Verb(
             "pause",
             "Start no further attempt; those under way go on.",

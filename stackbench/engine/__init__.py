@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from stackbench.engine.cost import Cost, run_cost
     from stackbench.engine.early_sandboxes import HeadStart, begin_sandboxes
     from stackbench.engine.gates import GateResult
     from stackbench.engine.outcome import RunOutcome
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BenchmarkPlan",
+    "Cost",
     "EngineService",
     "Gate",
     "GateResult",
@@ -44,12 +46,14 @@ __all__ = [
     "read_plan_samples",
     "read_samples",
     "replay_settings",
+    "run_cost",
     "run_plan",
     "sampling_not_set",
     "write_results",
 ]
 
 MODULES = {
+    "cost": ("Cost", "run_cost"),
     "early_sandboxes": ("HeadStart", "begin_sandboxes"),
     "gates": ("GateResult",),
     "outcome": ("RunOutcome",),

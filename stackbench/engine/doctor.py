@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from importlib.util import find_spec
 
 import psutil
@@ -25,6 +26,8 @@ from stackbench.models.pull import pulled
 
 __all__ = ["Check", "examine"]
 
+EXTRA = re.compile(r"^(?P<name>[A-Za-z0-9._-]+).*\bextra == ['\"](?P<extra>[\w-]+)['\"]")
+EXTRAS_ELSEWHERE = {"local", "vllm", "dev"}
 LEAST_DISK_GIB = 5
 LEAST_MEMORY_GIB = 4
 
@@ -43,6 +46,7 @@ def examine(home: Home) -> list[Check]:
     """Every check, in the order in which things build on each other. Takes a second or two; changes nothing."""
     checks: list[Callable[[Home], Check]] = [
         _python,
+        _home,
         _disk,
         _memory,
         _gpu,
@@ -53,12 +57,20 @@ def examine(home: Home) -> list[Check]:
         _local,
         _llama,
         _model,
+        _vllm,
     ]
-    return [check(home) for check in checks] + _data(home)
+    return [check(home) for check in checks] + _extras() + [_extra_data(home), *_data(home)]
 
 
 def _python(home: Home) -> Check:
     return Check("Python", "ok", f"{sys.version.split()[0]} at {sys.executable}")
+
+
+def _home(home: Home) -> Check:
+    parts = {"database": home.database, "models": home.models, "data": home.data}
+    lacking = [name for name, path in parts.items() if not path.exists()]
+    told = f"; it lacks {', '.join(lacking)} (made when needed)" if lacking else ""
+    return Check("home", "ok", f"{home.path} ({home.source}){told}")
 
 
 def _disk(home: Home) -> Check:
@@ -156,6 +168,54 @@ def _model(home: Home) -> Check:
     if found is not None:
         return Check("embedded model", "ok", str(found))
     return Check("embedded model", "missing", f"{name} (the first run fetches it)", f"stackbench models pull {name}")
+
+
+def _vllm(home: Home) -> Check:
+    from stackbench.models import ModelOptions
+    from stackbench.models.vllm.command import find_vllm
+
+    try:
+        return Check("vllm: models", "ok", " ".join(find_vllm(ModelOptions())))
+    except StackbenchError:
+        found = "vLLM is not installed here; --vllm-bin and --vllm-image name one that is elsewhere"
+        return Check("vllm: models", "missing", found, "pip install 'stackbench[vllm]'")
+
+
+def _extras() -> list[Check]:
+    """The extras of this distribution, beside those of models that have rows of their own."""
+    try:
+        listed = requires("stackbench") or []
+    except PackageNotFoundError:
+        return []
+    extras: dict[str, list[str]] = {}
+    for requirement in listed:
+        found = EXTRA.search(requirement)
+        if found is not None and found["extra"] not in EXTRAS_ELSEWHERE:
+            extras.setdefault(found["extra"], []).append(found["name"])
+    return [_extra(name, distributions) for name, distributions in extras.items()]
+
+
+def _extra(name: str, distributions: list[str]) -> Check:
+    title = name if name == "voice" else f"extra {name}"
+    lacking = [one for one in distributions if _version(one) == "?"]
+    if lacking:
+        return Check(title, "missing", f"{', '.join(lacking)} not installed", f"pip install 'stackbench[{name}]'")
+    return Check(title, "ok", ", ".join(f"{one} {_version(one)}" for one in distributions))
+
+
+def _extra_data(home: Home) -> Check:
+    """What the folder that STACKBENCH_DATA names has of the datasets."""
+    folder = home.data_extra
+    if folder is None:
+        return Check("STACKBENCH_DATA", "missing", "not set: no folder of datasets beside the home's")
+    if not folder.is_dir():
+        return Check("STACKBENCH_DATA", "broken", f"{folder} is no folder", "name one, or unset STACKBENCH_DATA")
+    manifest = DatasetStore(home.data, folder).manifest
+    files = [file.path for name in manifest.datasets for file in manifest.files(name).values()]
+    lacking = [path for path in files if not (folder / path).is_file()]
+    has = f"{folder} has {len(files) - len(lacking)} of {len(files)} files"
+    told = f"; it lacks {', '.join(lacking)}" if lacking else ""
+    return Check("STACKBENCH_DATA", "ok" if len(lacking) < len(files) else "missing", f"{has}{told}")
 
 
 def _data(home: Home) -> list[Check]:

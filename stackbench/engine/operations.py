@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -17,6 +18,7 @@ from stackbench.engine.plan import RunPlan
 from stackbench.engine.run import RunExecution
 from stackbench.engine.work import AttemptSpec
 from stackbench.errors import UsageError, one_line
+from stackbench.store import label_run
 
 if TYPE_CHECKING:
     from stackbench.engine.service import EngineService, SubmittedRun
@@ -39,6 +41,8 @@ class Operations:
             return await self._submit(command.arguments)
         if command.verb == "delete":
             return await self._delete(str(command.arguments.get("run", "")))
+        if command.verb == "label":
+            return await self._label(command.arguments)
         given = dict(command.arguments)
         named = given.pop("run", None)
         arguments = arguments_of(command.verb, given)
@@ -47,6 +51,8 @@ class Operations:
         if command.verb == "status":
             return self._status(content=bool(arguments.get("content")))
         if command.verb == "why":
+            if named is not None and self._service.live is not self._service.find(str(named)):
+                raise UsageError(f"run {named} waits in the queue: nothing of it is under way")
             return self._why()
         if named is not None and self._service.find(str(named)) is not self._service.live:
             return self._drop(command, self._service.find(str(named)))
@@ -172,6 +178,17 @@ class Operations:
             "dry_run": command.dry_run,
         }  # fmt: skip
 
+    async def _label(self, arguments: Mapping[str, Any]) -> None:
+        """A run's name and tags."""
+        change = partial(
+            label_run,
+            run_id=str(arguments["run"]),
+            name=arguments.get("name"),
+            tags=arguments.get("tags") or (),
+            without=arguments.get("without") or (),
+        )
+        await asyncio.to_thread(self._service.writer.change, change)
+
     async def _submit(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """A run of another process's, into the queue."""
         try:
@@ -204,6 +221,8 @@ def _describe(run: SubmittedRun, state: str) -> dict[str, Any]:
         "suite": plan.suite,
         "model": plan.settings.model,
         "benchmarks": [part.name for part in plan.benchmarks],
+        "name": plan.name,
+        "tags": list(plan.tags),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from stackbench.engine.cost import Cost, run_cost
 from stackbench.engine.gates import GateResult, check_gates
 from stackbench.engine.plan import RunPlan
 from stackbench.store import BenchmarkResult, Reader, RunInfo
@@ -32,6 +33,8 @@ class RunOutcome:
     """Of the attempts that ended in errors."""
     sampling_not_set: str = ""
     """Whose sampling took the place of what the user did not set, where it is not neutral."""
+    cost: Cost | None = None
+    """By the price table of the configuration, where that has a price for the model."""
     recorded: bool = True
     """False when the run was stopped before it began."""
 
@@ -57,4 +60,6 @@ def recorded_outcome(reader: Reader, run: RunInfo) -> RunOutcome:
         seconds=run.seconds,
         results=results,
         gates=check_gates(plan.gates, results),
+        skipped=reader.skipped(run.run_id),
+        cost=run_cost(plan.settings.prices, run.model, results),
     )

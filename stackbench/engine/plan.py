@@ -95,6 +95,9 @@ class RunPlan(BaseModel):
     """Set when recorded samples are scored and no model is asked."""
     samples_sha256: str | None = None
     """Of that file; a resumed run refuses an altered one."""
+    name: str = ""
+    """What the user calls the run."""
+    tags: tuple[str, ...] = ()
     replays: str | None = None
     """The id of the run whose answers this one takes, and as which it asks."""
 

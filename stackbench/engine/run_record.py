@@ -7,9 +7,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from stackbench.engine.completeness import Figures, sum_up
+from stackbench.engine.cost import run_cost
 from stackbench.engine.environment import git_commit, machine_environment, source_sha256
 from stackbench.engine.gates import check_gates
 from stackbench.engine.outcome import RunOutcome
@@ -21,7 +23,7 @@ from stackbench.engine.samples import SampleFile
 from stackbench.engine.work import LoadedBenchmark, planned_attempts, planned_rows
 from stackbench.models import Templated
 from stackbench.sandbox.head_start import HeadStart
-from stackbench.store import Reader, RunRow, Writer
+from stackbench.store import Reader, RunRow, Writer, label_run
 from stackbench.types import EventRecord, RunStatus
 
 __all__ = ["RunEnd", "RunOrder", "RunRecord", "stall_payload"]
@@ -92,6 +94,8 @@ class RunRecord:
             self._seq = itertools.count(resources.reader.last_seq(run_id) + 1)
             self._writer.resume_run(run_id, planned, environment=environment, git_commit=self._commit)
         else:
+            if plan.name or plan.tags:
+                self._writer.change(partial(label_run, run_id=run_id, name=plan.name, tags=plan.tags))
             self._writer.start_run(
                 RunRow(
                     run_id=run_id,
@@ -131,6 +135,7 @@ class RunRecord:
             skipped=end.skipped,
             problem=end.problem,
             last_error=end.last_error,
+            cost=run_cost(plan.settings.prices, resources.model.name, results),
             sampling_not_set=sampling_not_set(plan.settings.generation_config, resources.model.describe()),
         )
         if end.unmade and not end.problem:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from stackbench.engine.samples import SampleFile, read_plan_samples
 from stackbench.engine.trace_file import TraceFile
 from stackbench.errors import StackbenchError, StoreLockedError, UsageError
 from stackbench.sandbox.head_start import HeadStart
-from stackbench.store import RunRow, Writer
+from stackbench.store import RunRow, Writer, label_run
 from stackbench.types import RunStatus
 
 __all__ = ["EngineService", "Listener", "SubmittedRun", "outcome_adapter", "run_plan"]
@@ -200,6 +201,9 @@ class EngineService:
                 resume, plan.suite, self._now(), plan.settings.model, plan.model_dump(mode="json"),
                 plan.settings.seeds, None, {},
             )  # fmt: skip
+            if plan.name or plan.tags:
+                label = partial(label_run, run_id=resume, name=plan.name, tags=plan.tags)
+                await asyncio.to_thread(self.writer.change, label)
             await asyncio.to_thread(self.writer.start_run, row, status=RunStatus.QUEUED)
         return self.submit(plan, resume=resume, samples=samples)
 

@@ -30,6 +30,8 @@ class Suite(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     description: str = ""
+    models: tuple[str, ...] = ()
+    """A run for each, unless the command names others."""
     benchmarks: tuple[BenchmarkPlan, ...] = Field(min_length=1)
     gates: tuple[Gate, ...] = ()
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from stackbench.errors import UsageError
+from stackbench.errors import ModelNotAvailableError, UsageError
 from stackbench.models.base import Model
 from stackbench.models.options import ModelOptions
 from stackbench.suggestions import nearest
@@ -14,11 +15,13 @@ from stackbench.suggestions import nearest
 __all__ = ["KINDS", "ModelName", "create_model", "parse_model_name"]
 
 
+OPENAI_URL = "https://api.openai.com/v1"
+"""Where `openai:MODEL` is without an address."""
 KINDS = {
     "hf": "hf:NAME_OR_PATH (Transformers, in this process)",
     "vllm": "vllm:NAME_OR_PATH (a vLLM server that stackbench starts, watches and stops)",
     "gguf": "gguf:NAME_OR_PATH (a GGUF file through llama.cpp: for few requests at once, without a GPU)",
-    "openai": "openai:MODEL@http://host:port/v1 (any OpenAI-compatible endpoint)",
+    "openai": "openai:MODEL@http://host:port/v1 (any OpenAI-compatible endpoint; without an address OpenAI's own)",
     "replay": "replay:RUN_OR_FILE (recorded generations)",
     "oracle": "oracle (plays the reference solution)",
     "null": "null (does nothing)",
@@ -53,7 +56,9 @@ def parse_model_name(name: str) -> ModelName:
         model, at, url = target.rpartition("@")
         if at and model and url.startswith(("http://", "https://")):
             return ModelName(kind, model, url.rstrip("/"))
-        raise UsageError(_endpoint_fault(name, model if at else target, url if at else ""))
+        if not at:
+            return ModelName(kind, target, OPENAI_URL)
+        raise UsageError(_endpoint_fault(name, model, url))
     raise UsageError(_name_fault(name))
 
 
@@ -104,6 +109,8 @@ def create_model(name: str, options: ModelOptions) -> Model:
     if parsed.kind == "openai":
         from stackbench.models.openai import OpenAIModel
 
+        if parsed.url == OPENAI_URL:
+            _check_key(parsed.target, options)
         return OpenAIModel(name, parsed.target, parsed.url, options)
     if parsed.kind == "vllm":
         from stackbench.models.vllm import VllmModel
@@ -120,3 +127,13 @@ def create_model(name: str, options: ModelOptions) -> Model:
     from stackbench.models.hf import HFModel
 
     return HFModel(name, parsed.target, options)
+
+
+def _check_key(model: str, options: ModelOptions) -> None:
+    """OpenAI answers nobody without a key: said before anything is asked. Raises ModelNotAvailableError."""
+    own = any(header.partition(":")[0].strip().lower() == "authorization" for header in options.headers)
+    if not own and not os.environ.get(options.api_key_env, "").strip():
+        raise ModelNotAvailableError(
+            f"openai:{model} is asked at {OPENAI_URL}, which wants a key, and {options.api_key_env} is not set; "
+            f"set it, name another variable with --api-key-env, or an endpoint: openai:{model}@http://host:port/v1"
+        )

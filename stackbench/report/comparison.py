@@ -14,7 +14,7 @@ from stackbench.stats import PairedDifference, paired_difference
 from stackbench.store import BenchmarkResult, Queries, Reader, RunInfo
 from stackbench.types import AttemptStatus, AttemptSummary
 
-__all__ = ["WHICH", "BenchmarkComparison", "RunComparison", "compare_runs"]
+__all__ = ["WHICH", "BenchmarkComparison", "RunComparison", "compare_benchmark", "compare_runs"]
 
 WHICH = ("first", "second")
 CUT_APART = 0.01
@@ -68,13 +68,14 @@ def compare_runs(queries: Queries, first: str, second: str) -> RunComparison:
     runs = reader.run(first), reader.run(second)
     results = tuple({result.benchmark: result for result in reader.results(run.run_id)} for run in runs)
     shared = [name for name in results[0] if name in results[1]]
-    found = tuple(one for name in shared if (one := _compare(reader, runs, name)) is not None)
+    found = tuple(one for name in shared if (one := compare_benchmark(reader, runs, name)) is not None)
     if not found:
         raise UsageError(f"runs {runs[0].run_id} and {runs[1].run_id} have no completed task in common")
     return RunComparison(runs, (results[0], results[1]), found, tuple(_warnings(runs, results, found)))
 
 
-def _compare(reader: Reader, runs: Sequence[RunInfo], benchmark: str) -> BenchmarkComparison | None:
+def compare_benchmark(reader: Reader, runs: Sequence[RunInfo], benchmark: str) -> BenchmarkComparison | None:
+    """Two runs at a benchmark; None where they completed no task in common."""
     completed = [_completed(reader, run, benchmark) for run in runs]
     first, second = (_task_scores(attempts) for attempts in completed)
     both = [task for task in first if task in second]

@@ -2,11 +2,12 @@
 
 from stackbench.store.database import SCHEMA_VERSION, open_database
 from stackbench.store.query import FORMATS, FreshQueries, LocalQueries, Queries, run_user_query
-from stackbench.store.reader import AttemptDetail, Reader, RunInfo
+from stackbench.store.reader import AttemptDetail, Labels, Reader, RunInfo, Unpassed
 from stackbench.store.remote import RemoteQueries, open_queries
 from stackbench.store.rendering import result_file
 from stackbench.store.results import HAS_PLANNED, BenchmarkResult, MissingMetric, PlannedBenchmark
 from stackbench.store.rows import BenchmarkRow
+from stackbench.store.run_labels import label_run
 from stackbench.store.writer import RunRow, Writer
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "BenchmarkResult",
     "BenchmarkRow",
     "FreshQueries",
+    "Labels",
     "LocalQueries",
     "MissingMetric",
     "PlannedBenchmark",
@@ -25,7 +27,9 @@ __all__ = [
     "RemoteQueries",
     "RunInfo",
     "RunRow",
+    "Unpassed",
     "Writer",
+    "label_run",
     "open_database",
     "open_queries",
     "result_file",

@@ -1,4 +1,4 @@
-"""Takes a run out of the database with everything that belongs to it."""
+"""Removes a run from the database."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ import duckdb
 
 __all__ = ["delete_rows"]
 
-DELETIONS = (
-    "DELETE FROM events WHERE run_id = ?",
-    "DELETE FROM tool_calls WHERE run_id = ?",
-    "DELETE FROM attempts WHERE run_id = ?",
-    "DELETE FROM metrics WHERE run_id = ?",
-    "DELETE FROM resources WHERE run_id = ?",
-    "DELETE FROM run_benchmarks WHERE run_id = ?",
-    "DELETE FROM runs WHERE run_id = ?",
-)
+TABLES_OF_RUNS = """
+SELECT DISTINCT t.table_name FROM duckdb_tables() t JOIN duckdb_columns() c USING (table_oid)
+WHERE c.column_name = 'run_id' ORDER BY t.table_name
+"""
+DELETE_OF_RUN = 'DELETE FROM "{table}" WHERE run_id = ?'
+"""The table's name comes from the database's own catalogue."""
 
 UNUSED_TEXTS = """
 DELETE FROM texts WHERE sha256 NOT IN (
@@ -27,7 +24,7 @@ DELETE FROM texts WHERE sha256 NOT IN (
 
 
 def delete_rows(connection: duckdb.DuckDBPyConnection, run_id: str) -> None:
-    """All rows of a run, and texts that no other run refers to, within the caller's transaction."""
-    for statement in DELETIONS:
-        connection.execute(statement, [run_id])
+    """All rows of a run in every table, and texts that no other run refers to, within the caller's transaction."""
+    for (table,) in connection.execute(TABLES_OF_RUNS).fetchall():
+        connection.execute(DELETE_OF_RUN.format(table=table), [run_id])
     connection.execute(UNUSED_TEXTS)

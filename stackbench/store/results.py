@@ -15,7 +15,8 @@ __all__ = ["HAS_PLANNED", "BenchmarkResult", "MissingMetric", "PlannedBenchmark"
 COUNTS = """
 SELECT benchmark, count(DISTINCT task_id), count(*), count(*) FILTER (status = 'error'),
     count(DISTINCT task_id) FILTER (status = 'completed'),
-    count(*) FILTER (status = 'completed' AND finish_reason = 'length')
+    count(*) FILTER (status = 'completed' AND finish_reason = 'length'), coalesce(sum(prompt_tokens), 0)::BIGINT,
+    coalesce(sum(completion_tokens), 0)::BIGINT
 FROM attempts WHERE run_id = ? GROUP BY benchmark ORDER BY min(started_at)
 """
 ENDINGS = """
@@ -97,6 +98,9 @@ class BenchmarkResult:
     """Completed attempts of agents that did not end with an answer, by what ended them: seconds, steps, repeats ..."""
     slow: int = 0
     """Those ended by seconds while the machine was busy."""
+    prompt_tokens: int = 0
+    """Of all attempts, those in error too."""
+    completion_tokens: int = 0
 
     def summed_up(
         self, metrics: Sequence[Metric], lower_bounds: Mapping[str, float], missing: Sequence[MissingMetric]
@@ -145,7 +149,7 @@ def read_results(queries: Queries, run_id: str) -> list[BenchmarkResult]:
     planned = {one.benchmark: one for one in read_planned(queries, run_id)}
     counts: list[Sequence[Any]] = [*queries.rows(COUNTS, [run_id])]
     begun = {row[0] for row in counts}
-    counts += [(one.benchmark, 0, 0, 0, 0, 0) for one in planned.values() if _to_come(one, begun)]
+    counts += [(one.benchmark, 0, 0, 0, 0, 0, 0, 0) for one in planned.values() if _to_come(one, begun)]
     limits = _token_limits(queries, run_id) if any(row[5] for row in counts) else {}
     endings: dict[str, dict[str, int]] = {}
     slow: dict[str, int] = {}
@@ -165,8 +169,10 @@ def read_results(queries: Queries, run_id: str) -> list[BenchmarkResult]:
             planned.get(benchmark),
             endings.get(benchmark, {}),
             slow.get(benchmark, 0),
+            prompt_tokens,
+            completion_tokens,
         )
-        for benchmark, tasks, attempts, errors, tasks_completed, cut in counts
+        for benchmark, tasks, attempts, errors, tasks_completed, cut, prompt_tokens, completion_tokens in counts
     ]
 
 

@@ -11,11 +11,11 @@ from concurrent.futures import Future
 from dataclasses import asdict, astuple, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import duckdb
 
-from stackbench.errors import StoreError, one_line
+from stackbench.errors import StoreError, UsageError, one_line
 from stackbench.store.database import keep_log_private, open_database
 from stackbench.store.deletion import delete_rows
 from stackbench.store.documents import document, hash_text, text
@@ -24,6 +24,8 @@ from stackbench.store.rows import BenchmarkRow, attempt_row, benchmark_row, even
 from stackbench.types import AttemptKey, AttemptRecord, AttemptStatus, EventRecord, Metric, RunStatus, ToolCallRecord
 
 __all__ = ["ResourceRow", "RunRow", "Writer"]
+
+T = TypeVar("T")
 
 BATCH_WITHIN_S = 0.1
 BATCH_ROWS = 2000
@@ -328,6 +330,25 @@ class Writer:
             connection.execute(FINISH_RUN, [status.value, finished_at, recorded, run_id])
 
         self._call(work)
+
+    def change(self, work: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+        """Does further work in the writer's thread, in one transaction; what it returns, once that is committed.
+
+        Raises:
+            UsageError: the work's own, which it raises before it changes anything.
+        """
+        found: list[T | UsageError] = []
+
+        def guarded(connection: duckdb.DuckDBPyConnection) -> None:
+            try:
+                found.append(work(connection))
+            except UsageError as error:
+                found.append(error)
+
+        self._call(guarded)
+        if isinstance(found[-1], UsageError):
+            raise found[-1]
+        return found[-1]
 
     def flush(self) -> None:
         """Waits until everything queued so far is committed. Raises StoreError when it could not be."""

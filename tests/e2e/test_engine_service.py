@@ -373,7 +373,7 @@ def test_a_home_on_a_read_only_disk_is_refused_in_one_line(program: Program, tmp
     assert len(done.stderr.splitlines()) == 1
 
 
-async def test_verbs_without_a_live_engine_say_so(program: Program) -> None:
+async def test_verbs_without_a_live_engine_and_without_a_run_say_so(program: Program) -> None:
     for words in (("ctl", "status"), ("ctl", "pause"), ("attach",)):
         done: subprocess.CompletedProcess[str] = await program.run_beside(*words)
         assert done.returncode == 2, done.stderr

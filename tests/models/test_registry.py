@@ -4,8 +4,11 @@ import re
 
 import pytest
 
-from stackbench.errors import UsageError
+from stackbench.errors import ModelNotAvailableError, UsageError
 from stackbench.models import ModelOptions, create_model, parse_model_name
+from stackbench.models.registry import OPENAI_URL
+from stackbench.types import Message, Request, Sampling
+from tests.fake_endpoint import FakeEndpoint
 
 
 @pytest.mark.parametrize(
@@ -20,6 +23,7 @@ from stackbench.models import ModelOptions, create_model, parse_model_name
         ("replay:20260101-000000-abc", "replay", "20260101-000000-abc", ""),
         ("openai:org/m@http://h:1/v1", "openai", "org/m", "http://h:1/v1"),
         ("openai:m@2024@https://h/v1/", "openai", "m@2024", "https://h/v1"),
+        ("openai:gpt-4o-mini", "openai", "gpt-4o-mini", OPENAI_URL),
     ],
 )
 def test_model_names_are_taken_apart(name: str, kind: str, target: str, url: str) -> None:
@@ -27,10 +31,34 @@ def test_model_names_are_taken_apart(name: str, kind: str, target: str, url: str
     assert (parsed.kind, parsed.target, parsed.url) == (kind, target, url)
 
 
-@pytest.mark.parametrize("name", ["", "gpt-4", "hf:", "hf", "openai:m", "openai:m@ftp://h", "openai:@h", "x:y"])
+@pytest.mark.parametrize("name", ["", "gpt-4", "hf:", "hf", "openai:m@", "openai:@http://h", "openai:@h", "x:y"])
 def test_other_names_are_refused_with_the_known_forms(name: str) -> None:
     with pytest.raises(UsageError, match="hf:NAME_OR_PATH|openai:MODEL@http"):
         parse_model_name(name)
+
+
+async def test_openai_s_own_models_need_a_key_and_are_sent_it(
+    endpoint: FakeEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stackbench.models.registry.OPENAI_URL", endpoint.url)  # the machine has no way to the real one
+    endpoint.key = "a-key-of-somebody"
+    name = f"openai:{endpoint.model}"
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with pytest.raises(ModelNotAvailableError, match="OPENAI_API_KEY is not set; set it, name another"):
+        create_model(name, ModelOptions())
+    monkeypatch.setenv("MY_KEY", "  ")
+    with pytest.raises(ModelNotAvailableError, match="MY_KEY is not set"):
+        create_model(name, ModelOptions(api_key_env="MY_KEY"))
+    create_model(name, ModelOptions(headers=("authorization: Bearer x",)))
+    monkeypatch.setenv("OPENAI_API_KEY", endpoint.key)
+    model = create_model(name, ModelOptions())
+    try:
+        await model.start(lambda line: None)
+        (answer,) = await model.generate([Request(Sampling(max_tokens=5), (Message("user", "hi"),))])
+        assert answer.text == "an answer"
+        assert endpoint.headers[-1]["Authorization"] == f"Bearer {endpoint.key}"
+    finally:
+        await model.close()
 
 
 @pytest.mark.parametrize(

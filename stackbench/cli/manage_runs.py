@@ -1,0 +1,106 @@
+"""`runs rm` and `runs tag`: what is done to recorded runs afterwards, by the engine that holds the database."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from stackbench.cli.console import notice, print_line
+from stackbench.cli.history import opened
+from stackbench.config import Home
+from stackbench.control.client import connect
+from stackbench.control.messages import Command
+from stackbench.engine import EngineService
+from stackbench.errors import EngineUnreachableError, UsageError
+from stackbench.labels import check_label, check_labels
+from stackbench.store import Labels, Reader, RunInfo
+from stackbench.types import RunStatus
+from stackbench.visible_text import in_one_line
+
+__all__ = ["remove", "tag"]
+
+
+def remove(home: Path | None, names: Sequence[str], *, yes: bool) -> int:
+    """Removes runs for good, after a question; 1 where the answer is no.
+
+    Raises:
+        UsageError: there is no such run, it is live or queued, or nobody can be asked.
+    """
+    place = Home.find(home)
+    with opened(place) as queries:
+        reader = Reader(queries)
+        runs = list({run.run_id: run for run in (reader.run(name) for name in names)}.values())
+        labels = reader.labels()
+        counts = {run.run_id: sum(result.attempts for result in reader.results(run.run_id)) for run in runs}
+    for run in runs:
+        if run.status in (RunStatus.RUNNING, RunStatus.QUEUED):
+            raise UsageError(f"run {run.run_id} is {run.status}; end it first: stackbench ctl stop --run {run.run_id}")
+    if not yes:
+        for run in runs:
+            notice(_described(run, labels.get(run.run_id, Labels()), counts[run.run_id]))
+        if not sys.stdin.isatty():
+            raise UsageError("nobody can be asked whether to remove that for good; add --yes")
+        what = "this run" if len(runs) == 1 else f"these {len(runs)} runs"
+        if not typer.confirm(f"Remove {what} for good, with all attempts and files?", err=True):
+            notice("nothing was removed")
+            return 1
+    for run in runs:
+        asyncio.run(_carry_out(place, "delete", run=run.run_id))
+        print_line(f"removed {run.run_id}")
+    return 0
+
+
+def tag(
+    home: Path | None, run: str, tags: Sequence[str], *, name: str | None, without: Sequence[str], as_json: bool
+) -> None:
+    """Gives a run tags and a name (empty: none), or takes tags away; prints what it has then.
+
+    Raises:
+        UsageError: there is no such run, a label cannot be one, or another run has the name.
+    """
+    place = Home.find(home)
+    if not tags and name is None and not without:
+        raise UsageError("name a tag, --name NAME or --remove TAG")
+    given = {
+        "tags": list(check_labels(tags, "tag")),
+        "without": list(without),
+        "name": name if not name else check_label(name, "name"),
+    }
+    with opened(place) as queries:
+        run_id = Reader(queries).run(run).run_id
+    asyncio.run(_carry_out(place, "label", run=run_id, **given))
+    with opened(place) as queries:
+        labels = Reader(queries).labels().get(run_id, Labels())
+    if as_json:
+        from stackbench.cli.console import print_json
+
+        print_json({"run_id": run_id, "name": labels.name or None, "tags": list(labels.tags)})
+        return
+    print_line(f"{run_id}  name {labels.name or '-'}  tags {', '.join(labels.tags) or '-'}")
+
+
+async def _carry_out(home: Home, verb: str, **arguments: Any) -> None:
+    """By the live engine, else by one of this process's."""
+    who = f"runs ({getpass.getuser()})"
+    try:
+        client = await connect(home.socket, "runs")
+    except EngineUnreachableError:
+        async with EngineService(home) as service:
+            await service.command(Command(id=1, verb=verb, arguments=arguments, who=who))
+        return
+    try:
+        await client.command(verb, who=who, **arguments)
+    finally:
+        await client.close()
+
+
+def _described(run: RunInfo, labels: Labels, attempts: int) -> str:
+    called = " ".join(filter(None, (labels.name, *(f"#{tag}" for tag in labels.tags))))
+    parts = [run.run_id, called, run.status, f"{run.created_at} UTC", run.model, f"{attempts} attempts"]
+    return in_one_line("  ".join(part for part in parts if part))

@@ -1,0 +1,56 @@
+"""What is done and said when a run has ended: its exports, its exit code, and how it can be gone on with."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from stackbench.cli.console import notice
+from stackbench.cli.stop_signals import INTERRUPTED
+from stackbench.config import Home
+from stackbench.engine import RunOutcome
+from stackbench.types import RunStatus
+
+__all__ = ["exit_code", "export_outcome", "hand_on", "home_option", "resume_hint"]
+
+
+def exit_code(outcome: RunOutcome, flags: Mapping[str, Any]) -> int:
+    """The code of the contract, with the line that belongs to it."""
+    if outcome.status is RunStatus.INTERRUPTED:
+        notice("stackbench: interrupted" if not outcome.recorded else resume_hint(outcome.run_id, flags))
+        return INTERRUPTED
+    if outcome.status is RunStatus.FAILED:
+        errors = sum(result.errors for result in outcome.results)
+        problem = outcome.problem or (
+            f"{errors} of {outcome.attempts} attempts ended in errors ({outcome.error_rate:.1%}), "
+            f"the last: {outcome.last_error}"
+        )
+        notice(f"stackbench: error: {problem}; {resume_hint(outcome.run_id, flags)}")
+        return 3
+    return 0 if all(gate.passed for gate in outcome.gates) else 1
+
+
+def export_outcome(home: Home, outcome: RunOutcome, flags: Mapping[str, Any]) -> None:
+    """The run's files, where `--output` asks for them."""
+    if flags["output"] is not None and outcome.attempts:
+        from stackbench.cli.history import export_run
+
+        export_run(home, outcome.run_id, flags["output"])
+
+
+def hand_on(home: Home, left: list[dict[str, Any]]) -> None:
+    """Has an engine of its own go on with what waits in the queue of this one."""
+    if left:
+        from stackbench.engine.detached import start_engine
+
+        start_engine(home, left)
+
+
+def resume_hint(run_id: str, flags: Mapping[str, Any]) -> str:
+    return f"to go on: stackbench eval --resume {run_id}{home_option(flags)}"
+
+
+def home_option(flags: Mapping[str, Any]) -> str:
+    """`--home`, where the command was given it."""
+    return f" --home {shlex.quote(str(flags['home']))}" if flags["home"] else ""

@@ -1,0 +1,225 @@
+"""`show`: one run, or the attempts at one of its tasks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from stackbench.cli.attempt_view import attempt_document, print_attempt
+from stackbench.cli.console import fits, make_table, out, print_json, shown
+from stackbench.cli.history import cost_of, opened, run_document
+from stackbench.cli.scoreboard import caveat_lines, results_table, sampling_lines, skipped_lines, total_line
+from stackbench.cli.speeds import is_speed, speeds_table
+from stackbench.config import Home, list_settings
+from stackbench.engine import RunPlan, sampling_not_set
+from stackbench.errors import UsageError
+from stackbench.report.metric_tables import latex_table, markdown_table
+from stackbench.report.reasons import ReasonGroup, group_reasons
+from stackbench.report.tally import clock
+from stackbench.store import BenchmarkResult, Labels, Reader, RunInfo
+
+__all__ = ["show"]
+
+SHOWN_OF_SETTING = 200
+SHOWN_REASONS = 12
+"""Of a benchmark's errors, and of its wrong answers."""
+SAMPLING = ("top_p", "max_tokens", "samples", "limit", "limit_seed")
+
+
+@dataclass(frozen=True, slots=True)
+class _Recorded:
+    """A run with all that is shown of it."""
+
+    run: RunInfo
+    labels: Labels
+    results: Sequence[BenchmarkResult]
+    skipped: Mapping[str, str]
+    reasons: Sequence[ReasonGroup]
+
+
+def show(home: Path | None, name: str, sample: str | None, *, failures: int, format: str, as_json: bool) -> None:
+    """Prints a run, naming `failures` tasks for each reason that attempts did not pass; or the attempts at one task.
+
+    Raises:
+        UsageError: there is no such run or task.
+    """
+    with opened(Home.find(home, to_write=False)) as queries:
+        reader = Reader(queries)
+        run = reader.run(name)
+        found = _read(reader, run) if sample is None else None
+        attempts = [] if sample is None else list(reader.sample(run.run_id, sample))
+    if found is not None:
+        _print(found, failures, format, as_json=as_json)
+        return
+    if format != "text":
+        raise UsageError(f"--format {format} is of a whole run; leave the task out")
+    if not attempts:
+        raise UsageError(f'run {run.run_id} has no attempt at "{sample}"; name a task id or benchmark/task id')
+    if as_json:
+        print_json([attempt_document(attempt) for attempt in attempts])
+        return
+    for attempt in attempts:
+        print_attempt(attempt)
+
+
+def _print(found: _Recorded, failures: int, format: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json(run_document(found.run, found.labels, found.results, found.skipped))
+    elif format == "text":
+        _print_run(found, failures)
+    else:
+        table = {"md": markdown_table, "latex": latex_table}[format]
+        out().print(shown(table(found.results), lines=True, whole=True), crop=False)
+
+
+def _read(reader: Reader, run: RunInfo) -> _Recorded:
+    results = reader.results(run.run_id)
+    return _Recorded(
+        run,
+        reader.labels().get(run.run_id, Labels()),
+        results,
+        reader.skipped(run.run_id),
+        group_reasons(reader.unpassed(run.run_id), [result.benchmark for result in results]),
+    )
+
+
+def _print_run(found: _Recorded, failures: int) -> None:
+    console = out()
+    run, results = found.run, found.results
+    settings, machine = run.config.get("settings", {}), run.environment
+    about: list[tuple[str, Any]] = [
+        ("run", run.run_id),
+        *([("name", found.labels.name)] if found.labels.name else []),
+        *([("tags", ", ".join(found.labels.tags))] if found.labels.tags else []),
+        ("status", run.status),
+        ("model", run.model),
+        ("suite", run.suite),
+        ("started", f"{run.created_at} UTC"),
+        ("finished", f"{run.finished_at} UTC, after {clock(run.seconds)}" if run.finished_at else "-"),
+        ("seeds", ", ".join(map(str, run.seeds))),
+        ("sampling", f"temperature {_temperatures(run)}, {_pairs(settings, SAMPLING)}"),
+        *_asked_line(settings),
+        ("stackbench", _own_version(run)),
+        ("machine", f"{machine.get('cpu')}, {machine.get('cpus')} processors, {_gib(machine.get('memory_bytes'))}"),
+        ("system", f"{machine.get('os')}, Python {machine.get('python')}"),
+        ("GPUs", _gpus(machine)),
+        ("sandbox", _pairs(machine.get("sandbox", {}), ("image", "id"), nothing="not used")),
+        ("versions", _pairs(machine.get("packages", {}), tuple(machine.get("packages", {})))),
+        *_model_lines(machine.get("model", {})),
+    ]
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(justify="right", style="bold", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in about:
+        grid.add_row(shown(name), shown(value))
+    console.print(grid)
+    console.print()
+    console.print(results_table(results, categories=True))
+    for result in results:
+        if is_speed(result):
+            console.print(speeds_table(result))
+    own = sampling_not_set(settings.get("generation_config"), machine.get("model", {}))
+    for line in [*caveat_lines(results, run.status), *sampling_lines(own), *skipped_lines(found.skipped)]:
+        console.print(line, crop=False)
+    console.print(shown(total_line(results, cost_of(run, results))))
+    _print_reasons(found, failures)
+
+
+def _print_reasons(found: _Recorded, failures: int) -> None:
+    """Why attempts did not pass: errors first, then wrong answers, each benchmark's own, with the tasks."""
+    console = out()
+    for is_error, title in ((True, "ended in errors"), (False, "did not pass")):
+        groups = [group for group in found.reasons if group.is_error is is_error]
+        if not groups:
+            continue
+        total = sum(result.attempts for result in found.results)
+        console.print()
+        console.print(shown(f"{sum(group.attempts for group in groups)} of {total} attempts {title}", "bold"))
+        listed = [
+            group
+            for name in dict.fromkeys(group.benchmark for group in groups)
+            for group in [one for one in groups if one.benchmark == name][:SHOWN_REASONS]
+        ]
+        columns = ["benchmark", "attempts", "reason", "tasks"]
+        rows = [(g.benchmark, g.attempts, g.reason, _tasks(g.tasks, failures)) for g in listed]
+        table = make_table(columns, rows, right=["attempts"])
+        if fits(table):
+            console.print(table)
+        else:
+            for benchmark, attempts, reason, tasks in rows:
+                console.print(shown(f"{benchmark}: {attempts} {reason}"))
+                console.print(shown(f"    {tasks}", "dim"))
+        left = len(groups) - len(listed)
+        if left:
+            rest = sum(group.attempts for group in groups) - sum(group.attempts for group in listed)
+            console.print(shown(f"... {rest} attempts with {left} other reasons; stackbench query lists all"))
+    if found.reasons and failures:
+        console.print(shown(f"one of them: stackbench show {found.run.run_id} TASK", "dim", whole=True), crop=False)
+
+
+def _tasks(tasks: Sequence[str], most: int) -> str:
+    left = len(tasks) - most
+    named = ", ".join(tasks[:most])
+    return named if left <= 0 else f"{named}, {left} more" if most else f"{left} tasks"
+
+
+def _own_version(run: RunInfo) -> str:
+    """Stackbench's own: version, commit, and what its files were where the commit does not tell."""
+    source = run.environment.get("source_sha256")
+    files = f", files {source[:12]}" if source else ""
+    return f"{run.environment.get('stackbench', '?')}, commit {run.git_commit or 'unknown'}{files}"
+
+
+def _asked_line(settings: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """How else the model was asked, where it was not as by default."""
+    found: list[str] = []
+    for field in list_settings():
+        value = settings.get(field.attribute, field.default)
+        if field.asked and value != field.default and value not in ([], None):
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            found.append(f"{field.name} {text if len(text) <= SHOWN_OF_SETTING else text[:SHOWN_OF_SETTING] + ' ...'}")
+    return [("asked with", ", ".join(found))] if found else []
+
+
+def _temperatures(run: RunInfo) -> str:
+    """What was drawn with: one number, or one for each benchmark where they differ."""
+    try:
+        plan = RunPlan.model_validate(run.config)
+    except ValueError:
+        return "?"
+    found = {part.name: f"{plan.temperature(part):g}" for part in plan.benchmarks}
+    if len(set(found.values())) == 1:
+        return next(iter(found.values()))
+    return " ".join(f"{name}={value}" for name, value in found.items())
+
+
+def _gpus(machine: Mapping[str, Any]) -> str:
+    found = ", ".join(f"{gpu['name']} (driver {gpu['driver']})" for gpu in machine.get("gpus", []))
+    cuda = f", CUDA {machine['cuda']}" if machine.get("cuda") else ""
+    return f"{found}{cuda}" if found else "none"
+
+
+def _model_lines(model: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """What the model told of itself: single values in one line, tables and what befell it in lines of their own."""
+    single = {name: value for name, value in model.items() if not isinstance(value, dict | list)}
+    lines: list[tuple[str, Any]] = [("model details", _pairs(single, tuple(single)))]
+    for name in ("files", "origin", "loading", "capabilities"):
+        if model.get(name):
+            lines.append((name, _pairs(model[name], tuple(model[name]))))
+    history = model.get("history", [])
+    if len(history) > 1:
+        lines += [("history", _pairs(entry, tuple(entry))) for entry in history]
+    return lines
+
+
+def _pairs(values: Mapping[str, Any], names: Sequence[str], nothing: str = "defaults") -> str:
+    return ", ".join(f"{name} {values[name]}" for name in names if values.get(name) not in (None, {}, "")) or nothing
+
+
+def _gib(size: int | None) -> str:
+    return f"{(size or 0) / 2**30:.1f} GiB"
