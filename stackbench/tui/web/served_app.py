@@ -5,6 +5,7 @@ Usage: python -m stackbench.tui.web.served_app HOME
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -21,8 +22,18 @@ LOOK_EVERY_S = 1.0
 
 def main(home: str) -> int:
     """Returns the exit code."""
+    place = Home.find(Path(home))
+    _log_to(place.path / "screens.log")
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True, name="server-watch").start()
-    return StackbenchApp(Home.find(Path(home))).run() or 0
+    return StackbenchApp(place).run() or 0
+
+
+def _log_to(path: Path) -> None:
+    """What goes to standard error is kept: the server's terminal is not to show it."""
+    with contextlib.suppress(OSError):
+        log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.dup2(log, 2)
+        os.close(log)
 
 
 def _end_with(server: int) -> None:
