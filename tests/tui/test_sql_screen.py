@@ -88,7 +88,7 @@ async def test_typing_completes_tables_and_columns(recorded: Home) -> None:
         put(screens, "")
         await screens.type("SELECT model FROM run")
         await screens.shows("run_benchmarks", "table")
-        await screens.press("down", "down", "up", "tab")
+        await screens.press("down", "up", "tab")
         assert editor.text == "SELECT model FROM runs"  # type: ignore[attr-defined]
         await screens.type(" where mod")
         await screens.shows("VARCHAR")

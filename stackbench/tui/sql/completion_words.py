@@ -63,8 +63,9 @@ def completions(before: str, statement: str, catalog: Catalog) -> list[tuple[str
 
 
 def _fitting(word: str, candidates: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Those that begin with the word, then those that hold it; a word that is complete has no completion."""
+    """Those that begin with the word, the shortest first, then those that hold it; keywords last of each."""
     low = word.lower()
     begins = [one for one in candidates if one[0].lower().startswith(low) and one[0].lower() != low]
+    begins.sort(key=lambda one: (one[1] == "keyword", len(one[0])))
     holds = [one for one in candidates if len(low) > 2 and low in one[0].lower() and one not in begins]
     return list(dict(begins + [one for one in holds if one[0].lower() != low]).items())[:MOST]
