@@ -90,7 +90,7 @@ def record_run(
             ),
             [
                 EventRecord(
-                    key.benchmark, key.task_id, 0, 2 * number + 1 + index, started, kind, {"seed": 0, **payload}
+                    key.benchmark, key.task_id, 0, 0, 2 * number + 1 + index, started, kind, {"seed": 0, **payload}
                 )
                 for index, (kind, payload) in enumerate(events or _events(passed, error, prompt + completion))
             ],

@@ -83,7 +83,7 @@ def record_hostile_attempts(writer: Writer) -> None:
                          "matched": {}, "checks": [{"name": text, "passed": False, "why": text}]}),
         ]  # fmt: skip
         events = [
-            EventRecord("tooluse", key.task_id, 0, number * 10 + place, at, kind, {**payload, "seed": 0})
+            EventRecord("tooluse", key.task_id, 0, 0, number * 10 + place, at, kind, {**payload, "seed": 0})
             for place, (kind, payload) in enumerate(said, 1)
         ]
         writer.attempt(
