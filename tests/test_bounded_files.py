@@ -35,7 +35,11 @@ def test_a_line_and_the_whole_are_bounded(tmp_path: Path) -> None:
         list(bounded_lines(packed(tmp_path / "blank.gz", b"\n" * 1000), 10, 999))
 
 
-@pytest.mark.parametrize("broken", [b"", b"no gzip", gzip.compress(b"x" * 10_000)[:30], gzip.compress(b"x") + b"rest"])
+@pytest.mark.parametrize(
+    "broken",
+    [b"", b"no gzip", gzip.compress(b"x" * 10_000)[:30], gzip.compress(b"x") + b"rest"],
+    ids=["empty", "no archive", "cut", "more behind it"],  # an archive holds the time of its making
+)
 def test_a_broken_archive_is_named(tmp_path: Path, broken: bytes) -> None:
     path = tmp_path / "f.gz"
     path.write_bytes(broken)

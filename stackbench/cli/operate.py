@@ -12,7 +12,7 @@ from stackbench.cli.console import out, print_json, print_table, shown
 from stackbench.cli.ended_runs import ended_document, ended_line, find_ended
 from stackbench.config import Home
 from stackbench.control.client import connect
-from stackbench.control.verbs import VERBS
+from stackbench.control.verbs import VERBS, change_line
 from stackbench.errors import EngineUnreachableError, UsageError
 from stackbench.suggestions import did_you_mean
 
@@ -52,7 +52,7 @@ def ctl(verb: str, words: Sequence[str], flags: Mapping[str, Any], *, home: Path
     if as_json:
         print_json(answer)
     else:
-        _print(verb, answer)
+        _print(verb, arguments, answer)
     return 0
 
 
@@ -115,7 +115,7 @@ def _last_trace(home: Home) -> dict[str, Any] | None:
     }
 
 
-def _print(verb: str, answer: Any) -> None:
+def _print(verb: str, arguments: Mapping[str, Any], answer: Any) -> None:
     if verb == "runs":
         print_table(
             ("run", "state", "suite", "model", "benchmarks"),
@@ -130,8 +130,8 @@ def _print(verb: str, answer: Any) -> None:
         if not answer["changed"]:
             text = f"{verb}: nothing to change, it is {answer['new']} already"
         else:
-            old = "" if answer["old"] is None else f"{answer['old']} -> "
-            text = f"{verb}: {'would be ' if answer['dry_run'] else ''}{old}{answer['new']} (run {answer['run_id']})"
+            line = change_line(verb, arguments, answer["old"], answer["new"])
+            text = f"{'would ' if answer['dry_run'] else ''}{line} (run {answer['run_id']})"
         out().print(shown(text))
 
 

@@ -28,6 +28,7 @@ from stackbench.control.messages import (
     RunQueued,
     RunStarted,
 )
+from stackbench.control.verbs import change_line
 from stackbench.report.tally import BenchmarkTally, RunTally, clock, counted_tokens
 from stackbench.visible_text import in_one_line
 
@@ -261,6 +262,5 @@ def line_of(run_id: str, event: EventKind) -> str:
         before = f"{event.position} queued runs and the live one are" if event.position else "one run is"
         return f"run {run_id} is queued: {before} before it"
     if isinstance(event, OperatorAction):
-        changed = "" if event.old is None else f": {event.old} -> {event.new}"
-        return f"operator ({event.who or 'unnamed'}): {event.verb}{changed}"
+        return f"operator ({event.who or 'unnamed'}): {change_line(event.verb, event.arguments, event.old, event.new)}"
     return ""

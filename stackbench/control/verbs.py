@@ -10,7 +10,7 @@ from typing import Any, Literal
 from stackbench.errors import UsageError
 from stackbench.suggestions import did_you_mean
 
-__all__ = ["SETTABLE", "VERBS", "Parameter", "Verb", "arguments_of", "check_setting"]
+__all__ = ["SETTABLE", "VERBS", "Parameter", "Verb", "arguments_of", "change_line", "check_setting"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +149,15 @@ def check_setting(name: str, value: str | float) -> tuple[SettingName, float]:
     if number > MOST_AT_ONCE:
         raise UsageError(f"{known} takes at most {MOST_AT_ONCE}, not {value}")
     return known, number
+
+
+def change_line(verb: str, arguments: Mapping[str, Any], old: Any, new: Any) -> str:
+    """What a verb changed, in one line: `set concurrency: 4 -> 8`, `set timeout: not set -> 7.0`."""
+    named = str(arguments.get("name") or arguments.get("target") or "")
+    words = f"{verb} {named}".rstrip()
+    if new is None and old is None:
+        return words
+    return f"{words}: {'not set' if old is None else old} -> {'not set' if new is None else new}"
 
 
 def _listed(names: Sequence[str]) -> str:

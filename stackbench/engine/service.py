@@ -343,9 +343,11 @@ class EngineService:
     async def command(self, command: Command) -> Any:
         return await self._operations.carry_out(command)
 
-    def result(self, sql: str, format: str, parameters: Sequence[Any] = ()) -> AbstractAsyncContextManager[Path]:
+    def result(
+        self, sql: str, format: str, parameters: Sequence[Any] = (), most_rows: int | None = None
+    ) -> AbstractAsyncContextManager[Path]:
         assert self._queries is not None, "the engine is not open"
-        return self._queries.result(sql, format, parameters)
+        return self._queries.result(sql, format, parameters, most_rows)
 
 
 async def run_plan(

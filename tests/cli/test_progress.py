@@ -231,6 +231,10 @@ def test_what_the_operator_did_and_a_place_in_the_queue_are_told(capsys: pytest.
     with PlainProgress() as progress:
         progress("r2", RunQueued(suite="s", model="m", position=0))
         progress("r1", OperatorAction(verb="set", who="ctl", arguments={"name": "concurrency"}, old=4, new=8))
+        progress("r1", OperatorAction(verb="set", who="ctl", arguments={"name": "timeout"}, old=None, new=7.0))
+        progress("r1", OperatorAction(verb="cancel", who="ctl", arguments={"target": "gsm8k/3"}))
     shown = capsys.readouterr().err
     assert "run r2 is queued: one run is before it" in shown
-    assert "operator (ctl): set: 4 -> 8" in shown
+    assert "operator (ctl): set concurrency: 4 -> 8" in shown
+    assert "operator (ctl): set timeout: not set -> 7.0" in shown
+    assert "operator (ctl): cancel gsm8k/3\n" in shown

@@ -110,7 +110,7 @@ def drive(tmux: Tmux, program: Program, model: str) -> None:
     tmux.start()
     text = tmux.shows("run 20", "▶ running")  # attaches to the live run
     tmux.send("+")
-    tmux.shows("set: 1 -> 2")
+    tmux.shows("set concurrency: 1 -> 2")
     tmux.shows("✓ completed", "60/60")
     tmux.send("Escape")
     tmux.shows("> runs", "✓ completed")

@@ -271,8 +271,8 @@ async def test_without_the_package_the_extra_is_named(start: Start, monkeypatch:
 
 
 @pytest.mark.parametrize("name", ["gguf:", "gguf"])
-def test_a_name_without_a_file_is_refused(name: str) -> None:
-    with pytest.raises(UsageError, match="a model is one of"):
+def test_a_name_without_a_file_is_refused_with_the_form_it_should_have(name: str) -> None:
+    with pytest.raises(UsageError, match="gguf:NAME_OR_PATH"):
         create_model(name, ModelOptions())
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from stackbench.control.answers import RunNow, WhyNow
 from stackbench.control.client import EngineClient
 from stackbench.control.messages import Missed, OperatorAction
+from stackbench.control.verbs import change_line
 from stackbench.errors import EngineUnreachableError, StackbenchError, StoreError, UsageError
 from stackbench.store import BenchmarkResult, Queries, Reader, RunInfo
 from stackbench.store.load_rows import read_load
@@ -125,5 +126,6 @@ def _line(event: LoggedEvent) -> LogLine:
     payload, at = event.payload, event.ts[11:19]
     if event.kind == "notice":
         return LogLine(at, str(payload.get("text", "")))
-    changed = "" if payload.get("old") is None else f": {payload.get('old')} -> {payload.get('new')}"
-    return LogLine(at, f"operator ({payload.get('who') or 'unnamed'}): {payload.get('verb')}{changed}", important=True)
+    arguments = payload.get("arguments") or {}
+    changed = change_line(str(payload.get("verb")), arguments, payload.get("old"), payload.get("new"))
+    return LogLine(at, f"operator ({payload.get('who') or 'unnamed'}): {changed}", important=True)

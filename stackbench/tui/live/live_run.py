@@ -30,6 +30,7 @@ from stackbench.control.messages import (
     ToolCallEnded,
     ToolCallStarted,
 )
+from stackbench.control.verbs import change_line
 from stackbench.report.tally import BenchmarkTally
 
 __all__ = ["IDLE_AFTER_S", "LiveRun", "LogLine", "UnderWay"]
@@ -225,8 +226,8 @@ class LiveRun:
             self._take_action(what, ts)
 
     def _take_action(self, what: OperatorAction, ts: str) -> None:
-        changed = "" if what.old is None else f": {what.old} -> {what.new}"
-        self._say(ts, f"operator ({what.who or 'unnamed'}): {what.verb}{changed}", important=True)
+        changed = change_line(what.verb, what.arguments, what.old, what.new)
+        self._say(ts, f"operator ({what.who or 'unnamed'}): {changed}", important=True)
         if what.verb == "requeue":
             self.requeued += 1
         elif what.verb == "cancel":  # attempts that are given up end without an event of their own
