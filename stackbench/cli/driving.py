@@ -97,7 +97,7 @@ def _follow_queued(
 
     Should that engine die, this process goes on with the run.
     """
-    from stackbench.cli.follow import EngineLostError, submit_and_follow
+    from stackbench.cli.follow import EngineEndedError, EngineLostError, submit_and_follow
 
     progress = make_progress(quiet=bool(flags["quiet"]))
     try:
@@ -109,6 +109,8 @@ def _follow_queued(
     except EngineLostError as lost:
         notice(f"the engine has ended; this process goes on with run {lost.run_id}")
         return carry_out(home, plan, flags, samples=samples, resume=lost.run_id)
+    except EngineEndedError:
+        return carry_out(home, plan, flags, samples=samples, resume=resume)  # it has ended: the home is free
     return _report(home, outcome, flags, samples)
 
 

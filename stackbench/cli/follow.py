@@ -14,16 +14,22 @@ from stackbench.cli.stop_signals import StopSignals
 from stackbench.config import Home
 from stackbench.control.client import EngineClient, connect
 from stackbench.control.messages import BenchmarkStarted, Event, Missed, Notice, RunFinished, RunStarted
+from stackbench.engine.home_lock import holder_of
 from stackbench.engine.outcome import RunOutcome, recorded_outcome
 from stackbench.engine.service import outcome_adapter
 from stackbench.errors import EngineUnreachableError, RunFailedError, StackbenchError, StoreError, UsageError
 from stackbench.store import Reader, open_queries
 from stackbench.types import RunStatus
 
-__all__ = ["EngineLostError", "choose_run", "follow_run", "submit_and_follow"]
+__all__ = ["EngineEndedError", "EngineLostError", "choose_run", "follow_run", "submit_and_follow"]
 
 ANOTHER_ENGINE_WITHIN_S = 5.0
+LISTENS_WITHIN_S = 10.0
 AGAIN_EVERY_S = 0.2
+
+
+class EngineEndedError(EngineUnreachableError):
+    """The engine that held the home has ended before it took the run."""
 
 
 class EngineLostError(RunFailedError):
@@ -46,12 +52,27 @@ async def submit_and_follow(
         EngineUnreachableError: no engine answers.
         UsageError: the engine refused the run.
     """
-    client = await connect(home.socket, "eval")
+    client = await _connect_to_starting(home)
     try:
         answer = await client.command("submit", who="eval", plan=plan, resume=resume)
         return await follow_run(home, answer["run_id"], progress, client=client, farewell=farewell)
     finally:
         await client.close()
+
+
+async def _connect_to_starting(home: Home) -> EngineClient:
+    """An engine holds the home's lock before it listens: until it does, it is tried again."""
+    loop = asyncio.get_running_loop()
+    give_up_at = loop.time() + LISTENS_WITHIN_S
+    while True:
+        try:
+            return await connect(home.socket, "eval")
+        except EngineUnreachableError as error:
+            if holder_of(home.lock) is None:
+                raise EngineEndedError(str(error)) from error
+            if loop.time() >= give_up_at:
+                raise
+        await asyncio.sleep(0.05)
 
 
 async def follow_run(

@@ -114,6 +114,13 @@ async def test_a_second_eval_waits_in_the_queue_and_both_finish(program: Program
     assert sorted((row["n"], row["d"]) for row in counts) == [(3, 3), (200, 200)]
 
 
+async def test_evals_that_start_at_once_all_finish(program: Program, endpoint: FakeEndpoint) -> None:
+    arguments = ("eval", "humaneval", "-m", "oracle", "--limit", "2", "--json")
+    done = await asyncio.gather(*(program.run_beside(*arguments) for _ in range(3)))
+    assert [one.returncode for one in done] == [0, 0, 0], [one.stderr for one in done]
+    assert len({json.loads(one.stdout)["run_id"] for one in done}) == 3
+
+
 async def test_why_says_what_each_attempt_waits_for(program: Program, endpoint: FakeEndpoint, detached: Any) -> None:
     endpoint.faults.extend(["slow"] * 100)
     detached_run = await detached(*gsm8k(endpoint, 20, "--concurrency", "3"))
