@@ -18,7 +18,7 @@ def evaluate(
         list[str] | None,
         typer.Argument(
             metavar="BENCHMARK",
-            help="What to run (`stackbench list benchmarks`).",
+            help="What to run (`stackbench list benchmarks`), or a .yaml file of your own.",
             autocompletion=completion.benchmark_names,
         ),
     ] = None,
