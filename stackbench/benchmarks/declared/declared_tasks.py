@@ -211,5 +211,8 @@ def _letter(definition: Definition, row: Row, answer: str, choices: Sequence[str
 
 
 def _shown(value: Any) -> str:
-    names = {list: "a list", dict: "an object", bool: "true or false", type(None): "null"}
-    return names.get(type(value), "something else")
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true or false"
+    return "a list" if is_array(value) else "an object"

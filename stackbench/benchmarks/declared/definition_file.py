@@ -1,5 +1,7 @@
 """Reads a declared benchmark's YAML file; every mistake is one line with the file and the field."""
 
+# yaml.compose has no types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 from __future__ import annotations
 
 from pathlib import Path
@@ -56,7 +58,7 @@ def read_definition(path: Path) -> Definition:
 
 def _fields(path: Path, text: str) -> dict[str, Any]:
     try:
-        node: Any = yaml.compose(text, Loader=yaml.SafeLoader)  # pyright: ignore[reportUnknownMemberType]
+        node: Any = yaml.compose(text, Loader=yaml.SafeLoader)
         fields: Any = yaml.safe_load(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
