@@ -205,7 +205,7 @@ def _gpus(machine: Mapping[str, Any]) -> str:
 
 
 def _model_lines(model: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """What the model told of itself: single values in one line, tables and what befell it in lines of their own."""
+    """What the model told of itself: single values in one line, tables, restarts and reloads in lines of their own."""
     single = {name: value for name, value in model.items() if not isinstance(value, dict | list)}
     lines: list[tuple[str, Any]] = [("model details", _pairs(single, tuple(single)))]
     for name in ("files", "origin", "loading", "capabilities"):

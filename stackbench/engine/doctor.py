@@ -178,7 +178,7 @@ def _vllm(home: Home) -> Check:
         return Check("vllm: models", "ok", " ".join(find_vllm(ModelOptions())))
     except StackbenchError:
         found = "vLLM is not installed here; --vllm-bin and --vllm-image name one that is elsewhere"
-        return Check("vllm: models", "missing", found, "pip install 'stackbench[vllm]'")
+        return Check("vllm: models", "missing", found, install_command("vllm"))
 
 
 def _extras() -> list[Check]:
@@ -199,7 +199,7 @@ def _extra(name: str, distributions: list[str]) -> Check:
     title = name if name == "voice" else f"extra {name}"
     lacking = [one for one in distributions if _version(one) == "?"]
     if lacking:
-        return Check(title, "missing", f"{', '.join(lacking)} not installed", f"pip install 'stackbench[{name}]'")
+        return Check(title, "missing", f"{', '.join(lacking)} not installed", install_command(name))
     return Check(title, "ok", ", ".join(f"{one} {_version(one)}" for one in distributions))
 
 
