@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from stackbench.control.answers import RunNow, WhyNow
 from stackbench.control.client import EngineClient
@@ -126,6 +127,6 @@ def _line(event: LoggedEvent) -> LogLine:
     payload, at = event.payload, event.ts[11:19]
     if event.kind == "notice":
         return LogLine(at, str(payload.get("text", "")))
-    arguments = payload.get("arguments") or {}
+    arguments: dict[str, Any] = payload.get("arguments") or {}
     changed = change_line(str(payload.get("verb")), arguments, payload.get("old"), payload.get("new"))
     return LogLine(at, f"operator ({payload.get('who') or 'unnamed'}): {changed}", important=True)
