@@ -6,6 +6,7 @@ from stackbench.benchmarks.base import (
     ClusteredBenchmark,
     CodeBenchmark,
     Context,
+    HashedFiles,
     HashedTasks,
     NamedTasks,
     Options,
@@ -14,7 +15,7 @@ from stackbench.benchmarks.base import (
     SpeedBenchmark,
 )
 from stackbench.benchmarks.declared_metrics import CategorisedMetrics, DeclaredMetrics, MetricKind, kind_of
-from stackbench.benchmarks.registry import create_benchmark, find_benchmark, list_benchmarks
+from stackbench.benchmarks.registry import benchmark_names, create_benchmark, find_benchmark, list_benchmarks
 
 __all__ = [
     "AgentBenchmark",
@@ -24,6 +25,7 @@ __all__ = [
     "CodeBenchmark",
     "Context",
     "DeclaredMetrics",
+    "HashedFiles",
     "HashedTasks",
     "MetricKind",
     "NamedTasks",
@@ -31,6 +33,7 @@ __all__ = [
     "PrepareContext",
     "Sample",
     "SpeedBenchmark",
+    "benchmark_names",
     "create_benchmark",
     "find_benchmark",
     "kind_of",

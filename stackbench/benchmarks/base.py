@@ -38,6 +38,7 @@ __all__ = [
     "Benchmark",
     "CodeBenchmark",
     "Context",
+    "HashedFiles",
     "HashedTasks",
     "Options",
     "PrepareContext",
@@ -254,6 +255,14 @@ class HashedTasks(Protocol):
 
     tasks_hash: str
     """sha256 over the tasks of the last `tasks` call."""
+
+
+@runtime_checkable
+class HashedFiles(Protocol):
+    """A benchmark whose tasks come from files of the user's own."""
+
+    file_hashes: Mapping[str, str]
+    """sha256 of each file, by its name."""
 
 
 @runtime_checkable

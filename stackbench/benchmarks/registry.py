@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Any, cast
 
 from pydantic import ValidationError
 
@@ -13,7 +13,7 @@ from stackbench.benchmarks.base import Benchmark, Options
 from stackbench.errors import ConfigError, UsageError, one_line
 from stackbench.suggestions import did_you_mean
 
-__all__ = ["create_benchmark", "find_benchmark", "list_benchmarks"]
+__all__ = ["benchmark_names", "create_benchmark", "find_benchmark", "list_benchmarks"]
 
 GROUP = "stackbench.benchmarks"
 CHOICE = re.compile("'([^']*)'")
@@ -35,12 +35,19 @@ def create_benchmark(name: str, options: Mapping[str, Any]) -> Benchmark:
     """A benchmark with its options.
 
     Raises:
-        UsageError: there is no such benchmark.
+        UsageError: there is no such benchmark; or it is a user's own, and its file was altered since the plan was made.
         ConfigError: an option does not exist or has no valid value.
     """
     points = _points()
     if name not in points:
-        raise UsageError(f'unknown benchmark "{name}"{did_you_mean(name, points)}; known: {", ".join(sorted(points))}')
+        if "definition" in options:
+            from stackbench.benchmarks.declared import create_declared
+
+            return cast(Benchmark, create_declared(name, options))
+        raise UsageError(
+            f'unknown benchmark "{name}"{did_you_mean(name, points)}; known: {", ".join(sorted(points))}; '
+            "or name a .yaml file of your own"
+        )
     kind: type[Benchmark] = points[name].load()
     try:
         return kind(kind.options_type.model_validate(dict(options)))
@@ -58,6 +65,11 @@ def _option_fault(options: type[Options], error: ValidationError) -> str:
     said, given = first["msg"].removeprefix("Value error, "), first["input"]
     choices = CHOICE.findall(said) if first["type"] == "literal_error" else []
     return f"option {option}: {said} (got {one_line(repr(given), SHOWN_OF_VALUE)}){did_you_mean(str(given), choices)}"
+
+
+def benchmark_names() -> list[str]:
+    """The names of the installed benchmarks; their modules are not loaded."""
+    return sorted(_points())
 
 
 def _points() -> dict[str, EntryPoint]:

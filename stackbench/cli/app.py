@@ -28,7 +28,7 @@ from stackbench.cli.reading_commands import (
     runs_tag,
     show,
 )
-from stackbench.cli.run_commands import attach, batch, ctl, engine, evaluate, score, serve, tui
+from stackbench.cli.run_commands import attach, batch, ctl, engine, evaluate, score, serve, tui, web
 from stackbench.control.verbs import VERBS
 
 __all__ = ["build_app"]
@@ -95,6 +95,8 @@ def build_app(only: str | None = None) -> typer.Typer:
     )
     opening = "The screens on this terminal, as stackbench without a command opens them."
     app.command("tui", help=opening, cls=CommandPage)(tui)
+    served = "The screens in a browser on this machine, behind a one-time address."
+    app.command("web", hidden=True, help=served, cls=CommandPage)(web)
     app.command("engine", hidden=True, help="Carry out the orders of a file.", cls=CommandPage)(engine)
     for command in (show, resend, compare, query, export, catalogue, config, doctor):
         app.command(command.__name__ if command is not catalogue else "list", cls=CommandPage)(command)
@@ -136,12 +138,15 @@ def root(
         str | None,
         typer.Option("--batch", metavar="[SUITE]", help="Run a suite: quickstart, smoke, core, full or a .toml file."),
     ] = None,
+    in_browser: Annotated[
+        bool, typer.Option("--web", help="The screens in a browser on this machine; --port, --home.")
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks; may stand anywhere.")] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Options of the program itself; `--batch` and `--debug` are taken before typer reads the line.
+    """Options of the program itself; `--batch`, `--web` and `--debug` are taken before typer reads the line.
 
     Without a command: the screens on a terminal, elsewhere the help.
     """

@@ -20,7 +20,8 @@ def take_debug(arguments: list[str]) -> tuple[list[str], bool]:
 def with_optional_values(arguments: list[str]) -> list[str]:
     """Makes of options whose value may be left out what typer can read.
 
-    `--batch [SUITE] ...` becomes the command `batch [SUITE] ...`, and `--resume` without a run gets `LATEST`.
+    `--batch [SUITE] ...` becomes the command `batch [SUITE] ...`, `--web ...` the command `web ...`, and `--resume`
+    without a run gets `LATEST`.
     """
     return _with_resume(_with_batch(arguments))
 
@@ -29,8 +30,8 @@ def _with_batch(arguments: list[str]) -> list[str]:
     if not arguments or not arguments[0].startswith("-"):
         return arguments
     for index, word in enumerate(arguments):
-        if word == "--batch":
-            return ["batch", *arguments[:index], *arguments[index + 1 :]]
+        if word in ("--batch", "--web"):
+            return [word.removeprefix("--"), *arguments[:index], *arguments[index + 1 :]]
         if word.startswith("--batch="):
             return ["batch", word.removeprefix("--batch="), *arguments[:index], *arguments[index + 1 :]]
     return arguments

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 
 __all__ = ["LISTS", "benchmark_names", "list_names", "manifest_names", "model_names", "run_ids", "suite_names", "verbs"]
 
@@ -27,10 +28,11 @@ def manifest_names(incomplete: str) -> list[str]:
 
 
 def benchmark_names(incomplete: str) -> list[str]:
-    """Installed benchmarks; their modules are not loaded."""
+    """Installed benchmarks, whose modules are not loaded, and YAML files of one's own with the folders on the way."""
     from importlib.metadata import entry_points
 
-    return _beginning(incomplete, sorted(point.name for point in entry_points(group="stackbench.benchmarks")))
+    names = sorted(point.name for point in entry_points(group="stackbench.benchmarks"))
+    return [*_beginning(incomplete, names), *_definitions(incomplete)]
 
 
 def suite_names(incomplete: str) -> list[str]:
@@ -55,6 +57,20 @@ def verbs(incomplete: str) -> list[str]:
 def run_ids(incomplete: str) -> list[str]:
     """The newest runs of the home that the environment names."""
     return _beginning(incomplete, ["last", *_runs()])
+
+
+def _definitions(incomplete: str) -> list[str]:
+    folder, _, begun = incomplete.rpartition("/")
+    before = f"{folder}/" if "/" in incomplete else ""
+    found: list[str] = []
+    with contextlib.suppress(OSError, ValueError):
+        for entry in sorted(Path(before or ".").expanduser().iterdir()):
+            if entry.name.startswith(begun) and (begun or not entry.name.startswith(".")):
+                if entry.suffix.lower() in (".yaml", ".yml"):
+                    found.append(before + entry.name)
+                elif incomplete and entry.is_dir():
+                    found.append(f"{before}{entry.name}/")
+    return found
 
 
 def _runs() -> Iterator[str]:

@@ -5,17 +5,27 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from stackbench.cli.console import notice, out, print_json, print_json_line
 from stackbench.cli.progress import Progress, make_progress
-from stackbench.cli.run_end import exit_code, export_outcome, hand_on, home_option, resume_hint
+from stackbench.cli.run_end import exit_code, export_outcome, home_option, resume_hint
 from stackbench.cli.scoreboard import outcome_document, scoreboard
 from stackbench.cli.stop_signals import INTERRUPTED, StopSignals
 from stackbench.config import Home
-from stackbench.engine import EngineService, HeadStart, RunOutcome, RunPlan, SampleFile, check_model_name, write_results
+from stackbench.engine import (
+    HeadStart,
+    RunOutcome,
+    RunPlan,
+    SampleFile,
+    SubmittedRun,
+    check_model_name,
+    run_plan,
+    write_results,
+)
 from stackbench.errors import HomeLockedError, UsageError
 from stackbench.types import RunStatus
 
@@ -43,16 +53,12 @@ def carry_out(
     if flags["wait"]:
         raise UsageError("--wait goes with --detach; without it the command waits anyway")
     progress = make_progress(quiet=bool(flags["quiet"]))
-    left: list[dict[str, Any]] = []
     try:
-        code = asyncio.run(_drive(home, plan, flags, progress, samples, resume, head_start, left))
+        return asyncio.run(_drive(home, plan, flags, progress, samples, resume, head_start))
     except HomeLockedError:
         if flags["no_queue"]:
             raise
         return _follow_queued(home, plan, flags, samples, resume)
-    finally:
-        hand_on(home, left)
-    return code
 
 
 async def _drive(
@@ -63,26 +69,25 @@ async def _drive(
     samples: SampleFile | None,
     resume: str | None,
     head_start: HeadStart | None,
-    left: list[dict[str, Any]],
 ) -> int:
-    """Runs the plan in this process; `left` takes the runs that others put into its queue."""
-    async with EngineService(home, listener=progress) as service:
-        run = service.submit(plan, resume=resume, samples=samples, head_start=head_start, last=True)
+    """Runs the plan in this process."""
+
+    @contextmanager
+    def watching(run: SubmittedRun) -> Iterator[None]:
+        signals = StopSignals(run.stop, lambda: run.stopping, progress.say_stopping, lambda: _way_on(progress, flags))
         try:
-            signals = StopSignals(
-                run.stop, lambda: run.stopping, progress.say_stopping, lambda: _way_on(progress, flags)
-            )
             with signals, progress:
-                outcome = await run.outcome()
+                yield
         except BaseException:  # whatever it was: a run that is recorded can be resumed
             if progress.run_id is not None:
                 notice(resume_hint(progress.run_id, flags))
             raise
-        finally:
-            left += service.hand_over()
+
+    outcome = await run_plan(
+        home, plan, progress, resume=resume, samples=samples, head_start=head_start, watching=watching
+    )
     code = _report(home, outcome, flags, samples)
     if code == INTERRUPTED:
-        hand_on(home, left)
         # Threads of libraries may be deep in work that nobody waits for any more.
         sys.stdout.flush()
         sys.stderr.flush()

@@ -65,10 +65,11 @@ def score(
     head_start: HeadStart | None,
 ) -> int:
     """Scores recorded samples and writes `FILE_results.jsonl`; returns the exit code."""
-    samples = read_samples(path, benchmark, home)
+    plan = plan_benchmarks([benchmark], settings)
+    samples = read_samples(path, plan.benchmarks[0].name, home, plan.benchmarks[0].options)
     for line in samples.warnings():
         notice(f"stackbench: warning: {line}")
-    plan = plan_benchmarks([benchmark], settings).model_copy(
+    plan = plan.model_copy(
         update={"suite": "score", "samples_file": str(path.absolute()), "samples_sha256": samples.sha256}
     )
     return carry_out(home, labelled(plan, flags), flags, samples=samples, head_start=head_start)

@@ -8,7 +8,7 @@ from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
-__all__ = ["CommandPage", "GroupPage", "as_typed"]
+__all__ = ["CommandPage", "GroupPage", "as_typed", "option_panels"]
 
 CODE = re.compile(r"`([^`]+)`|(?<![\w`-])(--?[a-z][\w-]*(?:=\S+)?)")
 """Code in backticks, and options outside of them."""
@@ -102,9 +102,10 @@ def _summary(text: str | None) -> str:
     return " ".join((text or "").split("\n\n")[0].split(" ")).translate(BACK).strip()
 
 
-def _format_options(command: Any, ctx: Any, formatter: Any) -> None:
+def option_panels(command: Any, ctx: Any) -> tuple[list[tuple[str, str]], dict[str, list[tuple[str, str]]]]:
+    """A command's arguments, and its options by panel, "Options" first: each with the name and the help."""
     arguments: list[tuple[str, str]] = []
-    panels: dict[str, list[tuple[str, str]]] = {}
+    panels: dict[str, list[tuple[str, str]]] = {"Options": []}
     for parameter in command.get_params(ctx):
         record = parameter.get_help_record(ctx)
         if record is None:
@@ -115,8 +116,12 @@ def _format_options(command: Any, ctx: Any, formatter: Any) -> None:
             panels.setdefault(getattr(parameter, "rich_help_panel", None) or "Options", []).append(
                 (record[0], RANGE.sub("", record[1]))
             )
+    return arguments, panels
+
+
+def _format_options(command: Any, ctx: Any, formatter: Any) -> None:
+    arguments, panels = option_panels(command, ctx)
     _write(formatter, "Arguments", arguments)
-    _write(formatter, "Options", panels.pop("Options", []))
     for panel, rows in panels.items():
         _write(formatter, panel, rows)
 

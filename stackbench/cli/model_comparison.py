@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stackbench.cli.compare import BenchmarkComparison, compare_benchmark
 from stackbench.cli.console import fits, make_table, out, shown
 from stackbench.cli.history import opened
 from stackbench.config import Home
+from stackbench.report.comparison import BenchmarkComparison, compare_benchmark
 from stackbench.report.headlines import headline
 from stackbench.store import BenchmarkResult, Reader
 from stackbench.types import Metric

@@ -123,9 +123,16 @@ def resend(
 
 def compare(
     first: Annotated[
-        str, typer.Argument(metavar="RUN", help="A run's id, or the start of it.", autocompletion=completion.run_ids)
+        str,
+        typer.Argument(
+            metavar="RUN",
+            help="A run's id or the start of it, its name or tag, or last.",
+            autocompletion=completion.run_ids,
+        ),
     ],
-    second: Annotated[str, typer.Argument(metavar="RUN", help="Another's.", autocompletion=completion.run_ids)],
+    second: Annotated[
+        str, typer.Argument(metavar="RUN", help="Another, named in the same ways.", autocompletion=completion.run_ids)
+    ],
     tasks: Annotated[int, typer.Option("--tasks", metavar="N", help="List N differing tasks; 0: all.", min=0)] = 20,
     as_json: JsonOption = False,
     home: HomeOption = None,

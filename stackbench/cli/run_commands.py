@@ -10,7 +10,7 @@ import typer
 from stackbench.cli import completion
 from stackbench.cli.options import HomeOption, JsonOption, QuietOption
 
-__all__ = ["attach", "batch", "ctl", "engine", "evaluate", "score", "serve", "tui"]
+__all__ = ["attach", "batch", "ctl", "engine", "evaluate", "score", "serve", "tui", "web"]
 
 
 def evaluate(
@@ -18,7 +18,7 @@ def evaluate(
         list[str] | None,
         typer.Argument(
             metavar="BENCHMARK",
-            help="What to run (`stackbench list benchmarks`).",
+            help="What to run (`stackbench list benchmarks`), or a .yaml file of your own.",
             autocompletion=completion.benchmark_names,
         ),
     ] = None,
@@ -94,6 +94,17 @@ def tui(
     from stackbench.cli.screens import open_screens
 
     return open_screens(home, run)
+
+
+def web(
+    port: Annotated[
+        int, typer.Option("--port", metavar="P", help="Port of 127.0.0.1; 0: any that is free.", min=0, max=65535)
+    ] = 8742,
+    home: HomeOption = None,
+) -> int:
+    from stackbench.cli.web_screens import serve_screens
+
+    return serve_screens(home, port)
 
 
 def ctl(

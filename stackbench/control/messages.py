@@ -84,6 +84,8 @@ class Query(_Message):
     sql: str
     format: str = "json"
     """`table`, `json`, `jsonl`, `csv` or `parquet`."""
+    most_rows: int | None = None
+    """Of a `table`: the query ends after so many rows."""
 
 
 class Rows(_Message):

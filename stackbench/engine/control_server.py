@@ -48,7 +48,9 @@ class Door(Protocol):
         """Carries a verb out. Raises StackbenchError."""
         ...
 
-    def result(self, sql: str, format: str, parameters: Sequence[Any] = ()) -> AbstractAsyncContextManager[Path]:
+    def result(
+        self, sql: str, format: str, parameters: Sequence[Any] = (), most_rows: int | None = None
+    ) -> AbstractAsyncContextManager[Path]:
         """The file with a query's rows, for the length of the block; ended when cancelled. Raises StackbenchError."""
         ...
 
@@ -197,7 +199,7 @@ class _Connection:
             if isinstance(request, Command):
                 await self._send(Answer(id=request.id, value=await self._door.command(request)))
             elif isinstance(request, Query):
-                async with self._door.result(request.sql, request.format) as path:
+                async with self._door.result(request.sql, request.format, (), request.most_rows) as path:
                     await self._send_file(request.id, path)
             else:
                 async with self._door.result(request.sql, "table", request.parameters) as path:

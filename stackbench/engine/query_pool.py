@@ -32,14 +32,16 @@ class QueryPool:
         writer.make_room = self._interrupt_all
 
     @asynccontextmanager
-    async def result(self, sql: str, format: str, parameters: Sequence[Any] = ()) -> AsyncGenerator[Path]:
+    async def result(
+        self, sql: str, format: str, parameters: Sequence[Any] = (), most_rows: int | None = None
+    ) -> AsyncGenerator[Path]:
         """The file with the rendered rows, for the length of the block; the query is interrupted when cancelled.
 
         Raises:
             UsageError: it is not one reading statement, or its result is too large.
             StoreError: the database is closed, or the file cannot be made.
         """
-        query = _Query(self._writer, sql, format, parameters)
+        query = _Query(self._writer, sql, format, parameters, most_rows)
         try:
             await self._finish(query)
             yield query.path
@@ -80,10 +82,11 @@ class QueryPool:
 class _Query:
     """One statement: its cursor, and the file for its rows. Raises StoreError when made after the run has ended."""
 
-    def __init__(self, writer: Writer, sql: str, format: str, parameters: Sequence[Any]) -> None:
+    def __init__(self, writer: Writer, sql: str, format: str, parameters: Sequence[Any], most_rows: int | None) -> None:
         self._sql = sql
         self._format = format
         self._parameters = parameters
+        self._most_rows = most_rows
         self._interrupted = False
         self.ended = threading.Event()
         self._cursor = writer.cursor()
@@ -99,7 +102,7 @@ class _Query:
         try:
             if self._interrupted:
                 raise UsageError("the query was interrupted")
-            run_user_query(self._cursor, self._sql, self._format, self.path, self._parameters)
+            run_user_query(self._cursor, self._sql, self._format, self.path, self._parameters, self._most_rows)
         finally:
             self.ended.set()
 

@@ -74,7 +74,7 @@ class SampleFile:
         return self.path.with_name(self.path.name + "_results.jsonl")
 
 
-def read_samples(path: Path, benchmark: str, home: Home) -> SampleFile:
+def read_samples(path: Path, benchmark: str, home: Home, options: Mapping[str, Any] | None = None) -> SampleFile:
     """Reads `{"task_id", "completion" | "solution"}` lines; several of one task are its attempts, in order.
 
     Raises:
@@ -82,7 +82,7 @@ def read_samples(path: Path, benchmark: str, home: Home) -> SampleFile:
             task; names the line.
         DataError: the benchmark's data cannot be had.
     """
-    scorer = create_benchmark(benchmark, {})
+    scorer = create_benchmark(benchmark, options or {})
     if not isinstance(scorer, CodeBenchmark):
         scored = ", ".join(name for name, kind in list_benchmarks().items() if issubclass(kind, CodeBenchmark))
         raise UsageError(f"{benchmark} has no samples to score; these have: {scored}")
@@ -167,7 +167,7 @@ def read_plan_samples(plan: RunPlan, home: Home) -> SampleFile | None:
     """
     if plan.samples_file is None:
         return None
-    samples = read_samples(Path(plan.samples_file), plan.benchmarks[0].name, home)
+    samples = read_samples(Path(plan.samples_file), plan.benchmarks[0].name, home, plan.benchmarks[0].options)
     if samples.sha256 != plan.samples_sha256:
         raise UsageError(
             f"{samples.path} was altered since the run began: its sha256 is {samples.sha256}, "

@@ -7,7 +7,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -21,6 +21,7 @@ from stackbench.config import Home
 from stackbench.control.messages import Command, EventKind, Notice, RunFinished, RunQueued, Welcome
 from stackbench.engine.context import utc_now
 from stackbench.engine.control_server import ControlServer
+from stackbench.engine.detached import start_engine
 from stackbench.engine.event_stream import EventStream
 from stackbench.engine.home_lock import HomeLock
 from stackbench.engine.operations import Operations
@@ -343,9 +344,11 @@ class EngineService:
     async def command(self, command: Command) -> Any:
         return await self._operations.carry_out(command)
 
-    def result(self, sql: str, format: str, parameters: Sequence[Any] = ()) -> AbstractAsyncContextManager[Path]:
+    def result(
+        self, sql: str, format: str, parameters: Sequence[Any] = (), most_rows: int | None = None
+    ) -> AbstractAsyncContextManager[Path]:
         assert self._queries is not None, "the engine is not open"
-        return self._queries.result(sql, format, parameters)
+        return self._queries.result(sql, format, parameters, most_rows)
 
 
 async def run_plan(
@@ -356,13 +359,26 @@ async def run_plan(
     resume: str | None = None,
     samples: SampleFile | None = None,
     head_start: HeadStart | None = None,
+    watching: Callable[[SubmittedRun], AbstractContextManager[object]] = contextlib.nullcontext,
 ) -> RunOutcome:
-    """Runs one plan on an engine of its own, in this process.
+    """Runs one plan on an engine of its own, in this process; the command line and `stackbench.evaluate` both do.
+
+    `watching` makes what is entered while the run goes on (signal handlers, a display). What others put into the queue
+    meanwhile goes on in an engine of its own afterwards.
 
     Raises:
         HomeLockedError: another process is the home's engine.
         StackbenchError: the run could not start, or the database failed under it.
     """
-    async with EngineService(home, listener=listener) as service:
-        run = service.submit(plan, resume=resume, samples=samples, head_start=head_start)
-        return await run.outcome()
+    left: list[dict[str, Any]] = []
+    try:
+        async with EngineService(home, listener=listener) as service:
+            run = service.submit(plan, resume=resume, samples=samples, head_start=head_start, last=True)
+            try:
+                with watching(run):
+                    return await run.outcome()
+            finally:
+                left += service.hand_over()
+    finally:
+        if left:
+            start_engine(home, left)

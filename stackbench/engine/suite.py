@@ -10,7 +10,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from stackbench.benchmarks import SpeedBenchmark, create_benchmark
+from stackbench.benchmarks import SpeedBenchmark, benchmark_names, create_benchmark
+from stackbench.benchmarks.declared import declared_name, declared_options, is_definition
 from stackbench.bounded_files import read_bounded
 from stackbench.config import Settings
 from stackbench.engine.gates import check_gate_plan
@@ -54,7 +55,7 @@ def load_suite(name: str) -> tuple[str, Suite]:
     """
     if name.endswith(".toml"):
         path = Path(name)
-        return path.stem, _parse(name, read_bounded(path, LARGEST_FILE))
+        return path.stem, _beside(path, _parse(name, read_bounded(path, LARGEST_FILE)))
     built_in = list_suites()
     if name not in built_in:
         near = did_you_mean(name, built_in)
@@ -96,6 +97,11 @@ def _varied(settings: Settings) -> Settings:
 
 
 def _checked(plan: RunPlan) -> RunPlan:
+    names = [part.name for part in plan.benchmarks]
+    files = {part.name: part.options["definition"] for part in plan.benchmarks if "definition" in part.options}
+    for name in files:
+        if names.count(name) > 1:
+            raise UsageError(f'two benchmarks of the run are named "{name}" ({files[name]} is one); rename one of them')
     check_gate_plan(plan)
     for part in plan.benchmarks:
         benchmark = create_benchmark(part.name, part.options)
@@ -108,7 +114,32 @@ def _checked(plan: RunPlan) -> RunPlan:
     return plan
 
 
+def _beside(path: Path, suite: Suite) -> Suite:
+    """The suite with the YAML files of benchmarks looked for from its own folder."""
+    parts = tuple(
+        part.model_copy(update={"name": str(path.parent / part.name)}) if is_definition(part.name) else part
+        for part in suite.benchmarks
+    )
+    return suite.model_copy(update={"benchmarks": parts})
+
+
+def _declared(plan: BenchmarkPlan) -> BenchmarkPlan:
+    """A benchmark that is named by its YAML file, under its own name and with what finds the file again."""
+    if not is_definition(plan.name):
+        return plan
+    if plan.options:
+        raise UsageError(
+            f"{plan.name}: a benchmark of your own has no options ({', '.join(plan.options)}); its YAML file says all"
+        )
+    path = Path(plan.name)
+    name = declared_name(path)
+    if name in benchmark_names():
+        raise UsageError(f'{path}: name: "{name}" is the name of an installed benchmark; give yours another')
+    return plan.model_copy(update={"name": name, "options": declared_options(path)})
+
+
 def _with_user(plan: BenchmarkPlan, settings: Settings, sample_ids: Sequence[str]) -> BenchmarkPlan:
+    plan = _declared(plan)
     update: dict[str, Any] = {}
     if settings.limit is not None:
         update["limit"] = settings.limit

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from stackbench.benchmarks import Benchmark, HashedTasks, NamedTasks, SpeedBenchmark, create_benchmark
+from stackbench.benchmarks import Benchmark, HashedFiles, HashedTasks, NamedTasks, SpeedBenchmark, create_benchmark
 from stackbench.benchmarks.base import Sample
 from stackbench.datasets import DatasetStore
 from stackbench.engine.plan import BenchmarkPlan, RunPlan
@@ -39,7 +39,7 @@ class LoadedBenchmark:
     available: int
     """Tasks that the benchmark has, under its options."""
     datasets: Mapping[str, str] = field(default_factory=dict[str, str])
-    """sha256 of each of its dataset files, as the manifest promises."""
+    """sha256 of each of its dataset files, as the manifest promises, or of its own files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +124,8 @@ def _again(name: str, recorded: Sequence[str], tasks: Sequence[Task]) -> Sequenc
 
 def _hashes(benchmark: Benchmark, data: DatasetStore) -> Mapping[str, str]:
     found = {file.path: file.sha256 for name in benchmark.datasets for file in data.manifest.files(name).values()}
+    if isinstance(benchmark, HashedFiles):
+        found |= benchmark.file_hashes
     return found | ({"tasks": benchmark.tasks_hash} if isinstance(benchmark, HashedTasks) else {})
 
 

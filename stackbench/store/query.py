@@ -32,8 +32,9 @@ class Queries(Protocol):
         """Our own typed reads; timestamps come as ISO text or datetime."""
         ...
 
-    def user_query(self, sql: str, format: str, to: BinaryIO) -> None:
-        """Writes the rendered rows of a user's query; `table` is JSON: {"columns": [...], "rows": [[...]]}."""
+    def user_query(self, sql: str, format: str, to: BinaryIO, most_rows: int | None = None) -> None:
+        """Writes the rendered rows of a user's query; `table` is JSON: {"columns": [...], "rows": [[...]]},
+        and ends after `most_rows`."""
         ...
 
     def close(self) -> None: ...
@@ -52,11 +53,19 @@ class LocalQueries:
         except duckdb.Error as error:
             raise StoreError(f"the database cannot be read: {one_line(error)}") from error
 
-    def user_query(self, sql: str, format: str, to: BinaryIO) -> None:
+    def user_query(self, sql: str, format: str, to: BinaryIO, most_rows: int | None = None) -> None:
         with result_file(self._connection) as path:
-            _interruptibly(self._connection, lambda: run_user_query(self._connection, sql, format, path))
+            _interruptibly(self._connection, lambda: run_user_query(self._connection, sql, format, path, (), most_rows))
             with path.open("rb") as file:
                 shutil.copyfileobj(file, to)
+
+    def beside(self) -> LocalQueries:
+        """A connection of its own to the same open database, for another thread."""
+        return LocalQueries(self._connection.cursor(), at_rest=self.at_rest)
+
+    def interrupt(self) -> None:
+        """Ends what runs at this moment, from another thread; does nothing before a query has begun."""
+        self._connection.interrupt()
 
     def close(self) -> None:
         self._connection.close()
@@ -74,9 +83,9 @@ class FreshQueries:
         with self._opened() as queries:
             return queries.rows(sql, parameters)
 
-    def user_query(self, sql: str, format: str, to: BinaryIO) -> None:
+    def user_query(self, sql: str, format: str, to: BinaryIO, most_rows: int | None = None) -> None:
         with self._opened() as queries:
-            queries.user_query(sql, format, to)
+            queries.user_query(sql, format, to, most_rows)
 
     def close(self) -> None:
         """Holds nothing."""
@@ -116,7 +125,12 @@ def _interruptibly(connection: duckdb.DuckDBPyConnection, work: Callable[[], Non
 
 
 def run_user_query(
-    connection: duckdb.DuckDBPyConnection, sql: str, format: str, path: Path, parameters: Sequence[Any] = ()
+    connection: duckdb.DuckDBPyConnection,
+    sql: str,
+    format: str,
+    path: Path,
+    parameters: Sequence[Any] = (),
+    most_rows: int | None = None,
 ) -> None:
     """Runs one reading statement in a read-only transaction and renders its rows into a file (see `result_file`).
 
@@ -131,7 +145,7 @@ def run_user_query(
     try:
         connection.execute("BEGIN TRANSACTION READ ONLY")
         try:
-            render(connection, statement, format, path, parameters)
+            render(connection, statement, format, path, parameters, most_rows)
         finally:
             with contextlib.suppress(duckdb.Error):  # the error that broke the transaction is the one to tell
                 connection.execute("ROLLBACK")

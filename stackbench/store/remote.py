@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import socket
@@ -14,7 +15,7 @@ from pydantic import ValidationError
 from stackbench.control.messages import Answer, Hello, Query, Refusal, Rows, Welcome, reply_adapter
 from stackbench.errors import StackbenchError, StoreError, StoreLockedError, UsageError
 from stackbench.store.database import open_database
-from stackbench.store.query import LocalQueries, Queries
+from stackbench.store.query import LocalQueries
 
 __all__ = ["RemoteQueries", "open_queries"]
 
@@ -23,7 +24,7 @@ HELLO_WITHIN_S = 10.0
 CHUNK = 1 << 20
 
 
-def open_queries(database: Path, engine_socket: Path) -> Queries:
+def open_queries(database: Path, engine_socket: Path) -> LocalQueries | RemoteQueries:
     """The running engine where one answers, else the file itself, read-only.
 
     Raises:
@@ -78,8 +79,13 @@ class RemoteQueries:
         self._ask(Rows(id=1, sql=sql, parameters=tuple(parameters)), answer)
         return [tuple(row) for row in json.loads(answer.getvalue())["rows"]]
 
-    def user_query(self, sql: str, format: str, to: BinaryIO) -> None:
-        self._ask(Query(id=1, sql=sql, format=format), to)
+    def user_query(self, sql: str, format: str, to: BinaryIO, most_rows: int | None = None) -> None:
+        self._ask(Query(id=1, sql=sql, format=format, most_rows=most_rows), to)
+
+    def interrupt(self) -> None:
+        """Ends the query under way, from another thread: the engine stops when nobody waits for it any more."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         self._file.close()

@@ -62,11 +62,15 @@ def render(
     format: str,
     path: Path,
     parameters: Sequence[Any] = (),
+    most_rows: int | None = None,
 ) -> None:
-    """Writes the rows of a SELECT or EXPLAIN, which may not be checked here. Raises duckdb.Error and OSError."""
+    """Writes the rows of a SELECT or EXPLAIN, which may not be checked here; of a table `most_rows` at most.
+
+    Raises duckdb.Error and OSError.
+    """
     explains = statement.type.name != "SELECT"
     if format == "table" or (explains and format == "json"):
-        _render_table(connection, statement, path, parameters)
+        _render_table(connection, statement, path, parameters, most_rows)
         return
     if explains:
         raise UsageError(f"an EXPLAIN has no rows for {format}; use table or json")
@@ -87,13 +91,19 @@ def _without_end(sql: str) -> str:
 
 
 def _render_table(
-    connection: duckdb.DuckDBPyConnection, statement: duckdb.Statement, path: Path, parameters: Sequence[Any]
+    connection: duckdb.DuckDBPyConnection,
+    statement: duckdb.Statement,
+    path: Path,
+    parameters: Sequence[Any],
+    most_rows: int | None,
 ) -> None:
+    left = most_rows
     result = connection.execute(statement, list(parameters) or None)
     with path.open("w", encoding="utf-8") as file:
         file.write(f'{{"columns": {json.dumps([column[0] for column in result.description or []])}, "rows": [')
         first = True
-        while rows := result.fetchmany(BATCH_ROWS):
+        while rows := result.fetchmany(BATCH_ROWS if left is None else min(left, BATCH_ROWS)):
+            left = None if left is None else left - len(rows)
             for row in rows:
                 file.write(("" if first else ",\n") + json.dumps(row, default=str))
                 first = False

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import App
 from textual.binding import Binding, BindingType
+from textual.events import Key
 from textual.notifications import SeverityLevel
 
 from stackbench.config import Home
@@ -15,6 +16,8 @@ from stackbench.errors import StackbenchError
 from stackbench.tui import clipboard
 from stackbench.tui.engine_link import EngineLink
 from stackbench.tui.palette import Commands
+from stackbench.tui.prompt import Prompt
+from stackbench.tui.room_screen import RoomScreen
 from stackbench.tui.rooms import ROOMS
 from stackbench.tui.safe_text import cut_line
 from stackbench.tui.themes import DEFAULT_THEME, THEMES
@@ -125,6 +128,12 @@ class StackbenchApp(App[int]):
         from stackbench.tui.attempt.attempt_screen import AttemptScreen
 
         self.push_screen(AttemptScreen(run_id, key, among, newest_first=newest_first))
+
+    async def on_key(self, event: Key) -> None:
+        """Keys reach the app where no widget took them; those typed right after `:` or `/` are the prompt's."""
+        if isinstance(self.screen, RoomScreen) and await self.screen.query_one(Prompt).take_key(event):
+            event.prevent_default()
+            event.stop()
 
     # -- what every screen can do
 

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeVar
 
 from stackbench.config import Home
 from stackbench.control.answers import QueuedRun, RunningAttempt, RunNow, WhyNow
@@ -20,7 +20,7 @@ from stackbench.control.client import EngineClient, connect
 from stackbench.errors import EngineUnreachableError, StackbenchError, StoreError
 
 if TYPE_CHECKING:
-    from stackbench.store import Queries
+    from stackbench.store import LocalQueries, Queries, RemoteQueries
 
 __all__ = ["EngineLink", "EngineNow", "EngineState", "Submission"]
 
@@ -76,7 +76,9 @@ class EngineLink:
         self._idle: list[Queries] = []
         """Connections to the engine that nobody reads through."""
         self._lock = threading.Lock()
-        self._local: Queries | None = None
+        self._queries: set[LocalQueries | RemoteQueries] = set()
+        """Connections of users' statements under way."""
+        self._local: LocalQueries | None = None
         """The closed database, opened once: DuckDB shares one instance in a process."""
         self._file = threading.Lock()
         self._client: EngineClient | None = None
@@ -126,13 +128,15 @@ class EngineLink:
             return 0
 
     def _read(self, work: Callable[[Queries], T]) -> T:
+        from stackbench.store import LocalQueries
+
         for _ in range(2):
             with self._lock:
                 queries = self._idle.pop() if self._idle else None
             if queries is None:
                 with self._file:
                     queries = self._local or self._open()
-                    if queries.at_rest:
+                    if isinstance(queries, LocalQueries):
                         self._local = queries
                         return work(queries)
             try:
@@ -147,7 +151,7 @@ class EngineLink:
             return result
         raise StoreError("the engine ended before it answered; try again")
 
-    def _open(self) -> Queries:
+    def _open(self) -> LocalQueries | RemoteQueries:
         from stackbench.store import open_queries
 
         return open_queries(self.home.database, self.home.socket)
@@ -175,8 +179,8 @@ class EngineLink:
             self._close_local()
 
     def _close_local(self) -> None:
-        """The caller holds the file's lock."""
-        if self._local is not None:
+        """The caller holds the file's lock. A user's query that is under way keeps it open."""
+        if self._local is not None and not self._queries:
             self._local.close()
             self._local = None
 
@@ -209,17 +213,43 @@ class EngineLink:
         """What the live run's attempts wait for. Raises as `command`."""
         return WhyNow.model_validate(await self.command("why"))
 
-    async def query(self, sql: str, format: str = "table") -> bytes:
-        """The rendered rows of a user's statement, which only reads. Raises UsageError and StoreError."""
+    async def query(self, sql: str, to: BinaryIO, format: str = "table", most_rows: int | None = None) -> None:
+        """Writes the rendered rows of a user's statement, which only reads; being cancelled ends the statement.
 
-        def ask(queries: Queries) -> bytes:
-            import io
+        Other reads go on beside it. Raises UsageError and StoreError.
+        """
+        queries = await asyncio.to_thread(self._open_beside)
+        done = asyncio.ensure_future(asyncio.to_thread(queries.user_query, sql, format, to, most_rows))
+        try:
+            await asyncio.shield(done)
+        finally:
+            while not done.done():
+                queries.interrupt()  # again and again: before a query has begun there is nothing to interrupt
+                await asyncio.wait({done}, timeout=LOOK_EVERY_S)
+            done.exception()
+            with contextlib.suppress(OSError):
+                queries.close()
+            self._queries.discard(queries)
+            self._close_soon(asyncio.get_running_loop())
 
-            answer = io.BytesIO()
-            queries.user_query(sql, format, answer)
-            return answer.getvalue()
+    def _open_beside(self) -> LocalQueries | RemoteQueries:
+        """A connection that nothing else reads through."""
+        from stackbench.store import LocalQueries
 
-        return await self.read(ask)
+        with self._file:
+            opened = self._local or self._open()
+            if isinstance(opened, LocalQueries):
+                self._local = opened
+                opened = opened.beside()
+            self._queries.add(opened)
+            return opened
+
+    async def _end_queries(self) -> None:
+        """A database that is read here cannot be opened for writing."""
+        while self._queries:
+            for queries in set(self._queries):
+                queries.interrupt()
+            await asyncio.sleep(LOOK_EVERY_S)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[EngineClient]:
@@ -256,6 +286,7 @@ class EngineLink:
         try:
             client = await self._connected()
         except EngineUnreachableError:
+            await self._end_queries()
             await asyncio.to_thread(self._delete, run_id)
             return
         await self._within(client.command("delete", who=self.who, run=run_id), client)
@@ -271,6 +302,7 @@ class EngineLink:
     async def _start(self, run: Submission) -> None:
         from stackbench.engine.detached import engine_log, start_engine
 
+        await self._end_queries()
         await asyncio.to_thread(self._let_go)
         log = engine_log(self.home, run.run_id)
         before = log.stat().st_size if log.exists() else 0

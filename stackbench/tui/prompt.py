@@ -8,6 +8,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
+from textual.events import Key
 from textual.message import Message
 from textual.suggester import SuggestFromList
 from textual.widget import Widget
@@ -49,6 +50,7 @@ class Prompt(Horizontal):
         self._mode: Literal["filter", "go"] = "filter"
         self._before: Widget | None = None
         self._filter = ""
+        self._focus_asked = False
 
     def compose(self) -> ComposeResult:
         yield Static(id="prompt-sign", markup=False)
@@ -77,7 +79,25 @@ class Prompt(Horizontal):
         with self.prevent(Input.Changed):
             self._input.value = value
         self.add_class("-asked")
+        self._focus_asked = not self._input.has_focus
         self._input.focus()
+
+    async def take_key(self, key: Key) -> bool:
+        """Takes a key pressed after the prompt was asked for and before it had the focus; whether it did so."""
+        if not self._focus_asked:
+            return False
+        if key.key == "enter":
+            await self._input.action_submit()
+        elif key.key == "escape":
+            self.action_leave()
+        elif key.key == "backspace":
+            self._input.action_delete_left()
+        elif key.is_printable and key.character is not None:
+            self._input.insert_text_at_cursor(key.character)
+        return True
+
+    def on_descendant_focus(self) -> None:
+        self._focus_asked = False
 
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:
@@ -108,6 +128,7 @@ class Prompt(Horizontal):
         return True
 
     def _close(self, *, stay: bool) -> None:
+        self._focus_asked = False
         self.set_class(stay or bool(self._filter), "-asked")
         if self._mode == "go" and self._filter:  # the filter's line comes back
             self.query_one("#prompt-sign", Static).update("/")

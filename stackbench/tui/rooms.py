@@ -32,7 +32,21 @@ def _new() -> RoomScreen:
     return NewScreen()
 
 
+def _sql() -> RoomScreen:
+    from stackbench.tui.sql.sql_screen import SqlScreen
+
+    return SqlScreen()
+
+
+def _compare() -> RoomScreen:
+    from stackbench.tui.compare.compare_screen import CompareScreen
+
+    return CompareScreen()
+
+
 ROOMS: Mapping[str, Room] = {
     "home": Room("All runs: search, attach, resume, compare, report, delete", _home),
     "new": Room("A new run: benchmarks, model, settings, estimate, command line", _new),
+    "sql": Room("Ask the database: completion, saved queries, plots, export", _sql),
+    "compare": Room("Two runs: paired differences, flips, the two answers side by side", _compare),
 }

@@ -147,6 +147,10 @@ class VirtualTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=Fals
         self._keep_in_view()
         self._tell()
 
+    def set_cells(self, cells: Callable[[T], Sequence[Cell]]) -> None:
+        """How rows become cells from now on: one for each of `columns`."""
+        self._cells = cells
+
     def changed(self, grown_above: int = 0) -> None:
         """The rows have changed, or became more; the cursor stays on its row where some came above it."""
         if grown_above and (self.cursor > 0 or self.scroll_offset.y > 0):

@@ -13,6 +13,8 @@ from stackbench.cli.arguments import LATEST, take_debug, with_optional_values
         ("--batch=smoke -m oracle", "batch smoke -m oracle"),
         ("--batch -m oracle", "batch -m oracle"),
         ("-m oracle --batch smoke", "batch -m oracle smoke"),
+        ("--web", "web"),
+        ("--port 0 --web", "web --port 0"),
         ("--batch --resume", f"batch --resume {LATEST}"),
         ("eval --resume", f"eval --resume {LATEST}"),
         ("eval --resume --json", f"eval --resume {LATEST} --json"),

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from stackbench.cli.differences import difference_lines, setup_differences
+from stackbench.cli.differences import difference_lines
 from stackbench.config import Settings
 from stackbench.engine import plan_benchmarks
+from stackbench.engine.setup_differences import setup_differences
 from stackbench.store import PlannedBenchmark, RunInfo
 
 

@@ -14,6 +14,7 @@ from stackbench.types import AttemptKey, AttemptRecord, AttemptStatus, EventReco
 
 __all__ = ["BEGAN", "CLOCK", "make_home", "record_run"]
 
+SELECTION = {"by": "limit", "stratified": False, "seed": 0}
 BEGAN = datetime(2026, 11, 26, 9, 0, 0)
 CLOCK = 1_795_690_800.0
 """10:20 of that day."""
@@ -60,7 +61,7 @@ def record_run(
     ids = tuple(f"{task_prefix}{number}" for number in range(planned or tasks))
     writer.start_run(
         RunRow(run_id, "eval", began, model, plan.model_dump(mode="json"), (0,), None, {"cpus": 2}),
-        [BenchmarkRow("humaneval", 164, len(ids), len(ids), ids, {"by": "limit"}, {}, None)],
+        [BenchmarkRow("humaneval", 164, len(ids), len(ids), ids, SELECTION, {}, None)],
     )
     good = 0
     for number in range(tasks):

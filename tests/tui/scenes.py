@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import cast
+
+from textual.widgets import Static
 
 from stackbench.config import Home
 from stackbench.control.messages import (
@@ -16,6 +19,8 @@ from stackbench.control.messages import (
     OperatorAction,
 )
 from stackbench.store import Writer
+from stackbench.tui.sql.sql_editor import SqlEditor
+from stackbench.tui.sql.sql_screen import SqlScreen
 from tests.tui.pilots import Screens, opened
 from tests.tui.recorded_home import CLOCK, make_home, record_run
 from tests.tui.scripted_engine import ref, scripted_engine
@@ -141,6 +146,56 @@ async def help_of_runs(folder: Path, size: Size) -> AsyncIterator[Screens]:
         yield screens
 
 
+@asynccontextmanager
+async def sql(folder: Path, size: Size) -> AsyncIterator[Screens]:
+    async with home(folder, size) as screens:
+        screens.app.go_to("sql")
+        await screens.shows("f5 runs the statement")
+        screen = cast(SqlScreen, screens.app.screen)
+        await screens.until(lambda: screen.query_one(SqlEditor).catalog.tables)
+        await screens.press("f5")
+        await screens.shows("3 rows")
+        screen.query_one("#query-state", Static).update("3 rows   5 columns   0.01 s")  # the time differs each time
+        await screens.press("i")
+        await screens.type(", tok")
+        await screens.shows("completion_tokens", "INTEGER")
+        yield screens
+
+
+@asynccontextmanager
+async def plot(folder: Path, size: Size) -> AsyncIterator[Screens]:
+    async with home(folder, size) as screens:
+        screens.app.go_to("sql")
+        await screens.shows("f5 runs the statement")
+        screen = cast(SqlScreen, screens.app.screen)
+        screen.query_one(SqlEditor).text = "SELECT latency_s, completion_tokens FROM attempts ORDER BY 1"
+        await screens.press("f5")
+        await screens.shows("19 rows")
+        screen.query_one("#query-state", Static).update("19 rows   2 columns   0.01 s")
+        await screens.press("p")
+        await screens.shows("Plot which column?")
+        await screens.press("down", "enter")
+        await screens.shows("Against which column?")
+        await screens.press("enter")
+        await screens.shows("completion_tokens by latency_s")
+        yield screens
+
+
+@asynccontextmanager
+async def compare(folder: Path, size: Size) -> AsyncIterator[Screens]:
+    place = Home(folder)
+    folder.mkdir(exist_ok=True)
+    writer = Writer(place.database)
+    record_run(writer, COMPLETED, "hf:qwen2.5-coder-7b-instruct", tasks=40, passes=31)
+    record_run(writer, LIVE, "hf:qwen2.5-coder-0.5b-instruct", tasks=40, minutes=20)
+    writer.close()
+    async with opened(place, size) as screens:
+        await screens.shows(COMPLETED)
+        await screens.press("end", "space", "up", "c")
+        await screens.shows(f"A  {COMPLETED}", f"B  {LIVE}", "◀ only A")
+        yield screens
+
+
 SCENES: dict[str, Scene] = {
     "first-start": first_start,
     "home": home,
@@ -149,4 +204,7 @@ SCENES: dict[str, Scene] = {
     "ended": ended,
     "attempt": attempt,
     "help": help_of_runs,
+    "sql": sql,
+    "plot": plot,
+    "compare": compare,
 }

@@ -60,8 +60,10 @@ class ScriptedEngine:
     def welcome(self) -> Welcome:
         return Welcome(version="1", pid=4711, home=str(self.home.path), started_at="t", seq=self.stream.next_seq)
 
-    def result(self, sql: str, format: str, parameters: Sequence[Any] = ()) -> AbstractAsyncContextManager[Path]:
-        return self._pool.result(sql, format, parameters)
+    def result(
+        self, sql: str, format: str, parameters: Sequence[Any] = (), most_rows: int | None = None
+    ) -> AbstractAsyncContextManager[Path]:
+        return self._pool.result(sql, format, parameters, most_rows)
 
     async def command(self, command: Command) -> Any:
         given = dict(command.arguments)

@@ -149,3 +149,21 @@ async def test_an_engine_that_was_killed_is_said_to_be(recorded: Home) -> None:
     recorded.lock.touch()
     async with opened(recorded) as screens:
         await screens.shows("the engine (process 99) was killed", KILLED, "r resumes the run")
+
+
+async def test_keys_typed_right_after_the_colon_are_the_prompts(
+    recorded: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from textual import events
+
+    from stackbench.tui.home.home_screen import HomeScreen
+
+    begun: list[str] = []
+    monkeypatch.setattr(HomeScreen, "action_smoke", lambda self: begun.append("smoke"))
+    async with opened(recorded) as screens:
+        await screens.shows(COMPLETED)
+        for key in ":sql":  # all of them before any has been handled
+            screens.pilot.app.post_message(events.Key({":": "colon"}.get(key, key), key))
+        await screens.pilot.pause()
+        prompt = screens.pilot.app.screen.query_one("#prompt-input")
+        assert (prompt.value, begun) == ("sql", [])

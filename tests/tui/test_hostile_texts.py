@@ -169,3 +169,87 @@ async def test_notifications_and_dialogs(hostile_home: Home) -> None:
                 await screens.pilot.pause()
                 check(screens)
                 screens.app.pop_screen()
+
+
+async def test_rows_of_a_query_and_a_row_in_full(hostile_home: Home) -> None:
+    async with opened(hostile_home, (120, 40)) as screens:
+        await screens.shows("20261126-0")
+        screens.app.go_to("sql")
+        await screens.shows("f5 runs the statement")
+        await screens.press("f5")
+        await screens.shows(" columns ")
+        statement = (
+            f"SELECT task_id, error, prompt, completion AS \"[bold]\x1b[31m\" FROM attempts WHERE run_id = '{RUN}' "
+            "ORDER BY started_at"
+        )
+        screens.app.screen.query_one("#editor").text = statement  # type: ignore[attr-defined]
+        await screens.press("f5")
+        await screens.shows("200 rows")
+        for number in range(200):
+            check(screens)
+            if number % 10 == 0:
+                await screens.press("enter")
+                await screens.shows("y  copy")
+                check(screens)
+                await screens.press("escape")
+                await screens.hides("y  copy")
+            await screens.press("down")
+        await screens.press("ctrl+o")
+        await screens.shows("Which query?")
+        check(screens)
+
+
+async def test_a_query_that_holds_hostile_texts_fails_in_one_safe_line(hostile_home: Home) -> None:
+    async with opened(hostile_home, (80, 24)) as screens:
+        await screens.shows("20261126-0")
+        screens.app.go_to("sql")
+        await screens.shows("f5 runs the statement")
+        for text in STRINGS[:12] + STRINGS[12:60:4]:
+            screens.app.screen.query_one("#editor").text = f"SELECT error('{text.replace(chr(39), chr(39) * 2)}')"  # type: ignore[attr-defined]
+            await screens.press("f5")
+            await screens.shows("✗ ")
+            line = next(one for one in screens.text().splitlines() if "✗ " in one)
+            assert not any(char in line for char in FORBIDDEN)
+
+
+@pytest.mark.parametrize("plotted", ["error", "completion"])
+async def test_a_plot_of_hostile_labels(hostile_home: Home, plotted: str) -> None:
+    async with opened(hostile_home, (120, 40)) as screens:
+        await screens.shows("20261126-0")
+        screens.app.go_to("sql")
+        await screens.shows("f5 runs the statement")
+        screens.app.screen.query_one("#editor").text = (  # type: ignore[attr-defined]
+            f"SELECT {plotted}, latency_s FROM attempts WHERE run_id = '{RUN}' ORDER BY started_at LIMIT 40"
+        )
+        await screens.press("f5")
+        await screens.shows("40 rows")
+        await screens.press("p")
+        await screens.shows("Plot which column?")
+        await screens.press("enter")
+        await screens.shows("Against which column?")
+        await screens.press("enter")
+        await screens.shows(f"latency_s by {plotted}")
+        check(screens)
+
+
+async def test_comparing_runs_of_hostile_models_and_tasks(hostile_home: Home, tmp_path: Path) -> None:
+    home = Home(tmp_path / "compared")
+    home.path.mkdir()
+    writer = Writer(home.database)
+    for minutes, model in ((0, STRINGS[12]), (5, STRINGS[0])):
+        record_run(writer, f"20261126-09{minutes:02}00-aaaaaa", model, tasks=3, passes=minutes // 2, minutes=minutes,
+                   task_prefix="[red]\x1b]52;c;AA\x07\u202e/", prompt=STRINGS[13], completion=STRINGS[15])  # fmt: skip
+    writer.close()
+    async with opened(home, (120, 40)) as screens:
+        await screens.shows("20261126-090000")
+        await screens.press("home", "space", "down", "c")
+        await screens.shows("flips 2")
+        check(screens)
+        await screens.press("w")
+        await screens.shows("Settings that differ (A | B)")
+        check(screens)
+        await screens.press("escape")
+        await screens.hides("Settings that differ (A")
+        await screens.press("enter")
+        await screens.shows("side by side")
+        check(screens)

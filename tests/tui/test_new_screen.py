@@ -26,7 +26,7 @@ async def test_what_is_chosen_and_entered_is_the_run_and_the_command_line(record
             await screens.shows("20261126-090000-aaaaaa")
             await screens.press("n")
             await screens.shows("[ ]  gsm8k")
-            await screens.press(*["down"] * 3, "space", "down", "space")
+            await screens.press(*["down"] * 4, "space", "down", "space")
             await screens.shows("[x]  gsm8k", "[x]  humaneval", "$ stackbench eval gsm8k humaneval --detach")
             await screens.press("tab")
             await screens.type("oracle")
@@ -43,7 +43,7 @@ async def test_a_suite_stands_alone(tmp_path: Path) -> None:
     async with opened(Home(tmp_path)) as screens:
         await screens.press("n")
         await screens.shows("[ ]  suite smoke")
-        await screens.press(*["down"] * 3, "space", "home", "down", "down", "space")
+        await screens.press(*["down"] * 4, "space", "home", "down", "down", "down", "space")
         await screens.shows("[x]  suite smoke", "[ ]  gsm8k", "$ stackbench --batch smoke --detach")
 
 
@@ -51,7 +51,7 @@ async def test_a_value_that_is_not_valid_is_told_in_place_of_the_estimate(tmp_pa
     async with opened(Home(tmp_path)) as screens:
         await screens.press("n")
         await screens.shows("[ ]  gsm8k")
-        await screens.press(*["down"] * 3, "space", "tab", "tab", "x")
+        await screens.press(*["down"] * 4, "space", "tab", "tab", "x")
         await screens.shows("--limit: Input should be a valid integer")
         await screens.press("f5")
         await screens.tells("--limit")

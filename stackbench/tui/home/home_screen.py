@@ -46,6 +46,7 @@ class HomeScreen(RoomScreen):
         Binding("n", "new", "New run"),
         Binding("s", "smoke", "Smoke suite"),
         Binding("space", "mark", "Mark", show=False),
+        Binding("c", "compare", "Compare"),
         Binding("r", "resume", "Resume"),
         Binding("S", "stop", "Stop", show=False),
         Binding("e", "export", "Export", show=False),
@@ -155,6 +156,16 @@ class HomeScreen(RoomScreen):
         else:
             self._marked = [*self._marked[-1:], line.run.run_id]
         self._show()
+
+    def action_compare(self) -> None:
+        """Of the two marked runs; of the one marked and the one of the cursor."""
+        from stackbench.tui.compare.compare_screen import CompareScreen
+
+        line = self._table.row
+        chosen = list(self._marked)
+        if len(chosen) == 1 and line is not None and line.run.run_id not in chosen:
+            chosen.append(line.run.run_id)
+        self.app.push_screen(CompareScreen((chosen[0], chosen[1]) if len(chosen) == 2 else None))
 
     def action_copy_id(self) -> None:
         if (line := self._table.row) is not None:
