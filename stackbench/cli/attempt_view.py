@@ -58,9 +58,11 @@ def print_attempt(attempt: AttemptDetail) -> None:
     )
     if attempt.finish_reason == FinishReason.LENGTH:
         console.print(shown("an answer ended at its token limit", "yellow"))
-    told = [f"{name} {json.dumps(value)}" for name, value in attempt.metrics.items() if value not in (None, "", [], {})]
-    if told:
-        console.print(shown(", ".join(told), "dim"))
+    measures = [
+        f"{name} {json.dumps(value)}" for name, value in attempt.metrics.items() if value not in (None, "", [], {})
+    ]
+    if measures:
+        console.print(shown(", ".join(measures), "dim"))
     if has_transcript(attempt.events):
         console.print(Rule("task", align="left", style="dim"))
         console.print(shown(_cut(attempt.prompt), lines=True))

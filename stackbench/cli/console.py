@@ -148,8 +148,8 @@ def print_table(
     else:
         for first, *cells in rows:
             out().print(shown(first, "bold"))
-            told = [f"{name} {cell}" for name, cell in zip(columns[1:], cells, strict=True) if cell not in (None, "")]
-            out().print(shown(f"  {', '.join(told)}"))
+            named = [f"{name} {cell}" for name, cell in zip(columns[1:], cells, strict=True) if cell not in (None, "")]
+            out().print(shown(f"  {', '.join(named)}"))
     if left_out:
         out().print(shown(f"{' and '.join(left_out)}: on a wider terminal, or with --json", "dim"))
 

@@ -48,8 +48,8 @@ def _print_checks(checks: Sequence[Check]) -> None:
             console.print(shown(f"{' ' * len('missing')}  {' ' * label}  fix: {check.fix}", whole=True), crop=False)
     broken = [check.name for check in checks if check.state == "broken"]
     lacking = sum(check.state == "missing" for check in checks)
-    told = f"broken: {', '.join(broken)}" if broken else "nothing that a run needs is broken"
-    console.print(shown(f"{told}; {lacking} optional or made when needed"))
+    summary = f"broken: {', '.join(broken)}" if broken else "nothing that a run needs is broken"
+    console.print(shown(f"{summary}; {lacking} optional or made when needed"))
 
 
 def doctor_model(name: str, *, as_json: bool) -> int:

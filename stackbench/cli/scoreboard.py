@@ -138,8 +138,8 @@ def scoreboard(outcome: RunOutcome, last_lines: Sequence[str] = ()) -> Renderabl
     for gate in outcome.gates:
         value = _not_measured(outcome, gate) if gate.value is None else f"{gate.value:.4f}"
         word, style = ("passed", "green") if gate.passed else ("FAILED", "red")
-        told = f"{gate.measure} {value}".strip()
-        parts.append(shown(f"gate {gate.name}: {word} ({told}, {gate.bounds})", style))
+        value_text = f"{gate.measure} {value}".strip()
+        parts.append(shown(f"gate {gate.name}: {word} ({value_text}, {gate.bounds})", style))
     parts.append(shown(total_line(outcome.results, outcome.cost)))
     parts += [shown(line, "dim", whole=True) for line in last_lines]
     return Group(*parts)

@@ -69,8 +69,8 @@ def _python(home: Home) -> Check:
 def _home(home: Home) -> Check:
     parts = {"database": home.database, "models": home.models, "data": home.data}
     lacking = [name for name, path in parts.items() if not path.exists()]
-    told = f"; it lacks {', '.join(lacking)} (made when needed)" if lacking else ""
-    return Check("home", "ok", f"{home.path} ({home.source}){told}")
+    lacks = f"; it lacks {', '.join(lacking)} (made when needed)" if lacking else ""
+    return Check("home", "ok", f"{home.path} ({home.source}){lacks}")
 
 
 def _disk(home: Home) -> Check:
@@ -214,8 +214,8 @@ def _extra_data(home: Home) -> Check:
     files = [file.path for name in manifest.datasets for file in manifest.files(name).values()]
     lacking = [path for path in files if not (folder / path).is_file()]
     has = f"{folder} has {len(files) - len(lacking)} of {len(files)} files"
-    told = f"; it lacks {', '.join(lacking)}" if lacking else ""
-    return Check("STACKBENCH_DATA", "ok" if len(lacking) < len(files) else "missing", f"{has}{told}")
+    lacks = f"; it lacks {', '.join(lacking)}" if lacking else ""
+    return Check("STACKBENCH_DATA", "ok" if len(lacking) < len(files) else "missing", f"{has}{lacks}")
 
 
 def _data(home: Home) -> list[Check]:

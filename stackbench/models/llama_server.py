@@ -67,11 +67,11 @@ class LlamaServer:
                 env=environment, start_new_session=True, limit=LONGEST_LINE,
             )  # fmt: skip
         try:
-            told = await self._ask_to_load()
+            answered = await self._ask_to_load()
         except BaseException:
             await self.stop()
             raise
-        self.url, self.version = str(told["url"]), str(told.get("version", ""))
+        self.url, self.version = str(answered["url"]), str(answered.get("version", ""))
 
     async def stop(self) -> None:
         """Ends the process and whatever it is answering; the port is free afterwards."""
@@ -111,15 +111,15 @@ class LlamaServer:
             line = await process.stdout.readline()
         except (ConnectionError, ValueError):
             line = b""
-        told = nesting.object_of(line.decode(errors="replace")) or {}
-        if "url" in told:
-            return told
-        if not told:
+        answered = nesting.object_of(line.decode(errors="replace")) or {}
+        if "url" in answered:
+            return answered
+        if not answered:
             await process.wait()
             raise ModelNotAvailableError(
                 f"llama.cpp {self.why_ended()}, while it loaded {self.settings.path}; its log: {self.log}"
             )
-        why = self._last_words() or str(told.get("error"))
+        why = self._last_words() or str(answered.get("error"))
         raise ModelNotAvailableError(
             f"llama.cpp cannot load {self.settings.path}: {one_line(why, 200)}; its log: {self.log}"
         )

@@ -9,7 +9,7 @@ from stackbench.store.results import HAS_PLANNED
 
 __all__ = ["Pace", "read_pace", "read_task_counts"]
 
-PACE = """
+SPEEDS = """
 SELECT benchmark, sum(made), sum(seconds), count(*) FROM (
     SELECT benchmark, count(*) AS made, epoch(max(started_at)) - epoch(min(started_at)) + avg(latency_s) AS seconds
     FROM attempts JOIN runs USING (run_id) WHERE model = ? AND attempts.status = 'completed' GROUP BY run_id, benchmark
@@ -30,7 +30,7 @@ class Pace:
 
 def read_pace(queries: Queries, model: str) -> dict[str, Pace]:
     """By benchmark; empty for a model that was never run here."""
-    return {row[0]: Pace(int(row[1]), float(row[2] or 0), int(row[3])) for row in queries.rows(PACE, [model])}
+    return {row[0]: Pace(int(row[1]), float(row[2] or 0), int(row[3])) for row in queries.rows(SPEEDS, [model])}
 
 
 def read_task_counts(queries: Queries) -> dict[str, int]:
