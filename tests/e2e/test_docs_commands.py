@@ -183,14 +183,14 @@ def test_the_page_of_suites_has_the_keys_of_the_file(heading: str, model: Any) -
 @pytest.mark.e2e
 def test_json_and_exports_have_the_documented_keys(program: Program, tmp_path: Path, image: str) -> None:
     page = "json-and-exports.md"
-    told = program.json(
+    printed = program.json(
         "eval", "humaneval", "mmlu", "-m", "oracle", "--limit", "1", "--name", "a", "-o", str(tmp_path / "out")
     )
     program.json("eval", "humaneval", "-m", "null", "--limit", "1", "--name", "b")
     compared = program.json("compare", "a", "b")
 
-    assert set(told) == keys(page, "eval and --batch")
-    assert set(told["results"][0]) == keys(page, "A result")
+    assert set(printed) == keys(page, "eval and --batch")
+    assert set(printed["results"][0]) == keys(page, "A result")
     assert set(program.json("show", "a")) == keys(page, "show and runs")
     assert set(program.json("runs")[0]) == keys(page, "show and runs")
     assert set(program.json("show", "a", "HumanEval/0")[0]) == keys(page, "show RUN TASK")
@@ -204,15 +204,15 @@ def test_json_and_exports_have_the_documented_keys(program: Program, tmp_path: P
 
 
 def test_the_messages_of_troubleshooting_are_the_programs() -> None:
-    told: list[str] = re.findall(r"^\| `([^`]+)` \.\.\. \|", (DOCS / "troubleshooting.md").read_text(), re.M)
+    messages: list[str] = re.findall(r"^\| `([^`]+)` \.\.\. \|", (DOCS / "troubleshooting.md").read_text(), re.M)
     said = [
         node.value
         for file in (ROOT / "stackbench").rglob("*.py")
         for node in ast.walk(ast.parse(file.read_text()))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     ]
-    assert len(told) > 10
-    assert [message for message in told if not any(message in text for text in said)] == []
+    assert len(messages) > 10
+    assert [message for message in messages if not any(message in text for text in said)] == []
 
 
 def test_links_between_pages_lead_somewhere_and_the_index_names_every_page() -> None:

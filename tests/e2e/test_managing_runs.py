@@ -158,5 +158,5 @@ async def test_of_a_run_that_has_ended_attach_and_why_say_how_and_when(
     process.kill()
     process.communicate()
     cut = (await asyncio.to_thread(program.json, "runs", "--limit", "1"))[0]["run_id"]
-    told = await asyncio.to_thread(refused, program, "attach", cut)
-    assert f"run {cut} was cut off" in told and f"to go on: stackbench eval --resume {cut}" in told
+    refusal = await asyncio.to_thread(refused, program, "attach", cut)
+    assert f"run {cut} was cut off" in refusal and f"to go on: stackbench eval --resume {cut}" in refusal

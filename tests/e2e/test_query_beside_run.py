@@ -22,10 +22,10 @@ DEAF = "SELECT len(list_sort(list_reverse(range(30000000))))"
 async def test_a_slow_query_does_not_spoil_the_run_that_ends_meanwhile(
     program: Program, endpoint: FakeEndpoint, sql: str
 ) -> None:
-    told = asyncio.Event()
+    released = asyncio.Event()
 
     async def wait_until_told() -> None:
-        await told.wait()
+        await released.wait()
 
     endpoint.reply = lambda body: "#### 18"
     endpoint.before_answer = wait_until_told
@@ -36,10 +36,10 @@ async def test_a_slow_query_does_not_spoil_the_run_that_ends_meanwhile(
         query = program.start("query", sql)
         results = program.home.database.with_name(f"{program.home.database.name}.tmp")
         await asyncio.to_thread(wait_for, lambda: list(results.glob("result-*")), within_s=60)
-        told.set()
+        released.set()
         out, err = await asyncio.to_thread(run.communicate, timeout=120)
     finally:
-        told.set()
+        released.set()
         for process in (run, query):
             if process is not None:
                 process.kill()

@@ -228,10 +228,10 @@ async def test_a_request_that_a_live_server_fails_is_tried_again_and_tells_of_it
     monkeypatch.setattr(retrying, "FIRST_BACKOFF_S", 0.01)
     bench.behave(errors=2)
     model = await started()
-    told: list[tuple[int, bool]] = []
-    request = replace(ASK, on_retry=lambda number, wait_s: told.append((number, wait_s > 0)))
+    retries: list[tuple[int, bool]] = []
+    request = replace(ASK, on_retry=lambda number, wait_s: retries.append((number, wait_s > 0)))
     assert (await model.generate([request]))[0].text == "fine"
-    assert told == [(2, True), (2, False), (3, True), (3, False)]
+    assert retries == [(2, True), (2, False), (3, True), (3, False)]
     assert model.restarts == 0
 
 

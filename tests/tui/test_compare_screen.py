@@ -53,14 +53,14 @@ async def comparing(home: Home, size: tuple[int, int] = (120, 40)) -> AsyncItera
 
 async def test_the_numbers_are_those_of_the_command(compared: Home) -> None:
     _, out, _ = said_by("compare", FIRST, SECOND, "--json", "--home", str(compared.path))
-    told = json.loads(out)["benchmarks"][0]
+    printed = json.loads(out)["benchmarks"][0]
     async with comparing(compared) as screens:
         line = next(one for one in screens.text().splitlines() if one.split()[:1] == ["humaneval"])
     assert line.split()[1:5] == [
-        str(told["tasks"]), f"{told['first']:.3f}", f"{told['second']:.3f}", f"{told['difference']:+.3f}"
+        str(printed["tasks"]), f"{printed['first']:.3f}", f"{printed['second']:.3f}", f"{printed['difference']:+.3f}"
     ]  # fmt: skip
-    assert f"[{told['ci_low']:+.3f}, {told['ci_high']:+.3f}]" in line
-    assert f"{told['p_value']:.3g}" in line
+    assert f"[{printed['ci_low']:+.3f}, {printed['ci_high']:+.3f}]" in line
+    assert f"{printed['p_value']:.3g}" in line
 
 
 async def test_tasks_are_shown_by_kind_and_filtered(compared: Home) -> None:

@@ -50,11 +50,11 @@ def _time(plan: RunPlan, known: Known) -> str:
             unknown.append(part.name)
         else:
             seconds += count * pace.seconds / pace.attempts
-    told = f"attempts: {attempts:,} ({', '.join(counted)})" if counted else "attempts: known once it starts"
+    line = f"attempts: {attempts:,} ({', '.join(counted)})" if counted else "attempts: known once it starts"
     if not unknown:
-        return f"{told}; about {clock(seconds)} at the speed of this model's earlier runs here"
+        return f"{line}; about {clock(seconds)} at the speed of this model's earlier runs here"
     at_least = f"at least {clock(seconds)}, and " if seconds else ""
-    return f"{told}; time: {at_least}not known for {', '.join(unknown)}: no earlier run of it with this model here"
+    return f"{line}; time: {at_least}not known for {', '.join(unknown)}: no earlier run of it with this model here"
 
 
 def _memory(plan: RunPlan) -> str:
