@@ -65,6 +65,7 @@ def timed(command: list[str], *, environment: dict[str, str] | None = None, cwd:
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         began = time.perf_counter()
         merged = {**os.environ, **(environment or {})}
+        merged.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed program and its peers have their files compiled
         process = subprocess.Popen(command, stdout=out, stderr=err, text=True, cwd=cwd, env=merged)
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - began
