@@ -166,7 +166,7 @@ def _restart_under(
     wait_for(lambda: "attempts" in errors.read_text(), within_s=60)
     wait_for(lambda: program.query(count)[0]["n"] >= 50, within_s=60)
     own_engine.stop()
-    wait_for(lambda: "does not answer; the run waits" in errors.read_text(), within_s=60)
+    wait_for(lambda: "does not answer; the run is paused" in errors.read_text(), within_s=60)
     assert 50 <= program.query(count)[0]["n"] < 164 * 24
     own_engine.start()
     out, _ = process.communicate(timeout=120)

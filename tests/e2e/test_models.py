@@ -244,7 +244,7 @@ def test_serve_without_vllm_says_what_to_do(program: Program, vllm: dict[str, st
     assert done.returncode == 2
     assert "--vllm-bin /no/such is no program that can be run" in done.stderr.splitlines()[-1]
     done = program.run("serve", "openai:m@http://h/v1")
-    assert 'serve takes a model that vLLM can load, not "openai:m@http://h/v1"' in done.stderr
+    assert 'serve starts a vLLM server, and "openai:m@http://h/v1" has no weights to load' in done.stderr
 
 
 # -- two runs
