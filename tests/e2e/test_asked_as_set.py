@@ -92,7 +92,7 @@ def test_show_lists_how_a_model_was_asked(program: Program) -> None:
     options = "sampling that is not set: as the checkpoint's generation_config.json has it"
     assert options in " ".join(done.stdout.split())
     shown = " ".join(program.run("show", "last").stdout.split())
-    assert 'asked with top_k 7, generation_config checkpoint, stop ["\\nQ:"], prefill Sure' in shown
+    assert 'asked with top_k 7, stop ["\\nQ:"], prefill Sure, generation_config checkpoint' in shown
     assert options in shown
     assert "the checkpoint's sampling" in " ".join(program.run("runs").stdout.split())
     assert "asked with" not in program.run("eval", "gsm8k", "-m", "oracle", "--limit", "1").stdout
