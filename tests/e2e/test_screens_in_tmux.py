@@ -85,7 +85,7 @@ def drive(tmux: Tmux, program: Program, model: str) -> None:
     tmux.shows("Nothing has been run here yet")
     tmux.send("n")
     tmux.shows("[ ]  humaneval")
-    tmux.send("Down", "Down", "Down", "Down", "Space")
+    tmux.send(*["Down"] * 5, "Space")  # past the suites
     tmux.shows("[x]  humaneval")
     for flag, value in (
         ("--model", model),

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from stackbench.control.verbs import SETTABLE
+from stackbench.control.verbs import SETTABLE, change_line
 from stackbench.tui.dialogs import AskScreen, ChooseScreen, ConfirmScreen
 from stackbench.tui.live.live_run import LiveRun
 from stackbench.tui.room_screen import RoomScreen
@@ -32,8 +32,7 @@ class Operating(RoomScreen):
         async def carry_out() -> None:
             answer = await self.link.command(verb, **arguments)
             if answer["changed"]:
-                old = "" if answer["old"] is None else f"{answer['old']} -> "
-                self.tell(f"{verb}: {old}{answer['new']}")
+                self.tell(change_line(verb, arguments, answer["old"], answer["new"]))
             else:
                 self.tell(f"{verb}: nothing to change, it is {answer['new']} already")
 
