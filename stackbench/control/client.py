@@ -127,10 +127,11 @@ class EngineClient:
             yield event
 
     async def close(self) -> None:
+        # first, since whoever closes may be cancelled while it waits; nothing that is still unsent is worth waiting for
+        self._writer.transport.abort()
         if self._reading is not None:
             self._reading.cancel()
             await asyncio.gather(self._reading, return_exceptions=True)
-        self._writer.transport.abort()  # nothing that is still unsent is worth waiting for
         with contextlib.suppress(OSError):
             await self._writer.wait_closed()
 
