@@ -117,9 +117,6 @@ class Sampling:
     repetition_penalty: float = 1.0
     """1 for none, as Transformers and vLLM define it."""
 
-    def with_stop(self, *stop: str) -> Sampling:
-        return replace(self, stop=(*self.stop, *stop))
-
 
 @dataclass(frozen=True, slots=True)
 class AttemptKey:

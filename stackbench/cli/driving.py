@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import Any
 
 from stackbench.cli.console import notice, out, print_json, print_json_line
 from stackbench.cli.progress import Progress, make_progress
-from stackbench.cli.run_end import exit_code, export_outcome, home_option, resume_hint
+from stackbench.cli.run_end import exit_code, export_outcome, home_option, leave_interrupted, resume_hint
 from stackbench.cli.scoreboard import outcome_document, scoreboard
 from stackbench.cli.stop_signals import INTERRUPTED, StopSignals
 from stackbench.config import Home
@@ -88,10 +86,7 @@ async def _drive(
     )
     code = _report(home, outcome, flags, samples)
     if code == INTERRUPTED:
-        # Threads of libraries may be deep in work that nobody waits for any more.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+        leave_interrupted()
     return code
 
 

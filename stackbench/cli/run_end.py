@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from stackbench.cli.console import notice
 from stackbench.cli.stop_signals import INTERRUPTED
@@ -12,7 +14,7 @@ from stackbench.config import Home
 from stackbench.engine import RunOutcome
 from stackbench.types import RunStatus
 
-__all__ = ["exit_code", "export_outcome", "hand_on", "home_option", "resume_hint"]
+__all__ = ["exit_code", "export_outcome", "home_option", "leave_interrupted", "resume_hint"]
 
 
 def exit_code(outcome: RunOutcome, flags: Mapping[str, Any]) -> int:
@@ -39,12 +41,11 @@ def export_outcome(home: Home, outcome: RunOutcome, flags: Mapping[str, Any]) ->
         export_run(home, outcome.run_id, flags["output"])
 
 
-def hand_on(home: Home, left: list[dict[str, Any]]) -> None:
-    """Has an engine of its own go on with what waits in the queue of this one."""
-    if left:
-        from stackbench.engine.detached import start_engine
-
-        start_engine(home, left)
+def leave_interrupted() -> NoReturn:
+    """Ends this process at once: threads of libraries may be deep in work that nobody waits for any more."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(INTERRUPTED)
 
 
 def resume_hint(run_id: str, flags: Mapping[str, Any]) -> str:

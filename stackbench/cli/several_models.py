@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
 import threading
 import time
 from collections import defaultdict
@@ -16,13 +14,13 @@ from typing import Any
 from stackbench.cli.console import notice, out, print_json
 from stackbench.cli.model_comparison import ModelScore, comparison_document, print_comparison, read_comparison
 from stackbench.cli.progress import Progress, make_progress
-from stackbench.cli.run_end import exit_code, export_outcome, hand_on, home_option, resume_hint
+from stackbench.cli.run_end import exit_code, export_outcome, home_option, leave_interrupted, resume_hint
 from stackbench.cli.scoreboard import outcome_document, scoreboard
 from stackbench.cli.stop_signals import INTERRUPTED, StopSignals
 from stackbench.config import Home
 from stackbench.control.client import connect
 from stackbench.control.messages import EventKind, RunQueued
-from stackbench.engine import EngineService, RunOutcome, RunPlan, SubmittedRun, check_model_name
+from stackbench.engine import RunOutcome, RunPlan, SubmittedRun, check_model_name, foreground_engine
 from stackbench.errors import HomeLockedError, StackbenchError, StoreLockedError, UsageError
 from stackbench.types import RunStatus
 
@@ -75,20 +73,15 @@ def carry_out_several(home: Home, plans: Sequence[RunPlan], flags: Mapping[str, 
     if flags["wait"]:
         raise UsageError("--wait goes with --detach; without it the command waits anyway")
     runs: list[Run] = [(plan, None) for plan in plans]
-    left: list[dict[str, Any]] = []
     try:
-        ends = asyncio.run(_drive(home, runs, flags, left))
+        ends = asyncio.run(_drive(home, runs, flags))
     except HomeLockedError:
         if flags["no_queue"]:
             raise
         ends = _follow(home, runs, flags)
-    finally:
-        hand_on(home, left)
     code = _say_end(home, ends, flags)
-    if code == INTERRUPTED:  # threads of libraries may be deep in work that nobody waits for any more
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+    if code == INTERRUPTED:
+        leave_interrupted()
     return code
 
 
@@ -129,11 +122,11 @@ class _Screens:
             current[1].say_stopping()
 
 
-async def _drive(home: Home, runs: Sequence[Run], flags: Mapping[str, Any], left: list[dict[str, Any]]) -> list[RunEnd]:
-    """In an engine of this process; `left` takes the runs that others put into its queue."""
+async def _drive(home: Home, runs: Sequence[Run], flags: Mapping[str, Any]) -> list[RunEnd]:
+    """In an engine of this process."""
     screens = _Screens(flags)
     ends: list[RunEnd] = []
-    async with EngineService(home, listener=screens) as service:
+    async with foreground_engine(home, screens) as service:
         submitted = [await service.submit_plan(plan, run_id=None, resume=resume) for plan, resume in runs]
         submitted[-1].last = True
 
@@ -147,14 +140,11 @@ async def _drive(home: Home, runs: Sequence[Run], flags: Mapping[str, Any], left
         def farewell() -> str:
             return "; ".join(resume_hint(run.run_id, flags) for run in submitted if not run.ended.done())
 
-        try:
-            with StopSignals(stop, lambda: False, screens.say_stopping, farewell):
-                for run in submitted:
-                    with screens.show(run.run_id):
-                        end = await _end_of(run)
-                    ends.append(_shown(home, end, flags))
-        finally:
-            left += service.hand_over()
+        with StopSignals(stop, lambda: False, screens.say_stopping, farewell):
+            for run in submitted:
+                with screens.show(run.run_id):
+                    end = await _end_of(run)
+                ends.append(_shown(home, end, flags))
     return ends
 
 
@@ -200,11 +190,7 @@ def _follow(home: Home, runs: Sequence[Run], flags: Mapping[str, Any]) -> list[R
         except EngineLostError:
             notice(f"the engine has ended; this process goes on with run {run_id} and those behind it")
             rest = [(plan, name) for name, (plan, _) in list(zip(run_ids, runs, strict=True))[number:]]
-            left: list[dict[str, Any]] = []
-            try:
-                return ends + asyncio.run(_drive(home, rest, flags, left))
-            finally:
-                hand_on(home, left)
+            return ends + asyncio.run(_drive(home, rest, flags))
         except StackbenchError as error:
             end = RunEnd(run_id, plan.settings.model, error=str(error), code=error.exit_code)
         else:

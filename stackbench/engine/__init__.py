@@ -18,7 +18,14 @@ if TYPE_CHECKING:
     from stackbench.engine.run import new_run_id
     from stackbench.engine.run_model import check_model_name, model_options, sampling_not_set
     from stackbench.engine.samples import SampleFile, read_plan_samples, read_samples, write_results
-    from stackbench.engine.service import EngineService, Listener, SubmittedRun, outcome_adapter, run_plan
+    from stackbench.engine.service import (
+        EngineService,
+        Listener,
+        SubmittedRun,
+        foreground_engine,
+        outcome_adapter,
+        run_plan,
+    )
     from stackbench.engine.suite import Suite, list_suites, load_suite, plan_benchmarks, plan_suite
 
 __all__ = [
@@ -36,6 +43,7 @@ __all__ = [
     "Suite",
     "begin_sandboxes",
     "check_model_name",
+    "foreground_engine",
     "list_suites",
     "load_suite",
     "model_options",
@@ -62,7 +70,7 @@ MODULES = {
     "run": ("new_run_id",),
     "run_model": ("check_model_name", "model_options", "sampling_not_set"),
     "samples": ("SampleFile", "read_plan_samples", "read_samples", "write_results"),
-    "service": ("EngineService", "Listener", "SubmittedRun", "outcome_adapter", "run_plan"),
+    "service": ("EngineService", "Listener", "SubmittedRun", "foreground_engine", "outcome_adapter", "run_plan"),
     "suite": ("Suite", "list_suites", "load_suite", "plan_benchmarks", "plan_suite"),
 }
 

@@ -19,7 +19,7 @@ import psutil
 from stackbench.config import DEFAULT_MODEL, Home
 from stackbench.datasets import DatasetStore
 from stackbench.errors import StackbenchError
-from stackbench.extras import install_command
+from stackbench.extras import DISTRIBUTION, install_command
 from stackbench.models.hardware import list_gpus
 from stackbench.models.interactive import interactive_model
 from stackbench.models.pull import pulled
@@ -184,7 +184,7 @@ def _vllm(home: Home) -> Check:
 def _extras() -> list[Check]:
     """The extras of this distribution, beside those of models that have rows of their own."""
     try:
-        listed = requires("stackbench") or []
+        listed = requires(DISTRIBUTION) or []
     except PackageNotFoundError:
         return []
     extras: dict[str, list[str]] = {}

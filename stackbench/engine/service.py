@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -37,7 +37,7 @@ from stackbench.sandbox.head_start import HeadStart
 from stackbench.store import RunRow, Writer, label_run
 from stackbench.types import RunStatus
 
-__all__ = ["EngineService", "Listener", "SubmittedRun", "outcome_adapter", "run_plan"]
+__all__ = ["EngineService", "Listener", "SubmittedRun", "foreground_engine", "outcome_adapter", "run_plan"]
 
 BEAT_S = 0.5
 READERS_LEAVE_WITHIN_S = 5.0
@@ -351,6 +351,26 @@ class EngineService:
         return self._queries.result(sql, format, parameters, most_rows)
 
 
+@contextlib.asynccontextmanager
+async def foreground_engine(home: Home, listener: Listener = _quiet) -> AsyncIterator[EngineService]:
+    """An engine in this process for runs of its own; what others put into its queue meanwhile goes on in a new engine.
+
+    Raises:
+        HomeLockedError: another process is the home's engine.
+        StoreError: the database cannot be opened.
+    """
+    left: list[dict[str, Any]] = []
+    try:
+        async with EngineService(home, listener=listener) as service:
+            try:
+                yield service
+            finally:
+                left += service.hand_over()
+    finally:
+        if left:
+            start_engine(home, left)
+
+
 async def run_plan(
     home: Home,
     plan: RunPlan,
@@ -363,22 +383,13 @@ async def run_plan(
 ) -> RunOutcome:
     """Runs one plan on an engine of its own, in this process; the command line and `stackbench.evaluate` both do.
 
-    `watching` makes what is entered while the run goes on (signal handlers, a display). What others put into the queue
-    meanwhile goes on in an engine of its own afterwards.
+    `watching` makes what is entered while the run goes on (signal handlers, a display).
 
     Raises:
         HomeLockedError: another process is the home's engine.
         StackbenchError: the run could not start, or the database failed under it.
     """
-    left: list[dict[str, Any]] = []
-    try:
-        async with EngineService(home, listener=listener) as service:
-            run = service.submit(plan, resume=resume, samples=samples, head_start=head_start, last=True)
-            try:
-                with watching(run):
-                    return await run.outcome()
-            finally:
-                left += service.hand_over()
-    finally:
-        if left:
-            start_engine(home, left)
+    async with foreground_engine(home, listener) as service:
+        run = service.submit(plan, resume=resume, samples=samples, head_start=head_start, last=True)
+        with watching(run):
+            return await run.outcome()

@@ -11,7 +11,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.geometry import Region, Size
+from textual.geometry import Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -308,11 +308,6 @@ class VirtualTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=Fals
         self.refresh()
         if before is None and self.row is not None:
             self._tell()
-
-    def refresh_row(self, position: int) -> None:
-        """Paints one row anew."""
-        y = position - self.scroll_offset.y + HEADER_ROWS
-        self.refresh(Region(0, y, self.size.width, 1))
 
 
 def _fit(text: str, width: int, *, right: bool) -> str:

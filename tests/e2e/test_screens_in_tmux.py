@@ -97,8 +97,8 @@ def drive(tmux: Tmux, program: Program, model: str) -> None:
         tmux.send("Tab")
         tmux.shows(f" {flag}  ")  # the field is in focus
         tmux.type(value)
-    text = tmux.shows("--limit 60 --concurrency 1")
-    assert model in text
+    command = f"stackbench eval humaneval -m {model} --limit 60 --concurrency 1"
+    wait_for(lambda: command in " ".join(tmux.text().split()), within_s=120)  # folded where the home's path is long
     tmux.send("F5")
     tmux.shows("▶ running", "✗ failed")
     tmux.send("Enter")
@@ -108,7 +108,7 @@ def drive(tmux: Tmux, program: Program, model: str) -> None:
     wait_for(lambda: not tmux.text().strip(), within_s=20)
     os.kill(engine, 0)  # the engine lives
     tmux.start()
-    text = tmux.shows("run 20", "▶ running")  # attaches to the live run
+    tmux.shows("run 20", "▶ running")  # attaches to the live run
     tmux.send("+")
     tmux.shows("set concurrency: 1 -> 2")
     tmux.shows("✓ completed", "60/60")
