@@ -322,7 +322,7 @@ async def test_signals_to_a_detached_engine_and_to_its_watcher(
     program: Program, endpoint: FakeEndpoint, detached: Any
 ) -> None:
     endpoint.delay_s = 0.1
-    detached_run = await detached(*gsm8k(endpoint, 400, "--concurrency", "2"))
+    detached_run = await detached(*gsm8k(endpoint, 1300, "--concurrency", "2"))
     await asyncio.to_thread(wait_for, lambda: len(endpoint.requests) > 4, within_s=30)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL, signal.SIGHUP):
         watcher = program.start("attach")
