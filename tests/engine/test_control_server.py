@@ -41,7 +41,9 @@ class Door:
         return {"verb": command.verb, "arguments": command.arguments}
 
     @asynccontextmanager
-    async def result(self, sql: str, format: str, parameters: tuple[Any, ...] = ()) -> AsyncIterator[Path]:
+    async def result(
+        self, sql: str, format: str, parameters: tuple[Any, ...] = (), most_rows: int | None = None
+    ) -> AsyncIterator[Path]:
         if sql == "slow":
             self.asked.set()
             try:
