@@ -321,6 +321,7 @@ async def test_a_queued_run_whose_engine_is_killed_goes_on_in_its_own_terminal(
 async def test_signals_to_a_detached_engine_and_to_its_watcher(
     program: Program, endpoint: FakeEndpoint, detached: Any
 ) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # tests that nohup began would have programs begin that ignore it
     endpoint.delay_s = 0.1
     detached_run = await detached(*gsm8k(endpoint, 1300, "--concurrency", "2"))
     await asyncio.to_thread(wait_for, lambda: len(endpoint.requests) > 4, within_s=30)

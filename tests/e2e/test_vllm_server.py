@@ -66,7 +66,7 @@ def test_benchmarks_run_on_it_and_its_death_in_mid_run_costs_no_attempt(
     program: Program, vllm_bin: str, small_model: str
 ) -> None:
     process = program.start(
-        "eval", "humaneval", "mbpp", "gsm8k", "--limit", "6", "--max-tokens", "96", "--concurrency", "4",
+        "eval", "humaneval", "mbpp", "gsm8k", "--limit", "20", "--max-tokens", "96", "--concurrency", "4",
         "-m", f"vllm:{small_model}", "--vllm-bin", vllm_bin, *QUICK, "--json",
     )  # fmt: skip
 
@@ -82,11 +82,11 @@ def test_benchmarks_run_on_it_and_its_death_in_mid_run_costs_no_attempt(
     assert process.returncode == 0, stderr
     document = json.loads(stdout)
     assert [(r["benchmark"], r["attempts"], r["errors"]) for r in document["results"]] == [
-        ("humaneval", 6, 0), ("mbpp", 6, 0), ("gsm8k", 6, 0),
+        ("humaneval", 20, 0), ("mbpp", 20, 0), ("gsm8k", 20, 0),
     ]  # fmt: skip
     assert "starting it again (1 of 3 times)" in stderr
     rows = program.query("SELECT count(*) n, count(DISTINCT benchmark || task_id) tasks FROM attempts")
-    assert rows == [{"n": 18, "tasks": 18}]
+    assert rows == [{"n": 60, "tasks": 60}]
     (load,) = program.query("SELECT max(running) r, max(kv_cache) kv, max(tokens_per_s) t, max(rss) m FROM resources")
     assert load["r"] >= 3 and load["kv"] > 0 and load["t"] > 0 and load["m"] > 1 << 30
     shown = json.loads(program.run("show", "last", "--json").stdout)["environment"]
