@@ -18,7 +18,7 @@ from stackbench.errors import SandboxError, one_line
 from stackbench.fetch_lock import fetch_lock
 from stackbench.sandbox.docker import connect
 from stackbench.sandbox.image import ensure_image, pull_image
-from stackbench.sandbox.layers import build_dockerfile, build_layer
+from stackbench.sandbox.layers import NOTES, build_dockerfile, build_layer
 from stackbench.sandbox.pulling import pull_patiently
 from stackbench.sandbox.recipe import (
     DockerfileRecipe,
@@ -61,6 +61,7 @@ class ImageStore:
         self._index = limits.folder / "images.json"
         self._guard = threading.Lock()
         self._making: dict[str, threading.Lock] = {}
+        self._told: set[str] = set()
         self._bases: dict[PythonBase, tuple[str, str]] = {}
         self._held: Counter[str] = Counter()
         """Images that are worked with, and those that are being built upon."""
@@ -86,6 +87,7 @@ class ImageStore:
                     found = self._layer(client, wanted)
                 self._hold([found.name])
                 self._keep_within(client)
+                self._tell(found)
                 return found
         except DockerException as error:
             raise SandboxError(f"Docker could not make an image: {one_line(error)}") from error
@@ -100,6 +102,15 @@ class ImageStore:
     def bytes(self) -> int:
         """What all images of the index take on the disk."""
         return sum(kept.bytes for kept in self._read().values())
+
+    def _tell(self, image: ReadyImage) -> None:
+        """Says once how an image differs from what was asked for."""
+        for note in image.notes:
+            with self._guard:
+                told = note in self._told
+                self._told.add(note)
+            if not told:
+                self._say(f"{image.name.partition(':')[2]}: {note}")
 
     # -- the three kinds
 
@@ -117,7 +128,7 @@ class ImageStore:
                 there = _inspect(client, wanted.name)
             if there is None:
                 raise SandboxError(f"the image {wanted.name} was pulled and is not there")
-            self._note(wanted.name, "", there.size)
+            self._record(wanted.name, "", there.size)
             return ReadyImage(wanted.name, there.digest, bytes=there.size)
 
     def _from_dockerfile(self, client: docker.DockerClient, wanted: DockerfileRecipe) -> ReadyImage:
@@ -129,30 +140,34 @@ class ImageStore:
                 there, built = _inspect(client, wanted.tag), True
             if there is None:
                 raise SandboxError(f"the image {wanted.tag} was built and is not there")
-            self._note(wanted.tag, "", there.size)
+            self._record(wanted.tag, "", there.size)
             return ReadyImage(wanted.tag, there.digest, built=built, bytes=there.size)
 
     def _layer(self, client: docker.DockerClient, recipe: ImageRecipe) -> ReadyImage:
         """The layers below first."""
         if isinstance(recipe.parent, PythonBase):
             parent, python = self._python_base(client, recipe.parent)
+            notes: tuple[str, ...] = ()
+            if python != recipe.parent.python:
+                notes = (f"Python {python} in place of {recipe.parent.python}",)
         else:
             below = self._layer(client, recipe.parent)
-            parent, python = below.name, below.python
+            parent, python, notes = below.name, below.python, below.notes
         with self._one_at_a_time(recipe.tag):
             there, built = _inspect(client, recipe.tag), False
             if there is None:
                 began = time.monotonic()
                 self._say(f"building {recipe.name}")
-                build_layer(client, recipe, parent, self._log_of(recipe.name), {"stackbench.python": python})
+                log = self._log_of(recipe.name)
+                build_layer(client, recipe, parent, log, {"stackbench.python": python})
                 there, built = _inspect(client, recipe.tag), True
                 self._say(f"built {recipe.name} in {time.monotonic() - began:.0f} s")
             if there is None:
                 raise SandboxError(f"the image {recipe.tag} was built and is not there")
             below_size = _inspect(client, parent)
             own = there.size - (below_size.size if below_size is not None else 0)
-            self._note(recipe.tag, parent, own, python)
-            return ReadyImage(recipe.tag, there.digest, python, built, own)
+            self._record(recipe.tag, parent, own, python)
+            return ReadyImage(recipe.tag, there.digest, python, built, own, (*notes, *there.notes))
 
     def _python_base(self, client: docker.DockerClient, wanted: PythonBase) -> tuple[str, str]:
         """An image with that Python, and its version."""
@@ -198,7 +213,7 @@ class ImageStore:
     def _log_of(self, name: str) -> Path:
         return self._limits.folder / "builds" / f"{name}.log"
 
-    def _note(self, name: str, parent: str, size: int, python: str = "") -> None:
+    def _record(self, name: str, parent: str, size: int, python: str = "", notes: tuple[str, ...] = ()) -> None:
         with fetch_lock(self._limits.folder, "images"):
             known = self._read()
             known[name] = _Kept(parent, size, time.time(), python)
@@ -258,6 +273,7 @@ def _names(wanted: ImageRecipe | DockerfileRecipe | PulledImage) -> list[str]:
 class _Inspected:
     digest: str
     size: int
+    notes: tuple[str, ...]
 
 
 def _inspect(client: docker.DockerClient, name: str) -> _Inspected | None:
@@ -267,7 +283,8 @@ def _inspect(client: docker.DockerClient, name: str) -> _Inspected | None:
         image = client.images.get(name)
     except ImageNotFound:
         return None
-    return _Inspected(str(image.id), int(image.attrs.get("Size", 0)))
+    notes: list[str] = json.loads(image.labels.get(NOTES, "[]"))
+    return _Inspected(str(image.id), int(image.attrs.get("Size", 0)), tuple(notes))
 
 
 def _python_of(client: docker.DockerClient, image: str) -> str:

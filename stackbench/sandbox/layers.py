@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import os
 import tarfile
 import tempfile
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     import docker
     from docker.models.containers import Container as DockerContainer
 
-__all__ = ["build_dockerfile", "build_layer", "build_settings"]
+__all__ = ["NOTES", "build_dockerfile", "build_layer", "build_settings"]
 
 SCRIPT = f"{BUILD_FILES}/build.sh"
 CERTIFICATES = f"{BUILD_FILES}/certificates.pem"
@@ -34,12 +35,15 @@ LABELS = {"stackbench": "image"}
 MEMORY = "8g"
 PROCESSES = 4096
 TAIL_CHARACTERS = 300
+NOTE = "stackbench: "
+NOTES = "stackbench.notes"
 
 
 def build_layer(
     client: docker.DockerClient, recipe: ImageRecipe, parent: str, log: Path, labels: Mapping[str, str]
-) -> str:
-    """Makes the image `recipe.tag` from the image `parent`; returns its id. The build's output goes to `log`.
+) -> None:
+    """Makes the image `recipe.tag` from the image `parent`. The build's output goes to `log`; its lines that begin with
+    `stackbench: ` become the image's label `NOTES`, a JSON list.
 
     Raises:
         SandboxError: the script failed, took too long, or the disk is full; names the log.
@@ -54,27 +58,26 @@ def build_layer(
         _run(container, recipe, log)
         repository, _, tag = recipe.tag.partition(":")
         changes = [f'LABEL "{name}"="{value}"' for name, value in {**LABELS, **labels}.items()]
-        image = container.commit(
+        changes.append(f"LABEL {NOTES}={json.dumps(json.dumps(_notes(log)))}")
+        container.commit(
             repository, tag, changes="\n".join([*changes, "CMD []", "ENV PIP_CERT=", "ENV SSL_CERT_FILE="])
         )
-        return str(image.id)
     finally:
         with suppress(SandboxError):
             remove(container)
 
 
-def build_dockerfile(client: docker.DockerClient, recipe: DockerfileRecipe, log: Path) -> str:
-    """Makes an image from a Dockerfile; returns its id. Raises as `build_layer`."""
+def build_dockerfile(client: docker.DockerClient, recipe: DockerfileRecipe, log: Path) -> None:
+    """Makes an image from a Dockerfile. Raises as `build_layer`."""
     from docker.errors import BuildError
 
     log.parent.mkdir(parents=True, exist_ok=True)
     try:
-        image, lines = client.images.build(path=str(recipe.folder), tag=recipe.tag, labels=LABELS, rm=True)
+        _, lines = client.images.build(path=str(recipe.folder), tag=recipe.tag, labels=LABELS, rm=True)
     except BuildError as error:
         _write_lines(log, error.build_log)
         raise SandboxError(f"the image {recipe.tag} could not be built: {one_line(error)}; the log: {log}") from error
     _write_lines(log, lines)
-    return str(image.id)
 
 
 def build_settings() -> dict[str, str]:
@@ -161,6 +164,11 @@ def _run(container: DockerContainer, recipe: ImageRecipe, log: Path) -> None:
         raise SandboxError(f"the build of {recipe.name} took longer than {recipe.timeout_s:.0f} s; its log: {log}")
     if status:
         raise SandboxError(f"the build of {recipe.name} failed: {_last_words(log)}; its log: {log}")
+
+
+def _notes(log: Path) -> tuple[str, ...]:
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    return tuple(dict.fromkeys(line.removeprefix(NOTE) for line in lines if line.startswith(NOTE)))
 
 
 def _last_words(log: Path) -> str:

@@ -125,3 +125,5 @@ class ReadyImage:
     """Whether it was made just now."""
     bytes: int = 0
     """Of its own layer."""
+    notes: tuple[str, ...] = ()
+    """What the builds of it and of the layers below said of how it differs from what was asked for."""

@@ -22,7 +22,7 @@ from stackbench.benchmarks.swebench.instance_sources import read_rows
 from stackbench.benchmarks.swebench.instances import Instance, read_instances
 from stackbench.benchmarks.swebench.official import harness_version, parsers_of_repositories
 from stackbench.benchmarks.swebench.patches import Refusal
-from stackbench.benchmarks.swebench.scoring import attempt_metrics, scored_reason, verdict_event
+from stackbench.benchmarks.swebench.scoring import attempt_metrics, image_event, scored_reason, verdict_event
 from stackbench.benchmarks.swebench.solving import Budget, Solution, solve_as_agent, solve_at_once
 from stackbench.benchmarks.swebench.spec_tables import SpecTables, load_spec_tables
 from stackbench.benchmarks.swebench.swe_metrics import swe_kinds, swe_metrics
@@ -150,6 +150,7 @@ class SweBench:
 
     async def attempt(self, task: Instance, context: Context) -> Scored:
         async with self._image(task, context) as image:
+            context.log("image", image_event(image))
             solution = await self._solve(task, image, context)
             context.log("solution", {"patch": solution.patch, "refused": [_shown(one) for one in solution.refused]})
             verdict = await self._verdict(task, solution.patch, image, context)
@@ -157,6 +158,7 @@ class SweBench:
 
     async def score(self, task: Instance, sample: Sample, context: Context) -> Scored:
         async with self._image(task, context) as image:
+            context.log("image", image_event(image))
             verdict = await self._verdict(task, sample.text, image, context)
         solution = Solution(sample.text, (), prompt="", answer=sample.text, steps=0, ending="")
         return self._scored(task, solution, verdict, context)
@@ -227,7 +229,7 @@ class SweBench:
         if self.options.validate_gold:
             await self._gold_verdict(task, image, context)
         verdict = await self._graded(task, patch, image, context)
-        context.log("verdict", verdict_event(verdict))
+        context.log("grading", verdict_event(verdict))
         if verdict.kind == "environment":
             raise AttemptError(f"the environment failed: {verdict.reason.removeprefix('failed: ')}")
         return verdict
@@ -252,7 +254,7 @@ class SweBench:
             began = time.monotonic()
             work = self._gold[task.task_id] = asyncio.create_task(self._graded(task, task.gold_patch, image, context))
             verdict = await asyncio.shield(work)
-            context.log("gold", {**verdict_event(verdict), "seconds": round(time.monotonic() - began, 3)})
+            context.log("gold_grading", {**verdict_event(verdict), "seconds": round(time.monotonic() - began, 3)})
             return verdict
         return await asyncio.shield(work)
 

@@ -30,7 +30,8 @@ SCRIPT = f"{TEMPORARY}/eval.sh"
 STEP_TIMEOUT_S = 300.0
 PROCESSES = 1024
 OUTPUT_MIB = 32
-# A new repository takes the commits over: whatever else the old one holds stays behind with it.
+# A new repository takes the commits over: whatever else the old one holds stays behind with it. Files that the
+# installation left in the work tree are no part of any later difference.
 SEAL = f"""set -e
 cd {REPOSITORY}
 export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*'
@@ -45,7 +46,9 @@ git -C "$sealed" config gc.auto 0
 fetch="git -C $sealed fetch --quiet --no-tags --no-write-fetch-head"
 $fetch --depth $1 "file://{REPOSITORY}/.git" "+HEAD:refs/heads/main"
 git -C "$sealed" symbolic-ref HEAD refs/heads/main
-if [ -f .git/info/exclude ]; then mkdir -p "$sealed/.git/info"; cp .git/info/exclude "$sealed/.git/info/"; fi
+mkdir -p "$sealed/.git/info"
+[ ! -f .git/info/exclude ] || cp .git/info/exclude "$sealed/.git/info/exclude"
+git -c core.quotePath=false ls-files --others --exclude-standard | sed 's|^|/|' >> "$sealed/.git/info/exclude"
 cp .git/index "$sealed/.git/index"
 rm -rf .git
 mv "$sealed/.git" .git

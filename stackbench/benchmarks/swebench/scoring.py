@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from stackbench.benchmarks.swebench.instances import Instance
-from stackbench.benchmarks.swebench.similarity import closeness
+from stackbench.benchmarks.swebench.similarity import closeness, same_changes
 from stackbench.benchmarks.swebench.solving import Solution
 from stackbench.benchmarks.swebench.verdicts import Verdict
+from stackbench.sandbox.recipe import ReadyImage
 
-__all__ = ["attempt_metrics", "scored_reason", "verdict_event"]
+__all__ = ["attempt_metrics", "image_event", "scored_reason", "verdict_event"]
 
 MOST_LOG = 400_000
 """Characters of a test log in the database; the middle of a longer one is left out."""
@@ -22,7 +23,7 @@ def attempt_metrics(
     empty = not solution.patch.strip()
     near = closeness(solution.patch, instance.gold_patch)
     (passed, needed), (kept, all_kept) = verdict.fail_to_pass, verdict.pass_to_pass
-    gold = verdict.resolved if solution.patch == instance.gold_patch else gold_passes
+    gold = verdict.resolved if same_changes(solution.patch, instance.gold_patch) else gold_passes
     return {
         "resolved": float(verdict.resolved),
         "gold_passes": None if gold is None else float(gold),
@@ -59,6 +60,11 @@ def scored_reason(solution: Solution, verdict: Verdict) -> str:
     if not solution.patch.strip():
         return "failed: the patch is empty"
     return verdict.reason
+
+
+def image_event(image: ReadyImage) -> dict[str, Any]:
+    """Which image an attempt had, and how it differs from the specification."""
+    return {"name": image.name, "digest": image.digest, "python": image.python, "notes": list(image.notes)}
 
 
 def verdict_event(verdict: Verdict) -> dict[str, Any]:

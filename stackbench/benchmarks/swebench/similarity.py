@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from stackbench.benchmarks.swebench.patches import patched_files, split_patch
 
-__all__ = ["Closeness", "closeness"]
+__all__ = ["Closeness", "closeness", "same_changes"]
 
 MOST_LINES = 5000
 """Of the changes of one file; the comparison takes time that grows with their product."""
@@ -46,6 +46,20 @@ def closeness(patch: str, gold: str) -> Closeness:
         file_precision=both / len(changed) if changed else None,
         file_recall=both / len(wanted) if wanted else 1.0,
     )
+
+
+def same_changes(patch: str, other: str) -> bool:
+    """Whether two patches change the same lines of the same files, however git wrote them."""
+    return _hunks(patch) == _hunks(other)
+
+
+def _hunks(patch: str) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for file in split_patch(patch):
+        lines = file.text.rstrip("\n").split("\n")
+        start = next((number for number, line in enumerate(lines) if line.startswith("@@")), len(lines))
+        found[file.path] = ["@@" if line.startswith("@@") else line for line in lines[start:]]
+    return found
 
 
 def _changed_lines(patch: str) -> dict[str, Sequence[str]]:
