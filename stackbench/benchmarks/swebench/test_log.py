@@ -43,7 +43,8 @@ def read_log(
 ) -> LogFacts:
     """The facts of what a test script printed; `exit_code` is the test command's."""
     if START not in raw or END not in raw.partition(START)[2]:
-        return LogFacts(raw, False, None, frozenset(), _apply_error(raw))
+        # swebench looks for the markers in any order
+        return LogFacts(raw.replace(START, ">>>>>"), False, None, frozenset(), _apply_error(raw))
     before, _, rest = raw.partition(START)
     # what is printed after the first end would be another run's
     region, _, after = rest.partition(END)

@@ -154,9 +154,7 @@ def make(folder: Path) -> SmallRepositories:
     return SmallRepositories(mirrors, dataset, rows)
 
 
-def _row(
-    work: Path, mirror: Path, files: dict[str, str], fix: dict[str, str], tests: dict[str, str]
-) -> dict[str, Any]:
+def _row(work: Path, mirror: Path, files: dict[str, str], fix: dict[str, str], tests: dict[str, str]) -> dict[str, Any]:
     """Commits the files, then fix and tests in a later commit, which is the one that the environment is made from."""
     work.mkdir()
     git(work, "init", "--quiet", "--initial-branch=main")
