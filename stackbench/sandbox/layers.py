@@ -12,7 +12,7 @@ import tarfile
 import tempfile
 import threading
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -86,6 +86,8 @@ def build_settings() -> dict[str, str]:
 
 
 def _create(client: docker.DockerClient, recipe: ImageRecipe, parent: str) -> DockerContainer:
+    from docker.types import LogConfig
+
     trust = {"PIP_CERT": CERTIFICATES, "SSL_CERT_FILE": CERTIFICATES} if _certificates() else {}
     return client.containers.create(
         parent,
@@ -102,6 +104,7 @@ def _create(client: docker.DockerClient, recipe: ImageRecipe, parent: str) -> Do
             **build_settings(),
         },
         security_opt=["no-new-privileges"],
+        log_config=LogConfig(type="json-file"),
         mem_limit=MEMORY,
         pids_limit=PROCESSES,
     )
@@ -148,12 +151,12 @@ def _run(container: DockerContainer, recipe: ImageRecipe, log: Path) -> None:
     timer.daemon = True
     try:
         with log.open("wb") as file:
-            stream = container.attach(stdout=True, stderr=True, stream=True, logs=True)
             container.start()
             timer.start()
-            for piece in cast("Any", stream):
-                file.write(piece)
-                file.flush()
+            with closing(cast("Any", container.logs(stream=True, follow=True))) as output:
+                for piece in output:
+                    file.write(piece)
+                    file.flush()
         status = int(container.wait()["StatusCode"])
     except OSError as error:
         full = " (the disk is full)" if error.errno == errno.ENOSPC else ""

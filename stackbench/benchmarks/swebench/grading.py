@@ -129,6 +129,7 @@ def _judge(instance: Instance, script: EvalScript, run: TestRun, base: Verdict, 
         test_s=run.seconds,
         oom_kills=run.oom_kills,
         timed_out=run.timed_out,
+        signature=None if official.resolved else classify(facts.log),
     )
     forged = _forgery(facts, official)
     if forged:

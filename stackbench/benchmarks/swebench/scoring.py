@@ -79,6 +79,7 @@ def verdict_event(verdict: Verdict) -> dict[str, Any]:
         "reason": verdict.reason,
         "applied": verdict.applied,
         "timed_out": verdict.timed_out,
+        "signature": verdict.signature,
         "report": dict(verdict.report),
         "test_output": log,
         "apply_output": verdict.apply_log,

@@ -47,6 +47,8 @@ class Verdict:
     image: str = ""
     """The image's digest."""
     cached: bool = False
+    signature: tuple[str, str] | None = None
+    """What swebench's signatures make of the log of a patch that is not resolved: a reason, and whose failure it is."""
 
 
 class VerdictStore:
@@ -63,6 +65,7 @@ class VerdictStore:
             for name in ("fail_to_pass", "pass_to_pass"):
                 found[name] = tuple(found[name])
             found["cached"] = True
+            found["signature"] = tuple(found["signature"]) if found["signature"] else None
             return Verdict(**found)
         return None
 

@@ -28,7 +28,7 @@ def line_of(name: str, status: str) -> list[str]:
 
 @pytest.mark.parametrize(("fixed", "kept"), list(itertools.product(STATUSES, STATUSES)))
 def test_each_pair_of_statuses_is_graded_as_swebench_grades_it(fixed: str, kept: str, tmp_path: Path) -> None:
-    """The truth table, row by row: our reading of the log beside the function of swebench's that writes `report.json`."""
+    """The truth table: our reading of a log beside the function of swebench that writes `report.json`."""
     grading = pytest.importorskip("swebench.harness.grading")
     from swebench.types import TestSpec
 
