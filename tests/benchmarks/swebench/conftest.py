@@ -43,6 +43,9 @@ class Attempt:
     events: dict[str, Any]
 
 
+TOOL_CALLS = "SELECT coalesce(result, error) FROM tool_calls WHERE run_id = ? AND task_id = ? ORDER BY step"
+
+
 class Runs:
     """Makes runs in one home."""
 
@@ -72,6 +75,14 @@ class Runs:
                 self.said.append(event.text)
 
         return await OneRun(self.home, plan, listen, samples=samples).run()
+
+    def tool_results(self, run: RunOutcome, task_id: str) -> list[str]:
+        """What an attempt's calls gave, in order."""
+        queries = open_queries(self.home.database, self.home.socket)
+        try:
+            return [text for (text,) in queries.rows(TOOL_CALLS, [run.run_id, task_id])]
+        finally:
+            queries.close()
 
     def attempts(self, run: RunOutcome) -> dict[str, Attempt]:
         """A run's attempts by instance."""

@@ -6,6 +6,7 @@ as Django's does. Dates are fixed, so that commits, and with them the images mad
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import subprocess
@@ -194,6 +195,14 @@ def _write(work: Path, files: dict[str, str]) -> None:
         path = work / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
+
+
+def patch_of(path: str, before: str, after: str) -> str:
+    """A patch of git's that changes one file."""
+    lines = difflib.unified_diff(
+        before.splitlines(keepends=True), after.splitlines(keepends=True), f"a/{path}", f"b/{path}"
+    )
+    return f"diff --git a/{path} b/{path}\n{''.join(lines)}"
 
 
 def git(work: Path, *arguments: str) -> str:
