@@ -10,8 +10,11 @@ from stackbench.benchmarks.base import (
     HashedTasks,
     NamedTasks,
     Options,
+    OwnImages,
+    OwnSampleFields,
     PrepareContext,
     Sample,
+    SampleFields,
     SpeedBenchmark,
 )
 from stackbench.benchmarks.declared_metrics import CategorisedMetrics, DeclaredMetrics, MetricKind, kind_of
@@ -30,8 +33,11 @@ __all__ = [
     "MetricKind",
     "NamedTasks",
     "Options",
+    "OwnImages",
+    "OwnSampleFields",
     "PrepareContext",
     "Sample",
+    "SampleFields",
     "SpeedBenchmark",
     "benchmark_names",
     "create_benchmark",

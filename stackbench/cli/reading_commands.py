@@ -161,7 +161,9 @@ def export(
     to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder for the files.")],
     format: Annotated[
         list[str] | None,
-        typer.Option("--format", metavar="NAME", help="jsonl, csv, parquet, xlsx, samples, plots [all]; repeatable."),
+        typer.Option(
+            "--format", metavar="NAME", help="jsonl, csv, parquet, xlsx, samples, plots, swebench [all]; repeatable."
+        ),
     ] = None,
     home: HomeOption = None,
 ) -> None:

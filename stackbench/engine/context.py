@@ -50,6 +50,7 @@ from stackbench.types import (
 if TYPE_CHECKING:
     from stackbench.agents import Decision, Operator
     from stackbench.engine.resources import RunResources
+    from stackbench.sandbox.recipe import DockerfileRecipe, ImageLimits, ImageRecipe, PulledImage, ReadyImage
 
 __all__ = ["AttemptContext", "Preparation", "request_seed", "utc_now"]
 
@@ -314,6 +315,17 @@ class AttemptContext:
             await leased.__aexit__(None, None, None)
         finally:
             self.session = None
+
+    @asynccontextmanager
+    async def image(
+        self, wanted: ImageRecipe | DockerfileRecipe | PulledImage, limits: ImageLimits
+    ) -> AsyncGenerator[ReadyImage]:
+        with self._tracker.waiting(self.key, "container", "its image"), self.clock.waiting():
+            ready = await self._sandbox.image(wanted, limits)
+        try:
+            yield ready
+        finally:
+            self._sandbox.release_image(ready, limits)
 
     def log_call(self, call: ToolCallRecord) -> None:
         self.tool_calls.append(call)

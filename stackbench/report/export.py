@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 from stackbench import nesting
 from stackbench.errors import UsageError
 from stackbench.extras import install_command
+from stackbench.report.leaderboard import leaderboard_files
 from stackbench.report.saturation import saturation_plot
 from stackbench.report.workbook import write_workbook
 from stackbench.store import HAS_PLANNED, Queries, Reader
@@ -62,7 +63,7 @@ WHERE a.run_id = ? AND a.benchmark = ? AND a.status = 'completed'
 GROUP BY a.task_id, a.seed, a.attempt, a.completion ORDER BY a.task_id, a.seed, a.attempt
 """
 QUERY_FORMATS = {"jsonl": "jsonl", "csv": "csv", "parquet": "parquet"}
-FORMATS = (*QUERY_FORMATS, "xlsx", "samples", "plots")
+FORMATS = (*QUERY_FORMATS, "xlsx", "samples", "plots", "swebench")
 LONGEST_ROW = 16 << 20
 NOT_IN_WORKBOOK = ("events", "texts")
 """Documents and long texts, seldom such as a cell holds."""
@@ -87,6 +88,9 @@ def export(queries: Queries, run_id: str, to: Path, formats: Sequence[str] = ())
                 continue
             if name == "xlsx":
                 yield from _workbook(queries, tables, run_id, to, asked=bool(formats))
+                continue
+            if name == "swebench":
+                yield from _leaderboard(queries, run_id, to, asked=bool(formats))
                 continue
             if name == "plots":
                 yield from _plots(queries, run_id, to, asked=bool(formats))
@@ -175,7 +179,18 @@ def _plots(queries: Queries, run_id: str, to: Path, *, asked: bool) -> Iterator[
         raise UsageError(f"run {run_id} measured no throughput, so there is nothing to draw")
 
 
+def _leaderboard(queries: Queries, run_id: str, to: Path, *, asked: bool) -> Iterator[Path]:
+    """`swebench/`, for a run of that benchmark."""
+    found = False
+    for name, data in leaderboard_files(queries, run_id):
+        found = True
+        yield _write(to / "swebench" / name, data)
+    if asked and not found:
+        raise UsageError(f"run {run_id} has no attempt at SWE-bench")
+
+
 def _write(path: Path, data: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
     with _whole(path) as file:
         file.write(data)
     return path
