@@ -162,7 +162,9 @@ def export(
     format: Annotated[
         list[str] | None,
         typer.Option(
-            "--format", metavar="NAME", help="jsonl, csv, parquet, xlsx, samples, plots, swebench [all]; repeatable."
+            "--format",
+            metavar="NAME",
+            help="jsonl, csv, parquet, xlsx, samples, plots, swebench, atif [all]; repeatable.",
         ),
     ] = None,
     home: HomeOption = None,

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 from stackbench import nesting
 from stackbench.errors import UsageError
 from stackbench.extras import install_command
+from stackbench.report.atif import trajectories
 from stackbench.report.leaderboard import leaderboard_files
 from stackbench.report.saturation import saturation_plot
 from stackbench.report.workbook import write_workbook
@@ -63,7 +64,7 @@ WHERE a.run_id = ? AND a.benchmark = ? AND a.status = 'completed'
 GROUP BY a.task_id, a.seed, a.attempt, a.completion ORDER BY a.task_id, a.seed, a.attempt
 """
 QUERY_FORMATS = {"jsonl": "jsonl", "csv": "csv", "parquet": "parquet"}
-FORMATS = (*QUERY_FORMATS, "xlsx", "samples", "plots", "swebench")
+FORMATS = (*QUERY_FORMATS, "xlsx", "samples", "plots", "atif", "swebench")
 LONGEST_ROW = 16 << 20
 NOT_IN_WORKBOOK = ("events", "texts")
 """Documents and long texts, seldom such as a cell holds."""
@@ -91,6 +92,9 @@ def export(queries: Queries, run_id: str, to: Path, formats: Sequence[str] = ())
                 continue
             if name == "swebench":
                 yield from _leaderboard(queries, run_id, to, asked=bool(formats))
+                continue
+            if name == "atif":
+                yield from _trajectories(queries, run_id, to, asked=bool(formats))
                 continue
             if name == "plots":
                 yield from _plots(queries, run_id, to, asked=bool(formats))
@@ -159,6 +163,17 @@ def _samples(queries: Queries, run_id: str, to: Path) -> Iterator[Path]:
             continue
         lines = (json.dumps({"task_id": task_id, "solution": code or ""}) + "\n" for task_id, code, _ in rows)
         yield _write(to / f"samples-{benchmark}.jsonl", "".join(lines).encode())
+
+
+def _trajectories(queries: Queries, run_id: str, to: Path, *, asked: bool) -> Iterator[Path]:
+    """`atif/`, a document for each attempt of an agent."""
+    none = True
+    for name, document in trajectories(queries, run_id):
+        none = False
+        (to / "atif").mkdir(exist_ok=True)
+        yield _write(to / "atif" / name, json.dumps(document, indent=1, allow_nan=False).encode())
+    if none and asked:
+        raise UsageError(f"no agent made an attempt of run {run_id}, so there are no trajectories")
 
 
 def _plots(queries: Queries, run_id: str, to: Path, *, asked: bool) -> Iterator[Path]:
