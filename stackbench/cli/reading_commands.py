@@ -10,7 +10,19 @@ import typer
 from stackbench.cli import completion
 from stackbench.cli.options import HomeOption, JsonOption, ReportFormat, TableFormat
 
-__all__ = ["catalogue", "compare", "config", "export", "query", "resend", "runs", "runs_rm", "runs_tag", "show"]
+__all__ = [
+    "catalogue",
+    "compare",
+    "config",
+    "export",
+    "query",
+    "report",
+    "resend",
+    "runs",
+    "runs_rm",
+    "runs_tag",
+    "show",
+]
 
 RunArgument = Annotated[
     str,
@@ -170,6 +182,25 @@ def export(
     from stackbench.config import Home
 
     history.export_run(Home.find(home, to_write=False), run, to, format)
+
+
+def report(
+    runs: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN", help="Runs' ids, names or tags, or last.", autocompletion=completion.run_ids),
+    ],
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder for the files.")],
+    format: Annotated[
+        list[str] | None,
+        typer.Option("--format", metavar="NAME", help="markdown, html, pdf, xlsx, plots [all]; repeatable."),
+    ] = None,
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+) -> None:
+    """Write a run's results as documents: Markdown, PDF, HTML, a spreadsheet, plots."""
+    from stackbench.cli import report as work
+
+    work.report(home, runs, to, format or (), as_json=as_json)
 
 
 def catalogue(
