@@ -13,6 +13,7 @@ __all__ = ["detailed_blocks"]
 
 MEASURES_SHOWN = 150
 """Measures by category beyond these stand in results.json and results.xlsx only."""
+EMPTY = "(no text)"
 METHOD = (
     "Every score is a mean over tasks; several attempts at a task are averaged first, so that n counts tasks. pass@k "
     "is the unbiased estimator of Chen et al. 2021 (arXiv:2107.03374).",
@@ -133,8 +134,9 @@ def _categories(one: BenchmarkReport) -> Iterator[Block]:
         for c in one.categories
     ]
     columns = ("category", "share passed>", "95% interval>", "n>", "attempts>", "errors>")
-    yield from table(f"{one.name}: categories, tasks taken as independent", columns, counts if len(counts) > 1 else [])
     measured = [m for m in one.measures if m.category]
+    if not measured and len(counts) > 1:
+        yield from table(f"{one.name}: categories, tasks taken as independent", columns, counts)
     if len(measured) > MEASURES_SHOWN:
         yield Paragraph(
             f"{len(measured)} measures by category are in results.json and results.xlsx; the first {MEASURES_SHOWN} "
@@ -160,7 +162,7 @@ def _latency(run: RunReport, one: BenchmarkReport) -> Iterator[Block]:
         "answer tokens>",
     )
     rows = [(*times, f"{found.n:,}", f"{found.prompt_tokens:,}", f"{found.completion_tokens:,}")]
-    yield from table(f"{one.name}: time of an attempt at the model", columns, rows)
+    yield from table(f"{one.name}: time of an attempt at the model, the wait in its queue included", columns, rows)
     stages = [(stage.name, number(stage.mean_s)) for stage in found.stages]
     yield from table(f"{one.name}: what the mean attempt's time consists of", ("part", "mean s>"), stages)
     if run.cost is not None:
@@ -189,10 +191,11 @@ def _examples(one: BenchmarkReport) -> Iterator[Block]:
     for example in one.examples:
         word = "passed" if example.passed else "failed"
         where = f"{example.task_id}, attempt {example.attempt}, seed {example.seed}"
-        yield Verbatim(f"{where}: {word}. Prompt of {example.prompt_characters:,} characters:", example.prompt)
+        label = f"{where}: {word}. Prompt of {example.prompt_characters:,} characters:"
+        yield Verbatim(label, example.prompt or EMPTY)
         yield Verbatim(
             f"Answer of {example.answer_characters:,} characters ({example.reason or 'no reason recorded'}):",
-            example.answer,
+            example.answer or EMPTY,
         )
 
 

@@ -15,7 +15,7 @@ from stackbench.stats import pass_at_k_estimate, share
 from stackbench.store import Queries
 from stackbench.visible_text import visible
 
-__all__ = ["AskedAs", "BenchmarkRows", "attempts_per_task", "category_counts", "pass_at_k_curve"]
+__all__ = ["AS_AGENT", "AskedAs", "BenchmarkRows", "attempts_per_task", "category_counts", "pass_at_k_curve"]
 
 TASKS = """
 SELECT task_id, any_value(category), count(*), count(*) FILTER (status = 'completed'),
@@ -61,6 +61,7 @@ ORDER BY seed, attempt LIMIT 1
 PROMPT_SHOWN = 1000
 ANSWER_SHOWN = 1600
 MOST_K = 100
+AS_AGENT = "agent with tools"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,15 +141,16 @@ class BenchmarkRows:
     def asked_as(self) -> AskedAs:
         """Of the first call of the model; the sampling of all calls."""
         calls = self._queries.rows(FIRST_CALL, self._key)
+        agent = bool(self._queries.rows(AGENT, self._key))
         if not calls:
-            return AskedAs("no call of a model is recorded", {})
+            return AskedAs(f"{AS_AGENT}, no call of the model ended" if agent else "no call of a model is recorded", {})
         roles, chat, text, choices = calls[0]
         turns: list[str] = json.loads(roles or "[]")
         form = "chat" if chat else "text to continue" if text else "not recorded"
         if turns.count("assistant"):
             form = "chat with examples as turns"
-        if self._queries.rows(AGENT, self._key):
-            form = "agent with tools"
+        if agent:
+            form = AS_AGENT
         if choices:
             form += ", log-probabilities of the choices"
         return AskedAs(form, _merged([json.loads(row[0]) for row in self._queries.rows(SAMPLING, self._key)]))

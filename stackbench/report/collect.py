@@ -12,7 +12,13 @@ from stackbench.errors import UsageError
 from stackbench.natural_order import natural
 from stackbench.nesting import is_object
 from stackbench.report.benchmark_facts import BenchmarkFacts, benchmark_facts
-from stackbench.report.benchmark_rows import BenchmarkRows, attempts_per_task, category_counts, pass_at_k_curve
+from stackbench.report.benchmark_rows import (
+    AS_AGENT,
+    BenchmarkRows,
+    attempts_per_task,
+    category_counts,
+    pass_at_k_curve,
+)
 from stackbench.report.caveats import caveats, partial_reasons
 from stackbench.report.comparison import compare_benchmark
 from stackbench.report.headlines import headline
@@ -205,13 +211,16 @@ def _settings(
     settings = run.config.get("settings", {})
     asked = rows.asked_as()
     scored_file = run.config.get("samples_file")
-    agent = asked.form.startswith("agent")
+    agent = asked.form.startswith(AS_AGENT)
+    form = "recorded samples" if scored_file else asked.form
+    if any(metric.low is not None for metric in result.metrics):
+        form = "timed requests, not recorded one by one"
     sandbox = section(run.environment, "sandbox")
     if sandbox:
         memory = settings.get("agent_memory_mib" if agent else "sandbox_memory_mib")
         sandbox = {**sandbox, "memory_mib": memory, "runtime": settings.get("sandbox_runtime")}
     return Settings(
-        prompt_form="recorded samples" if scored_file else asked.form,
+        prompt_form=form,
         system_prompt=settings.get("system_prompt"),
         prefill=settings.get("prefill") or "",
         shots=None if scored_file else facts.shots(asked.form),

@@ -10,7 +10,7 @@ from stackbench.report.document import Block, Bullets, Heading, Page, Paragraph,
 from stackbench.report.numbers import duration, interval, measure_interval, number, setting
 from stackbench.report.results_model import BenchmarkReport, Results, RunReport, section
 
-__all__ = ["SETTINGS_COLUMNS", "report_title", "settings_row", "summary_page"]
+__all__ = ["SETTINGS_COLUMNS", "report_title", "score_table", "settings_row", "summary_page"]
 
 SETTINGS_COLUMNS = (
     "benchmark", "asked as~", "examples>", "temperature>", "top_p>", "max tokens>", "attempts a task>", "seeds~",
@@ -28,12 +28,9 @@ def report_title(results: Results) -> str:
 
 def summary_page(results: Results, pictures: Sequence[Picture]) -> Page:
     """BENCHMARKS.md, and the first pages of the other formats."""
-    models = [run for run in results.runs if not run.harness_check]
-    checks = [run for run in results.runs if run.harness_check]
     title = report_title(results)
     blocks: list[Block] = [Heading(1, title), *(Paragraph(_verdict(run)) for run in results.runs)]
-    blocks += table("Scores", *_scores(models)) if models else []
-    blocks += table("Checks of the harness; these are no models", *_scores(checks)) if checks else []
+    blocks += score_table(results)
     blocks += _left_out(results)
     blocks += _gates(results)
     blocks += table(
@@ -45,6 +42,14 @@ def summary_page(results: Results, pictures: Sequence[Picture]) -> Page:
     blocks += [Heading(2, "Environment"), *(block for run in results.runs for block in _environment(run))]
     described = f"Scores of {', '.join(run.model for run in results.runs)} with 95% intervals, settings and exclusions"
     return Page(title, described, tuple(blocks))
+
+
+def score_table(results: Results) -> list[Block]:
+    """The headline of each benchmark; checks of the harness in a table of their own."""
+    models = [run for run in results.runs if not run.harness_check]
+    checks = [run for run in results.runs if run.harness_check]
+    blocks = table("Scores", *_scores(models)) if models else []
+    return blocks + (table("Checks of the harness; these are no models", *_scores(checks)) if checks else [])
 
 
 def _verdict(run: RunReport) -> str:

@@ -26,7 +26,7 @@ from stackbench.types import (
     RunStatus,
 )
 
-__all__ = ["HOSTILE", "Part", "collected", "record_run"]
+__all__ = ["HOSTILE", "Part", "collected", "make_home", "record_run"]
 
 BEGAN = datetime(2026, 11, 26, 9, 0, 0)
 HOSTILE = '=HYPERLINK("x")\x1b[31m<script>alert(1)</script> | **a** `b` $x$ 漢字 \u202eabc #import "x" ~~~ \\'
@@ -176,7 +176,7 @@ def _attempt(part: Part, task: int, attempt: int, seed: int, passed: bool | None
         completion_tokens=20,
         started_at=BEGAN,
         latency_s=1.0 + task / 8,
-        metrics=metrics if part.name == "tooluse" else {},
+        metrics=metrics if part.name == "tooluse" else {"robust": passed, "flexible": passed, "strict": False},
         finish_reason=FinishReason.STOP,
         reason=why,
     )
@@ -190,7 +190,17 @@ def _events(record: AttemptRecord, number: int) -> list[EventRecord]:
         "request": {"messages": [{"role": "user", "content": ["aa"]}]},
     }  # fmt: skip
     kinds = [("model_call", call), ("sandbox", {"wall_s": 0.125, "result": "passed"})]
+    if key.benchmark == "tooluse":
+        asked = call | {
+            "text": "",
+            "tool_calls": [{"id": "c1", "name": "read", "arguments": '{"path": "a.txt", "lines": 3}'}],
+        }
+        kinds = [
+            ("agent_start", {"system": "Be brief.", "task": "Read a.txt.", "tools": ["read"]}), ("model_call", asked),
+            ("tool_result", {"call": "c1", "tool": "read", "text": "one line", "duration_ms": 250.0}),
+            ("model_call", call | {"text": "It holds one line.", "tool_calls": []}),
+        ]  # fmt: skip
     return [
-        EventRecord(key.benchmark, key.task_id, key.attempt, key.seed, 2 * number + i, BEGAN, kind, payload)
+        EventRecord(key.benchmark, key.task_id, key.attempt, key.seed, 4 * number + i, BEGAN, kind, payload)
         for i, (kind, payload) in enumerate(kinds)
     ]
