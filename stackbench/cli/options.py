@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from stackbench.config import SettingField
 
 __all__ = [
+    "EvaluatorKind",
     "HomeOption",
     "JsonOption",
     "QuietOption",
@@ -48,6 +49,15 @@ class ReportFormat(StrEnum):
     TEXT = "text"
     MARKDOWN = "md"
     LATEX = "latex"
+
+
+class EvaluatorKind(StrEnum):
+    """How who evaluates stands to who made the model, in Every Eval Ever's words."""
+
+    FIRST_PARTY = "first_party"
+    THIRD_PARTY = "third_party"
+    COLLABORATIVE = "collaborative"
+    OTHER = "other"
 
 
 class TableFormat(StrEnum):
