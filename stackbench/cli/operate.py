@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from stackbench.cli.agent_views import AGENT_VIEWS, print_agent_view, print_shell
 from stackbench.cli.console import out, print_json, print_table, shown
 from stackbench.cli.ended_runs import ended_document, ended_line, find_ended
 from stackbench.config import Home
@@ -59,7 +60,7 @@ def ctl(verb: str, words: Sequence[str], flags: Mapping[str, Any], *, home: Path
 async def _ask(home: Home, verb: str, arguments: Mapping[str, Any], *, dry_run: bool) -> Any:
     client = await connect(home.socket, "ctl")
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(VERBS[verb].within_s):
             return await client.command(verb, who=f"ctl ({getpass.getuser()})", dry_run=dry_run, **arguments)
     except TimeoutError as error:
         raise EngineUnreachableError(
@@ -122,6 +123,8 @@ def _print(verb: str, arguments: Mapping[str, Any], answer: Any) -> None:
             [(r["run_id"], r["phase"], r["suite"], r["model"], ", ".join(r["benchmarks"])) for r in answer],
             whole=("run",),
         )
+    elif verb in AGENT_VIEWS:
+        print_agent_view(verb, answer)
     elif "attempts" in answer:
         _print_why(answer)
     elif verb == "status":
@@ -133,6 +136,8 @@ def _print(verb: str, arguments: Mapping[str, Any], answer: Any) -> None:
             line = change_line(verb, arguments, answer["old"], answer["new"])
             text = f"{'would ' if answer['dry_run'] else ''}{line} (run {answer['run_id']})"
         out().print(shown(text))
+        if verb == "shell" and "result" in answer:
+            print_shell(answer["result"])
 
 
 def _print_why(answer: Mapping[str, Any]) -> None:

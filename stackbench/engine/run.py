@@ -81,6 +81,7 @@ class RunExecution:
             timeout_s=settings.timeout_s,
             max_hours=settings.max_hours,
             outage=Outage(settings.give_up_after_s, self.say),
+            approval=settings.approve_calls,
         )
         self.tracker = AttemptTracker(publish, watched)
         self.runners: dict[str, AttemptRunner] = {}
