@@ -3,6 +3,7 @@
 from stackbench.benchmarks.base import (
     AgentBenchmark,
     Benchmark,
+    BoundedBenchmark,
     ClusteredBenchmark,
     CodeBenchmark,
     Context,
@@ -12,7 +13,9 @@ from stackbench.benchmarks.base import (
     Options,
     PrepareContext,
     Sample,
+    ServedModel,
     SpeedBenchmark,
+    WindowedBenchmark,
 )
 from stackbench.benchmarks.declared_metrics import CategorisedMetrics, DeclaredMetrics, MetricKind, kind_of
 from stackbench.benchmarks.registry import benchmark_names, create_benchmark, find_benchmark, list_benchmarks
@@ -20,6 +23,7 @@ from stackbench.benchmarks.registry import benchmark_names, create_benchmark, fi
 __all__ = [
     "AgentBenchmark",
     "Benchmark",
+    "BoundedBenchmark",
     "CategorisedMetrics",
     "ClusteredBenchmark",
     "CodeBenchmark",
@@ -32,7 +36,9 @@ __all__ = [
     "Options",
     "PrepareContext",
     "Sample",
+    "ServedModel",
     "SpeedBenchmark",
+    "WindowedBenchmark",
     "benchmark_names",
     "create_benchmark",
     "find_benchmark",
