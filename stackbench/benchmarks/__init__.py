@@ -3,6 +3,7 @@
 from stackbench.benchmarks.base import (
     AgentBenchmark,
     Benchmark,
+    BoundedBenchmark,
     ClusteredBenchmark,
     CodeBenchmark,
     Context,
@@ -15,7 +16,9 @@ from stackbench.benchmarks.base import (
     PrepareContext,
     Sample,
     SampleFields,
+    ServedModel,
     SpeedBenchmark,
+    WindowedBenchmark,
 )
 from stackbench.benchmarks.declared_metrics import CategorisedMetrics, DeclaredMetrics, MetricKind, kind_of
 from stackbench.benchmarks.registry import benchmark_names, create_benchmark, find_benchmark, list_benchmarks
@@ -23,6 +26,7 @@ from stackbench.benchmarks.registry import benchmark_names, create_benchmark, fi
 __all__ = [
     "AgentBenchmark",
     "Benchmark",
+    "BoundedBenchmark",
     "CategorisedMetrics",
     "ClusteredBenchmark",
     "CodeBenchmark",
@@ -38,7 +42,9 @@ __all__ = [
     "PrepareContext",
     "Sample",
     "SampleFields",
+    "ServedModel",
     "SpeedBenchmark",
+    "WindowedBenchmark",
     "benchmark_names",
     "create_benchmark",
     "find_benchmark",

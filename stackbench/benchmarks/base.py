@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AgentBenchmark",
     "Benchmark",
+    "BoundedBenchmark",
     "CodeBenchmark",
     "Context",
     "HashedFiles",
@@ -47,7 +48,9 @@ __all__ = [
     "PrepareContext",
     "Sample",
     "SampleFields",
+    "ServedModel",
     "SpeedBenchmark",
+    "WindowedBenchmark",
     "near_limit",
 ]
 
@@ -130,6 +133,11 @@ class Context(Protocol):
 
     async def count_tokens(self, request: Request) -> TokenCount:
         """How many tokens the model would read of a request. Raises GenerationError."""
+        ...
+
+    async def text_counter(self, tokenizer: str = "") -> Callable[[Sequence[str]], Sequence[int]] | None:
+        """Counts the tokens of texts by themselves, by the model's own tokenizer or the one named; may be called from
+        any thread. None where the model's is not at hand. Raises ModelNotAvailableError."""
         ...
 
     async def run_code(self, job: CodeJob) -> CodeResult:
@@ -279,6 +287,46 @@ class SpeedBenchmark(Protocol):
 
     least_attempts: ClassVar[int]
     """Attempts per task, where the user asks for fewer."""
+
+
+class ServedModel(Protocol):
+    """The model of a run, once it is ready and before the run begins."""
+
+    @property
+    def chat(self) -> bool:
+        """Whether it has a chat template."""
+        ...
+
+    @property
+    def window(self) -> int | None:
+        """Tokens of prompt and answer together, where known."""
+        ...
+
+    @property
+    def think_tokens(self) -> int:
+        """Tokens of each answer that the run gives for reasoning."""
+        ...
+
+    async def generate(self, request: Request) -> Generation:
+        """Asks once, beside the run; not logged. Raises GenerationError."""
+        ...
+
+
+@runtime_checkable
+class WindowedBenchmark(Protocol):
+    """A benchmark whose tasks need not fit the model's window."""
+
+    async def fit(self, tasks: Sequence[Any], model: ServedModel) -> tuple[Sequence[Task], str]:
+        """The tasks that do, and a note on what was cut or left out. Raises UsageError where none does."""
+        ...
+
+
+@runtime_checkable
+class BoundedBenchmark(Protocol):
+    """A benchmark with metrics above whose bounds a run is no success, whatever its suite says."""
+
+    most_of: ClassVar[Mapping[str, float]]
+    """The largest value of a metric, by name."""
 
 
 @runtime_checkable

@@ -27,6 +27,7 @@ from stackbench.engine.attempts import AttemptRunner, BenchmarkCounts, RunCounts
 from stackbench.engine.context import Preparation, utc_now
 from stackbench.engine.controls import RunControls
 from stackbench.engine.executor import LocalExecutor
+from stackbench.engine.fitting import fit_to_window
 from stackbench.engine.gates import check_gate_categories
 from stackbench.engine.monitor import Monitor
 from stackbench.engine.outcome import RunOutcome
@@ -131,6 +132,10 @@ class RunExecution:
             self._publish(BenchmarkSkipped(benchmark=name, reason=reason))
         if not await self._make_ready(resources, loaded):
             return self._not_begun(resources, started)
+        fitted = await self._unless_stopped(fit_to_window(loaded, self.plan, resources.model, self.say))
+        if fitted is None:
+            return self._not_begun(resources, started)
+        loaded = fitted
         self.controls.slots.resize(model_slots(self.plan, resources.model))
         self.controls.sandboxes = self.plan.settings.sandboxes
         self.controls.resize_sandboxes = resources.sandbox.resize

@@ -13,7 +13,7 @@ from typing import Any
 from stackbench.engine.completeness import Figures, sum_up
 from stackbench.engine.cost import run_cost
 from stackbench.engine.environment import git_commit, machine_environment, source_sha256
-from stackbench.engine.gates import check_gates
+from stackbench.engine.gates import check_gates, own_gates
 from stackbench.engine.outcome import RunOutcome
 from stackbench.engine.plan import RunPlan
 from stackbench.engine.replays import model_traits
@@ -131,7 +131,9 @@ class RunRecord:
             model=resources.model.name,
             seconds=time.monotonic() - end.started,
             results=results,
-            gates=check_gates(plan.gates, results),
+            gates=check_gates(
+                (*plan.gates, *own_gates(plan.gates, [(item.plan.name, item.benchmark) for item in loaded])), results
+            ),
             skipped=end.skipped,
             problem=end.problem,
             last_error=end.last_error,
