@@ -10,8 +10,6 @@ from stackbench import nesting
 from stackbench.cli.console import notice
 from stackbench.cli.driving import carry_out
 from stackbench.cli.options import given_settings
-from stackbench.cli.resuming import resume
-from stackbench.cli.several_models import carry_out_several, each_model
 from stackbench.config import Home, Settings, load_settings
 from stackbench.engine import HeadStart, RunPlan, load_suite, plan_benchmarks, plan_suite, read_samples, replay_settings
 from stackbench.errors import UsageError
@@ -22,8 +20,12 @@ __all__ = ["batch", "evaluate", "score"]
 
 def evaluate(benchmarks: Sequence[str], flags: Mapping[str, Any]) -> int:
     """Runs named benchmarks, or resumes a run; returns the exit code."""
+    from stackbench.cli.several_models import each_model
+
     home = Home.find(flags["home"])
     if flags["resume"]:
+        from stackbench.cli.resuming import resume
+
         return resume(home, flags, benchmarks=benchmarks)
     if not benchmarks:
         raise UsageError('name a benchmark to run; "stackbench list benchmarks" shows them')
@@ -41,8 +43,12 @@ def evaluate(benchmarks: Sequence[str], flags: Mapping[str, Any]) -> int:
 
 def batch(suite: str, flags: Mapping[str, Any]) -> int:
     """Runs a suite, or resumes a run; returns the exit code."""
+    from stackbench.cli.several_models import each_model
+
     home = Home.find(flags["home"])
     if flags["resume"]:
+        from stackbench.cli.resuming import resume
+
         return resume(home, flags, suite=suite)
     if flags["scenarios"] is not None:
         raise UsageError(
@@ -84,7 +90,11 @@ def labelled(plan: RunPlan, flags: Mapping[str, Any]) -> RunPlan:
 def _carry_out_all(home: Home, plans: Sequence[RunPlan], flags: Mapping[str, Any]) -> int:
     """One run, or one for each of several models."""
     labels = [labelled(plan, flags) for plan in plans]
-    return carry_out(home, labels[0], flags) if len(labels) == 1 else carry_out_several(home, labels, flags)
+    if len(labels) == 1:
+        return carry_out(home, labels[0], flags)
+    from stackbench.cli.several_models import carry_out_several
+
+    return carry_out_several(home, labels, flags)
 
 
 def _settings(flags: Mapping[str, Any]) -> Settings:
