@@ -31,6 +31,7 @@ from stackbench.cli.reading_commands import (
     show,
 )
 from stackbench.cli.run_commands import attach, batch, ctl, engine, evaluate, score, serve, tui, web
+from stackbench.cli.voice_commands import VOICE
 from stackbench.control.verbs import VERBS
 
 __all__ = ["build_app"]
@@ -107,6 +108,7 @@ def build_app(only: str | None = None) -> typer.Typer:
     app.add_typer(managed)
     for name, (text, commands) in GROUPS.items():
         app.add_typer(_group(name, text, commands))
+    app.add_typer(_group("voice", "Operate the harness by speech, and recordings as text.", VOICE))
     return app
 
 
