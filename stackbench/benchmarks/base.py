@@ -40,6 +40,7 @@ __all__ = [
     "BoundedBenchmark",
     "CodeBenchmark",
     "Context",
+    "EditionedBenchmark",
     "HashedFiles",
     "HashedTasks",
     "Options",
@@ -335,6 +336,16 @@ class HashedTasks(Protocol):
 
     tasks_hash: str
     """sha256 over the tasks of the last `tasks` call."""
+
+
+@runtime_checkable
+class EditionedBenchmark(Protocol):
+    """A benchmark whose own tasks were published more than once; results of two editions cannot be compared."""
+
+    @staticmethod
+    def edition(tasks_hash: str) -> str:
+        """The name of the edition that has tasks of this hash; empty for tasks that were never published."""
+        ...
 
 
 @runtime_checkable
