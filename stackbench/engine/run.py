@@ -173,7 +173,8 @@ class RunExecution:
 
     async def _make_ready(self, resources: RunResources, loaded: Sequence[LoadedBenchmark]) -> bool:
         """Model and sandboxes, side by side; False when stopped meanwhile. What cannot be had ends the run here."""
-        parts: list[Awaitable[None]] = [resources.model.start(self.say)]
+        looking = asyncio.to_thread(self._record.look_at_machine)
+        parts: list[Awaitable[None]] = [resources.model.start(self.say), looking]
         agents = [item for item in loaded if isinstance(item.benchmark, AgentBenchmark)]
         if agents:
             parts.append(resources.sandbox.ready_to_lease())
