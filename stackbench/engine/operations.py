@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from stackbench import nesting
 from stackbench.control.messages import Command, OperatorAction
 from stackbench.control.verbs import arguments_of, check_setting
 from stackbench.engine.agent_operations import CHANGES, LOOKS, change_agent, look_at_agents
