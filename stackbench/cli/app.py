@@ -21,7 +21,9 @@ from stackbench.cli.reading_commands import (
     compare,
     config,
     export,
+    publish,
     query,
+    report,
     resend,
     runs,
     runs_rm,
@@ -30,6 +32,7 @@ from stackbench.cli.reading_commands import (
     verify,
 )
 from stackbench.cli.run_commands import attach, batch, ctl, engine, evaluate, rerun, score, serve, tui, web
+from stackbench.cli.voice_commands import VOICE
 from stackbench.control.verbs import VERBS
 
 __all__ = ["build_app"]
@@ -101,13 +104,14 @@ def build_app(only: str | None = None) -> typer.Typer:
     served = "The screens in a browser on this machine, behind a one-time address."
     app.command("web", hidden=True, help=served, cls=CommandPage)(web)
     app.command("engine", hidden=True, help="Carry out the orders of a file.", cls=CommandPage)(engine)
-    for command in (show, resend, compare, verify, query, export, catalogue, config, doctor):
+    for command in (show, resend, compare, verify, query, export, report, publish, catalogue, config, doctor):
         app.command(command.__name__ if command is not catalogue else "list", cls=CommandPage)(command)
     managed = _group("runs", runs.__doc__ or "", {"rm": runs_rm, "tag": runs_tag}, alone=True)
     managed.callback()(runs)
     app.add_typer(managed)
     for name, (text, commands) in GROUPS.items():
         app.add_typer(_group(name, text, commands))
+    app.add_typer(_group("voice", "Operate the harness by speech, and recordings as text.", VOICE))
     return app
 
 

@@ -23,8 +23,9 @@ def model_names(incomplete: str) -> list[str]:
 def manifest_names(incomplete: str) -> list[str]:
     """Models that are fetched by name."""
     from stackbench.engine.model_files import named_models
+    from stackbench.voice.weights import known_weights
 
-    return _beginning(incomplete, list(named_models()))
+    return _beginning(incomplete, [*named_models(), *known_weights()])
 
 
 def benchmark_names(incomplete: str) -> list[str]:

@@ -10,8 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from stackbench.benchmarks import SpeedBenchmark, benchmark_names, create_benchmark
-from stackbench.benchmarks.declared import declared_name, declared_options, is_definition
+from stackbench.benchmarks import SpeedBenchmark, benchmark_names, create_benchmark, declared
 from stackbench.bounded_files import read_bounded
 from stackbench.config import Settings
 from stackbench.engine.gates import check_gate_plan
@@ -131,7 +130,7 @@ def _checked(plan: RunPlan) -> RunPlan:
 def _beside(path: Path, suite: Suite) -> Suite:
     """The suite with the YAML files of benchmarks looked for from its own folder."""
     parts = tuple(
-        part.model_copy(update={"name": str(path.parent / part.name)}) if is_definition(part.name) else part
+        part.model_copy(update={"name": str(path.parent / part.name)}) if declared.is_definition(part.name) else part
         for part in suite.benchmarks
     )
     return suite.model_copy(update={"benchmarks": parts})
@@ -139,17 +138,17 @@ def _beside(path: Path, suite: Suite) -> Suite:
 
 def _declared(plan: BenchmarkPlan) -> BenchmarkPlan:
     """A benchmark that is named by its YAML file, under its own name and with what finds the file again."""
-    if not is_definition(plan.name):
+    if not declared.is_definition(plan.name):
         return plan
     if plan.options:
         raise UsageError(
             f"{plan.name}: a benchmark of your own has no options ({', '.join(plan.options)}); its YAML file says all"
         )
     path = Path(plan.name)
-    name = declared_name(path)
+    name = declared.declared_name(path)
     if name in benchmark_names():
         raise UsageError(f'{path}: name: "{name}" is the name of an installed benchmark; give yours another')
-    return plan.model_copy(update={"name": name, "options": declared_options(path)})
+    return plan.model_copy(update={"name": name, "options": declared.declared_options(path)})
 
 
 def _with_user(plan: BenchmarkPlan, settings: Settings, sample_ids: Sequence[str]) -> BenchmarkPlan:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
+from stackbench.benchmarks import EditionedBenchmark, find_benchmark
 from stackbench.benchmarks.pairs import PairedTasks, pair_tasks
 from stackbench.errors import UsageError
 from stackbench.report.caveats import caveats
@@ -86,8 +87,9 @@ class RunComparison:
 
     @property
     def shared(self) -> list[str]:
-        """Benchmarks that both runs have."""
-        return [name for name in self.results[0] if name in self.results[1]]
+        """Benchmarks that both runs have, at the same tasks."""
+        first, second = self.results
+        return [name for name in first if name in second and not other_tasks(name, first[name], second[name])]
 
 
 def compare_runs(queries: Queries, first: str, second: str) -> RunComparison:
@@ -100,17 +102,32 @@ def compare_runs(queries: Queries, first: str, second: str) -> RunComparison:
     runs = reader.run(first), reader.run(second)
     results = tuple({result.benchmark: result for result in reader.results(run.run_id)} for run in runs)
     shared = [name for name in results[0] if name in results[1]]
-    apart = {name: why for name in shared if (why := _other_data(results[0][name], results[1][name]))}
-    found = [one for name in shared if name not in apart and (one := compare_benchmark(reader, runs, name)) is not None]
-    if not found and apart:
-        name, why = next(iter(apart.items()))
-        raise UsageError(f"runs {runs[0].run_id} and {runs[1].run_id} cannot be compared at {name}: {why}")
+    apart = {name: why for name in shared if (why := _apart(name, results[0][name], results[1][name]))}
+    shared = [name for name in shared if name not in apart]
+    if apart and not shared:
+        raise UsageError(f"{'; '.join(apart.values())}; run the benchmark again with the model of the older run")
+    found = [one for name in shared if (one := compare_benchmark(reader, runs, name)) is not None]
     if not found:
         raise UsageError(f"runs {runs[0].run_id} and {runs[1].run_id} have no completed task in common")
     adjusted = holm([one.paired.p_value for one in found])
     compared = tuple(replace(one, p_adjusted=p) for one, p in zip(found, adjusted, strict=True))
-    warnings = [f"{name}: not compared: {why}" for name, why in apart.items()]
-    return RunComparison(runs, (results[0], results[1]), compared, (*warnings, *_warnings(runs, results, compared)))
+    warnings = [f"{why}; it is left out" for why in apart.values()] + _warnings(runs, results, compared)
+    return RunComparison(runs, (results[0], results[1]), compared, tuple(warnings))
+
+
+def _apart(benchmark: str, first: BenchmarkResult, second: BenchmarkResult) -> str:
+    """Why two results of a benchmark cannot be compared; empty where they can."""
+    return other_tasks(benchmark, first, second) or _other_data(benchmark, first, second)
+
+
+def other_tasks(benchmark: str, first: BenchmarkResult, second: BenchmarkResult) -> str:
+    """Why two results of a benchmark are not of the same tasks; empty where they are, or where nothing tells."""
+    sets = [result.planned.datasets.get("tasks", "") if result.planned else "" for result in (first, second)]
+    if not all(sets) or sets[0] == sets[1]:
+        return ""
+    kind = find_benchmark(benchmark)
+    names = [(kind.edition(one) if isinstance(kind, EditionedBenchmark) else "") or f"set {one[:8]}" for one in sets]
+    return f"{benchmark}: the runs have different tasks ({names[0]}, {names[1]}), whose results are not comparable"
 
 
 def compare_benchmark(reader: Reader, runs: Sequence[RunInfo], benchmark: str) -> BenchmarkComparison | None:
@@ -120,18 +137,17 @@ def compare_benchmark(reader: Reader, runs: Sequence[RunInfo], benchmark: str) -
     return None if pairs is None else BenchmarkComparison(benchmark, pairs, pairs.paired.p_value)
 
 
-def _other_data(first: BenchmarkResult, second: BenchmarkResult) -> str:
-    """In what two runs' data of a benchmark differ; empty where they do not, or an older version did not record it."""
+def _other_data(benchmark: str, first: BenchmarkResult, second: BenchmarkResult) -> str:
+    """In which of a benchmark's files two runs differ; empty where they do not, or an older version recorded none."""
     if first.planned is None or second.planned is None:
         return ""
     a, b = first.planned.datasets, second.planned.datasets
-    differing = [name for name in {**a, **b} if a.get(name) != b.get(name)]
-    if not differing or not a or not b:
+    name = next((name for name in {**a, **b} if name != "tasks" and a.get(name) != b.get(name)), None)
+    if name is None or not a or not b:
         return ""
-    name = differing[0]
     return (
-        f"the runs had other data ({name}: sha256 {a.get(name, 'none')[:12]} and {b.get(name, 'none')[:12]}), so that "
-        "equal names of tasks are no equal tasks; run both on the same data"
+        f"{benchmark}: the runs had other data ({name}: sha256 {a.get(name, 'none')[:12]} and "
+        f"{b.get(name, 'none')[:12]}), in which tasks of one name need not be the same"
     )
 
 
