@@ -106,7 +106,7 @@ def _model(publication: Publication, run: RunReport) -> dict[str, Any]:
 
 
 def _result(run: RunReport, one: BenchmarkReport, measure: Measure) -> dict[str, Any]:
-    share = measure.interval == "confidence" and measure.high is not None and measure.high <= 1.0
+    share = measure.at_most == 1.0
     details = {"run_id": run.run_id, "tasks_completed": str(one.tasks_completed), "errors": str(one.errors)}
     if one.partial:
         details["partial"] = "; ".join(one.partial.values())
@@ -197,7 +197,7 @@ def _sample_lines(
 ) -> Iterator[str]:
     """A line for each completed attempt, under the benchmark's headline."""
     one = next((found for found in run.benchmarks if found.name == benchmark), None)
-    if one is None or one.head is None or one.head.interval != "confidence":
+    if one is None or one.head is None or one.head.interval == "range":
         return
     for row in rows:
         if row["status"] != "completed" or row["score"] is None:

@@ -88,6 +88,9 @@ def _notes(one: BenchmarkReport, measure: Measure) -> str:
 
 
 def _interval(measure: Measure) -> str:
+    """For a note in a line."""
+    if measure.interval is None:
+        return "no interval for so few tasks"
     return measure_interval(measure) if measure.interval == "range" else f"95% interval {measure_interval(measure)}"
 
 
@@ -99,7 +102,7 @@ def _model_index(publication: Publication, left_out: list[str]) -> str:
     found: list[EvalResult] = []
     for run, one in publication.scores:
         known, head = known_elsewhere(one.name), one.head
-        if known is None or head is None or one.partial or head.interval != "confidence":
+        if known is None or head is None or one.partial or head.at_most != 1.0:
             continue
         found.append(
             EvalResult(
