@@ -11,15 +11,6 @@ __all__ = ["HEADLINES", "headline"]
 HEADLINES = (
     "pass@1", "completion", "resolved", "exact_match_robust", "exact_match_flexible", "acc", "score", "output_tok_s",
 )  # fmt: skip
-    "pass@1",
-    "completion",
-    "resolved",
-    "exact_match_robust",
-    "exact_match_flexible",
-    "acc",
-    "score",
-    "output_tok_s",
-)
 """Names of metrics, the best known first."""
 
 
