@@ -179,7 +179,7 @@ def _generation(one: BenchmarkReport) -> dict[str, Any]:
     details = {
         "prompt_form": settings.prompt_form,
         "examples": "none" if settings.shots is None else str(settings.shots),
-        "attempts_per_task": f"{settings.attempts_per_task:g}",
+        "attempts_per_task": f"{settings.attempts_per_task:.4g}",
         "seeds": ", ".join(map(str, settings.seeds)),
         "extraction": settings.extraction or "not recorded",
         "options": json.dumps(settings.options),

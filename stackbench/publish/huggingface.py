@@ -83,7 +83,7 @@ def _notes(one: BenchmarkReport, measure: Measure) -> str:
     )
     return (
         f"{measure.name}, {_interval(measure)}, n={measure.n}; {settings.prompt_form}{shots}"
-        f"{'; ' + sampled if sampled else ''}; {settings.attempts_per_task:g} attempts a task"
+        f"{'; ' + sampled if sampled else ''}; {settings.attempts_per_task:.4g} attempts a task"
     )
 
 

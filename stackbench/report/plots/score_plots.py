@@ -11,6 +11,7 @@ from stackbench.report.colours import COLOURS
 from stackbench.report.numbers import interval, measure_interval, number
 from stackbench.report.plots.drawing import Plot, draw_measures, grid, new_figure, plain, rendered
 from stackbench.report.results_model import BenchmarkReport, Measure, Results, RunReport
+from stackbench.report.summary_page import run_label
 
 __all__ = ["category_plots", "pass_at_k_plot", "score_plot"]
 
@@ -178,7 +179,7 @@ def _legend_of_runs(axis: Any, runs: Sequence[RunReport]) -> None:
     from matplotlib.lines import Line2D
 
     handles = [
-        Line2D([], [], color=COLOURS[i % len(COLOURS)], marker="o", label=plain(f"{run.model}, {run.run_id}"))
+        Line2D([], [], color=COLOURS[i % len(COLOURS)], marker="o", label=plain(run_label(run, runs)))
         for i, run in enumerate(runs)
     ]
     axis.legend(handles=handles, frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0))
