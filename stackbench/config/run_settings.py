@@ -129,6 +129,15 @@ class RunSettings(Concern):
             "A larger share of attempts in error fails the run (exit code 3).", "SHARE", changeable=True, scores=True
         ),
     ] = 0.05
+    baseline: Annotated[
+        str,
+        Setting(
+            "The run, or the model with published results, that gates of a suite call `baseline`.",
+            "RUN",
+            unset="what the suite says",
+            changeable=True,
+        ),
+    ] = ""
     executor: Annotated[Literal["local"], Setting("Where the work runs.", "local", changeable=True, scores=True)] = (
         "local"
     )

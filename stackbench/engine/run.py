@@ -24,6 +24,7 @@ from stackbench.control.messages import (
 from stackbench.datasets import DatasetStore
 from stackbench.engine.attempt_tracker import AttemptTracker
 from stackbench.engine.attempts import AttemptRunner, BenchmarkCounts, RunCounts, model_slots
+from stackbench.engine.baseline_gates import with_known_baseline
 from stackbench.engine.context import Preparation, utc_now
 from stackbench.engine.controls import RunControls
 from stackbench.engine.executor import LocalExecutor
@@ -108,6 +109,7 @@ class RunExecution:
             reader = Reader(FreshQueries(self._writer.cursor))
             self._replay = await asyncio.to_thread(take_plan, self.plan, reader)
             self.plan = self._replay.plan if self._replay is not None else self.plan
+            self.plan = await asyncio.to_thread(with_known_baseline, self.plan, reader)
             model = create_run_model(self.plan, self.home, self._writer, self.home.run(self.run_id))
             sandbox = Sandboxes(self.plan.settings, self.run_id, self.say, self.order.head_start, self.controls.outage)
             stack.push_async_callback(sandbox.close)
