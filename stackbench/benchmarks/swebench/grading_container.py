@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stackbench.benchmarks.swebench.environments import REPOSITORY
+from stackbench.benchmarks.swebench.patches import Refusal
 from stackbench.errors import SandboxError, ToolError
 
 if TYPE_CHECKING:
@@ -146,13 +147,15 @@ async def run_tests(session: Session, script: str, timeout_s: float) -> TestRun:
     )
 
 
-async def read_solution(session: Session, base: str) -> str | None:
-    """What changed in the work tree since `base`, as a patch; None where there is no repository any more."""
+async def read_solution(session: Session, base: str) -> str | Refusal:
+    """What changed in the work tree since `base`, as a patch; or why there is none."""
     done = await session.run(
         ["bash", "-c", DIFF, "diff", base], env=ENVIRONMENT, timeout_s=STEP_TIMEOUT_S, output_mib=OUTPUT_MIB
     )
+    if done.reason == "output limit":
+        return Refusal(f"the work tree's changes are larger than {OUTPUT_MIB} MiB")
     if done.exit_code or done.reason != "ended":
-        return None
+        return Refusal("the repository is gone, or git cannot read what is left of it")
     return done.stdout.decode("utf-8", "surrogateescape")
 
 
