@@ -52,7 +52,7 @@ case ":$PATH:" in *:/opt/testbed/bin:*) ;; *) export PATH="/opt/testbed/bin:$PAT
 WRITABLE = "find /opt/testbed ! -type l ! -perm -o+w -exec chmod a+rwX {} +"
 """Whoever works in the container may install there: what is written goes with the container."""
 BEFORE = f"""export PIP_UPLOADED_PRIOR_TO={PACKAGES_BEFORE}
-export SETUPTOOLS_ENABLE_FEATURES=legacy-editable"""
+export PIP_CONFIG_SETTINGS=editable_mode=compat"""
 """Packages of that day; and an installation that puts the repository on Python's path, as older setuptools did: some
 projects' tests look for it there."""
 ENVIRONMENT_SCRIPT = """
