@@ -17,6 +17,7 @@ __all__ = [
     "ModelLostError",
     "ModelNotAvailableError",
     "ModelUnreachableError",
+    "NoRunsError",
     "OutageError",
     "RunFailedError",
     "SandboxError",
@@ -115,6 +116,12 @@ class DockerNotAvailableError(SandboxError):
 
 class StoreError(StackbenchError):
     """The database cannot be read or written."""
+
+
+class NoRunsError(StoreError):
+    """A home in which nothing has been run yet: there is nothing to read."""
+
+    exit_code = 2
 
 
 class StoreLockedError(StoreError):

@@ -21,7 +21,9 @@ from stackbench.cli.reading_commands import (
     compare,
     config,
     export,
+    publish,
     query,
+    report,
     resend,
     runs,
     runs_rm,
@@ -99,7 +101,7 @@ def build_app(only: str | None = None) -> typer.Typer:
     served = "The screens in a browser on this machine, behind a one-time address."
     app.command("web", hidden=True, help=served, cls=CommandPage)(web)
     app.command("engine", hidden=True, help="Carry out the orders of a file.", cls=CommandPage)(engine)
-    for command in (show, resend, compare, query, export, catalogue, config, doctor):
+    for command in (show, resend, compare, query, export, report, publish, catalogue, config, doctor):
         app.command(command.__name__ if command is not catalogue else "list", cls=CommandPage)(command)
     managed = _group("runs", runs.__doc__ or "", {"rm": runs_rm, "tag": runs_tag}, alone=True)
     managed.callback()(runs)

@@ -25,6 +25,7 @@ from stackbench.engine import (
     write_results,
 )
 from stackbench.errors import HomeLockedError, UsageError
+from stackbench.store import Reader, open_queries
 from stackbench.types import RunStatus
 
 __all__ = ["attach", "carry_out"]
@@ -111,6 +112,12 @@ def _follow_queued(
         return carry_out(home, plan, flags, samples=samples, resume=lost.run_id)
     except EngineEndedError:
         return carry_out(home, plan, flags, samples=samples, resume=resume)  # it has ended: the home is free
+    if samples is not None and outcome.status is RunStatus.COMPLETED:
+        queries = open_queries(home.database, home.socket)
+        try:
+            write_results(samples, outcome.run_id, Reader(queries))
+        finally:
+            queries.close()
     return _report(home, outcome, flags, samples)
 
 
@@ -157,7 +164,7 @@ def attach(option: Path | None, name: str | None, *, as_json: bool, quiet: bool)
 
 def _report(home: Home, outcome: RunOutcome, flags: Mapping[str, Any], samples: SampleFile | None) -> int:
     if samples is not None and outcome.status is RunStatus.COMPLETED:
-        notice(f"results written to {write_results(samples, outcome.run_id, home)}")
+        notice(f"results written to {samples.results_path}")
     export_outcome(home, outcome, flags)
     if flags["as_json"]:
         print_json(outcome_document(outcome))

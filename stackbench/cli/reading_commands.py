@@ -8,9 +8,22 @@ from typing import Annotated
 import typer
 
 from stackbench.cli import completion
-from stackbench.cli.options import HomeOption, JsonOption, ReportFormat, TableFormat
+from stackbench.cli.options import EvaluatorKind, HomeOption, JsonOption, ReportFormat, TableFormat
 
-__all__ = ["catalogue", "compare", "config", "export", "query", "resend", "runs", "runs_rm", "runs_tag", "show"]
+__all__ = [
+    "catalogue",
+    "compare",
+    "config",
+    "export",
+    "publish",
+    "query",
+    "report",
+    "resend",
+    "runs",
+    "runs_rm",
+    "runs_tag",
+    "show",
+]
 
 RunArgument = Annotated[
     str,
@@ -161,7 +174,9 @@ def export(
     to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder for the files.")],
     format: Annotated[
         list[str] | None,
-        typer.Option("--format", metavar="NAME", help="jsonl, csv, parquet, xlsx, samples, plots [all]; repeatable."),
+        typer.Option(
+            "--format", metavar="NAME", help="jsonl, csv, parquet, xlsx, samples, plots, swebench [all]; repeatable."
+        ),
     ] = None,
     home: HomeOption = None,
 ) -> None:
@@ -170,6 +185,75 @@ def export(
     from stackbench.config import Home
 
     history.export_run(Home.find(home, to_write=False), run, to, format)
+
+
+def report(
+    runs: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN", help="Runs' ids, names or tags, or last.", autocompletion=completion.run_ids),
+    ],
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder for the files.")],
+    format: Annotated[
+        list[str] | None,
+        typer.Option("--format", metavar="NAME", help="markdown, html, pdf, xlsx, plots [all]; repeatable."),
+    ] = None,
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+) -> None:
+    """Write a run's results as documents: Markdown, PDF, HTML, a spreadsheet, plots."""
+    from stackbench.cli import report as work
+
+    work.report(home, runs, to, format or (), as_json=as_json)
+
+
+def publish(
+    runs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN", help="Runs of one model: ids, names or tags, or last.", autocompletion=completion.run_ids
+        ),
+    ],
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="A new folder for the package.")],
+    author: Annotated[
+        list[str] | None,
+        typer.Option("--author", metavar="NAME", help='Who publishes: "Family, Given" or an organisation; repeatable.'),
+    ] = None,
+    model_id: Annotated[
+        str | None,
+        typer.Option("--model-id", metavar="ORG/NAME", help="The model's name on the hub [from the run's model]."),
+    ] = None,
+    evaluator: Annotated[
+        EvaluatorKind,
+        typer.Option("--evaluator", help="How who publishes stands to who made the model."),
+    ] = EvaluatorKind.THIRD_PARTY,
+    source_url: Annotated[
+        str | None, typer.Option("--source-url", metavar="URL", help="Where the results will be found.")
+    ] = None,
+    licence: Annotated[
+        str | None, typer.Option("--licence", metavar="SPDX", help="Licence of the results, such as CC-BY-4.0.")
+    ] = None,
+    upload: Annotated[
+        bool,
+        typer.Option("--upload", help="Send the results to the model's repository as a pull request; needs HF_TOKEN."),
+    ] = False,
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+) -> None:
+    """Write the files that hubs, archives and papers ask for; nothing is sent without --upload."""
+    from stackbench.cli import publish as work
+
+    work.publish(
+        home,
+        runs,
+        to,
+        model_id=model_id,
+        authors=author or (),
+        evaluator=evaluator.value,
+        source_url=source_url,
+        licence=licence,
+        upload=upload,
+        as_json=as_json,
+    )
 
 
 def catalogue(

@@ -46,7 +46,12 @@ def batch(
 
 
 def score(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="One sample a line; .gz is read too.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="One sample a line; .gz is read too. SWE-bench: predictions, .json as well."
+        ),
+    ],
     benchmark: Annotated[
         str,
         typer.Option(

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 
 from stackbench.cli.console import fits, make_table, out, shown
+from stackbench.cli.length_tables import is_by_length, length_tables
 from stackbench.cli.speeds import is_speed, speeds_table
 from stackbench.engine import Cost, GateResult, RunOutcome
 from stackbench.report.caveats import caveats, counted, partial_reasons
@@ -132,6 +133,7 @@ def scoreboard(outcome: RunOutcome, last_lines: Sequence[str] = ()) -> Renderabl
         results_table(outcome.results),
     ]
     parts += [speeds_table(result) for result in outcome.results if is_speed(result)]
+    parts += [length_tables(result) for result in outcome.results if is_by_length(result)]
     parts += caveat_lines(outcome.results, outcome.status.value)
     parts += sampling_lines(outcome.sampling_not_set)
     parts += skipped_lines(outcome.skipped)

@@ -164,6 +164,11 @@ class SamplingSettings(Concern):
 
     temperature: Temperature = None
     max_tokens: MaxTokens = None
+    think_tokens: Annotated[
+        int,
+        Field(ge=0, le=1 << 20),
+        Setting("Tokens of an answer for reasoning, beside those that it has anyway.", "N", unit="tokens", asked=True),
+    ] = 0
     top_p: Annotated[
         float,
         Field(gt=0, le=1),

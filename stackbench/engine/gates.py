@@ -9,6 +9,7 @@ from typing import Literal
 
 from stackbench.benchmarks import (
     Benchmark,
+    BoundedBenchmark,
     CategorisedMetrics,
     DeclaredMetrics,
     MetricKind,
@@ -21,7 +22,7 @@ from stackbench.errors import UsageError
 from stackbench.store import BenchmarkResult
 from stackbench.types import Task
 
-__all__ = ["GateResult", "check_gate_categories", "check_gate_plan", "check_gates"]
+__all__ = ["GateResult", "check_gate_categories", "check_gate_plan", "check_gates", "own_gates"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +132,18 @@ def check_gates(gates: Sequence[Gate], results: Sequence[BenchmarkResult]) -> tu
             )
         )
     return tuple(found)
+
+
+def own_gates(gates: Sequence[Gate], benchmarks: Iterable[tuple[str, Benchmark]]) -> list[Gate]:
+    """The bounds that benchmarks hold their own metrics to, where the suite has no gate on them."""
+    taken = {(gate.benchmark, gate.metric) for gate in gates}
+    return [
+        Gate(name=f"{name} {metric}", benchmark=name, metric=metric, max=most)
+        for name, benchmark in benchmarks
+        if isinstance(benchmark, BoundedBenchmark)
+        for metric, most in benchmark.most_of.items()
+        if (name, metric) not in taken
+    ]
 
 
 def _check_kind(gate: Gate, kind: MetricKind) -> None:

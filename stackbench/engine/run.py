@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from stackbench.benchmarks import AgentBenchmark, SpeedBenchmark
+from stackbench.benchmarks import AgentBenchmark, OwnImages, SpeedBenchmark
 from stackbench.config import Home
 from stackbench.control.messages import (
     BenchmarkFinished,
@@ -27,6 +27,7 @@ from stackbench.engine.attempts import AttemptRunner, BenchmarkCounts, RunCounts
 from stackbench.engine.context import Preparation, utc_now
 from stackbench.engine.controls import RunControls
 from stackbench.engine.executor import LocalExecutor
+from stackbench.engine.fitting import fit_to_window
 from stackbench.engine.gates import check_gate_categories
 from stackbench.engine.monitor import Monitor
 from stackbench.engine.outcome import RunOutcome
@@ -81,6 +82,7 @@ class RunExecution:
             timeout_s=settings.timeout_s,
             max_hours=settings.max_hours,
             outage=Outage(settings.give_up_after_s, self.say),
+            approval=settings.approve_calls,
         )
         self.tracker = AttemptTracker(publish, watched)
         self.runners: dict[str, AttemptRunner] = {}
@@ -130,6 +132,10 @@ class RunExecution:
             self._publish(BenchmarkSkipped(benchmark=name, reason=reason))
         if not await self._make_ready(resources, loaded):
             return self._not_begun(resources, started)
+        fitted = await self._unless_stopped(fit_to_window(loaded, self.plan, resources.model, self.say))
+        if fitted is None:
+            return self._not_begun(resources, started)
+        loaded = fitted
         self.controls.slots.resize(model_slots(self.plan, resources.model))
         self.controls.sandboxes = self.plan.settings.sandboxes
         self.controls.resize_sandboxes = resources.sandbox.resize
@@ -173,11 +179,13 @@ class RunExecution:
 
     async def _make_ready(self, resources: RunResources, loaded: Sequence[LoadedBenchmark]) -> bool:
         """Model and sandboxes, side by side; False when stopped meanwhile. What cannot be had ends the run here."""
-        parts: list[Awaitable[None]] = [resources.model.start(self.say)]
+        looking = asyncio.to_thread(self._record.look_at_machine)
+        parts: list[Awaitable[None]] = [resources.model.start(self.say), looking]
         agents = [item for item in loaded if isinstance(item.benchmark, AgentBenchmark)]
         if agents:
             parts.append(resources.sandbox.ready_to_lease())
-        if any(item.benchmark.uses_sandbox for item in loaded if item not in agents):
+        others = [item for item in loaded if item not in agents and not isinstance(item.benchmark, OwnImages)]
+        if any(item.benchmark.uses_sandbox for item in others):
             parts.append(resources.sandbox.ready())
         return await self._unless_stopped(asyncio.gather(*parts)) is not None
 

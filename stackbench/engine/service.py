@@ -30,11 +30,11 @@ from stackbench.engine.plan import RunPlan
 from stackbench.engine.query_pool import QueryPool
 from stackbench.engine.run import RunExecution, new_run_id
 from stackbench.engine.run_record import RunOrder
-from stackbench.engine.samples import SampleFile, read_plan_samples
+from stackbench.engine.samples import SampleFile, read_plan_samples, write_results
 from stackbench.engine.trace_file import TraceFile
 from stackbench.errors import StackbenchError, StoreLockedError, UsageError
 from stackbench.sandbox.head_start import HeadStart
-from stackbench.store import RunRow, Writer, label_run
+from stackbench.store import FreshQueries, Reader, RunRow, Writer, label_run
 from stackbench.types import RunStatus
 
 __all__ = ["EngineService", "Listener", "SubmittedRun", "foreground_engine", "outcome_adapter", "run_plan"]
@@ -383,7 +383,8 @@ async def run_plan(
 ) -> RunOutcome:
     """Runs one plan on an engine of its own, in this process; the command line and `stackbench.evaluate` both do.
 
-    `watching` makes what is entered while the run goes on (signal handlers, a display).
+    `watching` makes what is entered while the run goes on (signal handlers, a display). The verdicts on `samples` are
+    written beside their file when the run is complete.
 
     Raises:
         HomeLockedError: another process is the home's engine.
@@ -392,4 +393,7 @@ async def run_plan(
     async with foreground_engine(home, listener) as service:
         run = service.submit(plan, resume=resume, samples=samples, head_start=head_start, last=True)
         with watching(run):
-            return await run.outcome()
+            outcome = await run.outcome()
+        if samples is not None and outcome.status is RunStatus.COMPLETED:
+            await asyncio.to_thread(write_results, samples, outcome.run_id, Reader(FreshQueries(service.writer.cursor)))
+        return outcome

@@ -10,8 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from stackbench.benchmarks import SpeedBenchmark, benchmark_names, create_benchmark
-from stackbench.benchmarks import declared
+from stackbench.benchmarks import SpeedBenchmark, benchmark_names, create_benchmark, declared
 from stackbench.bounded_files import read_bounded
 from stackbench.config import Settings
 from stackbench.engine.gates import check_gate_plan

@@ -187,11 +187,11 @@ def _fetched(name: str, entry: ModelEntry, folder: Path, say: Say, progress: Pro
     ready = folder / name
     found = _fetched_gguf(name, entry, folder, own)
     if found is not None:
-        return _converted(name, found, ready, entry.sha256, say)
+        return _converted(name, found, ready, entry.sha256, say, progress)
     gguf = folder / "gguf" / f"{name}.gguf"
     if _fetch(name, entry, gguf, folder, say, progress):
         return ready
-    return _converted(name, gguf, ready, entry.sha256, say)
+    return _converted(name, gguf, ready, entry.sha256, say, progress)
 
 
 def _fetch(name: str, entry: ModelEntry, gguf: Path, folder: Path, say: Say, progress: Progress | None) -> bool:
@@ -274,9 +274,9 @@ def _own_gguf(name: str, entry: ModelEntry, say: Say) -> Path | None:
     return gguf
 
 
-def _converted(name: str, gguf: Path, ready: Path, digest: str, say: Say) -> Path:
+def _converted(name: str, gguf: Path, ready: Path, digest: str, say: Say, progress: Progress | None) -> Path:
     say(f"{name}: converting to safetensors (once, about half a minute)")
-    convert_gguf(gguf, ready, digest)
+    convert_gguf(gguf, ready, digest, progress)
     return ready
 
 

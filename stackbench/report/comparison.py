@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from stackbench.benchmarks import ClusteredBenchmark, find_benchmark
+from stackbench.benchmarks import ClusteredBenchmark, EditionedBenchmark, find_benchmark
 from stackbench.errors import UsageError
 from stackbench.report.caveats import caveats
 from stackbench.stats import PairedDifference, paired_difference
@@ -54,8 +54,9 @@ class RunComparison:
 
     @property
     def shared(self) -> list[str]:
-        """Benchmarks that both runs have."""
-        return [name for name in self.results[0] if name in self.results[1]]
+        """Benchmarks that both runs have, at the same tasks."""
+        first, second = self.results
+        return [name for name in first if name in second and not other_tasks(name, first[name], second[name])]
 
 
 def compare_runs(queries: Queries, first: str, second: str) -> RunComparison:
@@ -68,10 +69,25 @@ def compare_runs(queries: Queries, first: str, second: str) -> RunComparison:
     runs = reader.run(first), reader.run(second)
     results = tuple({result.benchmark: result for result in reader.results(run.run_id)} for run in runs)
     shared = [name for name in results[0] if name in results[1]]
+    apart = {name: why for name in shared if (why := other_tasks(name, *(by_name[name] for by_name in results)))}
+    shared = [name for name in shared if name not in apart]
+    if apart and not shared:
+        raise UsageError(f"{'; '.join(apart.values())}; run the benchmark again with the model of the older run")
     found = tuple(one for name in shared if (one := compare_benchmark(reader, runs, name)) is not None)
     if not found:
         raise UsageError(f"runs {runs[0].run_id} and {runs[1].run_id} have no completed task in common")
-    return RunComparison(runs, (results[0], results[1]), found, tuple(_warnings(runs, results, found)))
+    warnings = [f"{why}; it is left out" for why in apart.values()] + _warnings(runs, results, found)
+    return RunComparison(runs, (results[0], results[1]), found, tuple(warnings))
+
+
+def other_tasks(benchmark: str, first: BenchmarkResult, second: BenchmarkResult) -> str:
+    """Why two results of a benchmark are not of the same tasks; empty where they are, or where nothing tells."""
+    sets = [result.planned.datasets.get("tasks", "") if result.planned else "" for result in (first, second)]
+    if not all(sets) or sets[0] == sets[1]:
+        return ""
+    kind = find_benchmark(benchmark)
+    names = [(kind.edition(one) if isinstance(kind, EditionedBenchmark) else "") or f"set {one[:8]}" for one in sets]
+    return f"{benchmark}: the runs have different tasks ({names[0]}, {names[1]}), whose results are not comparable"
 
 
 def compare_benchmark(reader: Reader, runs: Sequence[RunInfo], benchmark: str) -> BenchmarkComparison | None:

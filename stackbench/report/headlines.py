@@ -8,7 +8,7 @@ from stackbench.types import Metric
 
 __all__ = ["HEADLINES", "headline"]
 
-HEADLINES = ("pass@1", "completion", "exact_match_robust", "exact_match_flexible", "acc", "output_tok_s")
+HEADLINES = ("pass@1", "completion", "exact_match_robust", "exact_match_flexible", "acc", "score", "output_tok_s")
 """Names of metrics, the best known first."""
 
 

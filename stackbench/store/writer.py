@@ -16,6 +16,7 @@ from typing import Any, TypeVar, cast
 import duckdb
 
 from stackbench.errors import StoreError, UsageError, one_line
+from stackbench.store.chain import ChainWriter, evidence_sha256
 from stackbench.store.database import keep_log_private, open_database
 from stackbench.store.deletion import delete_rows
 from stackbench.store.documents import document, hash_text, text
@@ -145,6 +146,8 @@ class ResourceRow:
 @dataclass(slots=True)
 class _Batch:
     attempts: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
+    evidence: list[str] = field(default_factory=list[str])
+    """Of each attempt, the hash of its events and tool calls."""
     events: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
     tool_calls: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
     texts: dict[str, str] = field(default_factory=dict[str, str])
@@ -162,6 +165,8 @@ class Writer:
     def __init__(self, path: Path) -> None:
         self._connection = open_database(path)
         self._path = path
+        self._chain = ChainWriter()
+        """Of the writer's thread."""
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.failure: StoreError | None = None
         self._taking = threading.Lock()
@@ -225,6 +230,7 @@ class Writer:
 
         def work(connection: duckdb.DuckDBPyConnection) -> None:
             connection.execute(INSERT_RUN, row)
+            self._chain.begin(connection, run.run_id)
             if planned:
                 connection.executemany(INSERT_BENCHMARKS, planned)
 
@@ -247,6 +253,7 @@ class Writer:
         planned = [benchmark_row(run_id, *one) for one in enumerate(benchmarks)]
 
         def work(connection: duckdb.DuckDBPyConnection) -> None:
+            self._chain.errors_removed(connection, run_id)
             connection.execute(DELETE_ERROR_EVENTS, [run_id])
             connection.execute(DELETE_ERROR_CALLS, [run_id])
             connection.execute(DELETE_ERRORS, [run_id])
@@ -262,6 +269,7 @@ class Writer:
         """Removes recorded attempts with their events and tool calls, so that they can be made again."""
 
         def work(connection: duckdb.DuckDBPyConnection) -> None:
+            self._chain.removed(connection, run_id, [(k.benchmark, k.task_id, k.attempt, k.seed) for k in keys])
             for key in keys:
                 row = [run_id, key.benchmark, key.task_id, key.attempt, key.seed]
                 connection.execute(DELETE_ATTEMPT_EVENTS, row)
@@ -328,6 +336,7 @@ class Writer:
                 bounds = (lower_bounds or {}).get(name, {})
                 connection.execute(UPDATE_BENCHMARK, [document(bounds), document(lacking), run_id, name])
             connection.execute(FINISH_RUN, [status.value, finished_at, recorded, run_id])
+            self._chain.end(connection, run_id)
 
         self._call(work)
 
@@ -433,6 +442,7 @@ class Writer:
                 connection.execute(INSERT_TEXTS, [list(texts), list(texts.values())])
             if batch.attempts:
                 connection.execute(INSERT_ATTEMPTS, [list(column) for column in zip(*batch.attempts, strict=True)])
+                self._chain.attempts(connection, batch.attempts, batch.evidence)
             if batch.events:
                 connection.execute(INSERT_EVENTS, [list(column) for column in zip(*batch.events, strict=True)])
             if batch.tool_calls:
@@ -441,9 +451,11 @@ class Writer:
                 work(connection)
             connection.commit()
         except BaseException:
+            self._chain.rollback()
             with contextlib.suppress(duckdb.Error):
                 connection.rollback()
             raise
+        self._chain.commit()
         if len(self._stored_texts) > REMEMBERED_TEXTS:
             self._stored_texts.clear()
         self._stored_texts.update(texts)
@@ -475,6 +487,9 @@ def _sort(items: list[Any]) -> _Batch:
             attempt, events, tool_calls, texts = item
             if attempt is not None:
                 batch.attempts.append(attempt)
+                batch.evidence.append(
+                    evidence_sha256(((row[5], row[7], row[8]) for row in events), (row[5:] for row in tool_calls))
+                )
             batch.events.extend(events)
             batch.tool_calls.extend(tool_calls)
             batch.texts.update(texts)

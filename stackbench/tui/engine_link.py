@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeVar
 from stackbench.config import Home
 from stackbench.control.answers import QueuedRun, RunningAttempt, RunNow, WhyNow
 from stackbench.control.client import EngineClient, connect
+from stackbench.control.verbs import VERBS
 from stackbench.errors import EngineUnreachableError, StackbenchError, StoreError
 
 if TYPE_CHECKING:
@@ -205,7 +206,8 @@ class EngineLink:
             EngineUnreachableError: no engine answers.
         """
         client = await self._connected()
-        return await self._within(client.command(verb, who=self.who, **arguments), client)
+        within_s = VERBS[verb].within_s if verb in VERBS else ANSWER_WITHIN_S
+        return await self._within(client.command(verb, who=self.who, **arguments), client, within_s)
 
     async def status(self) -> RunNow:
         """The live run. Raises as `command`."""
@@ -335,9 +337,9 @@ class EngineLink:
             self._client = await connect(self.home.socket, self.client)
             return self._client
 
-    async def _within(self, answer: Any, client: EngineClient) -> Any:
+    async def _within(self, answer: Any, client: EngineClient, within_s: float = ANSWER_WITHIN_S) -> Any:
         try:
-            async with asyncio.timeout(ANSWER_WITHIN_S):
+            async with asyncio.timeout(within_s):
                 return await answer
         except TimeoutError as error:
             raise EngineUnreachableError(

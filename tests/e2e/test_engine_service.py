@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -274,8 +275,15 @@ async def test_a_stopped_engine_is_said_to_be_stopped(program: Program, endpoint
     detached_run = await detached(*gsm8k(endpoint, 400, "--concurrency", "2"))
     await asyncio.to_thread(wait_for, program.home.trace.exists, within_s=30)
     os.kill(detached_run["pid"], signal.SIGSTOP)
+    began = time.monotonic()
     why = await ctl(program, "why")
     assert why["engine"] == "stopped"
+    assert (await ctl(program, "why", "--run", detached_run["run_id"]))["run_id"] == detached_run["run_id"]
+    for words in (("ctl", "pause"), ("show", "last"), ("attach",)):
+        done = await program.run_beside(*words)
+        assert done.returncode in (2, 3)
+        assert f"the engine (process {detached_run['pid']}) is stopped (SIGSTOP)" in done.stderr
+    assert time.monotonic() - began < 10, "an engine that is stopped is waited for"
     refused = await program.run_beside("eval", *gsm8k(endpoint, 1, "--no-queue"))
     assert refused.returncode == 2
     assert "which is stopped (SIGSTOP)" in refused.stderr

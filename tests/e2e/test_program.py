@@ -96,7 +96,7 @@ def test_help_is_quick_and_says_how_to_use_it(program: Program) -> None:
         (["models", "pull", "nope"], 'unknown model "nope"; "stackbench models list"'),
         (["data", "pull", "nope"], 'unknown dataset "nope"'),
         (["eval", "gsm8k", "-m", "oracle", "--home", "/proc/nope"], "cannot be made"),
-        (["runs", "--home", "/proc/nope"], "no database at"),
+        (["runs", "--tag", "nightly", "--home", "/proc/nope"], 'no run has the tag "nightly"'),
     ],
 )
 def test_a_bad_command_line_is_one_line_with_what_to_do(program: Program, arguments: list[str], said: str) -> None:

@@ -78,7 +78,9 @@ def test_the_interval_takes_a_template_as_a_cluster() -> None:
 
 def test_pass_hat_k() -> None:
     """3 of 4 attempts passed: pass^2 = C(3,2)/C(4,2) = 1/2, pass^4 = 0."""
-    found = by_name(tool_use_metrics([attempt("a-1", n < 3, n=n) for n in range(4)]))
+    metrics = tool_use_metrics([attempt("a-1", n < 3, n=n) for n in range(4)])
+    assert [metric.name for metric in metrics[:4]] == ["completion", "pass^2", "pass^4", "tool_call_accuracy"]
+    found = by_name(metrics)
     assert found["pass^2"].value == pytest.approx(0.5)
     assert found["pass^4"].value == 0.0
     assert found["completion"].value == 0.75
