@@ -351,6 +351,11 @@ class RunExecution:
         self._publish(Notice(text=line))
         self.record("notice", {"text": line})
 
+    @property
+    def recorded(self) -> bool:
+        """Whether events of the run itself are kept by now."""
+        return self._record.exists
+
     def record(self, kind: str, payload: Mapping[str, Any]) -> None:
         """Records an event of the run itself, once the run is recorded."""
         self._record.event(kind, payload)
