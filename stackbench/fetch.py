@@ -164,9 +164,15 @@ def download_url(
             raise FetchError(f"{url} sent {have:,} bytes, and {size:,} were announced")
         os.replace(part, target)
     except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
-        raise FetchError(f"{url}: {error}") from error
+        raise FetchError(f"{url}: {_cause(error)}") from error
     except PlaceError as error:
         raise FetchError(str(error)) from error
+
+
+def _cause(error: BaseException) -> str:
+    """What went wrong, without the words in which urllib wraps it."""
+    reason = getattr(error, "reason", None) if type(error) is urllib.error.URLError else error
+    return reason.strerror or str(reason) if isinstance(reason, OSError) else str(reason or error)
 
 
 def _transfer(

@@ -13,7 +13,7 @@ from stackbench.cli.console import err, notice, print_json, print_line, print_ta
 from stackbench.config import Home
 from stackbench.datasets import DatasetStore
 from stackbench.engine.model_files import fetch_model, list_models
-from stackbench.errors import DataError
+from stackbench.errors import DataError, DataNotAvailableError
 from stackbench.fetch import Progress as FetchProgress
 from stackbench.visible_text import in_one_line
 
@@ -91,19 +91,29 @@ def data_pull(home: Path | None, names: Sequence[str]) -> None:
         DataError: some could not be had.
     """
     store = DatasetStore.of_home(Home.find(home, to_write=False))
-    failures: list[str] = []
-    for name in names or store.manifest.datasets:
+    wanted = list(names or store.manifest.datasets)
+    lacking: list[str] = []
+    damaged: list[str] = []
+    for name in wanted:
         try:
             with _transfer() as progress:
                 paths = store.pull(name, progress)
             store.check(name)
+        except DataNotAvailableError as error:
+            notice(f"{name}: {error.why}")
+            lacking.append(name)
         except DataError as error:
-            failures.append(str(error))
+            damaged.append(str(error))
         else:
             for path in paths:
                 print_line(path)
-    if failures:
-        raise DataError("; ".join(failures))
+    if lacking:
+        damaged.append(
+            f"{', '.join(lacking)} cannot be fetched ({len(lacking)} of {len(wanted)} datasets); put the files into "
+            "the folder that STACKBENCH_DATA names"
+        )
+    if damaged:
+        raise DataError("; ".join(damaged))
 
 
 @contextmanager

@@ -273,7 +273,11 @@ async def test_a_run_is_on_record_before_its_id_is_printed(
 async def test_a_stopped_engine_is_said_to_be_stopped(program: Program, endpoint: FakeEndpoint, detached: Any) -> None:
     endpoint.delay_s = 0.1
     detached_run = await detached(*gsm8k(endpoint, 400, "--concurrency", "2"))
-    await asyncio.to_thread(wait_for, program.home.trace.exists, within_s=30)
+
+    def traced() -> bool:
+        return program.home.trace.exists() and detached_run["run_id"] in program.home.trace.read_text()
+
+    await asyncio.to_thread(wait_for, traced, within_s=30)
     os.kill(detached_run["pid"], signal.SIGSTOP)
     began = time.monotonic()
     why = await ctl(program, "why")
