@@ -30,6 +30,7 @@ __all__ = [
     "download_distribution",
     "download_url",
     "open_member",
+    "say_parts",
     "sha256_of",
 ]
 
@@ -116,6 +117,19 @@ def open_member(archive: Path, member: str) -> Iterator[IO[bytes]]:
         raise FetchError(f"{archive.name}: cannot read {member}: {error}") from error
     except (RuntimeError, NotImplementedError, ValueError) as error:  # encrypted, or packed in an unknown way
         raise FetchError(f"{archive.name}: cannot read {member}: {error}") from error
+
+
+def say_parts(say: Callable[[str], None], parts: int) -> Progress:
+    """A progress that says one line for each of so many equal parts of a transfer."""
+    said: dict[str, int] = {}
+
+    def show(what: str, done: int, total: int) -> None:
+        part = parts * done // total if total else 0
+        if part > said.get(what, 0):
+            said[what] = part
+            say(f"{what}: {done / 1e6:.0f} of {total / 1e6:.0f} MB")
+
+    return show
 
 
 def copy_bounded(source: IO[bytes], target: IO[bytes], most: int, what: str) -> None:

@@ -15,6 +15,7 @@ from stackbench.datasets import DatasetStore
 from stackbench.engine.model_files import fetch_model, list_models
 from stackbench.errors import DataError, DataNotAvailableError
 from stackbench.fetch import Progress as FetchProgress
+from stackbench.fetch import say_parts
 from stackbench.visible_text import in_one_line
 
 __all__ = ["count_of", "data_list", "data_pull", "models_list", "models_pull"]
@@ -121,7 +122,7 @@ def _transfer() -> Iterator[FetchProgress | None]:
     """A progress bar on a terminal, a line every tenth elsewhere."""
     console = err()
     if not console.is_terminal:
-        yield _plain_transfer()
+        yield say_parts(notice, 10)
         return
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=console, transient=True) as display:
@@ -133,15 +134,3 @@ def _transfer() -> Iterator[FetchProgress | None]:
             display.update(tasks[what], completed=done, total=total or None)  # type: ignore[arg-type]
 
         yield show
-
-
-def _plain_transfer() -> FetchProgress:
-    tenths: dict[str, int] = {}
-
-    def show(what: str, done: int, total: int) -> None:
-        tenth = 10 * done // total if total else 0
-        if tenth > tenths.get(what, 0):
-            tenths[what] = tenth
-            notice(f"{what}: {done / 1e6:.0f} of {total / 1e6:.0f} MB")
-
-    return show
