@@ -158,7 +158,8 @@ def _print_why(answer: Mapping[str, Any]) -> None:
         out().print(shown(line))
     attempts = answer["attempts"]
     if answer["run_id"] is None:
-        return out().print("no run is live")
+        out().print("no run is live")
+        return
     out().print(shown(f"run {answer['run_id']}: {_phase(answer)}, {len(attempts)} attempts under way"))
     print_table(
         ("benchmark", "task", "attempt", "waits for", "for", "runs since"),
