@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stackbench.active_clock import ActiveClock
+from stackbench.config import user_cache
 from stackbench.control.messages import (
     AttemptText,
     CallDecided,
@@ -27,7 +29,8 @@ from stackbench.engine.processor_pressure import ProcessorPressure
 from stackbench.engine.recorded_requests import RequestRecorder
 from stackbench.engine.seats import known_tool
 from stackbench.errors import AttemptError, ModelNotAvailableError
-from stackbench.models import Preset, Reloadable, Watched
+from stackbench.models import Preset, Reloadable, Tokenizing, Watched
+from stackbench.models.text_counting import named_counter
 from stackbench.sandbox import CodeJob, CodeResult, Sandbox, SandboxSpec
 from stackbench.sandbox.session import Session
 from stackbench.slots import Slots
@@ -188,7 +191,7 @@ class AttemptContext:
             model.sampling_defaults if isinstance(model, Preset) else {},
             temperature=self._plan.temperature(benchmark),
             temperature_set=benchmark.temperature is not None or settings.temperature is not None,
-            max_tokens=settings.max_tokens or benchmark.max_tokens or max_tokens,
+            max_tokens=(settings.max_tokens or benchmark.max_tokens or max_tokens) + settings.think_tokens,
             stop=stop,
             seed=request_seed(self.key),
         )
@@ -229,6 +232,12 @@ class AttemptContext:
     async def count_tokens(self, request: Request) -> TokenCount:
         complete, _ = with_run_texts(request, self._plan.settings)
         return await self._model.count_tokens(complete)
+
+    async def text_counter(self, tokenizer: str = "") -> Callable[[Sequence[str]], Sequence[int]] | None:
+        if tokenizer:
+            return await asyncio.to_thread(named_counter, tokenizer, [user_cache() / "models"])
+        model = self._model
+        return await asyncio.to_thread(model.text_counter) if isinstance(model, Tokenizing) else None
 
     async def _ask(self, request: Request) -> Generation:
         """Waits for a place at the model, then for its answer."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from stackbench import nesting
 from stackbench.control.messages import Command, OperatorAction
 from stackbench.control.verbs import arguments_of, check_setting
 from stackbench.engine.agent_operations import CHANGES, LOOKS, change_agent, look_at_agents
@@ -43,6 +44,8 @@ class Operations:
             return await self._delete(str(command.arguments.get("run", "")))
         if command.verb == "label":
             return await self._label(command.arguments)
+        if command.verb == "record_voice":
+            return self._record_voice(command)
         given = dict(command.arguments)
         named = given.pop("run", None)
         arguments = arguments_of(command.verb, given)
@@ -192,6 +195,17 @@ class Operations:
             without=arguments.get("without") or (),
         )
         await asyncio.to_thread(self._service.writer.change, change)
+
+    def _record_voice(self, command: Command) -> dict[str, Any]:
+        """A turn that somebody said, among the live run's events."""
+        turn = command.arguments.get("turn")
+        if not nesting.is_object(turn):
+            raise UsageError("record_voice takes a turn, a JSON object")
+        execution = self._execution("record")
+        if not execution.recorded:
+            raise UsageError(f"run {execution.run_id} is not recorded yet; try again")
+        execution.record("voice", {"who": command.who, **turn})
+        return {"run_id": execution.run_id}
 
     async def _submit(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """A run of another process's, into the queue."""

@@ -15,7 +15,7 @@ from typing import Any
 from stackbench import __version__, nesting
 from stackbench.store import Queries
 
-__all__ = ["ATIF_VERSION", "TimedEvent", "trajectories", "trajectory"]
+__all__ = ["ATIF_VERSION", "TimedEvent", "iso_time", "trajectories", "trajectory"]
 
 ATIF_VERSION = "ATIF-v1.7"
 AGENTS = """
@@ -45,7 +45,8 @@ def trajectories(queries: Queries, run_id: str) -> Iterator[tuple[str, dict[str,
     taken: set[str] = set()
     for key in queries.rows(AGENTS, [run_id]):
         events = [
-            (kind, _time(ts), json.loads(payload or "{}")) for kind, ts, payload in queries.rows(EVENTS, [run_id, *key])
+            (kind, iso_time(ts), json.loads(payload or "{}"))
+            for kind, ts, payload in queries.rows(EVENTS, [run_id, *key])
         ]
         outcome: dict[str, Any] = {}
         for status, score, passed, reason, metrics in queries.rows(ATTEMPT, [run_id, *key]):
@@ -59,7 +60,7 @@ def trajectory(
     key: Sequence[Any],
     model: str,
     events: Sequence[TimedEvent],
-    outcome: Mapping[str, Any],
+    outcome: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """One attempt's document; `key` is benchmark, task, attempt and seed."""
     benchmark, task, attempt, seed = key
@@ -87,7 +88,12 @@ def trajectory(
             "total_completion_tokens": sum(call.get("completion_tokens") or 0 for call in calls),
             "total_steps": len(steps.found),
         },
-        "extra": {**named, **outcome, "ending": ending, **({"verdict": verdict} if verdict is not None else {})},
+        "extra": {
+            **named,
+            **(outcome or {}),
+            "ending": ending,
+            **({"verdict": verdict} if verdict is not None else {}),
+        },
     }
 
 
@@ -183,7 +189,7 @@ def _definitions(names: Sequence[str]) -> list[dict[str, Any]]:
     return [tool_schema(TOOLS[name]) for name in names if name in TOOLS]
 
 
-def _time(ts: Any) -> str:
+def iso_time(ts: Any) -> str:
     """ISO 8601 with its zone; the database holds UTC."""
     text = ts if isinstance(ts, str) else ts.isoformat()
     return f"{text.replace(' ', 'T').removesuffix('Z')}Z"

@@ -69,9 +69,11 @@ class Submission:
 class EngineLink:
     """Belongs to one event loop. Reads happen in threads, so that no screen waits for them."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, client: str = "tui") -> None:
         self.home = home
-        self.who = f"tui ({_user()})"
+        self.client = client
+        """How this program calls itself."""
+        self.who = f"{client} ({_user()})"
         """As the operator's record names us."""
         self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="reads")
         self._idle: list[Queries] = []
@@ -256,7 +258,7 @@ class EngineLink:
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[EngineClient]:
         """A connection of one's own, to subscribe to events. Raises EngineUnreachableError."""
-        client = await connect(self.home.socket, "tui")
+        client = await connect(self.home.socket, self.client)
         try:
             yield client
         finally:
@@ -332,7 +334,7 @@ class EngineLink:
                 self._client = None
             if not self.home.socket.exists():
                 raise EngineUnreachableError(f"no engine serves {self.home.path}")
-            self._client = await connect(self.home.socket, "tui")
+            self._client = await connect(self.home.socket, self.client)
             return self._client
 
     async def _within(self, answer: Any, client: EngineClient, within_s: float = ANSWER_WITHIN_S) -> Any:
