@@ -39,8 +39,10 @@ OUTCOMES: dict[str, str] = {
     "cut": " AND finish_reason = 'length'",
 }
 BENCHMARK = " AND benchmark = ?"
-TEXT = " AND (contains(task_id, ?) OR contains(error, ?) OR contains(category, ?))"
-TEXT_ANY_CASE = " AND (contains(lower(task_id), ?) OR contains(lower(error), ?) OR contains(lower(category), ?))"
+WHY = "coalesce(reason, error)"
+"""Runs of older versions have no reason, only an error where an attempt did not pass."""
+TEXT = f" AND (contains(task_id, ?) OR contains({WHY}, ?) OR contains(category, ?))"
+TEXT_ANY_CASE = f" AND (contains(lower(task_id), ?) OR contains(lower({WHY}), ?) OR contains(lower(category), ?))"
 INDEX = """
 SELECT key, place FROM (
     SELECT rowid AS key, row_number() OVER (ORDER BY rowid) AS place FROM attempts WHERE run_id = ?{conditions}
@@ -48,8 +50,8 @@ SELECT key, place FROM (
 """
 COUNT = "SELECT count(*), coalesce(max(rowid), -1) FROM attempts WHERE run_id = ?{conditions}"
 LINES = """
-SELECT rowid, benchmark, task_id, attempt, seed, status, passed, left(error, ?), completion_tokens, latency_s,
-    finish_reason, started_at
+SELECT rowid, benchmark, task_id, attempt, seed, status, passed, left(coalesce(reason, error), ?),
+    completion_tokens, latency_s, finish_reason, started_at
 FROM attempts WHERE run_id = ? AND rowid >= ? AND rowid < ?{conditions} ORDER BY rowid LIMIT ?
 """
 NO_END = 2**62
@@ -95,7 +97,7 @@ class AttemptLine:
     status: str
     passed: bool | None
     reason: str
-    """Why it did not pass, cut."""
+    """Why it passed or did not, cut."""
     completion_tokens: int
     latency_s: float
     finish_reason: str | None
