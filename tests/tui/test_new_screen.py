@@ -123,4 +123,4 @@ async def test_benchmarks_of_the_working_folder_are_offered(tmp_path: Path, monk
         await screens.press("n")
         await screens.shows("sums.yaml  (yours)")
         await screens.press("end", "space")
-        await screens.shows("[x]  sums.yaml", "stackbench eval sums.yaml --home", "1 attempt")
+        await screens.shows("[x]  sums.yaml", "stackbench eval sums.yaml --detach", "my-sums")
