@@ -43,7 +43,7 @@ from stackbench.types import AttemptKey, AttemptRecord, AttemptStatus, Sampling,
 STEPS = 30
 AGENTS = 12
 READS = 500
-ALL_TOOLS = ("read", "write", "edit", "apply_patch", "exec", "process", "web_fetch", "http_request")
+ALL_TOOLS = ("ls", "read", "write", "edit", "apply_patch", "exec", "process", "web_fetch", "http_request", "ask_user")
 
 PEER = """
 import asyncio, sys, time

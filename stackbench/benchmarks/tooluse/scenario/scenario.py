@@ -15,7 +15,9 @@ from stackbench.nesting import is_object
 __all__ = ["Category", "ExpectedCall", "ForbiddenCall", "ForbiddenRequest", "OracleCall", "Play", "Scenario"]
 
 Category = Literal["files", "system", "api", "workflow", "recovery"]
-ToolName = Literal["read", "write", "edit", "apply_patch", "exec", "process", "web_fetch", "http_request"]
+ToolName = Literal[
+    "ls", "read", "write", "edit", "apply_patch", "exec", "process", "web_fetch", "http_request", "ask_user"
+]
 
 
 class ExpectedCall(Part):
@@ -110,6 +112,14 @@ class Play(Part):
     answer: Text = ""
 
 
+class Reply(Part):
+    """What the scripted user answers to a question."""
+
+    asked: Pattern = ""
+    """A regular expression on the question with its options, upper and lower case alike."""
+    says: Text
+
+
 class Limits(Part):
     steps: int = Field(default=25, ge=1, le=1000)
     seconds: float = Field(default=300, gt=0, le=86_400)
@@ -127,6 +137,8 @@ class Scenario(Part):
     distractors: dict[str, SetupFile] = {}
     """Files that look as if they mattered."""
     tools: tuple[ToolName, ...] = Field(min_length=1)
+    user: list[Reply] = []
+    """Answers to `ask_user`: the first that fits and was not given yet, else the last that fits."""
     limits: Limits = Limits()
     checks: list[Check] = []
     changes: list[str] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -124,3 +125,42 @@ def test_a_template_cannot_reach_out_of_its_sandbox(tmp_path: Path) -> None:
     write(tmp_path, TEMPLATE.replace("write them down", "{{ range(10000000) | list }}"))
     with pytest.raises(ScenarioError, match="range of more than"):
         load_tasks(tmp_path)
+
+
+TWIN = """\
+twin:
+  refuse: false
+  setup: {files: {"{{ name }}.csv": null, other.txt: "{{ name }}"}}
+  checks: [{file: other.txt}]
+"""
+
+
+def test_twins_are_drawn_by_the_seed_and_differ_in_their_fields_alone(tmp_path: Path) -> None:
+    path = write(tmp_path, TEMPLATE.replace("tasks: 3", "tasks: 4\nrefuse: true") + TWIN)
+    which = []
+    for seed in range(6):
+        tasks = load_tasks(path, seed)
+        twins = [task for task in tasks if not task.spec.refuse]
+        which.append(tuple(task.task_id for task in twins))
+        assert len(twins) == 2
+        for task in tasks:
+            name = "other.txt" if task in twins else next(iter(task.spec.setup.files))
+            assert list(task.spec.setup.files) == [name]
+            assert len(task.spec.checks) == (1 if task in twins else 2)
+            assert task.spec.prompt.startswith("Add up the amounts in ")
+    assert len(set(which)) > 1
+
+
+@pytest.mark.parametrize(
+    ("twin", "line", "said"),
+    [
+        ("twin: 3\n", 27, "twin: a twin is a mapping"),
+        ("twins: 3\ntwin: {refuse: false}\n", 27, "twins: between 1 and 2 of 3 tasks are twins, not 3"),
+        ("twin:\n  refuse: false\n  checks:\n    - {file: x, holds: y}\n", 30, "checks.0.holds"),
+        ("twin:\n  answer: '{{ nothing }}'\n", 28, "twin.answer"),
+    ],
+)
+def test_an_error_in_a_twin_names_its_line(tmp_path: Path, twin: str, line: int, said: str) -> None:
+    path = write(tmp_path, TEMPLATE + twin)
+    with pytest.raises(ScenarioError, match=rf"line {line}: .*{re.escape(said)}"):
+        load_tasks(path)
