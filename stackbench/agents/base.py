@@ -51,6 +51,10 @@ class Backend(Protocol):
         """Publishes the start of a tool call to subscribers."""
         ...
 
+    def command_output(self, session_id: str, text: str) -> None:
+        """Publishes a piece of what a command of the agent's writes to subscribers."""
+        ...
+
     def log_call(self, call: ToolCallRecord) -> None:
         """Logs a call of a tool that has ended."""
         ...

@@ -3,6 +3,7 @@
 from stackbench.benchmarks.base import (
     AgentBenchmark,
     Benchmark,
+    BoundedBenchmark,
     ClusteredBenchmark,
     CodeBenchmark,
     Context,
@@ -11,9 +12,14 @@ from stackbench.benchmarks.base import (
     HashedTasks,
     NamedTasks,
     Options,
+    OwnImages,
+    OwnSampleFields,
     PrepareContext,
     Sample,
+    SampleFields,
+    ServedModel,
     SpeedBenchmark,
+    WindowedBenchmark,
 )
 from stackbench.benchmarks.declared_metrics import CategorisedMetrics, DeclaredMetrics, MetricKind, kind_of
 from stackbench.benchmarks.registry import benchmark_names, create_benchmark, find_benchmark, list_benchmarks
@@ -21,6 +27,7 @@ from stackbench.benchmarks.registry import benchmark_names, create_benchmark, fi
 __all__ = [
     "AgentBenchmark",
     "Benchmark",
+    "BoundedBenchmark",
     "CategorisedMetrics",
     "ClusteredBenchmark",
     "CodeBenchmark",
@@ -32,9 +39,14 @@ __all__ = [
     "MetricKind",
     "NamedTasks",
     "Options",
+    "OwnImages",
+    "OwnSampleFields",
     "PrepareContext",
     "Sample",
+    "SampleFields",
+    "ServedModel",
     "SpeedBenchmark",
+    "WindowedBenchmark",
     "benchmark_names",
     "create_benchmark",
     "find_benchmark",

@@ -42,7 +42,7 @@ def program() -> NoReturn:
     """`main` for a process of its own, which ends with it: no tenth of a second for taking loaded modules apart."""
     code: object = INTERNAL_ERROR
     # Modules and rows are many and stay: looking for cycles every 700 objects is a twentieth of loading the program.
-    gc.set_threshold(20_000, 20, 20)
+    gc.set_threshold(100_000, 20, 50)
     try:
         main()
     except SystemExit as done:

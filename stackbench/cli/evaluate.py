@@ -10,8 +10,7 @@ from stackbench import nesting
 from stackbench.cli.console import notice
 from stackbench.cli.driving import carry_out
 from stackbench.cli.options import given_settings
-from stackbench.cli.resuming import resume
-from stackbench.cli.several_models import carry_out_several, each_model
+from stackbench.cli.swe_options import given_swe_options
 from stackbench.config import Home, Settings, load_settings
 from stackbench.engine import HeadStart, RunPlan, load_suite, plan_benchmarks, plan_suite, read_samples, replay_settings
 from stackbench.errors import UsageError
@@ -22,8 +21,12 @@ __all__ = ["batch", "evaluate", "score"]
 
 def evaluate(benchmarks: Sequence[str], flags: Mapping[str, Any]) -> int:
     """Runs named benchmarks, or resumes a run; returns the exit code."""
+    from stackbench.cli.several_models import each_model
+
     home = Home.find(flags["home"])
     if flags["resume"]:
+        from stackbench.cli.resuming import resume
+
         return resume(home, flags, benchmarks=benchmarks)
     if not benchmarks:
         raise UsageError('name a benchmark to run; "stackbench list benchmarks" shows them')
@@ -34,6 +37,7 @@ def evaluate(benchmarks: Sequence[str], flags: Mapping[str, Any]) -> int:
                 "--scenarios goes with the benchmark tooluse alone: stackbench eval tooluse --scenarios DIR"
             )
         options["scenarios"] = str(flags["scenarios"].absolute())
+    options |= given_swe_options(flags, benchmarks)
     names = _names(flags["sample_ids"])
     plans = [plan_benchmarks(benchmarks, _settings(variant), names, options) for variant in each_model(flags)]
     return _carry_out_all(home, plans, flags)
@@ -41,13 +45,18 @@ def evaluate(benchmarks: Sequence[str], flags: Mapping[str, Any]) -> int:
 
 def batch(suite: str, flags: Mapping[str, Any]) -> int:
     """Runs a suite, or resumes a run; returns the exit code."""
+    from stackbench.cli.several_models import each_model
+
     home = Home.find(flags["home"])
     if flags["resume"]:
+        from stackbench.cli.resuming import resume
+
         return resume(home, flags, suite=suite)
     if flags["scenarios"] is not None:
         raise UsageError(
             "--scenarios goes with eval tooluse; in a suite it stands in its file, as an option of tooluse"
         )
+    given_swe_options(flags, ())
     if flags["benchmark_options"]:
         raise UsageError("-T sets options of benchmarks named to eval; in a suite they stand in its file")
     suite = suite or "full"
@@ -65,7 +74,8 @@ def score(
     head_start: HeadStart | None,
 ) -> int:
     """Scores recorded samples and writes `FILE_results.jsonl`; returns the exit code."""
-    plan = plan_benchmarks([benchmark], settings)
+    options = _options(flags["benchmark_options"]) | given_swe_options(flags, [benchmark])
+    plan = plan_benchmarks([benchmark], settings, options=options)
     samples = read_samples(path, plan.benchmarks[0].name, home, plan.benchmarks[0].options)
     for line in samples.warnings():
         notice(f"stackbench: warning: {line}")
@@ -84,7 +94,11 @@ def labelled(plan: RunPlan, flags: Mapping[str, Any]) -> RunPlan:
 def _carry_out_all(home: Home, plans: Sequence[RunPlan], flags: Mapping[str, Any]) -> int:
     """One run, or one for each of several models."""
     labels = [labelled(plan, flags) for plan in plans]
-    return carry_out(home, labels[0], flags) if len(labels) == 1 else carry_out_several(home, labels, flags)
+    if len(labels) == 1:
+        return carry_out(home, labels[0], flags)
+    from stackbench.cli.several_models import carry_out_several
+
+    return carry_out_several(home, labels, flags)
 
 
 def _settings(flags: Mapping[str, Any]) -> Settings:

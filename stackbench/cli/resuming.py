@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from stackbench.benchmarks.declared import declared_name, is_definition
+from stackbench.benchmarks import declared
 from stackbench.cli.arguments import LATEST
 from stackbench.cli.driving import carry_out
 from stackbench.cli.options import given_settings
@@ -30,7 +30,7 @@ def resume(home: Home, flags: Mapping[str, Any], *, benchmarks: Sequence[str] = 
         raise UsageError("a run that is resumed has one model; leave -m out, or name one")
     if flags["run_name"] is not None or flags["run_tags"]:
         raise UsageError("a resumed run keeps its name and tags; change them with stackbench runs tag")
-    benchmarks = [declared_name(Path(name)) if is_definition(name) else name for name in benchmarks]
+    benchmarks = [declared.declared_name(Path(name)) if declared.is_definition(name) else name for name in benchmarks]
     given = given_values(given_settings(variants[0]))
     run = _find_run(home, flags["resume"], benchmarks, suite, given)
     try:

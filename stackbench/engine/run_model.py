@@ -11,7 +11,6 @@ from stackbench.engine.plan import RunPlan
 from stackbench.engine.replays import replay_of_run, replayed_run
 from stackbench.errors import UsageError
 from stackbench.models import Model, ModelOptions, create_model, parse_model_name
-from stackbench.models.chat_template import read_template
 from stackbench.models.null import NullModel
 from stackbench.store import LocalQueries, Reader, Writer
 from stackbench.store.reader import RunInfo
@@ -34,6 +33,8 @@ def create_run_model(plan: RunPlan, home: Home, writer: Writer, logs: Path) -> M
     elif parse_model_name(settings.model).kind == "gguf":
         _check_gguf(settings)
     if settings.chat_template is not None:
+        from stackbench.models.chat_template import read_template
+
         read_template(settings.chat_template)  # before anything is fetched or loaded
     return create_model(settings.model, model_options(settings, home.path, logs))
 

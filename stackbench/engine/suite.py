@@ -10,8 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from stackbench.benchmarks import SpeedBenchmark, benchmark_names, create_benchmark
-from stackbench.benchmarks.declared import declared_name, declared_options, is_definition
+from stackbench.benchmarks import SpeedBenchmark, benchmark_names, create_benchmark, declared
 from stackbench.bounded_files import read_bounded
 from stackbench.config import Settings
 from stackbench.engine.gates import check_gate_plan
@@ -35,6 +34,9 @@ class Suite(BaseModel):
     """A run for each, unless the command names others."""
     benchmarks: tuple[BenchmarkPlan, ...] = Field(min_length=1)
     gates: tuple[Gate, ...] = ()
+    """Tables, or texts such as `humaneval.pass@1 >= 0.8`."""
+    baseline: str = ""
+    """The run, or the model with published results, that gates call `baseline`, unless `--baseline` names another."""
 
 
 def list_suites() -> dict[str, Suite]:
@@ -71,7 +73,11 @@ def plan_suite(name: str, settings: Settings, sample_ids: Sequence[str] = ()) ->
     """
     suite_name, suite = load_suite(name)
     plans = tuple(_with_user(plan, settings, sample_ids) for plan in suite.benchmarks)
-    return _checked(RunPlan(suite=suite_name, settings=_varied(settings), benchmarks=plans, gates=suite.gates))
+    settings = _varied(settings)
+    if not settings.baseline and suite.baseline:
+        settings = settings.model_copy(update={"baseline": suite.baseline})
+    gates = _in_their_names(suite.gates, [plan.name for plan in plans])
+    return _checked(RunPlan(suite=suite_name, settings=settings, benchmarks=plans, gates=gates))
 
 
 def plan_benchmarks(
@@ -87,6 +93,13 @@ def plan_benchmarks(
         for name in dict.fromkeys(names)
     )
     return _checked(RunPlan(suite="eval", settings=_varied(settings), benchmarks=plans))
+
+
+def _in_their_names(gates: Sequence[Gate], benchmarks: Sequence[str]) -> tuple[Gate, ...]:
+    """Gates with the benchmarks' own names: `tool_use` is `tooluse`."""
+    plain = {name.replace("_", "").replace("-", ""): name for name in benchmarks}
+    names = [plain.get(gate.benchmark.replace("_", "").replace("-", ""), gate.benchmark) for gate in gates]
+    return tuple(gate.model_copy(update={"benchmark": name}) for gate, name in zip(gates, names, strict=True))
 
 
 def _varied(settings: Settings) -> Settings:
@@ -117,7 +130,7 @@ def _checked(plan: RunPlan) -> RunPlan:
 def _beside(path: Path, suite: Suite) -> Suite:
     """The suite with the YAML files of benchmarks looked for from its own folder."""
     parts = tuple(
-        part.model_copy(update={"name": str(path.parent / part.name)}) if is_definition(part.name) else part
+        part.model_copy(update={"name": str(path.parent / part.name)}) if declared.is_definition(part.name) else part
         for part in suite.benchmarks
     )
     return suite.model_copy(update={"benchmarks": parts})
@@ -125,17 +138,17 @@ def _beside(path: Path, suite: Suite) -> Suite:
 
 def _declared(plan: BenchmarkPlan) -> BenchmarkPlan:
     """A benchmark that is named by its YAML file, under its own name and with what finds the file again."""
-    if not is_definition(plan.name):
+    if not declared.is_definition(plan.name):
         return plan
     if plan.options:
         raise UsageError(
             f"{plan.name}: a benchmark of your own has no options ({', '.join(plan.options)}); its YAML file says all"
         )
     path = Path(plan.name)
-    name = declared_name(path)
+    name = declared.declared_name(path)
     if name in benchmark_names():
         raise UsageError(f'{path}: name: "{name}" is the name of an installed benchmark; give yours another')
-    return plan.model_copy(update={"name": name, "options": declared_options(path)})
+    return plan.model_copy(update={"name": name, "options": declared.declared_options(path)})
 
 
 def _with_user(plan: BenchmarkPlan, settings: Settings, sample_ids: Sequence[str]) -> BenchmarkPlan:

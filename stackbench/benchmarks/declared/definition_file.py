@@ -18,14 +18,9 @@ from stackbench.errors import ConfigError, one_line
 from stackbench.nesting import is_object
 from stackbench.suggestions import did_you_mean
 
-__all__ = ["is_definition", "read_definition"]
+__all__ = ["read_definition"]
 
 LARGEST = 1 << 20
-
-
-def is_definition(name: str) -> bool:
-    """Whether what was given as a benchmark names a YAML file."""
-    return name.lower().endswith((".yaml", ".yml"))
 
 
 def read_definition(path: Path) -> Definition:

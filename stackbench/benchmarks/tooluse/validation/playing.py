@@ -99,6 +99,9 @@ class ReferenceModel:
     def call_started(self, step: int, call: ToolCall) -> None:
         """Nobody watches."""
 
+    def command_output(self, session_id: str, text: str) -> None:
+        """Nobody watches."""
+
     def log_call(self, call: ToolCallRecord) -> None:
         """Nobody reads it."""
 
