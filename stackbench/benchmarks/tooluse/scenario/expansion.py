@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import random
@@ -12,6 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from stackbench.benchmarks.tooluse.scenario.author_errors import author_error
 from stackbench.benchmarks.tooluse.scenario.draws import Drawer, DrawError
 from stackbench.benchmarks.tooluse.scenario.scenario import Scenario
 from stackbench.benchmarks.tooluse.scenario.source import ScenarioError, Source, read_source
@@ -122,8 +124,13 @@ def _task(source: Source, name: str, number: int, count: int, seed: int, *, is_t
     try:
         scenario = Scenario.model_validate(rendered)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise source.error(place(_written(first["loc"])), first["msg"].removeprefix("Value error, ")) from error
+        # A name that is misspelt is told before the field that is missing for it.
+        first = next((one for one in error.errors() if one["type"] == "extra_forbidden"), error.errors()[0])
+        said = first["msg"].removeprefix("Value error, ") + _meant(first["loc"])
+        raise source.error(place(_written(first["loc"])), said) from error
+    mistake = author_error(scenario)
+    if mistake is not None:
+        raise source.error(place(mistake[0]), mistake[1])
     task_id = name if count == 1 else f"{name}-{number + 1}"
     return ToolTask(task_id, scenario.category, name, scenario, source)
 
@@ -164,6 +171,12 @@ def _written(place: Sequence[str | int]) -> tuple[str | int, ...]:
     if len(place) > 2 and place[0] in ("checks", "forbidden"):
         return (*place[:2], *place[3:])
     return tuple(place)
+
+
+def _meant(place: Sequence[str | int]) -> str:
+    """The field of a scenario that a name like it may have been meant for."""
+    near = difflib.get_close_matches(str(place[0]), Scenario.model_fields, n=1) if len(place) == 1 else []
+    return f'; did you mean "{near[0]}"?' if near and near[0] != place[0] else ""
 
 
 def set_hash(tasks: Iterable[ToolTask]) -> str:
