@@ -40,6 +40,7 @@ def outcome_document(outcome: RunOutcome) -> dict[str, Any]:
         "model": outcome.model,
         "seconds": round(outcome.seconds, 3),
         **({"sampling_not_set": outcome.sampling_not_set} if outcome.sampling_not_set else {}),
+        **({"hints": list(outcome.hints)} if outcome.hints else {}),
         **cost_document(outcome.cost, outcome.results),
         "results": result_documents(outcome.results, outcome.skipped, outcome.status.value),
         "gates": [
@@ -154,6 +155,7 @@ def scoreboard(outcome: RunOutcome, last_lines: Sequence[str] = ()) -> Renderabl
     parts += caveat_lines(outcome.results, outcome.status.value)
     parts += sampling_lines(outcome.sampling_not_set)
     parts += skipped_lines(outcome.skipped)
+    parts += [shown(line, "yellow") for line in outcome.hints]
     for gate in outcome.gates:
         value = _not_measured(outcome, gate) if gate.value is None else f"{gate.value:.4f}"
         word, style = ("passed", "green") if gate.passed else ("FAILED", "red")

@@ -34,6 +34,8 @@ class RunOutcome:
     """Of the attempts that ended in errors."""
     sampling_not_set: str = ""
     """Whose sampling took the place of what the user did not set, where it is not neutral."""
+    hints: tuple[str, ...] = ()
+    """What the checks at the run's end have to say of its scores, a line each."""
     cost: Cost | None = None
     """By the price table of the configuration, where that has a price for the model."""
     recorded: bool = True

@@ -94,6 +94,8 @@ class RunExecution:
         self._now = now
         self._record = RunRecord(order, writer, now)
         self._replay: Replay | None = None
+        self._left_out = False
+        """Whether a replayed run has not made some attempts."""
 
     async def run(self) -> RunOutcome:
         """Runs to the end, to `controls.stop`, or to an error that leaves the run resumable.
@@ -167,7 +169,8 @@ class RunExecution:
                 watcher.cancel()
             await asyncio.gather(*watchers, return_exceptions=True)
         resources.sandbox.begin_closing()  # the stack waits for its end
-        ended = RunEnd(started, skipped, problem, self.counts.last_error, self._left_unmade(len(loaded)))
+        left_out = self._left_out or any(runner.cancelled for runner in self.runners.values())
+        ended = RunEnd(started, skipped, problem, self.counts.last_error, self._left_unmade(len(loaded)), left_out)
         return await asyncio.to_thread(self._record.finish, self.plan, resources, loaded, ended)
 
     def _selected(self, reader: Reader) -> tuple[Mapping[str, Sequence[str]], bool]:
@@ -224,6 +227,7 @@ class RunExecution:
         done = resources.reader.done(self.run_id) if self.order.resume else set[AttemptKey]()
         left, lacking = held_by(resources.model, [spec for spec in work if spec.key not in done])
         if lacking:
+            self._left_out = True
             self.say(f"{name}: {lacking} attempts were not made in the replayed run and are left out")
         before = [s for s in resources.reader.summaries(self.run_id, name) if s.passed] if self.order.resume else []
         if left:
