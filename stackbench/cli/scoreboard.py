@@ -15,6 +15,7 @@ from stackbench.engine import Cost, GateResult, RunOutcome
 from stackbench.report.caveats import caveats, counted, partial_reasons
 from stackbench.report.headlines import counts
 from stackbench.report.tally import clock
+from stackbench.stats.replicates import differ
 from stackbench.store import BenchmarkResult
 from stackbench.types import Metric
 
@@ -110,6 +111,7 @@ def result_document(result: BenchmarkResult, status: str) -> dict[str, Any]:
         "token_limit": limits[0] if len(limits) == 1 else list(limits) or None,
         "missing_metrics": [asdict(missing) for missing in planned.missing] if planned is not None else [],
         "errors_as_failures": dict(planned.lower_bounds) if planned is not None else {},
+        **_replicates(result),
         "metrics": {
             metric_key(m): {
                 "value": m.value,
@@ -121,6 +123,25 @@ def result_document(result: BenchmarkResult, status: str) -> dict[str, Any]:
             }
             for m in result.metrics
         },
+    }
+
+
+def _replicates(result: BenchmarkResult) -> dict[str, Any]:
+    """Of a run of several seeds: each one's mean score, and what they come to together."""
+    if not result.replicates:
+        return {}
+    from stackbench.stats.spread import spread
+
+    together = spread(list(result.replicates.values()))
+    by_seed = {str(seed): score for seed, score in result.replicates.items()}
+    return {
+        "replicates": {
+            "seeds": by_seed,
+            "mean": together.mean,
+            "median": together.median,
+            "sd": together.sd,
+            "differ": differ(result.replicates),
+        }
     }
 
 

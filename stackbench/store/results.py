@@ -16,8 +16,14 @@ COUNTS = """
 SELECT benchmark, count(DISTINCT task_id), count(*), count(*) FILTER (status = 'error'),
     count(DISTINCT task_id) FILTER (status = 'completed'),
     count(*) FILTER (status = 'completed' AND finish_reason = 'length'), coalesce(sum(prompt_tokens), 0)::BIGINT,
-    coalesce(sum(completion_tokens), 0)::BIGINT
+    coalesce(sum(completion_tokens), 0)::BIGINT, count(DISTINCT seed)
 FROM attempts WHERE run_id = ? GROUP BY benchmark ORDER BY min(started_at)
+"""
+REPLICATES = """
+SELECT benchmark, seed, avg(score) FROM (
+    SELECT benchmark, seed, task_id, avg(score) AS score FROM attempts
+    WHERE run_id = ? AND status = 'completed' GROUP BY ALL
+) GROUP BY ALL ORDER BY ALL
 """
 ENDINGS = """
 SELECT benchmark, metrics ->> '$.ending' AS ending, count(*),
@@ -101,6 +107,8 @@ class BenchmarkResult:
     prompt_tokens: int = 0
     """Of all attempts, those in error too."""
     completion_tokens: int = 0
+    replicates: Mapping[int, float] = field(default_factory=dict[int, float])
+    """Of a run of several seeds, the mean score over tasks by seed."""
 
     def summed_up(
         self, metrics: Sequence[Metric], lower_bounds: Mapping[str, float], missing: Sequence[MissingMetric]
@@ -149,13 +157,17 @@ def read_results(queries: Queries, run_id: str) -> list[BenchmarkResult]:
     planned = {one.benchmark: one for one in read_planned(queries, run_id)}
     counts: list[Sequence[Any]] = [*queries.rows(COUNTS, [run_id])]
     begun = {row[0] for row in counts}
-    counts += [(one.benchmark, 0, 0, 0, 0, 0, 0, 0) for one in planned.values() if _to_come(one, begun)]
+    counts += [(one.benchmark, 0, 0, 0, 0, 0, 0, 0, 0) for one in planned.values() if _to_come(one, begun)]
     limits = _token_limits(queries, run_id) if any(row[5] for row in counts) else {}
     endings: dict[str, dict[str, int]] = {}
     slow: dict[str, int] = {}
     for benchmark, ending, count, busy in queries.rows(ENDINGS, [run_id]):
         endings.setdefault(benchmark, {})[ending] = count
         slow[benchmark] = slow.get(benchmark, 0) + busy
+    replicates: dict[str, dict[int, float]] = {}
+    if any(row[8] > 1 for row in counts):
+        for benchmark, seed, score in queries.rows(REPLICATES, [run_id]):
+            replicates.setdefault(benchmark, {})[seed] = score
     return [
         BenchmarkResult(
             benchmark,
@@ -171,8 +183,9 @@ def read_results(queries: Queries, run_id: str) -> list[BenchmarkResult]:
             slow.get(benchmark, 0),
             prompt_tokens,
             completion_tokens,
+            replicates.get(benchmark, {}) if seeds > 1 else {},
         )
-        for benchmark, tasks, attempts, errors, tasks_completed, cut, prompt_tokens, completion_tokens in counts
+        for benchmark, tasks, attempts, errors, tasks_completed, cut, prompt_tokens, completion_tokens, seeds in counts
     ]
 
 
