@@ -40,6 +40,7 @@ def outcome_document(outcome: RunOutcome) -> dict[str, Any]:
         "status": outcome.status.value,
         "model": outcome.model,
         "seconds": round(outcome.seconds, 3),
+        **({"chain": outcome.chain} if outcome.chain else {}),
         **({"sampling_not_set": outcome.sampling_not_set} if outcome.sampling_not_set else {}),
         **({"hints": list(outcome.hints)} if outcome.hints else {}),
         **cost_document(outcome.cost, outcome.results),

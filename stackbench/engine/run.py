@@ -33,7 +33,6 @@ from stackbench.engine.gates import check_gate_categories
 from stackbench.engine.monitor import Monitor
 from stackbench.engine.outcome import RunOutcome
 from stackbench.engine.replays import Replay, held_by, take_plan
-from stackbench.engine.reruns import repeat_replicates
 from stackbench.engine.resources import RunResources
 from stackbench.engine.run_model import create_run_model
 from stackbench.engine.run_record import RunEnd, RunOrder, RunRecord, stall_payload
@@ -257,6 +256,8 @@ class RunExecution:
         self.runners[name] = runner
         await runner.run_all(left)
         if len(self.plan.settings.seeds) > 1:
+            from stackbench.engine.reruns import repeat_replicates
+
             await repeat_replicates(runner, self._publish, self.say, self.record)
         if len(loaded) == 1:
             resources.sandbox.begin_closing()  # beside the summing up

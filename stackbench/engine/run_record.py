@@ -171,7 +171,7 @@ class RunRecord:
             lower_bounds={name: found.lower_bounds for name, found in figures.items()},
             missing={name: found.missing for name, found in figures.items()},
         )
-        return replace(outcome, status=status)
+        return replace(outcome, status=status, chain=reader.chain_head(run_id))
 
     def figures_of(
         self, plan: RunPlan, reader: Reader, item: LoadedBenchmark, *, ended: bool = False, again: bool = False

@@ -44,15 +44,14 @@ def check_sanity(
 ) -> Sanity:  # fmt: skip
     """Checks a run that came to its end; `whole`: nobody cancelled attempts or ended it before."""
     by_name = {result.benchmark: result for result in results}
-    impossible = reader.impossible_scores(run_id)
     faults: list[str] = []
     hints: list[str] = []
     for item in loaded:
         result = by_name.get(item.plan.name)
         if result is None:
             continue
-        if count := impossible.get(result.benchmark):
-            faults.append(f"{result.benchmark}: {count} completed attempts have no score between 0 and 1")
+        if result.impossible:
+            faults.append(f"{result.benchmark}: {result.impossible} completed attempts have no score between 0 and 1")
         faults += _counts(result, whole=whole)
         faults += _metrics(item, result)
         if not plan.samples_file and plan.settings.model == "oracle" and not reader.operated(run_id):

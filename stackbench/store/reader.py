@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from stackbench.errors import UsageError
+from stackbench.store.chain import HEAD
 from stackbench.store.query import Queries
 from stackbench.store.results import HAS_PLANNED, BenchmarkResult, PlannedBenchmark, read_planned, read_results
 from stackbench.types import AttemptKey, AttemptStatus, AttemptSummary, FinishReason, RunStatus
@@ -60,10 +61,6 @@ TEXTS = """
 SELECT sha256, text FROM texts WHERE sha256 IN (SELECT unnest(from_json(?::VARCHAR, '["VARCHAR"]')))
 """
 VERDICTS = "SELECT benchmark, task_id, attempt, seed, passed, error FROM attempts WHERE run_id = ?"
-IMPOSSIBLE = """
-SELECT benchmark, count(*) FROM attempts
-WHERE run_id = ? AND status = 'completed' AND NOT coalesce(score >= 0 AND score <= 1, false) GROUP BY benchmark
-"""
 EQUAL_ANSWERS = """
 SELECT count(*), count(*) FILTER (different = 1) FROM (
     SELECT count(DISTINCT hash(completion)) AS different FROM attempts
@@ -269,9 +266,10 @@ class Reader:
             for benchmark, task_id, status, reason in self._queries.rows(UNPASSED, [run_id])
         ]
 
-    def impossible_scores(self, run_id: str) -> dict[str, int]:
-        """By benchmark, completed attempts without a score from 0 to 1."""
-        return dict(self._queries.rows(IMPOSSIBLE, [run_id]))
+    def chain_head(self, run_id: str) -> str:
+        """The last hash of a run's chain; empty where it has none."""
+        rows = self._queries.rows(HEAD, [run_id])
+        return rows[0][1] if rows else ""
 
     def tasks_with_equal_answers(self, run_id: str, benchmark: str) -> tuple[int, int]:
         """Tasks with several answers of some length, and how many of them have the same one each time."""
