@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stackbench.report.glyphs import printable
 from stackbench.report.results_model import Measure
 
 __all__ = ["Plot", "draw_measures", "grid", "new_figure", "plain", "rendered"]
@@ -73,8 +74,8 @@ def draw_measures(
 
 
 def plain(text: str) -> str:
-    """A name, not a formula: matplotlib typesets what stands between dollar signs."""
-    return text.replace("$", r"\$")
+    """A name that the font holds, and no formula: matplotlib typesets what stands between dollar signs."""
+    return printable(text).replace("$", r"\$")
 
 
 def rendered(figure: Any) -> tuple[bytes, bytes]:
