@@ -2,9 +2,10 @@
 
 Usage: python -m perf.coverage [--quick]    About three minutes on one core; --quick takes a tenth of the replicates.
 
-A cell is shown where the rule of `share_intervals` shows the interval of most of its samples; the columns after "shown" are
-of these cells, "all" of every cell. Every cell is a simulated benchmark: tasks are drawn anew in each replicate, since an interval is to tell how far a
-score would move with other tasks of the same kind. Coverage has a simulation error of half a percent, 1.5 with --quick.
+Every cell is a simulated benchmark: tasks are drawn anew in each replicate, since an interval is to tell how far a
+score would move with other tasks of the same kind. A cell is shown where the rule of `share_intervals` shows the
+interval of most of its samples; "lowest" to "in 93-97" are of these cells, "all" of every cell. Coverage has a
+simulation error of half a percent, 1.5 with --quick.
 The last column is the lowest coverage of Student's t around the mean, clustered where the tasks are.
 """
 
