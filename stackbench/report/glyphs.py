@@ -4,7 +4,7 @@ The fonts are DejaVu's, which come with matplotlib (the extra `report`).
 """
 
 # matplotlib has partial types.
-# pyright: reportUnknownMemberType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 from __future__ import annotations
 
 import functools

@@ -14,6 +14,7 @@ from stackbench.report.results_model import Measure
 
 __all__ = ["Plot", "draw_measures", "grid", "new_figure", "plain", "rendered"]
 
+LONGEST_LABEL = 48
 WIDTH = 7.6
 """Inches: the width of a page's text."""
 STYLE: dict[Any, Any] = {
@@ -74,8 +75,10 @@ def draw_measures(
 
 
 def plain(text: str) -> str:
-    """A name that the font holds, and no formula: matplotlib typesets what stands between dollar signs."""
-    return printable(text).replace("$", r"\$")
+    """A name that the font holds, of bounded length, and no formula: what stands between dollar signs is typeset."""
+    shown = printable(text)
+    shown = shown if len(shown) <= LONGEST_LABEL else f"{shown[: LONGEST_LABEL - 3]}..."
+    return shown.replace("$", r"\$")
 
 
 def rendered(figure: Any) -> tuple[bytes, bytes]:
