@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from stackbench.report.colours import COLOURS
-from stackbench.report.numbers import COMPARABLE, interval, measure_interval, number
+from stackbench.report.numbers import interval, measure_interval, number
 from stackbench.report.plots.drawing import Plot, draw_measures, grid, new_figure, plain, rendered
 from stackbench.report.results_model import BenchmarkReport, Measure, PublishedResult, Results, RunReport
 from stackbench.report.summary_page import run_label
@@ -92,8 +92,9 @@ def published_plot(run: RunReport, one: BenchmarkReport, published: Sequence[Pub
     if not found:
         return None
     mine = list(dict.fromkeys(p.measure for p in found))
-    names = [f"{plain(run.model)}, {name} (n={measures[name].n:,})" for name in mine]
-    names += [f"{p.model}, {p.measure} (n={p.n:,}), compares {COMPARABLE[p.comparability]}" for p in found]
+    named = {name: f", {name}" if len(mine) > 1 else "" for name in mine}
+    names = [f"{plain(run.model)}{named[name]} (n={measures[name].n:,})" for name in mine]
+    names += [f"{p.model}{named[p.measure]} (n={p.n:,})" for p in found]
     figure, (axis,) = new_figure(1.0 + 0.24 * len(names))
     places = list(range(len(names) - 1, -1, -1))
     others = [Measure(name=p.measure, value=p.value, low=p.low, high=p.high, n=p.n) for p in found]
@@ -102,14 +103,14 @@ def published_plot(run: RunReport, one: BenchmarkReport, published: Sequence[Pub
     axis.set_yticks(places, names, fontsize=8)
     axis.set_ylim(-0.6, len(names) - 0.4)
     axis.set_xlim(-0.02, 1.02)
-    axis.set_xlabel("score; the bar is the 95% interval. Grey: published, not measured here")
+    axis.set_xlabel(f"{plain(', '.join(mine))}; bar: 95% interval; grey: published")
     grid(axis)
     svg, png = rendered(figure)
     said = [f"{run.model} {name} {number(measures[name].value)} {measure_interval(measures[name])}" for name in mine]
     said += [f"{p.model} {p.measure} {number(p.value)} {interval(p.low, p.high)} published" for p in found]
     return Plot(
         f"{run.run_id}-{one.name}-published", svg, png, f"{one.name} beside published results: {'; '.join(said)}",
-        f"{one.name} beside published results of other models; the table says with which settings these were measured.",
+        f"{one.name} beside published results of other models, in grey; the table says how far each compares.",
     )  # fmt: skip
 
 
