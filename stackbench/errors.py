@@ -17,6 +17,7 @@ __all__ = [
     "ModelLostError",
     "ModelNotAvailableError",
     "ModelUnreachableError",
+    "NoRunsError",
     "OutageError",
     "RunFailedError",
     "SandboxError",
@@ -58,6 +59,9 @@ class DataError(StackbenchError):
 
 class DataNotAvailableError(DataError):
     """No source of a dataset could be reached; a suite goes on without the benchmark."""
+
+    why = ""
+    """The cause alone, of one file."""
 
 
 class DataCorruptError(DataError):
@@ -115,6 +119,12 @@ class DockerNotAvailableError(SandboxError):
 
 class StoreError(StackbenchError):
     """The database cannot be read or written."""
+
+
+class NoRunsError(StoreError):
+    """A home in which nothing has been run yet: there is nothing to read."""
+
+    exit_code = 2
 
 
 class StoreLockedError(StoreError):

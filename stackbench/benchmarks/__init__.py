@@ -3,9 +3,11 @@
 from stackbench.benchmarks.base import (
     AgentBenchmark,
     Benchmark,
+    BoundedBenchmark,
     ClusteredBenchmark,
     CodeBenchmark,
     Context,
+    EditionedBenchmark,
     HashedFiles,
     HashedTasks,
     NamedTasks,
@@ -15,7 +17,9 @@ from stackbench.benchmarks.base import (
     PrepareContext,
     Sample,
     SampleFields,
+    ServedModel,
     SpeedBenchmark,
+    WindowedBenchmark,
 )
 from stackbench.benchmarks.declared_metrics import CategorisedMetrics, DeclaredMetrics, MetricKind, kind_of
 from stackbench.benchmarks.registry import benchmark_names, create_benchmark, find_benchmark, list_benchmarks
@@ -23,11 +27,13 @@ from stackbench.benchmarks.registry import benchmark_names, create_benchmark, fi
 __all__ = [
     "AgentBenchmark",
     "Benchmark",
+    "BoundedBenchmark",
     "CategorisedMetrics",
     "ClusteredBenchmark",
     "CodeBenchmark",
     "Context",
     "DeclaredMetrics",
+    "EditionedBenchmark",
     "HashedFiles",
     "HashedTasks",
     "MetricKind",
@@ -38,7 +44,9 @@ __all__ = [
     "PrepareContext",
     "Sample",
     "SampleFields",
+    "ServedModel",
     "SpeedBenchmark",
+    "WindowedBenchmark",
     "benchmark_names",
     "create_benchmark",
     "find_benchmark",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,8 +37,10 @@ if TYPE_CHECKING:
 __all__ = [
     "AgentBenchmark",
     "Benchmark",
+    "BoundedBenchmark",
     "CodeBenchmark",
     "Context",
+    "EditionedBenchmark",
     "HashedFiles",
     "HashedTasks",
     "Options",
@@ -47,7 +49,9 @@ __all__ = [
     "PrepareContext",
     "Sample",
     "SampleFields",
+    "ServedModel",
     "SpeedBenchmark",
+    "WindowedBenchmark",
     "near_limit",
 ]
 
@@ -132,6 +136,11 @@ class Context(Protocol):
         """How many tokens the model would read of a request. Raises GenerationError."""
         ...
 
+    async def text_counter(self, tokenizer: str = "") -> Callable[[Sequence[str]], Sequence[int]] | None:
+        """Counts the tokens of texts by themselves, by the model's own tokenizer or the one named; may be called from
+        any thread. None where the model's is not at hand. Raises ModelNotAvailableError."""
+        ...
+
     async def run_code(self, job: CodeJob) -> CodeResult:
         """Executes code in the sandbox; logged as an event. Raises SandboxError."""
         ...
@@ -169,6 +178,10 @@ class Context(Protocol):
 
     def call_started(self, step: int, call: ToolCall) -> None:
         """Publishes the start of a tool call to subscribers."""
+        ...
+
+    def command_output(self, session_id: str, text: str) -> None:
+        """Publishes a piece of what a command of the agent's writes to subscribers."""
         ...
 
     def log_call(self, call: ToolCallRecord) -> None:
@@ -277,12 +290,62 @@ class SpeedBenchmark(Protocol):
     """Attempts per task, where the user asks for fewer."""
 
 
+class ServedModel(Protocol):
+    """The model of a run, once it is ready and before the run begins."""
+
+    @property
+    def chat(self) -> bool:
+        """Whether it has a chat template."""
+        ...
+
+    @property
+    def window(self) -> int | None:
+        """Tokens of prompt and answer together, where known."""
+        ...
+
+    @property
+    def think_tokens(self) -> int:
+        """Tokens of each answer that the run gives for reasoning."""
+        ...
+
+    async def generate(self, request: Request) -> Generation:
+        """Asks once, beside the run; not logged. Raises GenerationError."""
+        ...
+
+
+@runtime_checkable
+class WindowedBenchmark(Protocol):
+    """A benchmark whose tasks need not fit the model's window."""
+
+    async def fit(self, tasks: Sequence[Any], model: ServedModel) -> tuple[Sequence[Task], str]:
+        """The tasks that do, and a note on what was cut or left out. Raises UsageError where none does."""
+        ...
+
+
+@runtime_checkable
+class BoundedBenchmark(Protocol):
+    """A benchmark with metrics above whose bounds a run is no success, whatever its suite says."""
+
+    most_of: ClassVar[Mapping[str, float]]
+    """The largest value of a metric, by name."""
+
+
 @runtime_checkable
 class HashedTasks(Protocol):
     """A benchmark whose tasks come from elsewhere than the manifest's datasets."""
 
     tasks_hash: str
     """sha256 over the tasks of the last `tasks` call."""
+
+
+@runtime_checkable
+class EditionedBenchmark(Protocol):
+    """A benchmark whose own tasks were published more than once; results of two editions cannot be compared."""
+
+    @staticmethod
+    def edition(tasks_hash: str) -> str:
+        """The name of the edition that has tasks of this hash; empty for tasks that were never published."""
+        ...
 
 
 @runtime_checkable

@@ -12,12 +12,13 @@ from typing import Any, BinaryIO, cast
 from rich.console import Group
 from rich.text import Text
 
-from stackbench.cli.console import fits, make_table, notice, out, print_json, print_table, shown
+from stackbench.cli.console import fits, make_table, notice, out, print_json, print_line, print_table, shown
 from stackbench.cli.query_output import QueryOutput
+from stackbench.cli.run_end import home_option
 from stackbench.cli.scoreboard import cost_document, result_documents
 from stackbench.config import Home, load_settings
 from stackbench.engine import Cost, run_cost
-from stackbench.errors import StackbenchError, UsageError
+from stackbench.errors import NoRunsError, StackbenchError, UsageError
 from stackbench.report.caveats import counted, partial_reasons
 from stackbench.report.headlines import headline
 from stackbench.store import BenchmarkResult, Labels, Queries, Reader, RunInfo, open_queries
@@ -37,16 +38,16 @@ def opened(home: Home) -> Iterator[Queries]:
 
 def runs(home: Path | None, limit: int, tag: str | None, *, as_json: bool) -> None:
     """Lists the newest runs, or those with a tag, with their headline numbers."""
-    with opened(Home.find(home, to_write=False)) as queries:
-        reader = Reader(queries)
-        found = reader.runs(limit) if tag is None else reader.labelled("tag", tag)[:limit]
-        labels = reader.labels()
-        rows = [(run, labels.get(run.run_id, Labels()), reader.results(run.run_id)) for run in found]
-        skipped = [reader.skipped(run.run_id) for run in found]
+    place = Home.find(home, to_write=False)
+    rows, skipped = _recorded_runs(place, limit, tag)
     if tag is not None and not rows:
         raise UsageError(f'no run has the tag "{tag}"; stackbench runs tag RUN {tag} gives it to one')
     if as_json:
         print_json([run_document(*row, left) for row, left in zip(rows, skipped, strict=True)])
+        return
+    if not rows:
+        first = f"stackbench eval humaneval --limit 20{home_option({'home': home})}"
+        print_line(f"no runs yet in {place.path}; to make one: {first}")
         return
     named = any(label != Labels() for _, label, _ in rows)
     columns = ["run", *(["name, tags"] if named else []), "status", "started (UTC)", "suite", "model", "attempts"]
@@ -68,6 +69,22 @@ def runs(home: Path | None, limit: int, tag: str | None, *, as_json: bool) -> No
         right=["attempts"],
     )
     out().print(table if fits(table) else Group(*(line for row in rows for line in _run_lines(*row))))
+
+
+Row = tuple[RunInfo, Labels, list[BenchmarkResult]]
+
+
+def _recorded_runs(home: Home, limit: int, tag: str | None) -> tuple[list[Row], list[Mapping[str, str]]]:
+    """The newest runs, or those with a tag, and of each the benchmarks left out; none where nothing was run yet."""
+    try:
+        with opened(home) as queries:
+            reader = Reader(queries)
+            found = reader.runs(limit) if tag is None else reader.labelled("tag", tag)[:limit]
+            labels = reader.labels()
+            rows = [(run, labels.get(run.run_id, Labels()), list(reader.results(run.run_id))) for run in found]
+            return rows, [reader.skipped(run.run_id) for run in found]
+    except NoRunsError:
+        return [], []
 
 
 def run_document(

@@ -8,17 +8,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from stackbench.cli.agent_views import AGENT_VIEWS, print_agent_view, print_shell
 from stackbench.cli.console import out, print_json, print_table, shown
 from stackbench.cli.ended_runs import ended_document, ended_line, find_ended
 from stackbench.config import Home
 from stackbench.control.client import connect
 from stackbench.control.verbs import VERBS, change_line
+from stackbench.engine.home_lock import holder_of
 from stackbench.errors import EngineUnreachableError, UsageError
 from stackbench.suggestions import did_you_mean
 
 __all__ = ["ctl"]
 
 WHY_SHOWN = 50
+CONNECTS_WITHIN_S = 10.0
+WAITS_WITH_TRACE_S = (1.0, 1.0)
+"""How long the engine may take to accept a connection, and to answer, where its trace tells what is asked."""
 
 
 def ctl(verb: str, words: Sequence[str], flags: Mapping[str, Any], *, home: Path | None, as_json: bool) -> int:
@@ -31,20 +36,23 @@ def ctl(verb: str, words: Sequence[str], flags: Mapping[str, Any], *, home: Path
     arguments = _arguments(verb, words, flags)
     found = Home.find(home, to_write=False)
     name = arguments.get("run") if verb == "why" else None
-    if name is not None:
+    trace = _last_trace(found) if verb in ("why", "status") else None
+    if name is not None and not (trace is not None and str(trace["run_id"]).startswith(name)):
         ended = find_ended(found, str(name))
-        trace = _last_trace(found)
-        if ended is not None and (trace is None or trace["run_id"] != ended.run_id):
+        if ended is not None:
             print_json(ended_document(ended)) if as_json else out().print(
                 shown(ended_line(ended, home), whole=True), crop=False
             )
             return 0
+    in_trace = trace is not None and (verb == "why" or trace["engine"] == "hung")
+    waits = WAITS_WITH_TRACE_S if in_trace else (CONNECTS_WITHIN_S, VERBS[verb].within_s)
     try:
-        answer = asyncio.run(_ask(found, verb, arguments, dry_run=bool(flags.get("dry_run"))))
+        answer = asyncio.run(_ask(found, verb, arguments, waits, dry_run=bool(flags.get("dry_run"))))
     except EngineUnreachableError as error:
-        trace = _last_trace(found) if verb in ("why", "status") else None
+        if verb in ("why", "status"):
+            trace = _last_trace(found)
         if trace is None:
-            ended = find_ended(found, None)
+            ended = None if holder_of(found.lock) is not None else find_ended(found, None)
             if ended is None:
                 raise
             raise EngineUnreachableError(f"no engine is live; the newest {ended_line(ended, home)}") from error
@@ -56,10 +64,12 @@ def ctl(verb: str, words: Sequence[str], flags: Mapping[str, Any], *, home: Path
     return 0
 
 
-async def _ask(home: Home, verb: str, arguments: Mapping[str, Any], *, dry_run: bool) -> Any:
-    client = await connect(home.socket, "ctl")
+async def _ask(
+    home: Home, verb: str, arguments: Mapping[str, Any], waits: tuple[float, float], *, dry_run: bool
+) -> Any:
+    client = await connect(home.socket, "ctl", within_s=waits[0])
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(waits[1]):
             return await client.command(verb, who=f"ctl ({getpass.getuser()})", dry_run=dry_run, **arguments)
     except TimeoutError as error:
         raise EngineUnreachableError(
@@ -92,14 +102,13 @@ def _arguments(verb: str, words: Sequence[str], flags: Mapping[str, Any]) -> dic
 
 
 def _last_trace(home: Home) -> dict[str, Any] | None:
-    """What an engine that does not answer last wrote about itself."""
-    from stackbench.engine.home_lock import holder_of
+    """What the home's engine last wrote about itself; None where there is nothing of this engine."""
     from stackbench.engine.trace_file import read_trace
 
     trace = read_trace(home.trace)
-    if trace is None:
-        return None
     holder = holder_of(home.lock)
+    if trace is None or (holder is not None and holder.pid != trace.pid):  # an engine that starts has written nothing
+        return None
     if holder is None:
         state = "killed"
     elif holder.stopped:
@@ -122,6 +131,8 @@ def _print(verb: str, arguments: Mapping[str, Any], answer: Any) -> None:
             [(r["run_id"], r["phase"], r["suite"], r["model"], ", ".join(r["benchmarks"])) for r in answer],
             whole=("run",),
         )
+    elif verb in AGENT_VIEWS:
+        print_agent_view(verb, answer)
     elif "attempts" in answer:
         _print_why(answer)
     elif verb == "status":
@@ -133,6 +144,8 @@ def _print(verb: str, arguments: Mapping[str, Any], answer: Any) -> None:
             line = change_line(verb, arguments, answer["old"], answer["new"])
             text = f"{'would ' if answer['dry_run'] else ''}{line} (run {answer['run_id']})"
         out().print(shown(text))
+        if verb == "shell" and "result" in answer:
+            print_shell(answer["result"])
 
 
 def _print_why(answer: Mapping[str, Any]) -> None:
@@ -148,6 +161,9 @@ def _print_why(answer: Mapping[str, Any]) -> None:
         )
         out().print(shown(line))
     attempts = answer["attempts"]
+    if answer["run_id"] is None:
+        out().print("no run is live")
+        return
     out().print(shown(f"run {answer['run_id']}: {_phase(answer)}, {len(attempts)} attempts under way"))
     print_table(
         ("benchmark", "task", "attempt", "waits for", "for", "runs since"),

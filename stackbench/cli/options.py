@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from stackbench.config import SettingField
 
 __all__ = [
+    "EvaluatorKind",
     "HomeOption",
     "JsonOption",
     "QuietOption",
+    "RegressionGate",
     "ReportFormat",
     "TableFormat",
     "given_settings",
@@ -42,12 +44,28 @@ NOT_SERVED = {"max_batch"}
 """Settings of loading that do not concern a vLLM server."""
 
 
+class RegressionGate(StrEnum):
+    """How `compare` decides whether a run is worse."""
+
+    PAIRED = "paired"
+    POINT = "point"
+
+
 class ReportFormat(StrEnum):
     """How `show` renders a run."""
 
     TEXT = "text"
     MARKDOWN = "md"
     LATEX = "latex"
+
+
+class EvaluatorKind(StrEnum):
+    """How who evaluates stands to who made the model, in Every Eval Ever's words."""
+
+    FIRST_PARTY = "first_party"
+    THIRD_PARTY = "third_party"
+    COLLABORATIVE = "collaborative"
+    OTHER = "other"
 
 
 class TableFormat(StrEnum):

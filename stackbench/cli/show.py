@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from rich.table import Table
 from stackbench.cli.attempt_view import attempt_document, print_attempt
 from stackbench.cli.console import fits, make_table, out, print_json, shown
 from stackbench.cli.history import cost_of, opened, run_document
+from stackbench.cli.length_tables import is_by_length, length_tables
 from stackbench.cli.scoreboard import caveat_lines, results_table, sampling_lines, skipped_lines, total_line
 from stackbench.cli.speeds import is_speed, speeds_table
 from stackbench.config import Home, list_settings
@@ -28,6 +30,7 @@ __all__ = ["show"]
 SHOWN_OF_SETTING = 200
 SHOWN_REASONS = 12
 """Of a benchmark's errors, and of its wrong answers."""
+HASH = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 SAMPLING = ("top_p", "max_tokens", "samples", "limit", "limit_seed")
 
 
@@ -123,6 +126,8 @@ def _print_run(found: _Recorded, failures: int) -> None:
     for result in results:
         if is_speed(result):
             console.print(speeds_table(result))
+        if is_by_length(result):
+            console.print(length_tables(result))
     own = sampling_not_set(settings.get("generation_config"), machine.get("model", {}))
     for line in [*caveat_lines(results, run.status), *sampling_lines(own), *skipped_lines(found.skipped)]:
         console.print(line, crop=False)
@@ -218,7 +223,9 @@ def _model_lines(model: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 
 def _pairs(values: Mapping[str, Any], names: Sequence[str], nothing: str = "defaults") -> str:
-    return ", ".join(f"{name} {values[name]}" for name in names if values.get(name) not in (None, {}, "")) or nothing
+    """Names and values; of hashes the beginning (`--json` has them whole)."""
+    found = {name: HASH.sub(r"\1...", str(values[name])) for name in names if values.get(name) not in (None, {}, "")}
+    return ", ".join(f"{name} {text}" for name, text in found.items()) or nothing
 
 
 def _gib(size: int | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from stackbench.control.messages import (
     Welcome,
     reply_adapter,
 )
+from stackbench.control.peer import stopped_engine
 from stackbench.errors import EngineUnreachableError, StackbenchError, StoreError, UsageError
 
 __all__ = ["EngineClient", "connect"]
@@ -31,6 +33,7 @@ __all__ = ["EngineClient", "connect"]
 LONGEST_LINE = 64 << 20
 ANSWER_WITHIN_S = 10.0
 EVENTS_HELD = 10_000
+AGAIN_EVERY_S = 0.02
 
 FAULTS: dict[str, type[StackbenchError]] = {
     "usage": UsageError,
@@ -39,23 +42,25 @@ FAULTS: dict[str, type[StackbenchError]] = {
 }
 
 
-async def connect(path: Path, client: str = "") -> EngineClient:
+async def connect(path: Path, client: str = "", *, within_s: float | None = None) -> EngineClient:
     """A connection to the engine at this socket.
 
     Raises:
-        EngineUnreachableError: no engine answers there, or it speaks another protocol.
+        EngineUnreachableError: no engine answers there within `within_s` (10), or it speaks another protocol.
     """
     made: EngineClient | None = None
     try:
-        async with asyncio.timeout(ANSWER_WITHIN_S):
-            reader, writer = await asyncio.open_unix_connection(str(path), limit=LONGEST_LINE)
+        async with asyncio.timeout(ANSWER_WITHIN_S if within_s is None else within_s):
+            reader, writer = await _open(path, client)
             made = EngineClient(reader, writer)
-            await made.handshake(client)
+            if stopped := stopped_engine(writer.get_extra_info("socket")):
+                raise EngineUnreachableError(stopped)
+            await made.handshake()
             greeted = made
             made = None
     except TimeoutError as error:
         raise EngineUnreachableError(
-            f'the engine at {path} does not answer; is it stopped or hung? "stackbench ctl why" tells what it last did'
+            f'the engine at {path} does not answer; is it hung? "stackbench ctl why" tells what it last did'
         ) from error
     except OSError as error:
         raise EngineUnreachableError(f"no engine answers at {path} ({error.strerror or error})") from error
@@ -63,6 +68,31 @@ async def connect(path: Path, client: str = "") -> EngineClient:
         if made is not None:
             await made.close()
     return greeted
+
+
+async def _open(path: Path, client: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection over which hello was sent.
+
+    Both are done by hand. While more programs connect than the kernel lets wait, asyncio takes the refusal (EAGAIN,
+    which Unix sockets give at once) for a connection that is being made. And where the engine has closed the connection
+    already, an asyncio transport drops the engine's reason unread when it fails to write.
+    """
+    hello = Hello(protocol=PROTOCOL, client=client).model_dump_json().encode() + b"\n"
+    while True:
+        connection = socket.socket(socket.AF_UNIX)
+        try:
+            connection.setblocking(False)
+            connection.connect(str(path))
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                connection.send(hello)  # a new connection's buffer has room for it
+        except BlockingIOError:
+            connection.close()
+        except BaseException:
+            connection.close()
+            raise
+        else:
+            return await asyncio.open_unix_connection(sock=connection, limit=LONGEST_LINE)
+        await asyncio.sleep(AGAIN_EVERY_S)
 
 
 class EngineClient:
@@ -78,10 +108,11 @@ class EngineClient:
         self._events: asyncio.Queue[Event | Missed | None] = asyncio.Queue(EVENTS_HELD)
         self._reading: asyncio.Task[None] | None = None
 
-    async def handshake(self, client: str) -> None:
-        """Says hello. Raises EngineUnreachableError where the engine will not talk."""
-        self._writer.write(Hello(protocol=PROTOCOL, client=client).model_dump_json().encode() + b"\n")
+    async def handshake(self) -> None:
+        """Takes the answer to hello. Raises EngineUnreachableError where the engine will not talk."""
         line = await self._reader.readline()
+        if not line:
+            raise EngineUnreachableError("the engine ended as it was asked")
         try:
             reply = reply_adapter.validate_json(line)
         except ValidationError as error:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import socket
-import struct
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -28,6 +26,7 @@ from stackbench.control.messages import (
     Welcome,
     request_adapter,
 )
+from stackbench.control.peer import peer_of
 from stackbench.engine.event_stream import EventStream, Subscription
 from stackbench.errors import StackbenchError, StoreError, one_line
 
@@ -243,10 +242,6 @@ class _Connection:
 
 
 def _same_user(writer: asyncio.StreamWriter) -> bool:
-    """Whether the peer runs as this user (SO_PEERCRED, unix(7))."""
-    peer = writer.get_extra_info("socket")
-    try:
-        _, uid, _ = struct.unpack("3i", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
-    except OSError:
-        return False
-    return uid == os.geteuid()
+    """Whether the client runs as this user."""
+    peer = peer_of(writer.get_extra_info("socket"))
+    return peer is not None and peer.uid == os.geteuid()

@@ -8,7 +8,7 @@ import os
 import platform
 import subprocess
 import sys
-from importlib.metadata import PackageNotFoundError, distribution, version
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +93,9 @@ def _cpu_name() -> str:
 
 
 def _version(name: str) -> str:
+    """Of an installed package; its first lines are enough (`importlib.metadata.version` parses the whole README)."""
     try:
-        return version(name)
+        head = (distribution(name).read_text("METADATA") or "").partition("\n\n")[0]
     except PackageNotFoundError:
         return ""
+    return next((line[9:].strip() for line in head.splitlines() if line.startswith("Version: ")), "")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 
+from stackbench.control.peer import is_stopped
 from stackbench.errors import HomeLockedError, StoreError
 
 __all__ = ["Holder", "HomeLock", "holder_of"]
@@ -29,10 +30,7 @@ class Holder:
     @property
     def stopped(self) -> bool:
         """Whether it was stopped by a signal (SIGSTOP), so that it answers nothing until it goes on."""
-        try:
-            return psutil.Process(self.pid).status() == psutil.STATUS_STOPPED
-        except psutil.Error:
-            return False
+        return is_stopped(self.pid)
 
 
 class HomeLock:

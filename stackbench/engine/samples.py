@@ -28,7 +28,7 @@ from stackbench.engine.plan import RunPlan
 from stackbench.errors import DataError, UsageError, one_line
 from stackbench.fetch import sha256_of
 from stackbench.nesting import is_array, is_object
-from stackbench.store import Reader, open_queries
+from stackbench.store import Reader
 from stackbench.types import AttemptKey
 
 __all__ = ["SampleFile", "read_samples", "write_results"]
@@ -209,17 +209,13 @@ def read_plan_samples(plan: RunPlan, home: Home) -> SampleFile | None:
     return samples
 
 
-def write_results(file: SampleFile, run_id: str, home: Home) -> Path:
+def write_results(file: SampleFile, run_id: str, reader: Reader) -> Path:
     """Writes each input row with `passed` and `result`, in input order; the file appears whole or not at all.
 
     Raises:
         UsageError: the file cannot be written.
     """
-    queries = open_queries(home.database, home.socket)
-    try:
-        verdicts = Reader(queries).verdicts(run_id)
-    finally:
-        queries.close()
+    verdicts = reader.verdicts(run_id)
     target = file.results_path
     fresh = target.with_name(f".{target.name}.{os.getpid()}")
     try:

@@ -4,23 +4,26 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from stackbench.errors import ModelNotAvailableError, one_line
 from stackbench.extras import install_command
-from stackbench.fetch import sha256_of
+from stackbench.fetch import Progress, sha256_of
 from stackbench.models.headers import check_gguf
 from stackbench.models.sources import write_hashes, write_origin
 
 __all__ = ["convert_gguf"]
 
 
-def convert_gguf(gguf: Path, ready: Path, digest: str) -> None:
+def convert_gguf(gguf: Path, ready: Path, digest: str, progress: Progress | None = None) -> None:
     """Writes bfloat16 safetensors, tokenizer and configuration; the folder appears whole or not at all.
 
-    `digest` is the file's sha256, kept beside the new weights' own.
+    `digest` is the file's sha256, kept beside the new weights' own. `progress` counts the bytes of the tensors read.
 
     Raises:
         ModelNotAvailableError: the local extra is missing, or the file cannot be converted.
@@ -37,12 +40,13 @@ def convert_gguf(gguf: Path, ready: Path, digest: str) -> None:
     fresh = ready.with_name(ready.name + ".fresh")
     shutil.rmtree(fresh, ignore_errors=True)
     try:
-        model = transformers.AutoModelForCausalLM.from_pretrained(
-            gguf.parent,
-            gguf_file=gguf.name,
-            dtype=torch.bfloat16,
-            quantization_config=transformers.GgufConfig(dequantize=True),
-        )
+        with _bar_replaced(progress, f"converting {gguf.name}"):
+            model = transformers.AutoModelForCausalLM.from_pretrained(
+                gguf.parent,
+                gguf_file=gguf.name,
+                dtype=torch.bfloat16,
+                quantization_config=transformers.GgufConfig(dequantize=True),
+            )
         tokenizer = transformers.AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
         model.save_pretrained(fresh)
         tokenizer.save_pretrained(fresh)
@@ -54,3 +58,25 @@ def convert_gguf(gguf: Path, ready: Path, digest: str) -> None:
     write_hashes(fresh, {gguf.name: digest, **weights})
     shutil.rmtree(ready, ignore_errors=True)
     os.replace(fresh, ready)
+
+
+@contextlib.contextmanager
+def _bar_replaced(progress: Progress | None, what: str) -> Iterator[None]:
+    """Transformers draws a bar over a GGUF file's tensors whatever its settings say; `progress` is told instead."""
+    import transformers.modeling_gguf_pytorch_utils as reader
+
+    def counted(tensors: Iterable[Any], **_: Any) -> Iterator[Any]:
+        listed = list(tensors)
+        total, done = sum(int(tensor.n_bytes) for tensor in listed), 0
+        for tensor in listed:
+            yield tensor
+            done += int(tensor.n_bytes)
+            if progress is not None:
+                progress(what, done, total)
+
+    module: Any = reader
+    before, module.tqdm = module.tqdm, counted
+    try:
+        yield
+    finally:
+        module.tqdm = before

@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 import psutil
 
-from stackbench.errors import StoreError, StoreLockedError
+from stackbench.errors import NoRunsError, StoreError, StoreLockedError
 
 __all__ = ["SCHEMA_VERSION", "open_database"]
 
@@ -42,7 +42,7 @@ def _migrations() -> list[tuple[int, str]]:
     return [(int(item.name.split("_")[0]), item.read_text(encoding="utf-8")) for item in files]
 
 
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 """The newest schema that this program knows; a database with a newer one is refused."""
 
 
@@ -53,11 +53,14 @@ def open_database(path: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConn
     and what does not fit in memory go to a folder beside the database that is this user's alone, as the database is.
 
     Raises:
+        NoRunsError: there is none to read, or nothing was written to it yet.
         StoreLockedError: another process has it open for writing.
         StoreError: it cannot be opened, or is of a newer schema.
     """
     if read_only and not path.exists():
-        raise StoreError(f"no database at {path} yet; run an evaluation first, or name another folder with --home")
+        raise NoRunsError(
+            f"no runs yet: there is no database at {path}; run an evaluation first, or name another folder with --home"
+        )
     try:
         if not read_only:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -149,7 +152,7 @@ def _check_version(connection: duckdb.DuckDBPyConnection, path: Path, *, migrate
     if migrate:
         connection.execute(CREATE_VERSIONS)
     elif not connection.execute(HAS_VERSIONS).fetchone():
-        raise StoreError(f"{path} is empty: the run that made it was killed as it started; run an evaluation first")
+        raise NoRunsError(f"{path} is empty: the run that made it was killed as it started; run an evaluation first")
     row = connection.execute(READ_VERSION).fetchone()
     version = int(row[0]) if row else 0
     if version > SCHEMA_VERSION:

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import socket
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -13,7 +14,8 @@ from typing import Any, BinaryIO
 from pydantic import ValidationError
 
 from stackbench.control.messages import Answer, Hello, Query, Refusal, Rows, Welcome, reply_adapter
-from stackbench.errors import StackbenchError, StoreError, StoreLockedError, UsageError
+from stackbench.control.peer import stopped_engine
+from stackbench.errors import EngineUnreachableError, StackbenchError, StoreError, StoreLockedError, UsageError
 from stackbench.store.database import open_database
 from stackbench.store.query import LocalQueries
 
@@ -21,6 +23,7 @@ __all__ = ["RemoteQueries", "open_queries"]
 
 TIMEOUT_S = 300.0
 HELLO_WITHIN_S = 10.0
+AGAIN_EVERY_S = 0.02
 CHUNK = 1 << 20
 
 
@@ -38,11 +41,10 @@ def open_queries(database: Path, engine_socket: Path) -> LocalQueries | RemoteQu
             refused = f"no permission to talk to the running engine at {engine_socket}; run as the user who started it"
             if not database.exists():
                 raise StoreError(refused) from error
+        except EngineUnreachableError as error:
+            refused = str(error)
         except TimeoutError:
-            refused = (
-                f"the running engine at {engine_socket} does not answer; is it stopped or hung? "
-                'see "stackbench ctl why"'
-            )
+            refused = f'the running engine at {engine_socket} does not answer; is it hung? see "stackbench ctl why"'
         except OSError:
             pass  # left behind by an engine that was killed
     try:
@@ -54,7 +56,8 @@ def open_queries(database: Path, engine_socket: Path) -> LocalQueries | RemoteQu
 
 
 class RemoteQueries:
-    """Asks one question at a time; raises OSError where no engine answers the first words."""
+    """Asks one question at a time; raises OSError where no engine answers the first words, EngineUnreachableError where
+    it is stopped."""
 
     at_rest = False
 
@@ -62,7 +65,9 @@ class RemoteQueries:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.settimeout(HELLO_WITHIN_S)
         try:
-            self._socket.connect(str(path))
+            self._connect(path)
+            if stopped := stopped_engine(self._socket):
+                raise EngineUnreachableError(stopped)
             self._file = self._socket.makefile("rwb")
             try:
                 self._greet()
@@ -91,9 +96,19 @@ class RemoteQueries:
         self._file.close()
         self._socket.close()
 
+    def _connect(self, path: Path) -> None:
+        give_up_at = time.monotonic() + HELLO_WITHIN_S
+        while True:
+            try:
+                return self._socket.connect(str(path))
+            except BlockingIOError as error:  # more programs connect at this moment than the kernel lets wait
+                if time.monotonic() > give_up_at:
+                    raise TimeoutError from error
+            time.sleep(AGAIN_EVERY_S)
+
     def _greet(self) -> None:
-        self._file.write(Hello(client="query").model_dump_json().encode() + b"\n")
-        self._file.flush()
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it has closed already, and says why
+            self._socket.sendall(Hello(client="query").model_dump_json().encode() + b"\n")
         reply = self._read()
         if isinstance(reply, Refusal):
             raise StoreError(reply.error)

@@ -16,6 +16,7 @@ from typing import Any, TypeVar, cast
 import duckdb
 
 from stackbench.errors import StoreError, UsageError, one_line
+from stackbench.store.chain import ChainWriter, evidence_sha256
 from stackbench.store.database import keep_log_private, open_database
 from stackbench.store.deletion import delete_rows
 from stackbench.store.documents import document, hash_text, text
@@ -23,7 +24,7 @@ from stackbench.store.results import MissingMetric
 from stackbench.store.rows import BenchmarkRow, attempt_row, benchmark_row, event_row, metric_row, tool_call_row
 from stackbench.types import AttemptKey, AttemptRecord, AttemptStatus, EventRecord, Metric, RunStatus, ToolCallRecord
 
-__all__ = ["ResourceRow", "RunRow", "Writer"]
+__all__ = ["ATTEMPT_COLUMNS", "ResourceRow", "RunRow", "Writer"]
 
 T = TypeVar("T")
 
@@ -38,10 +39,13 @@ ROW_AT_FAULT = (
 """What a value that a column does not take raises, in one version of DuckDB or another."""
 
 INSERT_RUN = "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-INSERT_ATTEMPTS = """
-INSERT INTO attempts
-    (run_id, benchmark, task_id, attempt, seed, category, status, score, passed, error, prompt, completion,
-    prompt_tokens, completion_tokens, started_at, latency_s, metrics, thought, program, finish_reason, reason)
+ATTEMPT_COLUMNS = """
+run_id, benchmark, task_id, attempt, seed, category, status, score, passed, error, prompt, completion, prompt_tokens,
+completion_tokens, started_at, latency_s, metrics, thought, program, finish_reason, reason
+"""
+"""In the order of `attempt_row`."""
+INSERT_ATTEMPTS = f"""
+INSERT INTO attempts ({ATTEMPT_COLUMNS})
 SELECT unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::INTEGER[]),
     unnest(?::BIGINT[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::DOUBLE[]), unnest(?::BOOLEAN[]),
     unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::INTEGER[]), unnest(?::INTEGER[]),
@@ -145,6 +149,8 @@ class ResourceRow:
 @dataclass(slots=True)
 class _Batch:
     attempts: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
+    evidence: list[str] = field(default_factory=list[str])
+    """Of each attempt, the hash of its events and tool calls."""
     events: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
     tool_calls: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
     texts: dict[str, str] = field(default_factory=dict[str, str])
@@ -162,6 +168,8 @@ class Writer:
     def __init__(self, path: Path) -> None:
         self._connection = open_database(path)
         self._path = path
+        self._chain = ChainWriter()
+        """Of the writer's thread."""
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.failure: StoreError | None = None
         self._taking = threading.Lock()
@@ -225,6 +233,7 @@ class Writer:
 
         def work(connection: duckdb.DuckDBPyConnection) -> None:
             connection.execute(INSERT_RUN, row)
+            self._chain.begin(connection, run.run_id)
             if planned:
                 connection.executemany(INSERT_BENCHMARKS, planned)
 
@@ -247,6 +256,7 @@ class Writer:
         planned = [benchmark_row(run_id, *one) for one in enumerate(benchmarks)]
 
         def work(connection: duckdb.DuckDBPyConnection) -> None:
+            self._chain.errors_removed(connection, run_id)
             connection.execute(DELETE_ERROR_EVENTS, [run_id])
             connection.execute(DELETE_ERROR_CALLS, [run_id])
             connection.execute(DELETE_ERRORS, [run_id])
@@ -262,6 +272,7 @@ class Writer:
         """Removes recorded attempts with their events and tool calls, so that they can be made again."""
 
         def work(connection: duckdb.DuckDBPyConnection) -> None:
+            self._chain.removed(connection, run_id, [(k.benchmark, k.task_id, k.attempt, k.seed) for k in keys])
             for key in keys:
                 row = [run_id, key.benchmark, key.task_id, key.attempt, key.seed]
                 connection.execute(DELETE_ATTEMPT_EVENTS, row)
@@ -328,6 +339,7 @@ class Writer:
                 bounds = (lower_bounds or {}).get(name, {})
                 connection.execute(UPDATE_BENCHMARK, [document(bounds), document(lacking), run_id, name])
             connection.execute(FINISH_RUN, [status.value, finished_at, recorded, run_id])
+            self._chain.end(connection, run_id)
 
         self._call(work)
 
@@ -433,6 +445,7 @@ class Writer:
                 connection.execute(INSERT_TEXTS, [list(texts), list(texts.values())])
             if batch.attempts:
                 connection.execute(INSERT_ATTEMPTS, [list(column) for column in zip(*batch.attempts, strict=True)])
+                self._chain.attempts(connection, batch.attempts, batch.evidence)
             if batch.events:
                 connection.execute(INSERT_EVENTS, [list(column) for column in zip(*batch.events, strict=True)])
             if batch.tool_calls:
@@ -441,9 +454,11 @@ class Writer:
                 work(connection)
             connection.commit()
         except BaseException:
+            self._chain.rollback()
             with contextlib.suppress(duckdb.Error):
                 connection.rollback()
             raise
+        self._chain.commit()
         if len(self._stored_texts) > REMEMBERED_TEXTS:
             self._stored_texts.clear()
         self._stored_texts.update(texts)
@@ -475,6 +490,9 @@ def _sort(items: list[Any]) -> _Batch:
             attempt, events, tool_calls, texts = item
             if attempt is not None:
                 batch.attempts.append(attempt)
+                batch.evidence.append(
+                    evidence_sha256(((row[5], row[7], row[8]) for row in events), (row[5:] for row in tool_calls))
+                )
             batch.events.extend(events)
             batch.tool_calls.extend(tool_calls)
             batch.texts.update(texts)

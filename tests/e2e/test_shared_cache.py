@@ -163,6 +163,12 @@ def test_a_home_that_may_only_be_read_is_read(program: Program, read_only: list[
 def test_looking_into_a_home_that_is_not_there_makes_none(program: Program, tmp_path: Path) -> None:
     nowhere = tmp_path / "nowhere"
     done = program.run("runs", "--home", str(nowhere))
-    assert done.returncode in (2, 3) and "no database at" in done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"no runs yet in {nowhere}; to make one: stackbench eval ")
+    assert program.json("runs", "--home", str(nowhere)) == []
+    for words in (["show", "last"], ["query", "SELECT 1"], ["compare", "last", "last"]):
+        done = program.run(*words, "--home", str(nowhere))
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "no runs yet: there is no database at" in done.stderr
     assert program.run("doctor", "--home", str(nowhere), "--json").stdout
     assert not nowhere.exists()

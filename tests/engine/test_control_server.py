@@ -10,14 +10,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from stackbench.control.client import connect
-from stackbench.control.messages import PROTOCOL, Command, Event, Hello, Notice, Welcome
+from stackbench.control.messages import PROTOCOL, Command, Event, Hello, Notice, Refusal, Welcome
 from stackbench.engine import control_server
 from stackbench.engine.control_server import ControlServer
 from stackbench.engine.event_stream import EventStream
 from stackbench.errors import EngineUnreachableError, StoreError, UsageError
+from stackbench.store import open_queries
 
 HELLO = Hello().model_dump_json().encode() + b"\n"
 
@@ -212,6 +214,41 @@ async def test_a_crowd_is_turned_away_and_those_inside_go_on(served: Served, mon
     await inside.close()
 
 
+async def test_a_thousand_at_once_are_answered_and_watchers_miss_nothing(served: Served) -> None:
+    inside = await connect(served.path)
+    seen: list[str] = []
+
+    async def watch() -> None:
+        async for event in inside.events():
+            assert isinstance(event, Event) and isinstance(event.what, Notice)
+            seen.append(event.what.text)
+            if len(seen) == 1000:
+                return
+
+    async def come(number: int) -> bool:
+        """Whether there was room."""
+        try:
+            client = await connect(served.path)
+        except EngineUnreachableError as error:
+            assert "connections already; try again" in str(error)
+            return False
+        finally:
+            served.stream.publish("r", Notice(text=str(number)))
+        assert (await client.command("look"))["verb"] == "look"
+        await client.close()
+        return True
+
+    watching = asyncio.create_task(watch())
+    while not served.stream.watched:
+        await asyncio.sleep(0.005)
+    async with asyncio.timeout(60):
+        answered = await asyncio.gather(*(come(number) for number in range(1000)))
+        await watching
+    assert sum(answered) >= control_server.MOST_CONNECTIONS - 1
+    assert sorted(seen, key=int) == [str(number) for number in range(1000)]
+    await inside.close()
+
+
 async def test_a_connection_that_says_nothing_is_closed(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control_server, "HELLO_WITHIN_S", 0.05)
     reader, writer = await served.raw()
@@ -237,6 +274,28 @@ async def test_a_watcher_that_stops_reading_slows_nobody(served: Served) -> None
     writer.close()
 
 
+async def test_a_refusal_is_read_from_a_connection_that_is_closed_already(tmp_path: Path) -> None:
+    path, database = tmp_path / "full.sock", tmp_path / "held.duckdb"
+    held = duckdb.connect(str(database))
+    with socket.socket(socket.AF_UNIX) as full:
+        full.bind(str(path))
+        full.listen()
+
+        def turn_away() -> None:
+            connection, _ = full.accept()
+            connection.sendall(Refusal(error="256 connections already", fault="protocol").model_dump_json().encode())
+            connection.sendall(b"\n")
+            connection.close()  # without a look at what the client said, which resets the connection
+
+        turning = asyncio.to_thread(turn_away)
+        with pytest.raises(EngineUnreachableError, match="256 connections already"):
+            await asyncio.gather(connect(path), turning)
+        turning = asyncio.to_thread(turn_away)
+        with pytest.raises(StoreError, match="256 connections already"):
+            await asyncio.gather(asyncio.to_thread(open_queries, database, path), turning)
+    held.close()
+
+
 async def test_no_engine_and_one_that_does_not_speak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stackbench.control.client.ANSWER_WITHIN_S", 0.2)
     with pytest.raises(EngineUnreachableError, match="no engine answers at"):
@@ -245,7 +304,7 @@ async def test_no_engine_and_one_that_does_not_speak(tmp_path: Path, monkeypatch
     with socket.socket(socket.AF_UNIX) as deaf:  # as a stopped engine: the kernel accepts, nobody answers
         deaf.bind(str(path))
         deaf.listen()
-        with pytest.raises(EngineUnreachableError, match=r"does not answer; is it stopped or hung\?"):
+        with pytest.raises(EngineUnreachableError, match=r"does not answer; is it hung\?"):
             await connect(path)
     with pytest.raises(EngineUnreachableError, match="no engine answers at"):
         await connect(path)  # left behind: nobody serves it

@@ -14,6 +14,7 @@ import re
 import stat
 
 from .confined_path import Root
+from .git_state import git_state, is_repository
 
 TYPE_CHECKING = False  # to import typing would cost each container its memory
 if TYPE_CHECKING:
@@ -195,8 +196,10 @@ def search(frame: dict[str, Any]):
 
 
 def snapshot(frame: dict[str, Any]):
-    """Every entry below the folder with what tells whether it changed; links are not followed."""
+    """Every entry below the folder with what tells whether it changed; links are not followed. Of git repositories
+    their state as well, by the path of their `.git`."""
     entries: dict[str, Any] = {}
+    repositories: dict[str, Any] = {}
     cut, letters = False, 0
     for path, folder, name in walk({**frame, "recursive": True}):
         letters += len(path)
@@ -209,8 +212,16 @@ def snapshot(frame: dict[str, Any]):
             continue
         if entry["kind"] == "file":
             entry["sha256"] = digest(folder, name)
+        elif name == ".git":
+            below = open_folder(folder, name)
+            if below is not None:
+                try:
+                    if is_repository(os.listdir(below)):
+                        repositories[path] = git_state(below)
+                finally:
+                    os.close(below)
         entries[path] = entry
-    return {"entries": entries, "cut": cut}
+    return {"entries": entries, "repositories": repositories, "cut": cut}
 
 
 # -- what they have in common
