@@ -55,7 +55,8 @@ class VoiceScreen(RoomScreen):
     ROOM = "voice"
     ABOUT = (
         "Operates runs by speech. Space begins a turn and ends it (a terminal does not tell when a key is let go); "
-        "with an open microphone, silence ends it. What stops, cancels or approves needs a second word. No sound is kept."
+        "with an open microphone, silence ends it. What stops, cancels or approves needs a second word. No sound is "
+        "kept."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "talk", "Talk"),
