@@ -22,7 +22,7 @@ def show_list(what: str, *, as_json: bool) -> None:
     Raises:
         UsageError: there is no such list.
     """
-    lists = {"benchmarks": _benchmarks, "models": _models, "suites": _suites, "tools": _tools}
+    lists = {"baselines": _baselines, "benchmarks": _benchmarks, "models": _models, "suites": _suites, "tools": _tools}
     if what not in lists:
         raise UsageError(f'there is no list of "{what}"{did_you_mean(what, LISTS)}; lists: {", ".join(LISTS)}')
     if what == "tools" and as_json:
@@ -36,6 +36,12 @@ def show_list(what: str, *, as_json: bool) -> None:
         return
     columns = list(rows[0]) if rows else []
     print_table(columns, [[_cell(row[column]) for column in columns] for row in rows], whole=columns[:1])
+
+
+def _baselines() -> list[dict[str, Any]]:
+    from stackbench.cli.baseline_comparison import list_baselines
+
+    return list_baselines()
 
 
 def _benchmarks() -> list[dict[str, Any]]:
@@ -118,9 +124,20 @@ def _cell(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if is_object(value):
-        return ", ".join(f"{key}={item}" for key, item in value.items()) or "-"
+        return ", ".join(_option(key, item) for key, item in value.items()) or "-"
     return ", ".join(map(str, value)) if is_array(value) else str(value)
 
 
+def _option(name: str, value: Any) -> str:
+    """An option with its default as `-T` takes it; the name alone where nothing is set."""
+    if value is None or value == "" or value == []:
+        return name
+    if isinstance(value, bool):
+        return f"{name}={str(value).lower()}"
+    return f"{name}={','.join(map(str, value)) if is_array(value) else value}"
+
+
 def _shown(value: Any) -> Any:
+    if isinstance(value, tuple | list):
+        return [_shown(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
     return value if isinstance(value, str | int | float | bool | None) else str(value)

@@ -9,7 +9,7 @@ from pathlib import Path
 __all__ = ["LISTS", "benchmark_names", "list_names", "manifest_names", "model_names", "run_ids", "suite_names", "verbs"]
 
 MOST_RUNS = 50
-LISTS = ("benchmarks", "models", "scenarios", "suites", "tools")
+LISTS = ("baselines", "benchmarks", "models", "scenarios", "suites", "tools")
 
 
 def model_names(incomplete: str) -> list[str]:

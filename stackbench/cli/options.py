@@ -23,6 +23,7 @@ __all__ = [
     "HomeOption",
     "JsonOption",
     "QuietOption",
+    "RegressionGate",
     "ReportFormat",
     "TableFormat",
     "given_settings",
@@ -41,6 +42,13 @@ OUTPUT, SELECTION = "Output", "Tasks"
 TYPES: dict[str, type] = {"integer": int, "number": float, "text": str, "switch": bool, "object": str, "duration": str}
 NOT_SERVED = {"max_batch"}
 """Settings of loading that do not concern a vLLM server."""
+
+
+class RegressionGate(StrEnum):
+    """How `compare` decides whether a run is worse."""
+
+    PAIRED = "paired"
+    POINT = "point"
 
 
 class ReportFormat(StrEnum):

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from stackbench.cli import completion
-from stackbench.cli.options import EvaluatorKind, HomeOption, JsonOption, ReportFormat, TableFormat
+from stackbench.cli.options import EvaluatorKind, HomeOption, JsonOption, RegressionGate, ReportFormat, TableFormat
 
 __all__ = [
     "catalogue",
@@ -23,6 +23,7 @@ __all__ = [
     "runs_rm",
     "runs_tag",
     "show",
+    "verify",
 ]
 
 RunArgument = Annotated[
@@ -147,13 +148,48 @@ def compare(
         str, typer.Argument(metavar="RUN", help="Another, named in the same ways.", autocompletion=completion.run_ids)
     ],
     tasks: Annotated[int, typer.Option("--tasks", metavar="N", help="List N differing tasks; 0: all.", min=0)] = 20,
+    gate: Annotated[
+        RegressionGate | None,
+        typer.Option("--gate", help="Fail where the second is worse: by the paired interval, or by the values alone."),
+    ] = None,
+    margin: Annotated[
+        float | None,
+        typer.Option("--margin", metavar="POINTS", help="By how much it may be worse [2].", min=0, max=99),
+    ] = None,
     as_json: JsonOption = False,
     home: HomeOption = None,
-) -> None:
-    """Paired differences of two runs, with intervals and a p-value."""
+) -> int:
+    """Paired differences of two runs, or of a run and a model's published results."""
     from stackbench.cli import compare as work
 
-    work.compare(home, first, second, tasks, as_json=as_json)
+    return work.compare(home, first, second, tasks, gate.value if gate else None, margin, as_json=as_json)
+
+
+def verify(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN|BUNDLE",
+            help="A run, named as everywhere, or a bundle's folder or archive.",
+            autocompletion=completion.run_ids,
+        ),
+    ],
+    tasks: Annotated[
+        int, typer.Option("--tasks", metavar="N", help="Tasks of each benchmark to execute again; 0: none.", min=0)
+    ] = 20,
+    seed: Annotated[
+        int | None, typer.Option("--seed", metavar="N", help="Draws these tasks [a random one, which is told].", min=0)
+    ] = None,
+    head: Annotated[
+        str, typer.Option("--head", metavar="SHA256", help="The chain's last hash, as noted when the run ended.")
+    ] = "",
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+) -> int:
+    """Verify a run or its bundle: exit code 1 where anything is other than published."""
+    from stackbench.cli import verify as work
+
+    return work.verify(home, name, tasks, seed, head, as_json=as_json)
 
 
 def query(
@@ -175,7 +211,9 @@ def export(
     format: Annotated[
         list[str] | None,
         typer.Option(
-            "--format", metavar="NAME", help="jsonl, csv, parquet, xlsx, samples, plots, swebench [all]; repeatable."
+            "--format",
+            metavar="NAME",
+            help="jsonl, csv, parquet, xlsx, samples, plots, swebench [these]; bundle; repeatable.",
         ),
     ] = None,
     home: HomeOption = None,
@@ -261,13 +299,13 @@ def catalogue(
         str,
         typer.Argument(
             metavar="WHAT",
-            help="benchmarks, models, scenarios, suites or tools.",
+            help="baselines, benchmarks, models, scenarios, suites or tools.",
             autocompletion=completion.list_names,
         ),
     ],
     as_json: JsonOption = False,
 ) -> None:
-    """What can be named: benchmarks, models, scenarios, suites, tools."""
+    """What can be named: published baselines, benchmarks, models, scenarios, suites, tools."""
     if what == "scenarios":
         from stackbench.cli import scenarios
 

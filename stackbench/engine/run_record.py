@@ -10,6 +10,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from stackbench.engine.baseline_gates import difference_to_baseline
 from stackbench.engine.completeness import Figures, sum_up
 from stackbench.engine.cost import run_cost
 from stackbench.engine.environment import git_commit, machine_environment, source_sha256
@@ -137,7 +138,10 @@ class RunRecord:
             seconds=time.monotonic() - end.started,
             results=results,
             gates=check_gates(
-                (*plan.gates, *own_gates(plan.gates, [(item.plan.name, item.benchmark) for item in loaded])), results
+                (*plan.gates, *own_gates(plan.gates, [(item.plan.name, item.benchmark) for item in loaded])),
+                results,
+                plan.settings.baseline,
+                difference_to_baseline(reader, run_id, plan.settings.baseline, results),
             ),
             skipped=end.skipped,
             problem=end.problem,

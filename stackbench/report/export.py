@@ -13,6 +13,7 @@ from typing import Any
 from stackbench import nesting
 from stackbench.errors import UsageError
 from stackbench.extras import install_command
+from stackbench.report.bundle import write_bundle
 from stackbench.report.leaderboard import leaderboard_files
 from stackbench.report.saturation import saturation_plot
 from stackbench.report.voice_plot import voice_plot
@@ -65,6 +66,8 @@ GROUP BY a.task_id, a.seed, a.attempt, a.completion ORDER BY a.task_id, a.seed, 
 """
 QUERY_FORMATS = {"jsonl": "jsonl", "csv": "csv", "parquet": "parquet"}
 FORMATS = (*QUERY_FORMATS, "xlsx", "samples", "plots", "swebench")
+ASKED_FORMATS = (*FORMATS, "bundle")
+"""With what is written only where it is asked for."""
 LONGEST_ROW = 16 << 20
 NOT_IN_WORKBOOK = ("events", "texts")
 """Documents and long texts, seldom such as a cell holds."""
@@ -77,13 +80,17 @@ def export(queries: Queries, run_id: str, to: Path, formats: Sequence[str] = ())
         UsageError: a format is unknown, or the folder cannot be written, or holds the exports of another run.
     """
     for name in formats:
-        if name not in FORMATS:
-            raise UsageError(f'unknown format "{name}"{did_you_mean(name, FORMATS)}; formats: {", ".join(FORMATS)}')
+        if name not in ASKED_FORMATS:
+            near = did_you_mean(name, ASKED_FORMATS)
+            raise UsageError(f'unknown format "{name}"{near}; formats: {", ".join(ASKED_FORMATS)}')
     tables = TABLES | (PLANNED_TABLES if queries.rows(HAS_PLANNED) else {})
     check_folder(to, run_id)
     try:
         to.mkdir(parents=True, exist_ok=True)
-        for name in formats or FORMATS:
+        for name in sorted(formats, key=ASKED_FORMATS.index) or FORMATS:  # a bundle's manifest lists the others' files
+            if name == "bundle":
+                yield from write_bundle(queries, run_id, to)
+                continue
             if name == "samples":
                 yield from _samples(queries, run_id, to)
                 continue

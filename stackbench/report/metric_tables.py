@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from stackbench.report.headlines import counts
 from stackbench.store import BenchmarkResult
 from stackbench.types import Metric
 
@@ -51,7 +52,7 @@ def _rows(results: Sequence[BenchmarkResult]) -> Iterator[tuple[str, ...]]:
 def _interval(metric: Metric) -> str:
     if metric.low is not None:
         return f"range {metric.low:.4f} to {metric.high:.4f}"
-    return "" if metric.ci_low is None else f"[{metric.ci_low:.4f}, {metric.ci_high:.4f}]"
+    return counts(metric) if metric.ci_low is None else f"[{metric.ci_low:.4f}, {metric.ci_high:.4f}]"
 
 
 def _markdown(text: str) -> str:

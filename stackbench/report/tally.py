@@ -84,14 +84,14 @@ class BenchmarkTally:
             return "-"
         units = scored * len(self.tasks) / self._scored if self._scored else scored
         p = proportion(self.passed, scored, units=units)
-        return f"{p.value:.3f} [{p.ci_low:.3f}, {p.ci_high:.3f}]"
+        return f"{p.value:.3f} " + (f"[{p.ci_low:.3f}, {p.ci_high:.3f}]" if p.shown else f"({self.passed} of {scored})")
 
     def speed(self) -> str:
         """Tokens per second where the model counts tokens, else attempts per second; `-` before one has ended."""
         elapsed = max(self.elapsed_s, 1e-9)
         if not self.done:
             return "-"
-        return f"{self.tokens / elapsed:.0f} tok/s" if self.tokens else f"{self.done / elapsed:.1f} att/s"
+        return f"{self.tokens / elapsed:.0f} tok/s" if self.tokens else f"{self.done / elapsed:.1f} attempts/s"
 
     def left_s(self) -> float | None:
         """Seconds left at the speed so far, or None.

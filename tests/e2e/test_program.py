@@ -42,7 +42,7 @@ def test_oracle_scores_one_and_null_scores_nothing(program: Program, benchmark: 
         found = result["metrics"][metric]
         assert found["value"] == value
         assert set(found) == {"value", "stderr", "ci_low", "ci_high", "n"}
-        assert found["ci_low"] <= value <= found["ci_high"]
+        assert found["ci_low"] is None or found["ci_low"] <= value <= found["ci_high"]
 
 
 @pytest.mark.xdist_group("mbppplus")
@@ -205,6 +205,7 @@ def test_history_can_be_listed_shown_queried_and_exported(program: Program, tmp_
     shown = program.run("show", "last").stdout
     assert "pass@1" in shown
     assert "oracle" in shown
+    assert re.search(r"id sha256:[0-9a-f]{12}\.\.\.", " ".join(shown.split())), "hashes are shortened"
     sample = program.run("show", run_id[:12], "HumanEval/1").stdout
     assert "separate_paren_groups" in sample
     assert "sandbox" in sample

@@ -40,7 +40,7 @@ def test_the_screen_has_both_scoreboards_and_the_comparison(program: Program, wi
     assert done.stdout.count("completed in") == 2
     compared = done.stdout[done.stdout.index("models compared") :]
     flat = " ".join(compared.split())
-    assert "exact_match_robust 1.0000 [0.7225, 1.0000]" in flat
+    assert "exact_match_robust 1.0000 10 of 10" in flat
     assert "+1.0000" in flat and "10 of 10" in flat
 
 
@@ -63,6 +63,32 @@ def test_a_model_that_cannot_be_had_leaves_the_others_alone(program: Program) ->
     both = program.run("eval", "gsm8k", "--limit", "2", "-m", gone, "-m", "openai:n@http://127.0.0.1:9/v1")
     assert both.returncode == 2
     assert both.stderr.count("stackbench: error: openai:") == 2
+
+
+async def test_a_model_that_goes_away_in_the_middle_leaves_the_others_alone(
+    program: Program, endpoint: FakeEndpoint
+) -> None:
+    endpoint.delay_s = 0.05
+    process = program.start(
+        "eval", "gsm8k", "--limit", "40", "-m", endpoint.name, "-m", "oracle", "--concurrency", "2", "--retries", "1",
+        "--give-up-after", "1s", "--json",
+    )  # fmt: skip
+    try:
+        await asyncio.to_thread(wait_for, lambda: len(endpoint.requests) >= 5, within_s=60)
+        await endpoint.stop()
+        out, said = await asyncio.to_thread(process.communicate, timeout=120)
+    finally:
+        process.kill()
+    assert process.returncode == 3, said
+    lost, whole = json.loads(out)["runs"]
+    assert (whole["model"], whole["status"], whole["results"][0]["attempts"]) == ("oracle", "completed", 40)
+    assert lost["status"] == "failed"
+    assert f"to go on: stackbench eval --resume {lost['run_id']}" in said
+    endpoint.delay_s = 0
+    await endpoint.start_again()
+    again = await program.run_beside("eval", "--resume", lost["run_id"], "--json")
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout)["results"][0]["attempts"] == 40
 
 
 @pytest.mark.parametrize(

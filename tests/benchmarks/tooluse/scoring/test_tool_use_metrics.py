@@ -68,9 +68,9 @@ def test_what_does_not_apply_is_left_out() -> None:
 
 
 def test_the_interval_takes_a_template_as_a_cluster() -> None:
-    """Ten tasks of two templates, one all right, one all wrong: the interval is that of two units, not of ten."""
-    alike = [attempt(f"{name}-{n}", name == "a") for name in "ab" for n in range(5)]
-    apart = [attempt(f"{'abcdefghij'[n]}-1", n < 5) for n in range(10)]
+    """A hundred tasks of 20 templates, ten all right, ten all wrong: the interval is that of 20 units, not of 100."""
+    alike = [attempt(f"t{name}-{n}", name < 10) for name in range(20) for n in range(5)]
+    apart = [attempt(f"t{n}-1", n < 50) for n in range(100)]
     narrow, wide = tool_use_metrics(apart)[0], tool_use_metrics(alike)[0]
     assert narrow.value == wide.value == 0.5
     assert wide.stderr > 2 * narrow.stderr
