@@ -234,6 +234,10 @@ class PrepareContext(Protocol):
         """Executes code in the sandbox. Raises SandboxError."""
         ...
 
+    def lease(self, spec: SandboxSpec | None = None) -> AbstractAsyncContextManager[Session]:
+        """A clean container for a benchmark of agents. Raises SandboxError."""
+        ...
+
     def say(self, line: str) -> None:
         """Tells the operator what takes time."""
         ...

@@ -13,6 +13,7 @@ from typing import Any
 from stackbench import nesting
 from stackbench.errors import UsageError
 from stackbench.extras import install_command
+from stackbench.report.atif import trajectories
 from stackbench.report.bundle import write_bundle
 from stackbench.report.leaderboard import leaderboard_files
 from stackbench.report.saturation import saturation_plot
@@ -65,7 +66,7 @@ WHERE a.run_id = ? AND a.benchmark = ? AND a.status = 'completed'
 GROUP BY a.task_id, a.seed, a.attempt, a.completion ORDER BY a.task_id, a.seed, a.attempt
 """
 QUERY_FORMATS = {"jsonl": "jsonl", "csv": "csv", "parquet": "parquet"}
-FORMATS = (*QUERY_FORMATS, "xlsx", "samples", "plots", "swebench")
+FORMATS = (*QUERY_FORMATS, "xlsx", "samples", "plots", "swebench", "atif")
 ASKED_FORMATS = (*FORMATS, "bundle")
 """With what is written only where it is asked for."""
 LONGEST_ROW = 16 << 20
@@ -99,6 +100,9 @@ def export(queries: Queries, run_id: str, to: Path, formats: Sequence[str] = ())
                 continue
             if name == "swebench":
                 yield from _leaderboard(queries, run_id, to, asked=bool(formats))
+                continue
+            if name == "atif":
+                yield from _trajectories(queries, run_id, to, asked=bool(formats))
                 continue
             if name == "plots":
                 yield from _plots(queries, run_id, to, asked=bool(formats))
@@ -167,6 +171,17 @@ def _samples(queries: Queries, run_id: str, to: Path) -> Iterator[Path]:
             continue
         lines = (json.dumps({"task_id": task_id, "solution": code or ""}) + "\n" for task_id, code, _ in rows)
         yield write_whole(to / f"samples-{benchmark}.jsonl", "".join(lines).encode())
+
+
+def _trajectories(queries: Queries, run_id: str, to: Path, *, asked: bool) -> Iterator[Path]:
+    """`atif/`, a document for each attempt of an agent."""
+    none = True
+    for name, document in trajectories(queries, run_id):
+        none = False
+        (to / "atif").mkdir(exist_ok=True)
+        yield write_whole(to / "atif" / name, json.dumps(document, indent=1, allow_nan=False).encode())
+    if none and asked:
+        raise UsageError(f"no agent made an attempt of run {run_id}, so there are no trajectories")
 
 
 def _plots(queries: Queries, run_id: str, to: Path, *, asked: bool) -> Iterator[Path]:
