@@ -10,6 +10,7 @@ from statistics import median
 from typing import Any, Literal
 
 __all__ = [
+    "ApprovalPolicy",
     "AttemptKey",
     "AttemptRecord",
     "AttemptStatus",
@@ -61,6 +62,10 @@ class RunStatus(StrEnum):
 
 ToolParser = Literal["auto", "strict"]
 """`auto` also recognises calls that a model wrote into its text; `strict` takes those alone that came as calls."""
+
+
+ApprovalPolicy = Literal["never", "risky", "always"]
+"""Which tool calls wait for the operator; `risky` are those that may change something."""
 
 
 @dataclass(frozen=True, slots=True)

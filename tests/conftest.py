@@ -82,6 +82,25 @@ def small_model() -> str:
 
 
 @pytest.fixture(scope="session")
+def whisper_weights() -> Callable[[str], Path]:
+    """The folder of a recogniser's real weights, by name; fetched into this user's cache, which outlives test runs."""
+    from stackbench.voice.weights import find_weights
+    from stackbench.voice.weights_fetch import pull_weights
+
+    pytest.importorskip("faster_whisper", reason="needs the voice extra")
+    folder = user_cache() / "models"
+
+    def find(name: str) -> Path:
+        try:
+            pull_weights(name, folder, lambda line: None)
+        except StackbenchError as error:
+            pytest.skip(f"{name} cannot be had: {error}")
+        return find_weights(name, folder)
+
+    return find
+
+
+@pytest.fixture(scope="session")
 def image() -> str:
     return ensure_image(lambda line: None)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from stackbench.active_clock import ActiveClock
+from stackbench.agents.effects import Effects
 from stackbench.types import Generation, Request, TokenCount, ToolCall, ToolCallRecord
 
 __all__ = ["AgentLimits", "AgentResult", "Backend", "CallMade", "Ending", "Script"]
@@ -49,6 +50,10 @@ class Backend(Protocol):
         """Publishes the start of a tool call to subscribers."""
         ...
 
+    def command_output(self, session_id: str, text: str) -> None:
+        """Publishes a piece of what a command of the agent's writes to subscribers."""
+        ...
+
     def log_call(self, call: ToolCallRecord) -> None:
         """Logs a call of a tool that has ended."""
         ...
@@ -84,6 +89,8 @@ class CallMade:
     """Whether it was found in the model's text."""
     details: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Of the tool's: exit code, HTTP status."""
+    effects: Effects | None = None
+    """What it did, where that was looked at."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from stackbench.agents.base import AgentLimits, AgentResult, Backend, Ending, Script
+from stackbench.agents.live_output import LiveOutput
 from stackbench.agents.operator import Operator
 from stackbench.agents.session import AgentEndedError, AgentSession
 from stackbench.agents.tools import TOOLS, Workspace, tool_schema
@@ -30,23 +31,24 @@ async def run_agent(
     parser: ToolParser = "auto",
     operator: Operator | None = None,
     script: Script | None = None,
+    converse: bool = False,
 ) -> AgentResult:
     """Runs an agent at a task until it answers without a call, a limit is reached or the operator stops it.
 
     Args:
-        task: the user's message.
+        task: the user's message; with `converse` it may be empty: the operator's first one is waited for.
         workspace: the sandbox that the tools work in.
         tools: names of the tools that it has.
         system: the system message.
         sampling: of each turn; `max_tokens` is a turn's limit.
         script: what the oracle is to do.
+        converse: once it has answered, wait for the operator's next message and go on, until it is stopped.
 
     Raises:
         GenerationError: the model gave no answer (a chat over its window is cut first).
         SandboxError: the container died.
     """
     from langchain.agents import create_agent
-    from langchain_core.messages import HumanMessage
 
     from stackbench.agents.chat_model import BridgedChatModel
     from stackbench.agents.middleware import CallsInOrder, ContextWindow, Limits, OperatorControls, ToolRunner
@@ -59,20 +61,61 @@ async def run_agent(
     agent = create_agent(
         BridgedChatModel(session=session), tools=_for_langchain(tools), system_prompt=system, middleware=middleware
     )
+    workspace.jobs.on_output = LiveOutput(backend.command_output).take
+    if operator is not None:
+        operator.converses, operator.at_work = converse, True
     backend.log("agent_start", {"system": system, "task": task, "tools": list(tools), "parser": parser})
     ending: Ending = "answered"
     time_left: asyncio.Timeout | None = None
     try:
         async with backend.clock.limit(limits.seconds) as time_left:
-            await agent.ainvoke({"messages": [HumanMessage(task)]}, config={"recursion_limit": 10 * limits.steps + 100})
+            talk = _talk(agent, task, backend, limits, operator if converse else None)
+            await (talk if operator is None else _unless_stopped(talk, operator))
     except AgentEndedError as ended:
         ending = ended.ending
     except TimeoutError:
         if time_left is None or not time_left.expired():
             raise
         ending = "seconds"
+    finally:
+        if operator is not None:
+            operator.at_work = False
     backend.log("agent_end", {"ending": ending, "answer": session.answer, "steps": session.step})
     return session.result(ending)
+
+
+async def _talk(agent: Any, task: str, backend: Backend, limits: AgentLimits, operator: Operator | None) -> None:
+    """The agent at its task; with an operator, at one message after the other, until it is stopped."""
+    from langchain_core.messages import HumanMessage
+
+    messages: list[Any] = []
+    said: str | None = task
+    while True:
+        if operator is not None and not said:
+            with backend.clock.waiting():
+                said = await operator.message()
+            if said is None:
+                raise AgentEndedError("stopped")
+            backend.log("operator", {"action": "message", "text": said})
+        messages.append(HumanMessage(said or ""))
+        state = await agent.ainvoke({"messages": messages}, config={"recursion_limit": 10 * limits.steps + 100})
+        if operator is None:
+            return
+        messages, said = list(state["messages"]), None
+
+
+async def _unless_stopped(work: Coroutine[Any, Any, None], operator: Operator) -> None:
+    """Gives the work up when the operator stops the agent. Raises AgentEndedError then."""
+    task, stopped = asyncio.create_task(work), asyncio.create_task(operator.stopped.wait())
+    try:
+        await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise AgentEndedError("stopped")
+        task.result()
+    finally:
+        for one in (task, stopped):
+            one.cancel()
+        await asyncio.gather(task, stopped, return_exceptions=True)
 
 
 def tool_specs(tools: Sequence[str]) -> list[ToolSpec]:

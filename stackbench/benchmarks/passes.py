@@ -45,7 +45,9 @@ def task_means(attempts: Iterable[AttemptSummary], value: Callable[[AttemptSumma
 
 
 def to_metric(name: str, estimate: Estimate, category: str = "") -> Metric:
-    """An estimate under a name."""
+    """An estimate under a name; without error and interval where these are not shown (see `Estimate`)."""
+    if not estimate.shown:
+        return Metric(name, estimate.value, None, None, None, estimate.n, category=category)
     return Metric(
         name, estimate.value, estimate.stderr, estimate.ci_low, estimate.ci_high, estimate.n, category=category
     )

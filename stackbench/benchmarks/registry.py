@@ -28,6 +28,8 @@ def list_benchmarks() -> dict[str, type[Benchmark]]:
 
 def find_benchmark(name: str) -> type[Benchmark] | None:
     """One benchmark by name; None where it is not installed (any more)."""
+    if name == "chat":
+        return _chat()
     point = _points().get(name)
     return point.load() if point is not None else None
 
@@ -39,6 +41,8 @@ def create_benchmark(name: str, options: Mapping[str, Any]) -> Benchmark:
         UsageError: there is no such benchmark; or it is a user's own, and its file was altered since the plan was made.
         ConfigError: an option does not exist or has no valid value.
     """
+    if name == "chat" and "definition" not in options:
+        return _made("chat", _chat(), options)
     points = _points()
     if name not in points:
         if "definition" in options:
@@ -49,7 +53,18 @@ def create_benchmark(name: str, options: Mapping[str, Any]) -> Benchmark:
             f'unknown benchmark "{name}"{did_you_mean(name, points)}; known: {", ".join(sorted(points))}; '
             "or name a .yaml file of your own"
         )
-    kind: type[Benchmark] = points[name].load()
+    return _made(name, points[name].load(), options)
+
+
+def _chat() -> type[Benchmark]:
+    """No benchmark, and in no list of them: see its module."""
+    from stackbench.benchmarks.chat import Chat
+
+    return cast("type[Benchmark]", Chat)
+
+
+def _made(name: str, kind: type[Benchmark], options: Mapping[str, Any]) -> Benchmark:
+    """Raises ConfigError."""
     try:
         return kind(kind.options_type.model_validate(dict(options)))
     except ValidationError as error:

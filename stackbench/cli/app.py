@@ -21,14 +21,18 @@ from stackbench.cli.reading_commands import (
     compare,
     config,
     export,
+    publish,
     query,
+    report,
     resend,
     runs,
     runs_rm,
     runs_tag,
     show,
+    verify,
 )
-from stackbench.cli.run_commands import attach, batch, ctl, engine, evaluate, score, serve, tui, web
+from stackbench.cli.run_commands import attach, batch, ctl, engine, evaluate, rerun, score, serve, tui, web
+from stackbench.cli.voice_commands import VOICE
 from stackbench.control.verbs import VERBS
 
 __all__ = ["build_app"]
@@ -87,6 +91,8 @@ def build_app(only: str | None = None) -> typer.Typer:
     ):
         extend = FROM_SETTINGS[name] if only in (None, name) else without_options
         app.command(name, help=text, epilog=epilog, hidden=name == "batch", cls=CommandPage)(extend(function))
+    repeat = "Repeat a recorded run and list what differs: exit code 1 where a greedy verdict does."
+    app.command("rerun", help=repeat, cls=CommandPage)(rerun)
     app.command(
         "attach", help="Follow a live or queued run from this terminal; Ctrl-C leaves it alone.", cls=CommandPage
     )(attach)
@@ -98,13 +104,14 @@ def build_app(only: str | None = None) -> typer.Typer:
     served = "The screens in a browser on this machine, behind a one-time address."
     app.command("web", hidden=True, help=served, cls=CommandPage)(web)
     app.command("engine", hidden=True, help="Carry out the orders of a file.", cls=CommandPage)(engine)
-    for command in (show, resend, compare, query, export, catalogue, config, doctor):
+    for command in (show, resend, compare, verify, query, export, report, publish, catalogue, config, doctor):
         app.command(command.__name__ if command is not catalogue else "list", cls=CommandPage)(command)
     managed = _group("runs", runs.__doc__ or "", {"rm": runs_rm, "tag": runs_tag}, alone=True)
     managed.callback()(runs)
     app.add_typer(managed)
     for name, (text, commands) in GROUPS.items():
         app.add_typer(_group(name, text, commands))
+    app.add_typer(_group("voice", "Operate the harness by speech, and recordings as text.", VOICE))
     return app
 
 

@@ -22,7 +22,7 @@ def show_list(what: str, *, as_json: bool) -> None:
     Raises:
         UsageError: there is no such list.
     """
-    lists = {"benchmarks": _benchmarks, "models": _models, "suites": _suites, "tools": _tools}
+    lists = {"baselines": _baselines, "benchmarks": _benchmarks, "models": _models, "suites": _suites, "tools": _tools}
     if what not in lists:
         raise UsageError(f'there is no list of "{what}"{did_you_mean(what, LISTS)}; lists: {", ".join(LISTS)}')
     if what == "tools" and as_json:
@@ -36,6 +36,12 @@ def show_list(what: str, *, as_json: bool) -> None:
         return
     columns = list(rows[0]) if rows else []
     print_table(columns, [[_cell(row[column]) for column in columns] for row in rows], whole=columns[:1])
+
+
+def _baselines() -> list[dict[str, Any]]:
+    from stackbench.cli.baseline_comparison import list_baselines
+
+    return list_baselines()
 
 
 def _benchmarks() -> list[dict[str, Any]]:

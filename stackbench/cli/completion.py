@@ -9,7 +9,7 @@ from pathlib import Path
 __all__ = ["LISTS", "benchmark_names", "list_names", "manifest_names", "model_names", "run_ids", "suite_names", "verbs"]
 
 MOST_RUNS = 50
-LISTS = ("benchmarks", "models", "scenarios", "suites", "tools")
+LISTS = ("baselines", "benchmarks", "models", "scenarios", "suites", "tools")
 
 
 def model_names(incomplete: str) -> list[str]:
@@ -23,8 +23,9 @@ def model_names(incomplete: str) -> list[str]:
 def manifest_names(incomplete: str) -> list[str]:
     """Models that are fetched by name."""
     from stackbench.engine.model_files import named_models
+    from stackbench.voice.weights import known_weights
 
-    return _beginning(incomplete, list(named_models()))
+    return _beginning(incomplete, [*named_models(), *known_weights()])
 
 
 def benchmark_names(incomplete: str) -> list[str]:

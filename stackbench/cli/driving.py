@@ -28,7 +28,7 @@ from stackbench.errors import HomeLockedError, UsageError
 from stackbench.store import Reader, open_queries
 from stackbench.types import RunStatus
 
-__all__ = ["attach", "carry_out"]
+__all__ = ["attach", "carry_out", "run_here"]
 
 
 def carry_out(
@@ -69,8 +69,34 @@ async def _drive(
     resume: str | None,
     head_start: HeadStart | None,
 ) -> int:
-    """Runs the plan in this process."""
+    """Runs the plan in this process and reports it."""
+    outcome = await _run(home, plan, flags, progress, samples, resume, head_start)
+    code = _report(home, outcome, flags, samples)
+    if code == INTERRUPTED:
+        leave_interrupted()
+    return code
 
+
+async def run_here(
+    home: Home, plan: RunPlan, flags: Mapping[str, Any], samples: SampleFile | None, *, quiet: bool
+) -> RunOutcome:
+    """Runs a plan in this process, with its progress, and reports nothing.
+
+    Raises:
+        HomeLockedError: another process is the home's engine.
+    """
+    return await _run(home, plan, flags, make_progress(quiet=quiet), samples, None, None)
+
+
+async def _run(
+    home: Home,
+    plan: RunPlan,
+    flags: Mapping[str, Any],
+    progress: Progress,
+    samples: SampleFile | None,
+    resume: str | None,
+    head_start: HeadStart | None,
+) -> RunOutcome:
     @contextmanager
     def watching(run: SubmittedRun) -> Iterator[None]:
         signals = StopSignals(run.stop, lambda: run.stopping, progress.say_stopping, lambda: _way_on(progress, flags))
@@ -82,13 +108,9 @@ async def _drive(
                 notice(resume_hint(progress.run_id, flags))
             raise
 
-    outcome = await run_plan(
+    return await run_plan(
         home, plan, progress, resume=resume, samples=samples, head_start=head_start, watching=watching
     )
-    code = _report(home, outcome, flags, samples)
-    if code == INTERRUPTED:
-        leave_interrupted()
-    return code
 
 
 def _follow_queued(

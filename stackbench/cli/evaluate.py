@@ -10,6 +10,7 @@ from stackbench import nesting
 from stackbench.cli.console import notice
 from stackbench.cli.driving import carry_out
 from stackbench.cli.options import given_settings
+from stackbench.cli.swe_options import given_swe_options
 from stackbench.config import Home, Settings, load_settings
 from stackbench.engine import HeadStart, RunPlan, load_suite, plan_benchmarks, plan_suite, read_samples, replay_settings
 from stackbench.errors import UsageError
@@ -36,6 +37,7 @@ def evaluate(benchmarks: Sequence[str], flags: Mapping[str, Any]) -> int:
                 "--scenarios goes with the benchmark tooluse alone: stackbench eval tooluse --scenarios DIR"
             )
         options["scenarios"] = str(flags["scenarios"].absolute())
+    options |= given_swe_options(flags, benchmarks)
     names = _names(flags["sample_ids"])
     plans = [plan_benchmarks(benchmarks, _settings(variant), names, options) for variant in each_model(flags)]
     return _carry_out_all(home, plans, flags)
@@ -54,6 +56,7 @@ def batch(suite: str, flags: Mapping[str, Any]) -> int:
         raise UsageError(
             "--scenarios goes with eval tooluse; in a suite it stands in its file, as an option of tooluse"
         )
+    given_swe_options(flags, ())
     if flags["benchmark_options"]:
         raise UsageError("-T sets options of benchmarks named to eval; in a suite they stand in its file")
     suite = suite or "full"
@@ -71,7 +74,8 @@ def score(
     head_start: HeadStart | None,
 ) -> int:
     """Scores recorded samples and writes `FILE_results.jsonl`; returns the exit code."""
-    plan = plan_benchmarks([benchmark], settings)
+    options = _options(flags["benchmark_options"]) | given_swe_options(flags, [benchmark])
+    plan = plan_benchmarks([benchmark], settings, options=options)
     samples = read_samples(path, plan.benchmarks[0].name, home, plan.benchmarks[0].options)
     for line in samples.warnings():
         notice(f"stackbench: warning: {line}")

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from stackbench.cli.console import err, notice, print_json, print_line, print_table
 from stackbench.config import Home
 from stackbench.datasets import DatasetStore
-from stackbench.engine.model_files import fetch_model, list_models
+from stackbench.engine.model_files import fetch_model, list_models, list_recognizers
 from stackbench.errors import DataError, DataNotAvailableError
 from stackbench.fetch import Progress as FetchProgress
 from stackbench.fetch import say_parts
@@ -23,7 +23,8 @@ __all__ = ["count_of", "data_list", "data_pull", "models_list", "models_pull"]
 
 def models_list(home: Path | None, *, as_json: bool) -> None:
     """Prints the manifest's models."""
-    listed = list_models(Home.find(home, to_write=False))
+    place = Home.find(home, to_write=False)
+    listed = [*list_models(place), *list_recognizers(place)]
     if as_json:
         print_json([asdict(model) for model in listed])
         return

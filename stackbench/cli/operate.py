@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from stackbench.cli.agent_views import AGENT_VIEWS, print_agent_view, print_shell
 from stackbench.cli.console import out, print_json, print_table, shown
 from stackbench.cli.ended_runs import ended_document, ended_line, find_ended
 from stackbench.config import Home
@@ -20,10 +21,9 @@ from stackbench.suggestions import did_you_mean
 __all__ = ["ctl"]
 
 WHY_SHOWN = 50
-WAITS_S = (10.0, 30.0)
-"""How long the engine may take to accept a connection, and to answer."""
+CONNECTS_WITHIN_S = 10.0
 WAITS_WITH_TRACE_S = (1.0, 1.0)
-"""The same where its trace tells what is asked."""
+"""How long the engine may take to accept a connection, and to answer, where its trace tells what is asked."""
 
 
 def ctl(verb: str, words: Sequence[str], flags: Mapping[str, Any], *, home: Path | None, as_json: bool) -> int:
@@ -45,7 +45,7 @@ def ctl(verb: str, words: Sequence[str], flags: Mapping[str, Any], *, home: Path
             )
             return 0
     in_trace = trace is not None and (verb == "why" or trace["engine"] == "hung")
-    waits = WAITS_WITH_TRACE_S if in_trace else WAITS_S
+    waits = WAITS_WITH_TRACE_S if in_trace else (CONNECTS_WITHIN_S, VERBS[verb].within_s)
     try:
         answer = asyncio.run(_ask(found, verb, arguments, waits, dry_run=bool(flags.get("dry_run"))))
     except EngineUnreachableError as error:
@@ -131,6 +131,8 @@ def _print(verb: str, arguments: Mapping[str, Any], answer: Any) -> None:
             [(r["run_id"], r["phase"], r["suite"], r["model"], ", ".join(r["benchmarks"])) for r in answer],
             whole=("run",),
         )
+    elif verb in AGENT_VIEWS:
+        print_agent_view(verb, answer)
     elif "attempts" in answer:
         _print_why(answer)
     elif verb == "status":
@@ -142,6 +144,8 @@ def _print(verb: str, arguments: Mapping[str, Any], answer: Any) -> None:
             line = change_line(verb, arguments, answer["old"], answer["new"])
             text = f"{'would ' if answer['dry_run'] else ''}{line} (run {answer['run_id']})"
         out().print(shown(text))
+        if verb == "shell" and "result" in answer:
+            print_shell(answer["result"])
 
 
 def _print_why(answer: Mapping[str, Any]) -> None:

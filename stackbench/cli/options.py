@@ -12,15 +12,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stackbench.cli import completion
+from stackbench.cli.swe_options import swe_options
 from stackbench.nesting import is_array
 
 if TYPE_CHECKING:
     from stackbench.config import SettingField
 
 __all__ = [
+    "EvaluatorKind",
     "HomeOption",
     "JsonOption",
     "QuietOption",
+    "RegressionGate",
     "ReportFormat",
     "TableFormat",
     "given_settings",
@@ -41,12 +44,28 @@ NOT_SERVED = {"max_batch"}
 """Settings of loading that do not concern a vLLM server."""
 
 
+class RegressionGate(StrEnum):
+    """How `compare` decides whether a run is worse."""
+
+    PAIRED = "paired"
+    POINT = "point"
+
+
 class ReportFormat(StrEnum):
     """How `show` renders a run."""
 
     TEXT = "text"
     MARKDOWN = "md"
     LATEX = "latex"
+
+
+class EvaluatorKind(StrEnum):
+    """How who evaluates stands to who made the model, in Every Eval Ever's words."""
+
+    FIRST_PARTY = "first_party"
+    THIRD_PARTY = "third_party"
+    COLLABORATIVE = "collaborative"
+    OTHER = "other"
 
 
 class TableFormat(StrEnum):
@@ -161,7 +180,12 @@ def with_run_options(command: Callable[..., int]) -> Callable[..., int]:
 
     return _with_options(
         command,
-        [*_own(_selection_options), *(_parameter(field) for field in list_settings()), *_own(_output_options)],
+        [
+            *_own(_selection_options),
+            *_own(swe_options),
+            *(_parameter(field) for field in list_settings()),
+            *_own(_output_options),
+        ],
     )
 
 
@@ -169,9 +193,10 @@ def with_score_options(command: Callable[..., int]) -> Callable[..., int]:
     """Adds the settings that apply where samples are scored and no model is asked."""
     from stackbench.config import list_settings
 
-    return _with_options(
-        command, [*(_parameter(field) for field in list_settings() if field.scores), *_own(_output_options)]
-    )
+    options = [parameter for parameter in _own(_selection_options) if parameter.name == "benchmark_options"]
+    settings = [_parameter(field) for field in list_settings() if field.scores]
+    grading = [parameter for parameter in _own(swe_options) if parameter.name != "hints"]
+    return _with_options(command, [*options, *grading, *settings, *_own(_output_options)])
 
 
 def without_options(command: Callable[..., int]) -> Callable[..., int]:

@@ -8,9 +8,23 @@ from typing import Annotated
 import typer
 
 from stackbench.cli import completion
-from stackbench.cli.options import HomeOption, JsonOption, ReportFormat, TableFormat
+from stackbench.cli.options import EvaluatorKind, HomeOption, JsonOption, RegressionGate, ReportFormat, TableFormat
 
-__all__ = ["catalogue", "compare", "config", "export", "query", "resend", "runs", "runs_rm", "runs_tag", "show"]
+__all__ = [
+    "catalogue",
+    "compare",
+    "config",
+    "export",
+    "publish",
+    "query",
+    "report",
+    "resend",
+    "runs",
+    "runs_rm",
+    "runs_tag",
+    "show",
+    "verify",
+]
 
 RunArgument = Annotated[
     str,
@@ -134,13 +148,48 @@ def compare(
         str, typer.Argument(metavar="RUN", help="Another, named in the same ways.", autocompletion=completion.run_ids)
     ],
     tasks: Annotated[int, typer.Option("--tasks", metavar="N", help="List N differing tasks; 0: all.", min=0)] = 20,
+    gate: Annotated[
+        RegressionGate | None,
+        typer.Option("--gate", help="Fail where the second is worse: by the paired interval, or by the values alone."),
+    ] = None,
+    margin: Annotated[
+        float | None,
+        typer.Option("--margin", metavar="POINTS", help="By how much it may be worse [2].", min=0, max=99),
+    ] = None,
     as_json: JsonOption = False,
     home: HomeOption = None,
-) -> None:
-    """Paired differences of two runs, with intervals and a p-value."""
+) -> int:
+    """Paired differences of two runs, or of a run and a model's published results."""
     from stackbench.cli import compare as work
 
-    work.compare(home, first, second, tasks, as_json=as_json)
+    return work.compare(home, first, second, tasks, gate.value if gate else None, margin, as_json=as_json)
+
+
+def verify(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN|BUNDLE",
+            help="A run, named as everywhere, or a bundle's folder or archive.",
+            autocompletion=completion.run_ids,
+        ),
+    ],
+    tasks: Annotated[
+        int, typer.Option("--tasks", metavar="N", help="Tasks of each benchmark to execute again; 0: none.", min=0)
+    ] = 20,
+    seed: Annotated[
+        int | None, typer.Option("--seed", metavar="N", help="Draws these tasks [a random one, which is told].", min=0)
+    ] = None,
+    head: Annotated[
+        str, typer.Option("--head", metavar="SHA256", help="The chain's last hash, as noted when the run ended.")
+    ] = "",
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+) -> int:
+    """Verify a run or its bundle: exit code 1 where anything is other than published."""
+    from stackbench.cli import verify as work
+
+    return work.verify(home, name, tasks, seed, head, as_json=as_json)
 
 
 def query(
@@ -161,7 +210,11 @@ def export(
     to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder for the files.")],
     format: Annotated[
         list[str] | None,
-        typer.Option("--format", metavar="NAME", help="jsonl, csv, parquet, xlsx, samples, plots [all]; repeatable."),
+        typer.Option(
+            "--format",
+            metavar="NAME",
+            help="jsonl, csv, parquet, xlsx, samples, plots, swebench [these]; bundle; repeatable.",
+        ),
     ] = None,
     home: HomeOption = None,
 ) -> None:
@@ -172,18 +225,87 @@ def export(
     history.export_run(Home.find(home, to_write=False), run, to, format)
 
 
+def report(
+    runs: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN", help="Runs' ids, names or tags, or last.", autocompletion=completion.run_ids),
+    ],
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder for the files.")],
+    format: Annotated[
+        list[str] | None,
+        typer.Option("--format", metavar="NAME", help="markdown, html, pdf, xlsx, plots [all]; repeatable."),
+    ] = None,
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+) -> None:
+    """Write a run's results as documents: Markdown, PDF, HTML, a spreadsheet, plots."""
+    from stackbench.cli import report as work
+
+    work.report(home, runs, to, format or (), as_json=as_json)
+
+
+def publish(
+    runs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN", help="Runs of one model: ids, names or tags, or last.", autocompletion=completion.run_ids
+        ),
+    ],
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="A new folder for the package.")],
+    author: Annotated[
+        list[str] | None,
+        typer.Option("--author", metavar="NAME", help='Who publishes: "Family, Given" or an organisation; repeatable.'),
+    ] = None,
+    model_id: Annotated[
+        str | None,
+        typer.Option("--model-id", metavar="ORG/NAME", help="The model's name on the hub [from the run's model]."),
+    ] = None,
+    evaluator: Annotated[
+        EvaluatorKind,
+        typer.Option("--evaluator", help="How who publishes stands to who made the model."),
+    ] = EvaluatorKind.THIRD_PARTY,
+    source_url: Annotated[
+        str | None, typer.Option("--source-url", metavar="URL", help="Where the results will be found.")
+    ] = None,
+    licence: Annotated[
+        str | None, typer.Option("--licence", metavar="SPDX", help="Licence of the results, such as CC-BY-4.0.")
+    ] = None,
+    upload: Annotated[
+        bool,
+        typer.Option("--upload", help="Send the results to the model's repository as a pull request; needs HF_TOKEN."),
+    ] = False,
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+) -> None:
+    """Write the files that hubs, archives and papers ask for; nothing is sent without --upload."""
+    from stackbench.cli import publish as work
+
+    work.publish(
+        home,
+        runs,
+        to,
+        model_id=model_id,
+        authors=author or (),
+        evaluator=evaluator.value,
+        source_url=source_url,
+        licence=licence,
+        upload=upload,
+        as_json=as_json,
+    )
+
+
 def catalogue(
     what: Annotated[
         str,
         typer.Argument(
             metavar="WHAT",
-            help="benchmarks, models, scenarios, suites or tools.",
+            help="baselines, benchmarks, models, scenarios, suites or tools.",
             autocompletion=completion.list_names,
         ),
     ],
     as_json: JsonOption = False,
 ) -> None:
-    """What can be named: benchmarks, models, scenarios, suites, tools."""
+    """What can be named: published baselines, benchmarks, models, scenarios, suites, tools."""
     if what == "scenarios":
         from stackbench.cli import scenarios
 

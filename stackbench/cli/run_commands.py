@@ -10,7 +10,7 @@ import typer
 from stackbench.cli import completion
 from stackbench.cli.options import HomeOption, JsonOption, QuietOption
 
-__all__ = ["attach", "batch", "ctl", "engine", "evaluate", "score", "serve", "tui", "web"]
+__all__ = ["attach", "batch", "ctl", "engine", "evaluate", "rerun", "score", "serve", "tui", "web"]
 
 
 def evaluate(
@@ -46,7 +46,12 @@ def batch(
 
 
 def score(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="One sample a line; .gz is read too.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="One sample a line; .gz is read too. SWE-bench: predictions, .json as well."
+        ),
+    ],
     benchmark: Annotated[
         str,
         typer.Option(
@@ -62,6 +67,31 @@ def score(
     from stackbench.cli.score import score as work
 
     return work(file, benchmark, flags)
+
+
+def rerun(
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN",
+            help="A run's id or the start of it, its name or tag, or last.",
+            autocompletion=completion.run_ids,
+        ),
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "-m", "--model", metavar="MODEL", help="Ask this model [the run's].", autocompletion=completion.model_names
+        ),
+    ] = None,
+    tasks: Annotated[int, typer.Option("--tasks", metavar="N", help="List N differences; 0: all.", min=0)] = 20,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    home: HomeOption = None,
+) -> int:
+    from stackbench.cli import rerun as work
+
+    return work.rerun(home, run, model, tasks, as_json=as_json, quiet=quiet)
 
 
 def serve(

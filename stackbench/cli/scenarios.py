@@ -63,6 +63,9 @@ def check(
     if folder is None and seed == PUBLISHED_SEED:
         findings += [Finding("the published set", problem) for problem in published_problems(tasks, where)]
     chosen = _chosen(tasks, only, sample)
+    if only:
+        named = {task.task_id for task in chosen}
+        findings = [finding for finding in findings if finding.task_id in named]
     findings += asyncio.run(_play(chosen, sandboxes or SANDBOXES))
     findings.sort(key=lambda finding: finding.task_id)
     seconds = time.perf_counter() - started
@@ -194,4 +197,10 @@ oracle:
   - read: {path: "logs/{{ service }}.log"}
   - write: {path: errors.txt, content: "{{ errors }}\\n"}
 answer: "There are {{ errors }} errors."
+
+wrong:                     # what looks like a solution and must fail
+  - why: warnings were counted as well
+    calls:
+      - exec: {command: "grep -c -E 'ERROR|WARN' logs/{{ service }}.log > errors.txt"}
+    answer: "There are {{ errors + 100 }} errors."
 """

@@ -9,9 +9,11 @@ from typing import Any
 from rich.console import Group, RenderableType
 
 from stackbench.cli.console import fits, make_table, out, shown
+from stackbench.cli.length_tables import is_by_length, length_tables
 from stackbench.cli.speeds import is_speed, speeds_table
 from stackbench.engine import Cost, GateResult, RunOutcome
 from stackbench.report.caveats import caveats, counted, number_of, partial_reasons
+from stackbench.report.headlines import counts
 from stackbench.report.tally import clock
 from stackbench.store import BenchmarkResult
 from stackbench.types import Metric
@@ -51,9 +53,25 @@ def outcome_document(outcome: RunOutcome) -> dict[str, Any]:
                 "threshold": gate.threshold,
                 "value": gate.value,
                 "passed": gate.passed,
+                **_baseline_fields(gate),
             }
             for gate in outcome.gates
         ],
+    }
+
+
+def _baseline_fields(gate: GateResult) -> dict[str, Any]:
+    """Of a gate on the difference to the baseline."""
+    if gate.margin is None:
+        return {}
+    return {
+        "baseline": gate.baseline,
+        "margin": gate.margin,
+        "verdict": gate.verdict,
+        "ci_low": gate.ci_low,
+        "ci_high": gate.ci_high,
+        "attempts_to_decide": gate.needed,
+        "why": gate.why or None,
     }
 
 
@@ -132,12 +150,16 @@ def scoreboard(outcome: RunOutcome, last_lines: Sequence[str] = ()) -> Renderabl
         results_table(outcome.results),
     ]
     parts += [speeds_table(result) for result in outcome.results if is_speed(result)]
+    parts += [length_tables(result) for result in outcome.results if is_by_length(result)]
     parts += caveat_lines(outcome.results, outcome.status.value)
     parts += sampling_lines(outcome.sampling_not_set)
     parts += skipped_lines(outcome.skipped)
     for gate in outcome.gates:
         value = _not_measured(outcome, gate) if gate.value is None else f"{gate.value:.4f}"
         word, style = ("passed", "green") if gate.passed else ("FAILED", "red")
+        if gate.margin is not None:
+            parts.append(_against_baseline(gate))
+            continue
         value_text = f"{gate.measure} {value}".strip()
         parts.append(shown(f"gate {gate.name}: {word} ({value_text}, {gate.bounds})", style))
     parts.append(shown(total_line(outcome.results, outcome.cost)))
@@ -160,9 +182,25 @@ def tokens_of(results: Sequence[BenchmarkResult]) -> tuple[int, int]:
     return sum(result.prompt_tokens for result in results), sum(result.completion_tokens for result in results)
 
 
+def _against_baseline(gate: GateResult) -> RenderableType:
+    """`gate NAME: UNDECIDED (humaneval pass@1 -0.5 [-4.1, +3.0] points, not worse than RUN by more than 2 points)`"""
+    style = {"pass": "green", "fail": "red"}.get(gate.verdict, "yellow")
+    word = {"pass": "passed", "fail": "FAILED"}.get(gate.verdict, "UNDECIDED")
+    if gate.value is None or gate.ci_low is None or gate.ci_high is None:
+        return shown(f"gate {gate.name}: {word} ({gate.why}; {gate.bounds})", style)
+    interval = f"[{100 * gate.ci_low:+.1f}, {100 * gate.ci_high:+.1f}] points"
+    more = f"; {gate.needed:,} independent attempts in each run would decide" if gate.needed else ""
+    return shown(
+        f"gate {gate.name}: {word} ({gate.measure} {100 * gate.value:+.1f} {interval}, {gate.bounds}{more})", style
+    )
+
+
 def _not_measured(outcome: RunOutcome, gate: GateResult) -> str:
     planned = next((result.planned for result in outcome.results if result.benchmark == gate.benchmark), None)
     missing = planned.missing if planned is not None and not gate.category else ()
+    known = [m for r in outcome.results if r.benchmark == gate.benchmark for m in r.metrics]
+    if gate.on != "value" and any((m.name, m.category) == (gate.metric, gate.category) for m in known):
+        return "has no interval: too few tasks, or an interval that would not hold; see docs/statistics.md"
     return next((f"not measured: {one.reason}" for one in missing if one.name == gate.metric), "not measured")
 
 
@@ -226,7 +264,7 @@ def _interval(metric: Metric) -> str:
     """The confidence interval, or what a few repeats ranged over, which is none."""
     if metric.low is not None:
         return f"{metric.low:.1f} to {metric.high:.1f}, range of {metric.n}"
-    return "" if metric.ci_low is None else f"[{metric.ci_low:.4f}, {metric.ci_high:.4f}]"
+    return counts(metric) if metric.ci_low is None else f"[{metric.ci_low:.4f}, {metric.ci_high:.4f}]"
 
 
 def _count(metric: Metric) -> str:

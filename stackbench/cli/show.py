@@ -14,6 +14,7 @@ from rich.table import Table
 from stackbench.cli.attempt_view import attempt_document, print_attempt
 from stackbench.cli.console import fits, make_table, out, print_json, shown
 from stackbench.cli.history import cost_of, opened, run_document
+from stackbench.cli.length_tables import is_by_length, length_tables
 from stackbench.cli.scoreboard import caveat_lines, results_table, sampling_lines, skipped_lines, total_line
 from stackbench.cli.speeds import is_speed, speeds_table
 from stackbench.config import Home, list_settings
@@ -125,6 +126,8 @@ def _print_run(found: _Recorded, failures: int) -> None:
     for result in results:
         if is_speed(result):
             console.print(speeds_table(result))
+        if is_by_length(result):
+            console.print(length_tables(result))
     own = sampling_not_set(settings.get("generation_config"), machine.get("model", {}))
     for line in [*caveat_lines(results, run.status), *sampling_lines(own), *skipped_lines(found.skipped)]:
         console.print(line, crop=False)

@@ -122,6 +122,31 @@ class RunSettings(Concern):
             duration=True,
         ),
     ] = 1800.0
+    stalled_after_s: Annotated[
+        float,
+        BeforeValidator(read_duration),
+        Field(gt=0),
+        Setting(
+            "Say what the run waits for when no attempt ended and no token came for so long. Takes 30m or 2h too.",
+            "TIME",
+            flag="--stalled-after",
+            unit="seconds",
+            changeable=True,
+            scores=True,
+            duration=True,
+        ),
+    ] = 900.0
+    metrics_port: Annotated[
+        int | None,
+        Field(ge=1, le=65535),
+        Setting(
+            "Serve `/metrics` for Prometheus on this port of the loopback address while the run is live.",
+            "PORT",
+            unset="no",
+            changeable=True,
+            scores=True,
+        ),
+    ] = None
     max_error_rate: Annotated[
         float,
         Field(ge=0, le=1),
@@ -129,6 +154,15 @@ class RunSettings(Concern):
             "A larger share of attempts in error fails the run (exit code 3).", "SHARE", changeable=True, scores=True
         ),
     ] = 0.05
+    baseline: Annotated[
+        str,
+        Setting(
+            "The run, or the model with published results, that gates of a suite call `baseline`.",
+            "RUN",
+            unset="what the suite says",
+            changeable=True,
+        ),
+    ] = ""
     executor: Annotated[Literal["local"], Setting("Where the work runs.", "local", changeable=True, scores=True)] = (
         "local"
     )
@@ -164,6 +198,11 @@ class SamplingSettings(Concern):
 
     temperature: Temperature = None
     max_tokens: MaxTokens = None
+    think_tokens: Annotated[
+        int,
+        Field(ge=0, le=1 << 20),
+        Setting("Tokens of an answer for reasoning, beside those that it has anyway.", "N", unit="tokens", asked=True),
+    ] = 0
     top_p: Annotated[
         float,
         Field(gt=0, le=1),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from stackbench.config.setting import Concern, Setting
-from stackbench.types import ToolParser
+from stackbench.types import ApprovalPolicy, ToolParser
 
 __all__ = ["AgentSettings", "SandboxSettings"]
 
@@ -63,6 +63,11 @@ class SandboxSettings(Concern):
     ] = None
 
 
+def _policy_of_switch(value: object) -> object:
+    """It was a switch once: runs recorded then, and files, have true or false."""
+    return {True: "always", False: "never"}[value] if isinstance(value, bool) else value
+
+
 class AgentSettings(Concern):
     """How models use tools."""
 
@@ -77,6 +82,12 @@ class AgentSettings(Concern):
         ),
     ] = "auto"
     approve_calls: Annotated[
-        bool,
-        Setting("Tool calls wait for the operator: `stackbench ctl approve`, `reject` or `edit`.", changeable=True),
-    ] = False
+        ApprovalPolicy,
+        BeforeValidator(_policy_of_switch),
+        Setting(
+            "Which tool calls wait for the operator (`stackbench ctl approve`, `reject` or `edit`): none, those that "
+            "may change something, or all.",
+            "WHICH",
+            changeable=True,
+        ),
+    ] = "never"

@@ -1,12 +1,29 @@
-"""What the verbs that only look answer, as typed models: `runs`, `status` and `why`."""
+"""What the verbs that look at something answer, as typed models, and what a command in a sandbox gave."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["BenchmarkCounts", "PendingCall", "QueuedRun", "RunNow", "RunningAttempt", "SlotsNow", "WhyNow"]
+from stackbench.types import ApprovalPolicy
+
+__all__ = [
+    "AgentNow",
+    "BenchmarkCounts",
+    "FileEntry",
+    "FileListed",
+    "FileRead",
+    "PendingCall",
+    "QueuedRun",
+    "RunNow",
+    "RunningAttempt",
+    "ShellResult",
+    "SlotsNow",
+    "TranscriptNow",
+    "TranscriptStep",
+    "WhyNow",
+]
 
 
 class _Answer(BaseModel):
@@ -58,6 +75,10 @@ class PendingCall(_Answer):
     tool: str
     benchmark: str
     task_id: str
+    attempt: int = 0
+    seed: int = 0
+    risky: bool = True
+    """Whether it may change something."""
     arguments: str = ""
 
 
@@ -96,3 +117,85 @@ class WhyNow(_Answer):
     run_id: str | None = None
     phase: str = "idle"
     attempts: tuple[RunningAttempt, ...] = ()
+
+
+class AgentNow(_Answer):
+    """An agent at work, as `agents` lists them."""
+
+    benchmark: str
+    task_id: str
+    attempt: int
+    seed: int
+    state: str
+    """`running` or `paused`."""
+    policy: ApprovalPolicy
+    chat: bool = False
+    """Whether it waits for the operator's next message once it has answered."""
+    turns: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    events: int = 0
+    """Of its transcript so far."""
+    calls: tuple[PendingCall, ...] = ()
+    """Those that wait for the operator."""
+
+
+class TranscriptStep(_Answer):
+    """An event of an agent's attempt. Without `content` the payload holds numbers and truths alone."""
+
+    kind: str
+    ts: str
+    """UTC, ISO 8601."""
+    payload: dict[str, Any]
+
+
+class TranscriptNow(_Answer):
+    """A part of an agent's transcript, as `transcript` answers it."""
+
+    since: int
+    next: int
+    """What to ask for as `since` to have what follows."""
+    total: int
+    steps: tuple[TranscriptStep, ...] = ()
+
+
+class FileEntry(_Answer):
+    """What a folder of a sandbox holds."""
+
+    name: str
+    kind: str
+    size: int
+    mode: int
+    target: str = ""
+    """Where a symbolic link points."""
+
+
+class FileListed(_Answer):
+    """A folder of a sandbox, as `files` answers it."""
+
+    path: str
+    entries: tuple[FileEntry, ...] = ()
+    cut: bool = False
+
+
+class FileRead(_Answer):
+    """A file of a sandbox, as `read` answers it; bytes that are no UTF-8 stand as escapes."""
+
+    path: str
+    size: int
+    text: str
+    cut: bool = False
+
+
+class ShellResult(_Answer):
+    """What a command line of the operator's gave."""
+
+    exit_code: int | None
+    ended: Literal["exited", "killed", "timed out"]
+    signal: str = ""
+    seconds: float
+    output: str = ""
+    """Standard output and error, the last of it; only with `content`."""
+    cut: bool = False
+    folder: str = ""
+    """Where the shell stood at its end."""

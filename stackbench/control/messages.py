@@ -22,7 +22,10 @@ __all__ = [
     "BenchmarkFinished",
     "BenchmarkSkipped",
     "BenchmarkStarted",
+    "CallDecided",
+    "CallWaiting",
     "Command",
+    "CommandOutput",
     "Event",
     "EventKind",
     "Gauges",
@@ -319,6 +322,42 @@ class ToolCallEnded(_Message):
     duration_ms: float
 
 
+class CommandOutput(_Message):
+    """A piece of what an agent's command writes. A slow subscriber may miss some."""
+
+    kind: Literal["command_output"] = "command_output"
+    attempt: AttemptRef
+    command: str
+    """The agent's name for the command: s1, s2 ..."""
+    text: str
+
+
+class CallWaiting(_Message):
+    """A tool call waits for the operator: `approve`, `edit` or `reject`."""
+
+    kind: Literal["call_waiting"] = "call_waiting"
+    attempt: AttemptRef
+    call: str
+    """The number by which the verbs name it."""
+    call_id: str
+    tool: str
+    arguments: str
+    """As the model wrote them."""
+    risky: bool
+    """Whether it may change something."""
+
+
+class CallDecided(_Message):
+    """A tool call no longer waits for the operator."""
+
+    kind: Literal["call_decided"] = "call_decided"
+    attempt: AttemptRef
+    call: str
+    call_id: str
+    verdict: str
+    """`approve`, `edit`, `reject`; `given up` where the agent ended first."""
+
+
 class AttemptFinished(_Message):
     """An attempt has its verdict, or ended in an error (`passed` is None), and is queued for the database."""
 
@@ -370,6 +409,9 @@ EventKind = Annotated[
     | AttemptText
     | ToolCallStarted
     | ToolCallEnded
+    | CommandOutput
+    | CallWaiting
+    | CallDecided
     | AttemptFinished
     | Gauges
     | Notice

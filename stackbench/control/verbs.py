@@ -33,9 +33,13 @@ class Verb:
     parameters: tuple[Parameter, ...] = ()
     changes: bool = True
     """Whether it changes something: it is then recorded as an event of kind `operator`, and `--dry-run` applies."""
+    within_s: float = 30.0
+    """An engine that has not answered after so long is taken for hung."""
 
 
 _TARGET = "A benchmark, a task, or BENCHMARK/TASK where several benchmarks name a task so."
+_AGENT = "The agent's task, as `agents` lists it; unset: the only one at work."
+_CONTENT = Parameter("content", "Also what models and tools wrote.", flag=True)
 _CALL = "The call's id, as `status` and the events tell it; unset: the only one that waits."
 
 VERBS: Mapping[str, Verb] = {
@@ -45,7 +49,7 @@ VERBS: Mapping[str, Verb] = {
         Verb(
             "status",
             "Progress of the live run: benchmarks, attempts, settings in force.",
-            (Parameter("content", "Also what models and tools wrote.", flag=True),),
+            (_CONTENT,),
             changes=False,
         ),
         Verb(
@@ -56,10 +60,17 @@ VERBS: Mapping[str, Verb] = {
         ),
         Verb(
             "pause",
-            "Start no further attempt; those under way go on.",
-            (Parameter("now", "Hold those under way too, each before its next call of the model.", flag=True),),
+            "Start no further attempt; those under way go on. With a target: hold that agent alone.",
+            (
+                Parameter("target", "An agent's task: it is held before its next turn or call."),
+                Parameter("now", "Hold those under way too, each before its next call of the model.", flag=True),
+            ),
         ),
-        Verb("resume", "Go on after a pause."),
+        Verb(
+            "resume",
+            "Go on after a pause. With a target: let that agent go on.",
+            (Parameter("target", "The task of an agent that is held."),),
+        ),
         Verb("drain", "Start no further attempt, let those under way end, then end the run; it can be resumed."),
         Verb("stop", "End the run now; it can be resumed."),
         Verb(
@@ -99,8 +110,56 @@ VERBS: Mapping[str, Verb] = {
             "Put a message before the next turn of an agent.",
             (
                 Parameter("text", "The message.", required=True),
-                Parameter("target", "The agent's task; unset: the only one that runs."),
+                Parameter("target", _AGENT),
             ),
+        ),
+        Verb("agents", "The agents at work, with the calls that wait for you.", (_CONTENT,), changes=False),
+        Verb(
+            "transcript",
+            "What an agent at work did so far.",
+            (
+                Parameter("target", _AGENT),
+                Parameter("since", "Only from this event on, counted from 0."),
+                _CONTENT,
+            ),
+            changes=False,
+        ),
+        Verb(
+            "policy",
+            "Which tool calls wait for you: never, risky (those that may change something) or always.",
+            (
+                Parameter("policy", "never, risky or always.", required=True),
+                Parameter("target", "An agent's task; unset: all agents of the run, those to come included."),
+            ),
+        ),
+        Verb("step", "Hold an agent, and let one turn or call of it pass.", (Parameter("target", _AGENT),)),
+        Verb(
+            "abort",
+            "End an agent now; what it did is kept, and scored where it is an attempt at a task.",
+            (Parameter("target", _AGENT),),
+        ),
+        Verb(
+            "files",
+            "A folder of an agent's sandbox.",
+            (Parameter("path", "The folder; unset: the workspace."), Parameter("target", _AGENT), _CONTENT),
+            changes=False,
+        ),
+        Verb(
+            "read",
+            "A file of an agent's sandbox, its first MiB.",
+            (Parameter("path", "The file.", required=True), Parameter("target", _AGENT), _CONTENT),
+            changes=False,
+        ),
+        Verb(
+            "shell",
+            "Run a command line in an agent's sandbox, a minute at most; the transcript tells of it.",
+            (
+                Parameter("command", "The command line.", required=True),
+                Parameter("target", _AGENT),
+                Parameter("folder", "Where to run it; unset: the workspace."),
+                _CONTENT,
+            ),
+            within_s=90.0,
         ),
     )
 }

@@ -71,6 +71,11 @@ class AttemptTracker:
         self.tokens = 0
         """Completion tokens of the model's answers so far, those to attempts under way included."""
 
+    @property
+    def watched(self) -> bool:
+        """Whether somebody subscribed to events."""
+        return self._watched()
+
     def __len__(self) -> int:
         return len(self._running)
 

@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stackbench.active_clock import ActiveClock
-from stackbench.control.messages import AttemptText, ToolCallEnded, ToolCallStarted
+from stackbench.config import user_cache
+from stackbench.control.messages import (
+    AttemptText,
+    CallDecided,
+    CallWaiting,
+    CommandOutput,
+    ToolCallEnded,
+    ToolCallStarted,
+)
 from stackbench.engine.asking import run_sampling, whole_answer, with_run_texts
 from stackbench.engine.attempt_tracker import attempt_ref
 from stackbench.engine.calls import call_payload
 from stackbench.engine.plan import BenchmarkPlan, RunPlan
 from stackbench.engine.processor_pressure import ProcessorPressure
 from stackbench.engine.recorded_requests import RequestRecorder
+from stackbench.engine.seats import known_tool
 from stackbench.errors import AttemptError, ModelNotAvailableError
-from stackbench.models import Preset, Reloadable, Watched
+from stackbench.models import Preset, Reloadable, Tokenizing, Watched
+from stackbench.models.text_counting import named_counter
 from stackbench.sandbox import CodeJob, CodeResult, Sandbox, SandboxSpec
 from stackbench.sandbox.session import Session
 from stackbench.slots import Slots
@@ -42,6 +53,7 @@ from stackbench.types import (
 if TYPE_CHECKING:
     from stackbench.agents import Decision, Operator
     from stackbench.engine.resources import RunResources
+    from stackbench.sandbox.recipe import DockerfileRecipe, ImageLimits, ImageRecipe, PulledImage, ReadyImage
 
 __all__ = ["AttemptContext", "Preparation", "request_seed", "utc_now"]
 
@@ -82,6 +94,8 @@ class AttemptContext:
         self._publish = resources.publish
         self._slots = slots
         self._agent = agent
+        self.session: Session | None = None
+        """Its sandbox, while it has leased one."""
         self._operator: Operator | None = None
         self._turn = 0
         self._next_seq = next_seq
@@ -111,8 +125,11 @@ class AttemptContext:
         if self._operator is None:
             from stackbench.agents import Operator
 
-            self._operator = Operator(self._approval if self._plan.settings.approve_calls else None)
-            self._controls.seats.take(self.key, self._operator)
+            seats = self._controls.seats
+            self._operator = Operator(
+                self._approval, policy=lambda: seats.policy_of(self.key), waits=self._waiting_for_operator
+            )
+            seats.take(self.key, self._operator, self)
         return self._operator
 
     def end(self) -> None:
@@ -120,22 +137,41 @@ class AttemptContext:
         if self._operator is not None:
             self._controls.seats.leave(self.key)
 
+    def _waiting_for_operator(self, what: str) -> AbstractContextManager[None]:
+        return self._tracker.waiting(self.key, "operator", what)
+
     async def _approval(self, call: ToolCall) -> Decision:
         """Waits for the operator's decision on a call."""
-        seats = self._controls.seats
+        from stackbench.agents.risk import is_risky
+
+        seats, ref = self._controls.seats, attempt_ref(self.key)
         waiting = seats.ask(self.key, call)
+        verdict = "given up"
+        self._publish(
+            CallWaiting(
+                attempt=ref, call=waiting.number, call_id=call.id, tool=call.name, arguments=call.arguments,
+                risky=is_risky(call),
+            )
+        )  # fmt: skip
         try:
-            approval = f"approval of call {waiting.number} ({call.name})"
-            with self._tracker.waiting(self.key, "operator", approval), self.clock.waiting():
-                return await waiting.decided
+            approval = f"approval of call {waiting.number} ({known_tool(call)})"
+            with self._waiting_for_operator(approval), self.clock.waiting():
+                decision = await waiting.decided
+            verdict = decision.verdict
+            return decision
         finally:
             seats.close(waiting)
+            self._publish(CallDecided(attempt=ref, call=waiting.number, call_id=call.id, verdict=verdict))
 
     def call_started(self, step: int, call: ToolCall) -> None:
         ref = attempt_ref(self.key)
         self._publish(
             ToolCallStarted(attempt=ref, step=step, call_id=call.id, tool=call.name, arguments=call.arguments)
         )
+
+    def command_output(self, session_id: str, text: str) -> None:
+        if self._tracker.watched:
+            self._publish(CommandOutput(attempt=attempt_ref(self.key), command=session_id, text=text))
 
     def busy_processors(self) -> float:
         """The share of the time since the first call of this in which something waited for a processor, 0 to 1."""
@@ -155,7 +191,7 @@ class AttemptContext:
             model.sampling_defaults if isinstance(model, Preset) else {},
             temperature=self._plan.temperature(benchmark),
             temperature_set=benchmark.temperature is not None or settings.temperature is not None,
-            max_tokens=settings.max_tokens or benchmark.max_tokens or max_tokens,
+            max_tokens=(settings.max_tokens or benchmark.max_tokens or max_tokens) + settings.think_tokens,
             stop=stop,
             seed=request_seed(self.key),
         )
@@ -196,6 +232,12 @@ class AttemptContext:
     async def count_tokens(self, request: Request) -> TokenCount:
         complete, _ = with_run_texts(request, self._plan.settings)
         return await self._model.count_tokens(complete)
+
+    async def text_counter(self, tokenizer: str = "") -> Callable[[Sequence[str]], Sequence[int]] | None:
+        if tokenizer:
+            return await asyncio.to_thread(named_counter, tokenizer, [user_cache() / "models"])
+        model = self._model
+        return await asyncio.to_thread(model.text_counter) if isinstance(model, Tokenizing) else None
 
     async def _ask(self, request: Request) -> Generation:
         """Waits for a place at the model, then for its answer."""
@@ -272,6 +314,7 @@ class AttemptContext:
         leased = self._sandbox.lease(spec)
         with self._tracker.waiting(self.key, "container"):
             session = await leased.__aenter__()
+        self.session = session
         try:
             yield session
         except BaseException as problem:
@@ -279,6 +322,19 @@ class AttemptContext:
                 raise
         else:
             await leased.__aexit__(None, None, None)
+        finally:
+            self.session = None
+
+    @asynccontextmanager
+    async def image(
+        self, wanted: ImageRecipe | DockerfileRecipe | PulledImage, limits: ImageLimits
+    ) -> AsyncGenerator[ReadyImage]:
+        with self._tracker.waiting(self.key, "container", "its image"), self.clock.waiting():
+            ready = await self._sandbox.image(wanted, limits)
+        try:
+            yield ready
+        finally:
+            self._sandbox.release_image(ready, limits)
 
     def log_call(self, call: ToolCallRecord) -> None:
         self.tool_calls.append(call)

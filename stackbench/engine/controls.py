@@ -10,7 +10,7 @@ from typing import Literal
 from stackbench.engine.seats import Seats
 from stackbench.outage import Outage
 from stackbench.slots import Slots
-from stackbench.types import AttemptKey
+from stackbench.types import ApprovalPolicy, AttemptKey
 
 __all__ = ["Phase", "RunControls"]
 
@@ -29,12 +29,13 @@ class RunControls:
         timeout_s: float | None = None,
         max_hours: float | None = None,
         outage: Outage | None = None,
+        approval: ApprovalPolicy = "never",
     ) -> None:
         self.slots = Slots(concurrency)
         self.stopping = asyncio.Event()
         self.timeout_s = timeout_s
         """The time limit of samples and agents, in place of the benchmark's own."""
-        self.seats = Seats()
+        self.seats = Seats(approval)
         self.outage = outage or Outage()
         """What the run waits for, where something does not answer."""
         self.sandboxes: int | None = None
@@ -82,12 +83,14 @@ class RunControls:
     def drain(self) -> None:
         """Attempts under way go on, held ones too; none starts."""
         self._draining = True
+        self.seats.end_chats()
         self.outage.abandon()
         self.resume()
 
     def stop(self) -> None:
         """Attempts under way get a few seconds."""
         self.stopping.set()
+        self.seats.end_chats()
         self.outage.abandon()
         self.resume()
 

@@ -9,7 +9,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from importlib.util import find_spec
@@ -59,7 +59,7 @@ def examine(home: Home) -> list[Check]:
         _model,
         _vllm,
     ]
-    return [check(home) for check in checks] + _extras() + [_extra_data(home), *_data(home)]
+    return [check(home) for check in checks] + _extras() + [*_voice(home), _extra_data(home), *_data(home)]
 
 
 def _python(home: Home) -> Check:
@@ -201,6 +201,29 @@ def _extra(name: str, distributions: list[str]) -> Check:
     if lacking:
         return Check(title, "missing", f"{', '.join(lacking)} not installed", install_command(name))
     return Check(title, "ok", ", ".join(f"{one} {_version(one)}" for one in distributions))
+
+
+def _voice(home: Home) -> list[Check]:
+    """What speech needs beside its packages: PortAudio with a microphone, and a recogniser's weights."""
+    if find_spec("sounddevice") is None or find_spec("faster_whisper") is None:
+        return []
+    from stackbench.voice.devices import PortAudio
+    from stackbench.voice.weights import find_weights, known_weights
+
+    there: list[str] = []
+    for name in known_weights():
+        with suppress(StackbenchError):
+            there.append(find_weights(name, home.models).name)
+    try:
+        devices = [device.name for device in PortAudio().devices()]
+        microphone = Check("microphone", "ok", ", ".join(devices))
+        if not devices:
+            microphone = Check("microphone", "missing", "no device to record from (optional)", "connect a microphone")
+    except StackbenchError as error:
+        microphone = Check("microphone", "missing", str(error), "apt-get install -y libportaudio2")
+    fetch = "stackbench models pull whisper-base"
+    weights = Check("recogniser", "ok" if there else "missing", ", ".join(there) or "none fetched (optional)", fetch)
+    return [microphone, weights]
 
 
 def _extra_data(home: Home) -> Check:

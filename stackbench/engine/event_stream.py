@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from stackbench.control.messages import AttemptText, Event, EventKind, Gauges, Missed
+from stackbench.control.messages import AttemptText, CommandOutput, Event, EventKind, Gauges, Missed
 
 __all__ = ["EventStream", "Subscription"]
 
@@ -17,7 +17,7 @@ KEPT = 20_000
 KEPT_PASSING = 2_000
 PASSING_WAITING = 1_000
 LASTING_WAITING = 200_000
-PASSING = (AttemptText, Gauges)
+PASSING = (AttemptText, CommandOutput, Gauges)
 """What a slow watcher may miss: each is worth little once the next has come."""
 
 
@@ -116,7 +116,7 @@ class Subscription:
         if self._ended or (self._run_id is not None and entry.run_id not in ("", self._run_id)):
             return
         if isinstance(entry.what, PASSING):
-            if isinstance(entry.what, AttemptText) and not self._text:
+            if isinstance(entry.what, AttemptText | CommandOutput) and not self._text:
                 return
             if len(self._waiting) >= PASSING_WAITING and not kept:
                 self.missed(1)

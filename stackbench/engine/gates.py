@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from stackbench.benchmarks import (
     Benchmark,
+    BoundedBenchmark,
     CategorisedMetrics,
     DeclaredMetrics,
     MetricKind,
@@ -16,12 +17,14 @@ from stackbench.benchmarks import (
     create_benchmark,
     kind_of,
 )
+from stackbench.engine.baseline_gates import Difference
 from stackbench.engine.plan import Gate, RunPlan
 from stackbench.errors import UsageError
+from stackbench.stats import Estimate
 from stackbench.store import BenchmarkResult
 from stackbench.types import Task
 
-__all__ = ["GateResult", "check_gate_categories", "check_gate_plan", "check_gates"]
+__all__ = ["GateResult", "check_gate_categories", "check_gate_plan", "check_gates", "own_gates"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,17 @@ class GateResult:
     on: Literal["value", "ci_low", "ci_high"] = "value"
     min: float | None = None
     max: float | None = None
+    margin: float | None = None
+    """Of a gate on the difference to the baseline, which is its `value` then."""
+    verdict: str = ""
+    """Of such a gate: pass, fail or undecided."""
+    baseline: str = ""
+    ci_low: float | None = None
+    ci_high: float | None = None
+    needed: int | None = None
+    """Independent attempts in each run that would decide an undecided one."""
+    why: str = ""
+    """Why there is no value."""
 
     @property
     def measure(self) -> str:
@@ -47,7 +61,9 @@ class GateResult:
 
     @property
     def bounds(self) -> str:
-        """`min 0.5`, `max 2`, or both."""
+        """`min 0.5`, `max 2`, or both; `not worse than RUN by more than 2 points`."""
+        if self.margin is not None:
+            return f"not worse than {self.baseline} by more than {100 * self.margin:g} points"
         low = f"min {self.min:g}" if self.min is not None else ""
         high = f"max {self.max:g}" if self.max is not None else ""
         return ", ".join(part for part in (low, high) if part) or f"min {self.threshold:g}"
@@ -60,6 +76,9 @@ def check_gate_plan(plan: RunPlan) -> None:
     """
     parts = {part.name: part for part in plan.benchmarks}
     names: set[str] = set()
+    held = next((gate for gate in plan.gates if gate.margin is not None), None)
+    if held is not None and not plan.settings.baseline:
+        raise _fault(held, 'name the baseline: --baseline RUN, or baseline = "RUN" at the top of the suite')
     for gate in plan.gates:
         if gate.name in names:
             raise UsageError(f'two gates are named "{gate.name}"; give each a name of its own')
@@ -86,6 +105,11 @@ def check_gate_plan(plan: RunPlan) -> None:
             )
         _check_kind(gate, kind)
         _check_range(gate, kind)
+        if gate.margin is not None and (gate.category or gate.metric != benchmark.metric_kinds[0].names()[0]):
+            raise _fault(
+                gate,
+                f"a baseline is compared task by task, at {part.name}.{benchmark.metric_kinds[0].names()[0]} alone",
+            )
 
 
 def check_gate_categories(gates: Sequence[Gate], name: str, benchmark: Benchmark, tasks: Sequence[Task]) -> None:
@@ -102,11 +126,19 @@ def check_gate_categories(gates: Sequence[Gate], name: str, benchmark: Benchmark
             )
 
 
-def check_gates(gates: Sequence[Gate], results: Sequence[BenchmarkResult]) -> tuple[GateResult, ...]:
-    """Each gate against its metric; a metric that was not measured fails its gate."""
+def check_gates(
+    gates: Sequence[Gate],
+    results: Sequence[BenchmarkResult],
+    baseline: str = "",
+    difference: Difference = lambda gate: "there is no baseline",
+) -> tuple[GateResult, ...]:
+    """Each gate against its metric, or against the baseline; a metric that was not measured fails its gate."""
     metrics = {(r.benchmark, m.category, m.name): m for r in results for m in r.metrics}
     found: list[GateResult] = []
     for gate in gates:
+        if gate.margin is not None:
+            found.append(_against_baseline(gate, gate.margin, baseline, difference(gate)))
+            continue
         metric = metrics.get((gate.benchmark, gate.category, gate.metric))
         value = (
             None
@@ -116,21 +148,51 @@ def check_gates(gates: Sequence[Gate], results: Sequence[BenchmarkResult]) -> tu
         passed = (
             value is not None and (gate.min is None or value >= gate.min) and (gate.max is None or value <= gate.max)
         )
-        found.append(
-            GateResult(
-                name=gate.name,
-                threshold=gate.threshold,
-                value=value,
-                passed=passed,
-                benchmark=gate.benchmark,
-                metric=gate.metric,
-                category=gate.category,
-                on=gate.on,
-                min=gate.min,
-                max=gate.max,
-            )
-        )
+        found.append(replace(_result(gate, value, passed), min=gate.min, max=gate.max))
     return tuple(found)
+
+
+def _against_baseline(gate: Gate, margin: float, baseline: str, difference: Estimate | str) -> GateResult:
+    if isinstance(difference, str):
+        found = _result(gate, None, passed=False)
+        return replace(found, margin=margin, baseline=baseline, verdict="undecided", why=difference)
+    from stackbench.stats.regression import paired_regression
+
+    regression = paired_regression(difference, margin)
+    return replace(
+        _result(gate, difference.value, regression.verdict == "pass"),
+        margin=margin,
+        baseline=baseline,
+        verdict=regression.verdict,
+        ci_low=difference.ci_low,
+        ci_high=difference.ci_high,
+        needed=regression.needed,
+    )
+
+
+def _result(gate: Gate, value: float | None, passed: bool) -> GateResult:
+    return GateResult(
+        name=gate.name,
+        threshold=gate.threshold,
+        value=value,
+        passed=passed,
+        benchmark=gate.benchmark,
+        metric=gate.metric,
+        category=gate.category,
+        on=gate.on,
+    )
+
+
+def own_gates(gates: Sequence[Gate], benchmarks: Iterable[tuple[str, Benchmark]]) -> list[Gate]:
+    """The bounds that benchmarks hold their own metrics to, where the suite has no gate on them."""
+    taken = {(gate.benchmark, gate.metric) for gate in gates}
+    return [
+        Gate(name=f"{name} {metric}", benchmark=name, metric=metric, max=most)
+        for name, benchmark in benchmarks
+        if isinstance(benchmark, BoundedBenchmark)
+        for metric, most in benchmark.most_of.items()
+        if (name, metric) not in taken
+    ]
 
 
 def _check_kind(gate: Gate, kind: MetricKind) -> None:

@@ -7,14 +7,30 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stackbench.config import Home
+from stackbench.errors import ModelNotAvailableError
 from stackbench.fetch import Progress
 from stackbench.models.hardware import device_memory
 from stackbench.models.manifest import ModelEntry, load_manifest
 from stackbench.models.memory import Fit, entry_of, plan_fits, weight_bytes
 from stackbench.models.pull import is_pulled, pull
 from stackbench.models.registry import KINDS
+from stackbench.voice.weights import find_weights, known_weights, weights_name
+from stackbench.voice.weights_fetch import pull_weights
 
-__all__ = ["Fit", "ListedModel", "ModelFits", "fetch_model", "list_models", "model_fits", "model_kinds", "named_models"]
+__all__ = [
+    "Fit",
+    "ListedModel",
+    "ModelFits",
+    "fetch_model",
+    "list_models",
+    "list_recognizers",
+    "model_fits",
+    "model_kinds",
+    "named_models",
+]
+
+WHISPER_CONTEXT = 448
+"""Tokens of a Whisper model's decoder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +47,8 @@ class ListedModel:
     licence: str
     pulled: bool
     """Whether it is ready on this machine."""
+    kind: str = "language"
+    """`language`, or `speech` for a recogniser."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +72,7 @@ def model_kinds() -> Mapping[str, str]:
 
 
 def list_models(home: Home) -> list[ListedModel]:
-    """The models that are fetched by name."""
+    """The language models that are fetched by name."""
     return [
         ListedModel(
             name,
@@ -69,6 +87,24 @@ def list_models(home: Home) -> list[ListedModel]:
     ]
 
 
+def list_recognizers(home: Home) -> list[ListedModel]:
+    """The recognisers of speech that are fetched by name."""
+    return [
+        ListedModel(
+            name, one.title, one.parameters, WHISPER_CONTEXT, one.size, one.licence, _has(name, home), kind="speech"
+        )
+        for name, one in known_weights().items()
+    ]
+
+
+def _has(name: str, home: Home) -> bool:
+    try:
+        find_weights(name, home.models)
+    except ModelNotAvailableError:
+        return False
+    return True
+
+
 def fetch_model(name: str, home: Home, say: Callable[[str], None], progress: Progress | None = None) -> Path:
     """Fetches a model and makes it ready; returns its folder.
 
@@ -76,6 +112,9 @@ def fetch_model(name: str, home: Home, say: Callable[[str], None], progress: Pro
         UsageError: there is no model of that name.
         ModelNotAvailableError: no source has it, or the conversion failed.
     """
+    speech = weights_name(name)
+    if speech is not None and name not in load_manifest():
+        return pull_weights(speech, home.models, say, progress)
     return pull(name, home.models, say, progress, home.own_models)
 
 

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from stackbench import nesting
 from stackbench.control.messages import Command, OperatorAction
 from stackbench.control.verbs import arguments_of, check_setting
+from stackbench.engine.agent_operations import CHANGES, LOOKS, change_agent, look_at_agents
 from stackbench.engine.attempts import AttemptRunner
 from stackbench.engine.deletion import remove_files
 from stackbench.engine.plan import RunPlan
@@ -43,6 +44,8 @@ class Operations:
             return await self._delete(str(command.arguments.get("run", "")))
         if command.verb == "label":
             return await self._label(command.arguments)
+        if command.verb == "record_voice":
+            return self._record_voice(command)
         given = dict(command.arguments)
         named = given.pop("run", None)
         arguments = arguments_of(command.verb, given)
@@ -54,6 +57,8 @@ class Operations:
             if named is not None and self._service.live is not self._service.find(str(named)):
                 raise UsageError(f"run {named} waits in the queue: nothing of it is under way")
             return self._why()
+        if command.verb in LOOKS:
+            return await look_at_agents(command.verb, arguments, self._execution(command.verb).controls.seats)
         if named is not None and self._service.find(str(named)) is not self._service.live:
             return self._drop(command, self._service.find(str(named)))
         execution = self._execution(command.verb)
@@ -65,8 +70,9 @@ class Operations:
         if command.dry_run or old == new:
             return answer
         done = change()
-        if done is not None:
-            await done
+        result = await done if done is not None else None
+        if result is not None:
+            answer["result"] = result
         action = OperatorAction(verb=command.verb, who=command.who, arguments=arguments, old=old, new=new)
         self._service.publish(execution.run_id, action)
         execution.record("operator", action.model_dump(exclude={"kind"}))
@@ -142,6 +148,8 @@ class Operations:
 
     def _change(self, verb: str, arguments: Mapping[str, Any], execution: RunExecution) -> Change:
         controls = execution.controls
+        if verb in CHANGES or (verb in ("pause", "resume") and arguments.get("target")):
+            return change_agent(verb, arguments, controls.seats)
         if verb == "pause":
             now = bool(arguments.get("now"))
             new = controls.phase if controls.ending else "held" if now or controls.held else "paused"
@@ -157,9 +165,8 @@ class Operations:
             return _set(execution, str(arguments["name"]), arguments["value"])
         if verb == "cancel":
             return _cancel(execution, str(arguments["target"]))
-        if verb == "requeue":
-            return _requeue(execution, arguments)
-        return _steer(execution, verb, arguments)
+        assert verb == "requeue"
+        return _requeue(execution, arguments)
 
     def _execution(self, verb: str) -> RunExecution:
         live = self._service.live
@@ -188,6 +195,17 @@ class Operations:
             without=arguments.get("without") or (),
         )
         await asyncio.to_thread(self._service.writer.change, change)
+
+    def _record_voice(self, command: Command) -> dict[str, Any]:
+        """A turn that somebody said, among the live run's events."""
+        turn = command.arguments.get("turn")
+        if not nesting.is_object(turn):
+            raise UsageError("record_voice takes a turn, a JSON object")
+        execution = self._execution("record")
+        if not execution.recorded:
+            raise UsageError(f"run {execution.run_id} is not recorded yet; try again")
+        execution.record("voice", {"who": command.who, **turn})
+        return {"run_id": execution.run_id}
 
     async def _submit(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """A run of another process's, into the queue."""
@@ -300,32 +318,6 @@ def _cancel(execution: RunExecution, target: str) -> Change:
         runner.cancel(task)
 
     return old, "cancelled", leave_out
-
-
-def _steer(execution: RunExecution, verb: str, arguments: Mapping[str, Any]) -> Change:
-    """What concerns one agent: a call that waits, or a message to it."""
-    from stackbench.agents import Decision
-
-    seats = execution.controls.seats
-    if verb == "message":
-        target, text = str(arguments.get("target") or ""), str(arguments["text"])
-        agent = seats.agent(target)
-        return None, text, lambda: agent.tell(text)
-    waiting = seats.waiting_call(str(arguments.get("call") or ""))
-    if verb == "approve":
-        decision = Decision("approve")
-    elif verb == "reject":
-        decision = Decision("reject", reason=str(arguments.get("reason") or ""))
-    else:
-        decision = Decision("edit", arguments=json_object(str(arguments["arguments"])))
-    return "waiting", verb, lambda: waiting.decide(decision)
-
-
-def json_object(text: str) -> str:
-    """The text, where it is a JSON object. Raises UsageError."""
-    if nesting.object_of(text) is None:
-        raise UsageError(f"edit takes the arguments as a JSON object, not {one_line(text, 80)}")
-    return text
 
 
 def _requeue(execution: RunExecution, arguments: Mapping[str, Any]) -> Change:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from stackbench.engine.baseline_gates import difference_to_baseline
 from stackbench.engine.cost import Cost, run_cost
 from stackbench.engine.gates import GateResult, check_gates
 from stackbench.engine.plan import RunPlan
 from stackbench.store import BenchmarkResult, Reader, RunInfo
 from stackbench.types import RunStatus
 
-__all__ = ["RunOutcome", "recorded_outcome"]
+__all__ = ["RunOutcome", "recorded_outcome", "summary_line"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +49,32 @@ class RunOutcome:
         return sum(result.errors for result in self.results) / self.attempts if self.attempts else 0.0
 
 
+def summary_line(outcome: RunOutcome) -> str:
+    """Model, then of each benchmark its first metric, tasks and errors: for people who are told of a run elsewhere."""
+    parts: list[str] = []
+    for result in outcome.results:
+        metric = result.metrics[0] if result.metrics else None
+        score = f"{metric.name} {metric.value:.3f}, " if metric is not None else ""
+        parts.append(f"{result.benchmark} {score}{result.tasks_completed} tasks, {result.errors} errors")
+    gates = [gate for gate in outcome.gates if not gate.passed]
+    if gates:
+        parts.append(f"gates that failed: {', '.join(gate.name for gate in gates)}")
+    return f"{outcome.model}: {'; '.join(parts) or 'nothing was measured'}"
+
+
 def recorded_outcome(reader: Reader, run: RunInfo) -> RunOutcome:
     """The outcome of a run that has ended, from the database; `seconds` are those from its start to its end."""
     plan = RunPlan.model_validate(run.config)
     order = {part.name: number for number, part in enumerate(plan.benchmarks)}
     results = tuple(sorted(reader.results(run.run_id), key=lambda r: order.get(r.benchmark, len(order))))
+    baseline = plan.settings.baseline
     return RunOutcome(
         run_id=run.run_id,
         status=RunStatus(run.status),
         model=run.model,
         seconds=run.seconds,
         results=results,
-        gates=check_gates(plan.gates, results),
+        gates=check_gates(plan.gates, results, baseline, difference_to_baseline(reader, run.run_id, baseline, results)),
         skipped=reader.skipped(run.run_id),
         cost=run_cost(plan.settings.prices, run.model, results),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -13,6 +14,11 @@ from stackbench.nesting import is_object
 __all__ = ["BenchmarkPlan", "Gate", "RunPlan"]
 
 SEVERAL_ATTEMPTS_TEMPERATURE = 0.8
+NUMBER = r"\d+(?:\.\d+)?"
+GATE = re.compile(
+    r"\s*(?P<benchmark>[\w-]+)\.(?P<metric>[^\s/<>=]+)(?:/(?P<category>[^\s<>=]+))?\s*(?P<sign>>=|<=)\s*"
+    rf"(?:(?P<number>{NUMBER})\s*(?P<percent>%)?|(?P<baseline>baseline)(?:\s*-\s*(?P<points>{NUMBER})\s*points?)?)\s*"
+)
 
 
 class BenchmarkPlan(BaseModel):
@@ -53,7 +59,15 @@ class Gate(BaseModel):
     """Not below this; suites may call it `threshold`."""
     max: float | None = None
     """Not above this."""
+    margin: float | None = Field(default=None, ge=0, lt=1)
+    """In place of bounds: not worse than the baseline by more than this share, by the paired difference."""
     category: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_text(cls, data: Any) -> Any:
+        """`humaneval.pass@1 >= 0.8`, and `>= baseline - 2 points`."""
+        return read_gate(data) if isinstance(data, str) else data
 
     @model_validator(mode="before")
     @classmethod
@@ -68,18 +82,42 @@ class Gate(BaseModel):
 
     @model_validator(mode="after")
     def _check_bounds(self) -> Gate:
-        if self.min is None and self.max is None:
-            raise ValueError("give min, max or both")
+        if self.margin is not None and (self.min is not None or self.max is not None):
+            raise ValueError("margin compares with the baseline; leave min and max out")
+        if self.min is None and self.max is None and self.margin is None:
+            raise ValueError("give min, max or both, or margin")
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError(f"min {self.min:g} is above max {self.max:g}")
         return self
 
     @property
     def threshold(self) -> float:
-        """The bound, for readers of one number: the lower one where there are two."""
+        """The bound, for readers of one number: the lower one where there are two; of a margin the difference."""
+        if self.margin is not None:
+            return -self.margin
         bound = self.max if self.min is None else self.min
         assert bound is not None
         return bound
+
+
+def read_gate(text: str) -> dict[str, Any]:
+    """The fields of a gate that is written as `BENCHMARK.METRIC[/CATEGORY] >= BOUND`.
+
+    A bound is a number, a percentage, `baseline` or `baseline - N points`. Raises ValueError for anything else.
+    """
+    found = GATE.fullmatch(text)
+    if found is None:
+        raise ValueError(
+            f'"{text}" is no gate; write it like "humaneval.pass@1 >= 0.8" or "... >= baseline - 2 points"'
+        )
+    fields: dict[str, Any] = {"name": text.strip(), "benchmark": found["benchmark"], "metric": found["metric"]}
+    fields["category"] = found["category"] or ""
+    if found["baseline"]:
+        if found["sign"] == "<=":
+            raise ValueError(f'"{text}": a baseline is a lower bound; write >=')
+        return fields | {"margin": float(found["points"] or 0) / 100}
+    number = float(found["number"]) / (100 if found["percent"] else 1)
+    return fields | {"min" if found["sign"] == ">=" else "max": number}
 
 
 class RunPlan(BaseModel):

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from stackbench.benchmarks import AgentBenchmark, SpeedBenchmark
+from stackbench.benchmarks import AgentBenchmark, OwnImages, SpeedBenchmark
 from stackbench.config import Home
 from stackbench.control.messages import (
     BenchmarkFinished,
@@ -24,12 +24,16 @@ from stackbench.control.messages import (
 from stackbench.datasets import DatasetStore
 from stackbench.engine.attempt_tracker import AttemptTracker
 from stackbench.engine.attempts import AttemptRunner, BenchmarkCounts, RunCounts, model_slots
+from stackbench.engine.baseline_gates import with_known_baseline
 from stackbench.engine.context import Preparation, utc_now
 from stackbench.engine.controls import RunControls
 from stackbench.engine.executor import LocalExecutor
+from stackbench.engine.fitting import fit_to_window
 from stackbench.engine.gates import check_gate_categories
+from stackbench.engine.metrics_endpoint import BenchmarkState, MetricsEndpoint, RunState
 from stackbench.engine.monitor import Monitor
 from stackbench.engine.outcome import RunOutcome
+from stackbench.engine.progress_watch import ProgressWatch
 from stackbench.engine.replays import Replay, held_by, take_plan
 from stackbench.engine.resources import RunResources
 from stackbench.engine.run_model import create_run_model
@@ -71,7 +75,9 @@ class RunExecution:
         *,
         watched: Callable[[], bool] = lambda: True,
         now: Callable[[], datetime] = utc_now,
+        alert: Callable[[str, str], None] = lambda title, text: None,
     ) -> None:
+        """`alert` tells people who do not look: a title and a text."""
         settings = order.plan.settings
         self.home = home
         self.order = order
@@ -81,6 +87,7 @@ class RunExecution:
             timeout_s=settings.timeout_s,
             max_hours=settings.max_hours,
             outage=Outage(settings.give_up_after_s, self.say),
+            approval=settings.approve_calls,
         )
         self.tracker = AttemptTracker(publish, watched)
         self.runners: dict[str, AttemptRunner] = {}
@@ -88,9 +95,12 @@ class RunExecution:
         self.counts = RunCounts()
         self._writer = writer
         self._publish = publish
+        self._alert = alert
         self._now = now
         self._record = RunRecord(order, writer, now)
         self._replay: Replay | None = None
+        self._monitor: Monitor | None = None
+        self._progress: ProgressWatch | None = None
 
     async def run(self) -> RunOutcome:
         """Runs to the end, to `controls.stop`, or to an error that leaves the run resumable.
@@ -103,9 +113,13 @@ class RunExecution:
         watch.start()
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(watch.close)
+            if (port := self.plan.settings.metrics_port) is not None:
+                endpoint = MetricsEndpoint(port, self._state)
+                stack.push_async_callback(asyncio.to_thread, endpoint.close)
             reader = Reader(FreshQueries(self._writer.cursor))
             self._replay = await asyncio.to_thread(take_plan, self.plan, reader)
             self.plan = self._replay.plan if self._replay is not None else self.plan
+            self.plan = await asyncio.to_thread(with_known_baseline, self.plan, reader)
             model = create_run_model(self.plan, self.home, self._writer, self.home.run(self.run_id))
             sandbox = Sandboxes(self.plan.settings, self.run_id, self.say, self.order.head_start, self.controls.outage)
             stack.push_async_callback(sandbox.close)
@@ -130,6 +144,10 @@ class RunExecution:
             self._publish(BenchmarkSkipped(benchmark=name, reason=reason))
         if not await self._make_ready(resources, loaded):
             return self._not_begun(resources, started)
+        fitted = await self._unless_stopped(fit_to_window(loaded, self.plan, resources.model, self.say))
+        if fitted is None:
+            return self._not_begun(resources, started)
+        loaded = fitted
         self.controls.slots.resize(model_slots(self.plan, resources.model))
         self.controls.sandboxes = self.plan.settings.sandboxes
         self.controls.resize_sandboxes = resources.sandbox.resize
@@ -141,7 +159,11 @@ class RunExecution:
             self._writer, self.run_id, resources.model, lambda: (self.tracker.tokens, len(self.tracker)), self._now,
             self._publish,
         )  # fmt: skip
-        watchers = [asyncio.create_task(monitor.watch()), asyncio.create_task(self._stop_at_deadline())]
+        self._monitor, self._progress = monitor, self._progress_watch(monitor)
+        watchers = [
+            asyncio.create_task(watching)
+            for watching in (monitor.watch(), self._stop_at_deadline(), self._progress.watch())
+        ]
         problem = ""
         try:
             for together in _side_by_side(loaded, one_by_one=self.plan.settings.one_by_one):
@@ -162,6 +184,46 @@ class RunExecution:
         ended = RunEnd(started, skipped, problem, self.counts.last_error, self._left_unmade(len(loaded)))
         return await asyncio.to_thread(self._record.finish, self.plan, resources, loaded, ended)
 
+    def _progress_watch(self, monitor: Monitor) -> ProgressWatch:
+        def tell(seconds: float, line: str) -> None:
+            self.say(line)
+            self.record("no_progress", {"seconds": round(seconds, 1), "text": line})
+            self._alert(f"stackbench: run {self.run_id} makes no progress", line)
+
+        def progress() -> tuple[float | None, ...]:
+            ended = sum(runner.progress.done for runner in self.runners.values())
+            return ended, self.tracker.tokens, monitor.latest.get("completion_tokens")
+
+        def held() -> bool:
+            return self.controls.phase != "running" or bool(self.controls.outage.waiting_for)
+
+        return ProgressWatch(self.plan.settings.stalled_after_s, progress, held, self.tracker.describe, tell)
+
+    def _state(self) -> RunState:
+        """For `/metrics`; called from its thread."""
+        benchmarks = {
+            name: BenchmarkState(
+                planned=runner.progress.total,
+                done=runner.progress.before + runner.progress.done,
+                passed=runner.progress.passed,
+                errors=runner.progress.errors,
+                queued=runner.queued,
+                tokens=runner.progress.tokens,
+            )
+            for name, runner in tuple(self.runners.items())
+        }
+        monitor, progress = self._monitor, self._progress
+        return RunState(
+            run_id=self.run_id,
+            suite=self.plan.suite,
+            model=self.plan.settings.model,
+            phase=self.controls.phase,
+            running=len(self.tracker),
+            idle_s=progress.idle_s if progress is not None else 0.0,
+            benchmarks=benchmarks,
+            load=monitor.latest if monitor is not None else {},
+        )
+
     def _selected(self, reader: Reader) -> tuple[Mapping[str, Sequence[str]], bool]:
         """Tasks that are settled already, by benchmark; and whether a limit selects the first ones (old runs)."""
         if self.order.resume and reader.run(self.run_id).environment:  # empty while it only waited in a queue
@@ -178,7 +240,8 @@ class RunExecution:
         agents = [item for item in loaded if isinstance(item.benchmark, AgentBenchmark)]
         if agents:
             parts.append(resources.sandbox.ready_to_lease())
-        if any(item.benchmark.uses_sandbox for item in loaded if item not in agents):
+        others = [item for item in loaded if item not in agents and not isinstance(item.benchmark, OwnImages)]
+        if any(item.benchmark.uses_sandbox for item in others):
             parts.append(resources.sandbox.ready())
         return await self._unless_stopped(asyncio.gather(*parts)) is not None
 
@@ -287,6 +350,11 @@ class RunExecution:
         """Tells the operator, and once the run is recorded, whoever reads it later."""
         self._publish(Notice(text=line))
         self.record("notice", {"text": line})
+
+    @property
+    def recorded(self) -> bool:
+        """Whether events of the run itself are kept by now."""
+        return self._record.exists
 
     def record(self, kind: str, payload: Mapping[str, Any]) -> None:
         """Records an event of the run itself, once the run is recorded."""

@@ -10,10 +10,11 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from stackbench.engine.baseline_gates import difference_to_baseline
 from stackbench.engine.completeness import Figures, sum_up
 from stackbench.engine.cost import run_cost
 from stackbench.engine.environment import git_commit, machine_environment, source_sha256
-from stackbench.engine.gates import check_gates
+from stackbench.engine.gates import check_gates, own_gates
 from stackbench.engine.outcome import RunOutcome
 from stackbench.engine.plan import RunPlan
 from stackbench.engine.replays import model_traits
@@ -72,9 +73,14 @@ class RunRecord:
         """The next number of an event, unique within the run."""
         return next(self._seq)
 
+    @property
+    def exists(self) -> bool:
+        """Whether the run has its row, so that events of it are kept."""
+        return self._recorded and self._writer.failure is None
+
     def event(self, kind: str, payload: Mapping[str, Any]) -> None:
         """Records an event of the run itself, once the run is recorded."""
-        if self._recorded and self._writer.failure is None:
+        if self.exists:
             record = EventRecord("", "", 0, None, self.next_seq(), self._now(), kind, payload)
             self._writer.event(self._order.run_id, record)
 
@@ -131,7 +137,12 @@ class RunRecord:
             model=resources.model.name,
             seconds=time.monotonic() - end.started,
             results=results,
-            gates=check_gates(plan.gates, results),
+            gates=check_gates(
+                (*plan.gates, *own_gates(plan.gates, [(item.plan.name, item.benchmark) for item in loaded])),
+                results,
+                plan.settings.baseline,
+                difference_to_baseline(reader, run_id, plan.settings.baseline, results),
+            ),
             skipped=end.skipped,
             problem=end.problem,
             last_error=end.last_error,

@@ -7,26 +7,34 @@ import json
 import os
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from stackbench import nesting
-from stackbench.benchmarks import CodeBenchmark, Sample, create_benchmark, list_benchmarks
-from stackbench.bounded_files import bounded_lines
+from stackbench.benchmarks import (
+    CodeBenchmark,
+    OwnSampleFields,
+    Sample,
+    SampleFields,
+    create_benchmark,
+    list_benchmarks,
+)
+from stackbench.bounded_files import bounded_lines, read_bounded
 from stackbench.config import Home
 from stackbench.datasets import DatasetStore
 from stackbench.engine.plan import RunPlan
 from stackbench.errors import DataError, UsageError, one_line
 from stackbench.fetch import sha256_of
-from stackbench.nesting import is_object
+from stackbench.nesting import is_array, is_object
 from stackbench.store import Reader
 from stackbench.types import AttemptKey
 
 __all__ = ["SampleFile", "read_samples", "write_results"]
 
 MOST_SAMPLES = 1_000_000
+LARGEST_JSON = 1 << 30
 FENCE = re.compile(r"^\s*```", re.MULTILINE)
 NUMBER = re.compile(r"\d+")
 
@@ -87,6 +95,7 @@ def read_samples(path: Path, benchmark: str, home: Home, options: Mapping[str, A
     if not isinstance(scorer, CodeBenchmark):
         scored = ", ".join(name for name, kind in list_benchmarks().items() if issubclass(kind, CodeBenchmark))
         raise UsageError(f"{benchmark} has no samples to score; these have: {scored}, and YAML files of your own")
+    fields = scorer.sample_fields if isinstance(scorer, OwnSampleFields) else SampleFields("task_id", "completion")
     data = DatasetStore.of_home(home)
     tasks = [task.task_id for task in scorer.tasks(data)]
     known = set(tasks)
@@ -95,13 +104,19 @@ def read_samples(path: Path, benchmark: str, home: Home, options: Mapping[str, A
     keys: list[AttemptKey] = []
     samples: dict[AttemptKey, Sample] = {}
     fenced: list[int] = []
-    for number, line in bounded_lines(path):
-        row = _row(path, number, line)
-        task_id = row["task_id"]
+    first_lines: dict[str, int] = {}
+    for number, line in _json_rows(path) if path.suffix == ".json" else bounded_lines(path):
+        row = _row(path, number, line, fields)
+        task_id = row[fields.task]
         if task_id not in known:
             raise UsageError(
                 f'{path} line {number}: {benchmark} has no task "{one_line(task_id, 100)}"'
                 f"{_belongs_to(task_id, benchmark, data)}"
+            )
+        if fields.single and first_lines.setdefault(task_id, number) != number:
+            raise UsageError(
+                f"{path} line {number}: {task_id} is there already, on line {first_lines[task_id]}; "
+                f"{benchmark} takes one sample of a task"
             )
         if len(lines) >= MOST_SAMPLES:
             raise UsageError(f"{path} holds more than {MOST_SAMPLES:,} samples; score it in parts")
@@ -110,9 +125,9 @@ def read_samples(path: Path, benchmark: str, home: Home, options: Mapping[str, A
         lines.append(line)
         keys.append(key)
         whole = isinstance(row.get("solution"), str)
-        text = row["solution"] if whole else row["completion"]
+        text = row["solution"] if whole else row[fields.text] or ""
         samples[key] = Sample(text, whole=whole)
-        if scorer.uses_sandbox and FENCE.search(text):
+        if fields.text == "completion" and scorer.uses_sandbox and FENCE.search(text):
             fenced.append(number)
     if not lines:
         raise UsageError(f"{path} holds no samples")
@@ -145,16 +160,34 @@ def _shape(task_id: str) -> str:
     return NUMBER.sub("#", task_id)
 
 
-def _row(path: Path, number: int, line: bytes) -> dict[str, Any]:
+def _json_rows(path: Path) -> Iterator[tuple[int, bytes]]:
+    """A file that is one JSON list of rows, or an object of them by task, as lines."""
+    text = read_bounded(path, LARGEST_JSON)
+    try:
+        found = nesting.loads(text)
+    except ValueError as error:
+        raise UsageError(f"{path} is not JSON: {one_line(error)}") from error
+    rows = list(found.values()) if is_object(found) else found
+    if not is_array(rows):
+        raise UsageError(f"{path} is neither a list of samples nor an object of them")
+    for number, row in enumerate(rows, 1):
+        yield number, json.dumps(row).encode()
+
+
+def _row(path: Path, number: int, line: bytes, fields: SampleFields) -> dict[str, Any]:
     try:
         row = nesting.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
     except ValueError as error:
         raise UsageError(f"{path} line {number} is not JSON: {one_line(error)}") from error
     if not is_object(row):
         raise UsageError(f"{path} line {number} is not a JSON object")
-    row["task_id"] = str(row.get("task_id", ""))
-    if not row["task_id"]:
-        raise UsageError(f'{path} line {number} has no "task_id"')
+    row[fields.task] = str(row.get(fields.task, ""))
+    if not row[fields.task]:
+        raise UsageError(f'{path} line {number} has no "{fields.task}"')
+    if fields.text != "completion":
+        if fields.text not in row or not isinstance(row[fields.text], str | None):
+            raise UsageError(f'{path} line {number} has no "{fields.text}" as text')
+        return row
     if not isinstance(row.get("solution"), str) and not isinstance(row.get("completion"), str):
         raise UsageError(f'{path} line {number} has neither "completion" nor "solution" as text')
     return row

@@ -34,6 +34,9 @@ class Suite(BaseModel):
     """A run for each, unless the command names others."""
     benchmarks: tuple[BenchmarkPlan, ...] = Field(min_length=1)
     gates: tuple[Gate, ...] = ()
+    """Tables, or texts such as `humaneval.pass@1 >= 0.8`."""
+    baseline: str = ""
+    """The run, or the model with published results, that gates call `baseline`, unless `--baseline` names another."""
 
 
 def list_suites() -> dict[str, Suite]:
@@ -70,7 +73,11 @@ def plan_suite(name: str, settings: Settings, sample_ids: Sequence[str] = ()) ->
     """
     suite_name, suite = load_suite(name)
     plans = tuple(_with_user(plan, settings, sample_ids) for plan in suite.benchmarks)
-    return _checked(RunPlan(suite=suite_name, settings=_varied(settings), benchmarks=plans, gates=suite.gates))
+    settings = _varied(settings)
+    if not settings.baseline and suite.baseline:
+        settings = settings.model_copy(update={"baseline": suite.baseline})
+    gates = _in_their_names(suite.gates, [plan.name for plan in plans])
+    return _checked(RunPlan(suite=suite_name, settings=settings, benchmarks=plans, gates=gates))
 
 
 def plan_benchmarks(
@@ -86,6 +93,13 @@ def plan_benchmarks(
         for name in dict.fromkeys(names)
     )
     return _checked(RunPlan(suite="eval", settings=_varied(settings), benchmarks=plans))
+
+
+def _in_their_names(gates: Sequence[Gate], benchmarks: Sequence[str]) -> tuple[Gate, ...]:
+    """Gates with the benchmarks' own names: `tool_use` is `tooluse`."""
+    plain = {name.replace("_", "").replace("-", ""): name for name in benchmarks}
+    names = [plain.get(gate.benchmark.replace("_", "").replace("-", ""), gate.benchmark) for gate in gates]
+    return tuple(gate.model_copy(update={"benchmark": name}) for gate, name in zip(gates, names, strict=True))
 
 
 def _varied(settings: Settings) -> Settings:

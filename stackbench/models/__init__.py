@@ -1,6 +1,6 @@
 """Text in, text out: one protocol, one file per kind of model."""
 
-from stackbench.models.base import Model, Preset, Reloadable, Remote, Templated, Watched
+from stackbench.models.base import Model, Preset, Reloadable, Remote, Templated, Tokenizing, Watched
 from stackbench.models.options import ModelOptions
 from stackbench.models.registry import create_model, parse_model_name
 
@@ -11,6 +11,7 @@ __all__ = [
     "Reloadable",
     "Remote",
     "Templated",
+    "Tokenizing",
     "Watched",
     "create_model",
     "parse_model_name",

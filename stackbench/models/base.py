@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from stackbench.types import Generation, Request, ServerLoad, TokenCount, Variant
 
-__all__ = ["Model", "Preset", "Reloadable", "Remote", "Templated", "Watched"]
+__all__ = ["Model", "Preset", "Reloadable", "Remote", "Templated", "Tokenizing", "Watched"]
 
 
 class Model(Protocol):
@@ -100,6 +100,18 @@ class Templated(Protocol):
 
     chat_templates: Sequence[str]
     """The texts that render its chats, known once the model is started; `describe` tells the first one's sha256."""
+
+
+@runtime_checkable
+class Tokenizing(Protocol):
+    """A model whose tokenizer is at hand."""
+
+    def text_counter(self) -> Callable[[Sequence[str]], Sequence[int]] | None:
+        """Counts the tokens of texts by themselves, without special tokens; known once the model is started.
+
+        May be called from any thread; None where the tokenizer has no fast form.
+        """
+        ...
 
 
 @runtime_checkable

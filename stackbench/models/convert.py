@@ -74,9 +74,9 @@ def _bar_replaced(progress: Progress | None, what: str) -> Iterator[None]:
             if progress is not None:
                 progress(what, done, total)
 
-    before = vars(reader)["tqdm"]
-    vars(reader)["tqdm"] = counted
+    module: Any = reader
+    before, module.tqdm = module.tqdm, counted
     try:
         yield
     finally:
-        vars(reader)["tqdm"] = before
+        module.tqdm = before

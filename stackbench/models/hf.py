@@ -10,6 +10,7 @@ from stackbench.models.decoding_thread import DecodingThread
 from stackbench.models.gpus import GpuReader
 from stackbench.models.hf_loading import load_hf
 from stackbench.models.options import ModelOptions
+from stackbench.models.text_counting import counter_of_file, tokenizer_file
 from stackbench.types import Generation, Request, ServerLoad, TokenCount
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ __all__ = ["HFModel"]
 
 
 class HFModel:
-    """Implements `Model`, `Watched`, `Preset` and `Templated`; requests of all callers are decoded together."""
+    """Implements `Model`, `Watched`, `Preset`, `Templated`, `Tokenizing`; decodes all callers' requests together."""
 
     plain_prompts = True
     scores_choices = True
@@ -58,6 +59,11 @@ class HFModel:
     async def count_tokens(self, request: Request) -> TokenCount:
         assert self._thread.loaded is not None, "start() was not called"
         return TokenCount(await asyncio.to_thread(self._thread.loaded.reader.count, request), exact=True)
+
+    def text_counter(self) -> Callable[[Sequence[str]], Sequence[int]] | None:
+        assert self._thread.loaded is not None, "start() was not called"
+        file = tokenizer_file(self._thread.loaded.folder)
+        return None if file is None else counter_of_file(file)
 
     def load(self) -> ServerLoad | None:
         loaded = self._thread.loaded

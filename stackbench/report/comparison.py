@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
-from stackbench.benchmarks import ClusteredBenchmark, find_benchmark
+from stackbench.benchmarks import EditionedBenchmark, find_benchmark
+from stackbench.benchmarks.pairs import PairedTasks, pair_tasks
 from stackbench.errors import UsageError
 from stackbench.report.caveats import caveats
-from stackbench.stats import PairedDifference, paired_difference
+from stackbench.stats import PairedDifference
+from stackbench.stats.bootstrap import Bootstrap, bootstrap_paired
+from stackbench.stats.multiple import holm
+from stackbench.stats.power import minimum_detectable_effect
 from stackbench.store import BenchmarkResult, Queries, Reader, RunInfo
-from stackbench.types import AttemptStatus, AttemptSummary
 
 __all__ = ["WHICH", "BenchmarkComparison", "RunComparison", "compare_benchmark", "compare_runs"]
 
@@ -26,19 +28,50 @@ class BenchmarkComparison:
     """One benchmark in both runs; scores are means over a task's attempts."""
 
     benchmark: str
-    first: float
-    second: float
-    paired: PairedDifference
-    tasks: tuple[tuple[str, float, float], ...]
-    """Each task that both runs completed, with its two scores."""
-    only_first: int
-    """Tasks that only the first run completed."""
-    only_second: int
+    pairs: PairedTasks
+    p_adjusted: float
+    """Holm's, over the benchmarks that are compared together."""
+
+    @property
+    def first(self) -> float:
+        return fmean(self.pairs.first)
+
+    @property
+    def second(self) -> float:
+        return fmean(self.pairs.second)
+
+    @property
+    def paired(self) -> PairedDifference:
+        return self.pairs.paired
+
+    @property
+    def tasks(self) -> tuple[tuple[str, float, float], ...]:
+        """Each task that both runs completed, with its two scores."""
+        return self.pairs.tasks
+
+    @property
+    def only_first(self) -> int:
+        """Tasks that only the first run completed."""
+        return self.pairs.only_first
+
+    @property
+    def only_second(self) -> int:
+        """Tasks that only the second run completed."""
+        return self.pairs.only_second
 
     @property
     def differing(self) -> tuple[tuple[str, float, float], ...]:
         """The tasks whose scores differ."""
         return tuple(one for one in self.tasks if one[1] != one[2])
+
+    @property
+    def detectable(self) -> float | None:
+        """The smallest true difference that tasks like these show four times in five; None for too few of them."""
+        return minimum_detectable_effect(self.paired.difference.stderr) if self.paired.difference.shown else None
+
+    def bootstrap(self) -> Bootstrap:
+        """The paired bootstrap over tasks, or over clusters of them: the same numbers each time."""
+        return bootstrap_paired(self.pairs.first, self.pairs.second, clusters=self.pairs.clusters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +87,9 @@ class RunComparison:
 
     @property
     def shared(self) -> list[str]:
-        """Benchmarks that both runs have."""
-        return [name for name in self.results[0] if name in self.results[1]]
+        """Benchmarks that both runs have, at the same tasks."""
+        first, second = self.results
+        return [name for name in first if name in second and not other_tasks(name, first[name], second[name])]
 
 
 def compare_runs(queries: Queries, first: str, second: str) -> RunComparison:
@@ -68,51 +102,53 @@ def compare_runs(queries: Queries, first: str, second: str) -> RunComparison:
     runs = reader.run(first), reader.run(second)
     results = tuple({result.benchmark: result for result in reader.results(run.run_id)} for run in runs)
     shared = [name for name in results[0] if name in results[1]]
-    found = tuple(one for name in shared if (one := compare_benchmark(reader, runs, name)) is not None)
+    apart = {name: why for name in shared if (why := _apart(name, results[0][name], results[1][name]))}
+    shared = [name for name in shared if name not in apart]
+    if apart and not shared:
+        raise UsageError(f"{'; '.join(apart.values())}; run the benchmark again with the model of the older run")
+    found = [one for name in shared if (one := compare_benchmark(reader, runs, name)) is not None]
     if not found:
         raise UsageError(f"runs {runs[0].run_id} and {runs[1].run_id} have no completed task in common")
-    return RunComparison(runs, (results[0], results[1]), found, tuple(_warnings(runs, results, found)))
+    adjusted = holm([one.paired.p_value for one in found])
+    compared = tuple(replace(one, p_adjusted=p) for one, p in zip(found, adjusted, strict=True))
+    warnings = [f"{why}; it is left out" for why in apart.values()] + _warnings(runs, results, compared)
+    return RunComparison(runs, (results[0], results[1]), compared, tuple(warnings))
+
+
+def _apart(benchmark: str, first: BenchmarkResult, second: BenchmarkResult) -> str:
+    """Why two results of a benchmark cannot be compared; empty where they can."""
+    return other_tasks(benchmark, first, second) or _other_data(benchmark, first, second)
+
+
+def other_tasks(benchmark: str, first: BenchmarkResult, second: BenchmarkResult) -> str:
+    """Why two results of a benchmark are not of the same tasks; empty where they are, or where nothing tells."""
+    sets = [result.planned.datasets.get("tasks", "") if result.planned else "" for result in (first, second)]
+    if not all(sets) or sets[0] == sets[1]:
+        return ""
+    kind = find_benchmark(benchmark)
+    names = [(kind.edition(one) if isinstance(kind, EditionedBenchmark) else "") or f"set {one[:8]}" for one in sets]
+    return f"{benchmark}: the runs have different tasks ({names[0]}, {names[1]}), whose results are not comparable"
 
 
 def compare_benchmark(reader: Reader, runs: Sequence[RunInfo], benchmark: str) -> BenchmarkComparison | None:
     """Two runs at a benchmark; None where they completed no task in common."""
-    completed = [_completed(reader, run, benchmark) for run in runs]
-    first, second = (_task_scores(attempts) for attempts in completed)
-    both = [task for task in first if task in second]
-    if not both:
-        return None
-    a, b = [first[task] for task in both], [second[task] for task in both]
-    clusters = _clusters(benchmark, completed[0])
-    return BenchmarkComparison(
-        benchmark,
-        fmean(a),
-        fmean(b),
-        paired_difference(a, b, clusters=[clusters[task] for task in both] if clusters else None),
-        tuple((task, first[task], second[task]) for task in both),
-        len(first) - len(both),
-        len(second) - len(both),
+    first, second = (reader.summaries(run.run_id, benchmark) for run in runs)
+    pairs = pair_tasks(benchmark, first, second)
+    return None if pairs is None else BenchmarkComparison(benchmark, pairs, pairs.paired.p_value)
+
+
+def _other_data(benchmark: str, first: BenchmarkResult, second: BenchmarkResult) -> str:
+    """In which of a benchmark's files two runs differ; empty where they do not, or an older version recorded none."""
+    if first.planned is None or second.planned is None:
+        return ""
+    a, b = first.planned.datasets, second.planned.datasets
+    name = next((name for name in {**a, **b} if name != "tasks" and a.get(name) != b.get(name)), None)
+    if name is None or not a or not b:
+        return ""
+    return (
+        f"{benchmark}: the runs had other data ({name}: sha256 {a.get(name, 'none')[:12]} and "
+        f"{b.get(name, 'none')[:12]}), in which tasks of one name need not be the same"
     )
-
-
-def _completed(reader: Reader, run: RunInfo, benchmark: str) -> list[AttemptSummary]:
-    return [s for s in reader.summaries(run.run_id, benchmark) if s.status is AttemptStatus.COMPLETED]
-
-
-def _task_scores(attempts: Sequence[AttemptSummary]) -> dict[str, float]:
-    """The mean over each task's attempts: tasks are the unit."""
-    scores: dict[str, list[float]] = defaultdict(list)
-    for attempt in attempts:
-        if attempt.score is not None:
-            scores[attempt.key.task_id].append(attempt.score)
-    return {task: fmean(values) for task, values in scores.items()}
-
-
-def _clusters(benchmark: str, attempts: Sequence[AttemptSummary]) -> dict[str, str]:
-    """The cluster of each task, where the benchmark's tasks come in clusters."""
-    kind = find_benchmark(benchmark)
-    if kind is None or not isinstance(kind, ClusteredBenchmark):
-        return {}
-    return {attempt.key.task_id: kind.cluster(attempt) for attempt in attempts}
 
 
 def _warnings(

@@ -5,16 +5,18 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
-import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from stackbench import nesting
 from stackbench.errors import UsageError
 from stackbench.extras import install_command
+from stackbench.report.bundle import write_bundle
+from stackbench.report.leaderboard import leaderboard_files
 from stackbench.report.saturation import saturation_plot
+from stackbench.report.whole_files import whole_file, write_whole
 from stackbench.report.workbook import write_workbook
 from stackbench.store import HAS_PLANNED, Queries, Reader
 from stackbench.suggestions import did_you_mean
@@ -62,7 +64,9 @@ WHERE a.run_id = ? AND a.benchmark = ? AND a.status = 'completed'
 GROUP BY a.task_id, a.seed, a.attempt, a.completion ORDER BY a.task_id, a.seed, a.attempt
 """
 QUERY_FORMATS = {"jsonl": "jsonl", "csv": "csv", "parquet": "parquet"}
-FORMATS = (*QUERY_FORMATS, "xlsx", "samples", "plots")
+FORMATS = (*QUERY_FORMATS, "xlsx", "samples", "plots", "swebench")
+ASKED_FORMATS = (*FORMATS, "bundle")
+"""With what is written only where it is asked for."""
 LONGEST_ROW = 16 << 20
 NOT_IN_WORKBOOK = ("events", "texts")
 """Documents and long texts, seldom such as a cell holds."""
@@ -75,18 +79,25 @@ def export(queries: Queries, run_id: str, to: Path, formats: Sequence[str] = ())
         UsageError: a format is unknown, or the folder cannot be written, or holds the exports of another run.
     """
     for name in formats:
-        if name not in FORMATS:
-            raise UsageError(f'unknown format "{name}"{did_you_mean(name, FORMATS)}; formats: {", ".join(FORMATS)}')
+        if name not in ASKED_FORMATS:
+            near = did_you_mean(name, ASKED_FORMATS)
+            raise UsageError(f'unknown format "{name}"{near}; formats: {", ".join(ASKED_FORMATS)}')
     tables = TABLES | (PLANNED_TABLES if queries.rows(HAS_PLANNED) else {})
     check_folder(to, run_id)
     try:
         to.mkdir(parents=True, exist_ok=True)
-        for name in formats or FORMATS:
+        for name in sorted(formats, key=ASKED_FORMATS.index) or FORMATS:  # a bundle's manifest lists the others' files
+            if name == "bundle":
+                yield from write_bundle(queries, run_id, to)
+                continue
             if name == "samples":
                 yield from _samples(queries, run_id, to)
                 continue
             if name == "xlsx":
                 yield from _workbook(queries, tables, run_id, to, asked=bool(formats))
+                continue
+            if name == "swebench":
+                yield from _leaderboard(queries, run_id, to, asked=bool(formats))
                 continue
             if name == "plots":
                 yield from _plots(queries, run_id, to, asked=bool(formats))
@@ -94,7 +105,7 @@ def export(queries: Queries, run_id: str, to: Path, formats: Sequence[str] = ())
             for table, sql in tables.items():
                 sql = _of_run(sql, run_id)
                 if queries.rows(COUNT.format(table=sql))[0][0]:
-                    with _whole(to / f"{table}.{name}") as file:
+                    with whole_file(to / f"{table}.{name}") as file:
                         queries.user_query(sql, QUERY_FORMATS[name], file)
                     yield to / f"{table}.{name}"
     except OSError as error:
@@ -125,7 +136,7 @@ def _workbook(queries: Queries, tables: dict[str, str], run_id: str, to: Path, *
     """`tables.xlsx`, all tables but the events; without openpyxl only where it was not asked for by name."""
     path = to / "tables.xlsx"
     try:
-        with _whole(path) as file:
+        with whole_file(path) as file:
             write_workbook(
                 {t: _rows(queries, _of_run(sql, run_id)) for t, sql in tables.items() if t not in NOT_IN_WORKBOOK}, file
             )
@@ -154,7 +165,7 @@ def _samples(queries: Queries, run_id: str, to: Path) -> Iterator[Path]:
         if all(code is None for _, code, _ in rows):
             continue
         lines = (json.dumps({"task_id": task_id, "solution": code or ""}) + "\n" for task_id, code, _ in rows)
-        yield _write(to / f"samples-{benchmark}.jsonl", "".join(lines).encode())
+        yield write_whole(to / f"samples-{benchmark}.jsonl", "".join(lines).encode())
 
 
 def _plots(queries: Queries, run_id: str, to: Path, *, asked: bool) -> Iterator[Path]:
@@ -170,24 +181,18 @@ def _plots(queries: Queries, run_id: str, to: Path, *, asked: bool) -> Iterator[
             ) from error
         return
     if picture is not None:
-        yield _write(to / "throughput.png", picture)
+        yield write_whole(to / "throughput.png", picture)
     elif asked:
         raise UsageError(f"run {run_id} measured no throughput, so there is nothing to draw")
 
 
-def _write(path: Path, data: bytes) -> Path:
-    with _whole(path) as file:
-        file.write(data)
-    return path
-
-
-@contextlib.contextmanager
-def _whole(path: Path) -> Iterator[BinaryIO]:
-    """A file that takes its name's place once it is complete."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with fresh.open("wb") as file:
-            yield file
-        fresh.replace(path)
-    finally:
-        fresh.unlink(missing_ok=True)
+def _leaderboard(queries: Queries, run_id: str, to: Path, *, asked: bool) -> Iterator[Path]:
+    """`swebench/`, for a run of that benchmark."""
+    found = False
+    for name, data in leaderboard_files(queries, run_id):
+        found = True
+        target = to / "swebench" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield write_whole(target, data)
+    if asked and not found:
+        raise UsageError(f"run {run_id} has no attempt at SWE-bench")

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 from stackbench.types import Metric
 
-__all__ = ["HEADLINES", "headline"]
+__all__ = ["HEADLINES", "counts", "headline", "interval_text"]
 
-HEADLINES = ("pass@1", "completion", "exact_match_robust", "exact_match_flexible", "acc", "output_tok_s")
+HEADLINES = (
+    "pass@1", "completion", "resolved", "exact_match_robust", "exact_match_flexible", "acc", "score", "output_tok_s",
+)  # fmt: skip
 """Names of metrics, the best known first."""
 
 
@@ -16,3 +18,17 @@ def headline(metrics: Sequence[Metric]) -> Metric | None:
     """The benchmark's headline among its metrics of no category; None before it is summed up."""
     heads = [metric for metric in metrics if not metric.category and metric.name in HEADLINES]
     return min(heads, key=lambda metric: HEADLINES.index(metric.name), default=None)
+
+
+def counts(metric: Metric) -> str:
+    """What stands in the place of an interval that is not shown: `3 of 5`, where the value is of whole tasks."""
+    whole = metric.value * metric.n
+    if metric.low is not None or not 0.0 <= metric.value <= 1.0 or abs(whole - round(whole)) > 1e-9:
+        return ""
+    return f"{round(whole)} of {metric.n}"
+
+
+def interval_text(metric: Metric) -> str:
+    """What stands behind a headline's value, with a space before it; empty for nothing."""
+    shown = counts(metric) if metric.ci_low is None else f"[{metric.ci_low:.3f}, {metric.ci_high:.3f}]"
+    return f" {shown}" if shown else ""

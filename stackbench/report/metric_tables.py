@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from stackbench.report.headlines import counts
 from stackbench.store import BenchmarkResult
 from stackbench.types import Metric
 
-__all__ = ["latex_table", "markdown_table"]
+__all__ = ["latex_table", "latex_text", "markdown_table"]
 
 COLUMNS = ("benchmark", "tasks", "errors", "metric", "value", "95% interval", "stderr", "n")
 RIGHT = frozenset({"tasks", "errors", "value", "95% interval", "stderr", "n"})
@@ -31,8 +32,8 @@ def markdown_table(results: Sequence[BenchmarkResult]) -> str:
 def latex_table(results: Sequence[BenchmarkResult]) -> str:
     r"""A `tabular` with the rules of booktabs (`\usepackage{booktabs}`)."""
     align = "".join("r" if name in RIGHT else "l" for name in COLUMNS)
-    lines = [rf"\begin{{tabular}}{{{align}}}", r"\toprule", rf"{' & '.join(map(_latex, COLUMNS))} \\", r"\midrule"]
-    lines += [rf"{' & '.join(map(_latex, row))} \\" for row in _rows(results)]
+    lines = [rf"\begin{{tabular}}{{{align}}}", r"\toprule", rf"{' & '.join(map(latex_text, COLUMNS))} \\", r"\midrule"]
+    lines += [rf"{' & '.join(map(latex_text, row))} \\" for row in _rows(results)]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
 
 
@@ -51,12 +52,13 @@ def _rows(results: Sequence[BenchmarkResult]) -> Iterator[tuple[str, ...]]:
 def _interval(metric: Metric) -> str:
     if metric.low is not None:
         return f"range {metric.low:.4f} to {metric.high:.4f}"
-    return "" if metric.ci_low is None else f"[{metric.ci_low:.4f}, {metric.ci_high:.4f}]"
+    return counts(metric) if metric.ci_low is None else f"[{metric.ci_low:.4f}, {metric.ci_high:.4f}]"
 
 
 def _markdown(text: str) -> str:
     return "".join(f"\\{c}" if c in MARKDOWN else c for c in " ".join(text.split()))
 
 
-def _latex(text: str) -> str:
+def latex_text(text: str) -> str:
+    """A text as one line in which nothing is a command."""
     return "".join(LATEX.get(c, c) for c in " ".join(text.split()))

@@ -8,19 +8,18 @@ import io
 import math
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stackbench.report.colours import COLOURS
 from stackbench.types import Metric
 
-__all__ = ["LoadPoint", "load_series", "saturation_plot"]
+__all__ = ["PANELS", "LoadPoint", "draw_series", "load_series", "saturation_plot"]
 
 LOAD = re.compile(r"(?P<series>.+)/(?P<kind>[cr])(?P<size>[\d.]+)")
 WANTED = ("output_tok_s", "e2el_ms_p50", "e2el_ms_p99", "ttft_ms_p50", "ttft_ms_p99")
 PANELS = (("e2el", "end-to-end latency, s"), ("ttft", "time to first token, s"))
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
-"""Told apart by colour-blind readers (Okabe and Ito 2008)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +77,15 @@ def saturation_plot(metrics: Sequence[Metric], title: str) -> bytes | None:
 
     figure = Figure(figsize=(11, 4.8), dpi=150, layout="constrained")
     canvas = FigureCanvasAgg(figure)
-    axes: Any = figure.subplots(1, len(PANELS))
+    draw_series(figure.subplots(1, len(PANELS)), series)
+    figure.suptitle(title.replace("$", r"\$"), fontsize=11)  # a name, not a formula
+    out = io.BytesIO()
+    canvas.print_png(out)
+    return out.getvalue()
+
+
+def draw_series(axes: Any, series: Mapping[str, Sequence[LoadPoint]]) -> None:
+    """Draws end-to-end latency and time to first token, an axis each, as `PANELS` has them."""
     for axis, (kind, label) in zip(axes, PANELS, strict=True):
         for colour, (name, points) in zip(_cycle(len(series)), series.items(), strict=True):
             _draw(axis, points, kind, name, colour)
@@ -89,10 +96,6 @@ def saturation_plot(metrics: Sequence[Metric], title: str) -> bytes | None:
         axis.grid(alpha=0.25)
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].legend(frameon=False, fontsize=8, title="median; dotted: 99th percentile", title_fontsize=8)
-    figure.suptitle(title.replace("$", r"\$"), fontsize=11)  # a name, not a formula
-    out = io.BytesIO()
-    canvas.print_png(out)
-    return out.getvalue()
 
 
 def _draw(axis: Any, points: Sequence[LoadPoint], kind: str, name: str, colour: str) -> None:

@@ -84,7 +84,7 @@ class BenchmarkTally:
             return "-"
         units = scored * len(self.tasks) / self._scored if self._scored else scored
         p = proportion(self.passed, scored, units=units)
-        return f"{p.value:.3f} [{p.ci_low:.3f}, {p.ci_high:.3f}]"
+        return f"{p.value:.3f} " + (f"[{p.ci_low:.3f}, {p.ci_high:.3f}]" if p.shown else f"({self.passed} of {scored})")
 
     def speed(self) -> str:
         """Tokens per second where the model counts tokens, else attempts per second; `-` before one has ended."""

@@ -30,8 +30,9 @@ class Verdict:
         self._payload = payload
         self.expected: Sequence[Mapping[str, Any]] = payload.get("expected", ())
         self.checks: Sequence[Mapping[str, Any]] = payload.get("checks", ())
-        self._made = {int(made): int(index) for index, made in payload.get("matched", {}).items()}
-        self._unexpected = set(payload.get("unexpected", ()))
+        self._made = {int(expected): int(made) for expected, made in payload.get("matched", {}).items()}
+        self._repeats = {int(made): int(expected) for made, expected in payload.get("repeats", {}).items()}
+        self._wrong = {int(made): str(why) for made, why in payload.get("wrong", {}).items()}
 
     def __bool__(self) -> bool:
         return bool(self._payload)
@@ -42,7 +43,7 @@ class Verdict:
 
     def made_by(self, index: int) -> int | None:
         """The call that was this expected one, counted from 0; None where none was."""
-        return next((made for made, expected in self._made.items() if expected == index), None)
+        return self._made.get(index)
 
     def line(self, index: int) -> str:
         """An expected call in a line: tools, order, arguments, and by which call it was made."""
@@ -57,13 +58,15 @@ class Verdict:
         """Of the call with this number, counted from 0, as its `tool_result` event has it."""
         if not payload["valid"]:
             return Standing("malformed", "bad")
-        if number in self._made:
-            return Standing(f"expected: {self.name(self._made[number])}", "good")
         if not self:
             return Standing("", "")
-        if number in self._unexpected:
-            return Standing("not expected", "bad")
-        return Standing("not expected, harmless", "dim")
+        if number in self._wrong:
+            return Standing(f"wrong: {self._wrong[number]}", "bad")
+        stood_for = [expected for expected, made in self._made.items() if made == number]
+        stood_for += [expected for made, expected in self._repeats.items() if made == number]
+        if stood_for:
+            return Standing(f"expected: {', '.join(self.name(index) for index in stood_for)}", "good")
+        return Standing("not expected, not wrong", "dim")
 
 
 def has_transcript(events: Sequence[Event]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -10,6 +10,7 @@ __all__ = [
     "Changes",
     "Completed",
     "Entry",
+    "FileChanges",
     "FileContent",
     "HttpAnswer",
     "HttpLog",
@@ -18,10 +19,12 @@ __all__ = [
     "HttpRequest",
     "HttpRoute",
     "Match",
+    "Observed",
     "Output",
     "ProcessInfo",
     "Snapshot",
     "compare",
+    "compare_state",
 ]
 
 Kind = Literal["file", "directory", "link", "fifo", "socket", "device", "other"]
@@ -93,6 +96,13 @@ class ProcessInfo:
     command: tuple[str, ...]
     cpu_s: float
     memory_bytes: int
+    started: int = 0
+    """When, in the kernel's ticks: with the pid it tells one process from a later one of the same pid."""
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """What no other process of the container has."""
+        return self.pid, self.started
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +110,8 @@ class Snapshot:
     """Every entry below a folder at one time, by path."""
 
     entries: Mapping[str, Entry]
+    repositories: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
+    """By the path of a `.git`: references, index, settings and operations under way, by their names there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +200,29 @@ class HttpLog:
     complete: bool
 
 
+@dataclass(frozen=True, slots=True)
+class FileChanges:
+    """What became of the workspace since it was last looked at. Paths in a `.git` are names of its state: a
+    reference, the index, the settings."""
+
+    added: frozenset[str] = frozenset()
+    removed: frozenset[str] = frozenset()
+    changed: frozenset[str] = frozenset()
+    read: frozenset[str] | None = frozenset()
+    """Files that were read, and folders that were listed; None where the kernel does not tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What is new in a container since it was last looked at."""
+
+    files: FileChanges | None
+    """None where that cannot be told: the workspace cannot be looked through, or this is the first look."""
+    requests: tuple[HttpRequest, ...]
+    processes: tuple[ProcessInfo, ...]
+    """All that run now."""
+
+
 def compare(before: Snapshot, after: Snapshot) -> Changes:
     """What changed from one snapshot to the other."""
     old, new = before.entries, after.entries
@@ -206,3 +241,27 @@ def _differs(a: Entry, b: Entry) -> bool:
     if a.sha256 is None or b.sha256 is None:
         return (a.size, a.mtime_ns) != (b.size, b.mtime_ns)
     return a.sha256 != b.sha256
+
+
+def compare_state(before: Snapshot, after: Snapshot) -> Changes:
+    """What changed, git repositories taken by their state: `repository/.git/refs/heads/main` is a path in it, and how
+    git keeps its objects is no change."""
+    kept = [
+        _without_repositories(one, before.repositories.keys() | after.repositories.keys()) for one in (before, after)
+    ]
+    files = compare(*kept)
+    old, new = _states(before), _states(after)
+    return Changes(
+        added=tuple(sorted({*files.added, *(new.keys() - old.keys())})),
+        removed=tuple(sorted({*files.removed, *(old.keys() - new.keys())})),
+        changed=tuple(sorted({*files.changed, *(name for name in old.keys() & new.keys() if old[name] != new[name])})),
+    )
+
+
+def _without_repositories(snapshot: Snapshot, repositories: Iterable[str]) -> Snapshot:
+    below = tuple(f"{path}/" for path in repositories)
+    return Snapshot({path: entry for path, entry in snapshot.entries.items() if not path.startswith(below)})
+
+
+def _states(snapshot: Snapshot) -> dict[str, str]:
+    return {f"{path}/{name}": value for path, state in snapshot.repositories.items() for name, value in state.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -16,9 +17,11 @@ from stackbench.sandbox.docker import engine_answers, runtimes
 from stackbench.sandbox.docker_engine import DockerEngine
 from stackbench.sandbox.head_start import HeadStart
 from stackbench.sandbox.hygiene import remove_leftovers
+from stackbench.sandbox.image_store import ImageStore
 from stackbench.sandbox.images import Images
 from stackbench.sandbox.memory_budget import MemoryBudget, budget_mib, default_size
 from stackbench.sandbox.pool import SandboxPool
+from stackbench.sandbox.recipe import DockerfileRecipe, ImageLimits, ImageRecipe, PulledImage, ReadyImage
 from stackbench.sandbox.scorer import Scorer
 from stackbench.sandbox.session import Session
 from stackbench.sandbox.spec import SandboxSpec, agent_spec, sample_spec
@@ -61,6 +64,8 @@ class Sandboxes:
         self._lessees: Counter[SandboxSpec] = Counter()
         """Who has, or waits for, a container of a pool."""
         self._for_agents: SandboxPool | None = None
+        self._image_stores: dict[ImageLimits, ImageStore] = {}
+        self._making_images = asyncio.Semaphore(os.cpu_count() or 1)
         self._clearing: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
         self._tell_what_fits(settings.sandboxes or 0)
@@ -99,6 +104,22 @@ class Sandboxes:
         finally:
             self._lessees[wanted] -= 1
             await self._drop_unused(wanted)
+
+    async def image(self, wanted: ImageRecipe | DockerfileRecipe | PulledImage, limits: ImageLimits) -> ReadyImage:
+        """An image that is there until it is handed back; as many are made at once as there are processors.
+
+        Raises:
+            DockerNotAvailableError, SandboxError: it can be neither pulled nor built.
+        """
+        async with self._making_images:
+            return await asyncio.to_thread(self._image_store(limits).ready, wanted)
+
+    def release_image(self, image: ReadyImage, limits: ImageLimits) -> None:
+        """Hands an image back."""
+        self._image_store(limits).release(image.name)
+
+    def _image_store(self, limits: ImageLimits) -> ImageStore:
+        return self._image_stores.setdefault(limits, ImageStore(limits, self._say))
 
     async def engine_answers(self) -> bool:
         """Whether the Docker engine answers."""

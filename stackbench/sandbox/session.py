@@ -21,6 +21,7 @@ from stackbench.sandbox.records import (
     HttpLog,
     HttpRoute,
     Match,
+    Observed,
     ProcessInfo,
     Snapshot,
 )
@@ -29,6 +30,7 @@ from stackbench.sandbox.session_frames import (
     CHECKS,
     WORKSPACE,
     entry_of,
+    observed_of,
     process_of,
     request_of,
     route_frame,
@@ -71,12 +73,13 @@ class Session:
         output_mib: int = 16,
         memory_mib: int | None = None,
         processes: int | None = 256,
+        program: str | None = None,
     ) -> Process:
         """Starts a command: a line for the shell, or a program with its arguments; returns once it runs.
 
         With `stdin` it can be typed to; with `pty` it has a terminal, on which both output streams are one. With
         `merge` standard error goes where standard output goes. The limits are per process, `processes` for all of the
-        agent's.
+        agent's. With `program` that is what runs, while the process bears the name and the arguments of the command.
         """
         frame: dict[str, Any] = {
             "op": "exec",
@@ -89,6 +92,7 @@ class Session:
             "output_bytes": output_mib << 20,
             "processes": processes,
             "memory_bytes": None if memory_mib is None else memory_mib << 20,
+            "program": program,
         }
         frame |= {"command": command} if isinstance(command, str) else {"argv": list(command)}
         return await self._start(frame)
@@ -224,7 +228,15 @@ class Session:
         answer = await self._file("snapshot", path, limit=limit, **{"privileged": True, **where})
         if answer["cut"]:
             raise ToolError(f"{path} holds more than {limit} entries, or folders that are nested too deep")
-        return Snapshot({path: entry_of(path, entry) for path, entry in answer["entries"].items()})
+        entries = {path: entry_of(path, entry) for path, entry in answer["entries"].items()}
+        return Snapshot(entries, answer["repositories"])
+
+    async def observe(self, *, since: int = 0) -> Observed:
+        """What is new in the workspace since this was last asked; requests from number `since` on; all processes.
+
+        A process beside the agent keeps what it saw, so that a look costs about a millisecond.
+        """
+        return observed_of(await self._ask({"op": "observe", "since": since}))
 
     # -- the HTTP service
 

@@ -7,9 +7,26 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from stackbench.sandbox.records import Entry, HttpAnswer, HttpRequest, HttpRoute, ProcessInfo
+from stackbench.sandbox.records import (
+    Entry,
+    FileChanges,
+    HttpAnswer,
+    HttpRequest,
+    HttpRoute,
+    Observed,
+    ProcessInfo,
+)
 
-__all__ = ["CHECKS", "CHECK_ENVIRONMENT", "WORKSPACE", "entry_of", "process_of", "request_of", "route_frame"]
+__all__ = [
+    "CHECKS",
+    "CHECK_ENVIRONMENT",
+    "WORKSPACE",
+    "entry_of",
+    "observed_of",
+    "process_of",
+    "request_of",
+    "route_frame",
+]
 
 CHECKS = "/check"
 WORKSPACE = "/workspace"
@@ -85,7 +102,24 @@ def process_of(found: Mapping[str, Any]) -> ProcessInfo:
         command=tuple(found["command"]),
         cpu_s=found["cpu_s"],
         memory_bytes=found["memory_bytes"],
+        started=found["started"],
     )
+
+
+def observed_of(answer: Mapping[str, Any]) -> Observed:
+    """What a container tells of itself since it was last looked at."""
+    told = answer["files"]
+    files = None
+    if told is not None and "added" in told:
+        read = told["read"]
+        files = FileChanges(
+            frozenset(told["added"]),
+            frozenset(told["removed"]),
+            frozenset(told["changed"]),
+            None if read is None else frozenset(read),
+        )
+    requests = tuple(map(request_of, answer["requests"]))
+    return Observed(files, requests, tuple(map(process_of, answer["processes"])))
 
 
 def request_of(found: Mapping[str, Any]) -> HttpRequest:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stackbench.stats.clusters import make_layout
-from stackbench.stats.intervals import share_intervals, student_t_975, wilson
+from stackbench.stats.intervals import LEAST_UNITS, enough_units, share_intervals, student_t_975, wilson
 
 __all__ = ["Estimate", "amount", "proportion", "share"]
 
@@ -23,6 +23,8 @@ class Estimate:
     ci_low: float
     ci_high: float
     n: int
+    shown: bool = True
+    """Whether the interval is told: False for few tasks, and where it does not hold as often as it says."""
 
 
 def proportion(successes: int, n: int, *, units: float | None = None) -> Estimate:
@@ -35,7 +37,8 @@ def proportion(successes: int, n: int, *, units: float | None = None) -> Estimat
         raise ValueError(f"{successes} successes of {n} is no proportion")
     p, independent = successes / n, float(n if units is None else units)
     low, high = wilson(np.asarray(p), np.asarray(independent))
-    return Estimate(p, math.sqrt(p * (1 - p) / independent), float(low), float(high), n)
+    shown = bool(enough_units(np.asarray(independent), np.asarray(independent * min(p, 1 - p))))
+    return Estimate(p, math.sqrt(p * (1 - p) / independent), float(low), float(high), n, shown)
 
 
 def share(
@@ -64,7 +67,8 @@ def share(
     if not ((data >= 0.0) & (data <= 1.0)).all():
         raise ValueError("shares lie between 0 and 1")
     found = share_intervals(data, layout, math.inf if attempts is None else layout.most_n(attempts))
-    return Estimate(float(found.mean), float(found.stderr), float(found.low), float(found.high), data.size)
+    ends = float(found.low), float(found.high)
+    return Estimate(float(found.mean), float(found.stderr), *ends, data.size, bool(found.shown))
 
 
 def amount(values: Sequence[float], *, clusters: Sequence[Hashable] | None = None) -> Estimate:
@@ -85,4 +89,5 @@ def amount(values: Sequence[float], *, clusters: Sequence[Hashable] | None = Non
     stderr = math.sqrt(variance)
     half = float(student_t_975(np.asarray(df))) * stderr
     low = value - half
-    return Estimate(value, stderr, low if data.min() < 0 else max(0.0, low), value + half, data.size)
+    ends = low if data.min() < 0 else max(0.0, low), value + half
+    return Estimate(value, stderr, *ends, data.size, layout.least_n >= LEAST_UNITS)

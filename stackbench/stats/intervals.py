@@ -6,16 +6,22 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stackbench.stats.clusters import Floats, Layout
 
-__all__ = ["Z95", "ShareIntervals", "share_intervals", "student_t_975", "wilson"]
+__all__ = ["LEAST_UNITS", "Z95", "ShareIntervals", "enough_units", "share_intervals", "student_t_975", "wilson"]
 
 Z95 = 1.959963984540054
 _BOUND = 1e-12
 """Means nearer to 0 or 1 than this are there: sums of weights leave rounding errors."""
 _MOST_DF = 1e9
 MANY_DF = 60.0
+LEAST_UNITS = 15
+"""With fewer independent tasks, or clusters of them, a result is told as counts."""
+MANY_UNITS = 100
+LEAST_RARER = 2.0
+_MOST_WIDENED = 1.25
 
 
 class ShareIntervals(NamedTuple):
@@ -25,6 +31,8 @@ class ShareIntervals(NamedTuple):
     stderr: Floats
     low: Floats
     high: Floats
+    shown: NDArray[np.bool_]
+    """Where the interval was found to hold the truth about 95 times in 100 (see `share_intervals`)."""
 
 
 def wilson(mean: Floats, n: Floats) -> tuple[Floats, Floats]:
@@ -35,6 +43,11 @@ def wilson(mean: Floats, n: Floats) -> tuple[Floats, Floats]:
     low = np.where(mean <= 0.0, 0.0, np.minimum(centre - half, mean))
     high = np.where(mean >= 1.0, 1.0, np.maximum(centre + half, mean))
     return low, high
+
+
+def enough_units(units: Floats, rarer: Floats) -> NDArray[np.bool_]:
+    """Whether so many units, of which `rarer` are of the rarer kind, carry an interval (see `share_intervals`)."""
+    return (units >= LEAST_UNITS - _BOUND) & ((units >= MANY_UNITS) | (rarer >= LEAST_RARER - _BOUND))
 
 
 def share_intervals(values: Floats, layout: Layout, most_n: float = math.inf) -> ShareIntervals:
@@ -48,6 +61,10 @@ def share_intervals(values: Floats, layout: Layout, most_n: float = math.inf) ->
     Near 0 and 1 a sample says little of its own variance: what makes the mean's distribution skewed has mostly not been
     seen. The relative variance is therefore drawn to its greatest value, 1 / least_n, with the weight 1 / (1 + M^2),
     where M = least_n * min(m, 1-m) is the number of units of the rarer kind. This also keeps it from ever being 0.
+
+    An interval is `shown` from 15 units on, with less than 100 of them where two or more are of the rarer kind, and
+    where its variance is at most a quarter above the observed one: elsewhere simulation finds it to hold too seldom or
+    too often (perf/coverage.py; docs/statistics.md has the tables).
     """
     mean = layout.mean(values)
     mean = np.where(mean < _BOUND, 0.0, np.where(mean > 1.0 - _BOUND, 1.0, mean))
@@ -62,8 +79,11 @@ def share_intervals(values: Floats, layout: Layout, most_n: float = math.inf) ->
         df = layout.degrees_of_freedom() * np.minimum((relative / (trust * observed)) ** 2, _MOST_DF)
     df = np.where(np.isnan(df) | (df <= 0.0), _MOST_DF, df)
     units = np.clip((Z95 / student_t_975(df)) ** 2 / relative, least, max(least, most_n))
-    stderr = np.sqrt(spread * np.clip(relative, 1.0 / max(least, most_n), greatest))
-    return ShareIntervals(mean, stderr, *wilson(mean, units))
+    floor = 1.0 / max(least, most_n)
+    stderr = np.sqrt(spread * np.clip(relative, floor, greatest))
+    believed = np.maximum(relative, floor) <= _MOST_WIDENED * np.maximum(observed, floor)
+    shown = enough_units(np.asarray(least), rarer) & believed
+    return ShareIntervals(mean, stderr, *wilson(mean, units), shown)
 
 
 def student_t_975(df: Floats) -> Floats:

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from stackbench.stats.clusters import Floats, make_layout
 from stackbench.stats.estimates import Estimate
-from stackbench.stats.intervals import Z95, student_t_975
+from stackbench.stats.intervals import LEAST_UNITS, Z95, student_t_975
 
 __all__ = [
+    "ALPHA",
     "MCNEMAR",
     "PairedDifference",
     "SmoothedDifference",
@@ -72,10 +73,11 @@ def paired_difference(
         p_value, (low, high) = float(mcnemar(up, down)), (float(end) for end in paired_bounds(up, down, n))
         value = (better - worse) / n
         stderr = math.sqrt(max(0.0, (better + worse) / n - value**2) / n)
-        estimate = Estimate(value, stderr, low, high, n)
+        estimate = Estimate(value, stderr, low, high, n, n >= LEAST_UNITS)
         return PairedDifference(estimate, better, worse, p_value, MCNEMAR, "Tango's score")
     found = smoothed_difference(d, clusters if grouped else None)
-    estimate = Estimate(float(d.mean()), float(found.stderr), float(found.low), float(found.high), n)
+    ends = float(found.low), float(found.high)
+    estimate = Estimate(float(d.mean()), float(found.stderr), *ends, n, n >= LEAST_UNITS)
     kind = "cluster-robust t" if grouped else "Student's t"
     return PairedDifference(estimate, better, worse, float(found.p_value), kind, kind)
 

@@ -175,6 +175,12 @@ class Reader:
         """Whether a run of that id is recorded."""
         return bool(self._queries.rows(HAS_RUN, [run_id]))
 
+    def names_run(self, name: str) -> bool:
+        """Whether `run` finds one or several of that name."""
+        if name == "last" or self._queries.rows(RUNS_NAMED, [name]):
+            return True
+        return bool(self.labelled("name", name) or self.labelled("tag", name))
+
     def labelled(self, kind: str, label: str) -> list[RunInfo]:
         """Runs with that name or tag (`kind`), the newest first."""
         if not self._queries.rows(HAS_LABELS):

@@ -24,7 +24,7 @@ from stackbench.store.results import MissingMetric
 from stackbench.store.rows import BenchmarkRow, attempt_row, benchmark_row, event_row, metric_row, tool_call_row
 from stackbench.types import AttemptKey, AttemptRecord, AttemptStatus, EventRecord, Metric, RunStatus, ToolCallRecord
 
-__all__ = ["ResourceRow", "RunRow", "Writer"]
+__all__ = ["ATTEMPT_COLUMNS", "ResourceRow", "RunRow", "Writer"]
 
 T = TypeVar("T")
 
@@ -39,10 +39,13 @@ ROW_AT_FAULT = (
 """What a value that a column does not take raises, in one version of DuckDB or another."""
 
 INSERT_RUN = "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-INSERT_ATTEMPTS = """
-INSERT INTO attempts
-    (run_id, benchmark, task_id, attempt, seed, category, status, score, passed, error, prompt, completion,
-    prompt_tokens, completion_tokens, started_at, latency_s, metrics, thought, program, finish_reason, reason)
+ATTEMPT_COLUMNS = """
+run_id, benchmark, task_id, attempt, seed, category, status, score, passed, error, prompt, completion, prompt_tokens,
+completion_tokens, started_at, latency_s, metrics, thought, program, finish_reason, reason
+"""
+"""In the order of `attempt_row`."""
+INSERT_ATTEMPTS = f"""
+INSERT INTO attempts ({ATTEMPT_COLUMNS})
 SELECT unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::INTEGER[]),
     unnest(?::BIGINT[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::DOUBLE[]), unnest(?::BOOLEAN[]),
     unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::INTEGER[]), unnest(?::INTEGER[]),

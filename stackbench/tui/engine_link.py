@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeVar
 from stackbench.config import Home
 from stackbench.control.answers import QueuedRun, RunningAttempt, RunNow, WhyNow
 from stackbench.control.client import EngineClient, connect
+from stackbench.control.verbs import VERBS
 from stackbench.errors import EngineUnreachableError, StackbenchError, StoreError
 
 if TYPE_CHECKING:
@@ -68,9 +69,11 @@ class Submission:
 class EngineLink:
     """Belongs to one event loop. Reads happen in threads, so that no screen waits for them."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, client: str = "tui") -> None:
         self.home = home
-        self.who = f"tui ({_user()})"
+        self.client = client
+        """How this program calls itself."""
+        self.who = f"{client} ({_user()})"
         """As the operator's record names us."""
         self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="reads")
         self._idle: list[Queries] = []
@@ -203,7 +206,8 @@ class EngineLink:
             EngineUnreachableError: no engine answers.
         """
         client = await self._connected()
-        return await self._within(client.command(verb, who=self.who, **arguments), client)
+        within_s = VERBS[verb].within_s if verb in VERBS else ANSWER_WITHIN_S
+        return await self._within(client.command(verb, who=self.who, **arguments), client, within_s)
 
     async def status(self) -> RunNow:
         """The live run. Raises as `command`."""
@@ -254,7 +258,7 @@ class EngineLink:
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[EngineClient]:
         """A connection of one's own, to subscribe to events. Raises EngineUnreachableError."""
-        client = await connect(self.home.socket, "tui")
+        client = await connect(self.home.socket, self.client)
         try:
             yield client
         finally:
@@ -330,12 +334,12 @@ class EngineLink:
                 self._client = None
             if not self.home.socket.exists():
                 raise EngineUnreachableError(f"no engine serves {self.home.path}")
-            self._client = await connect(self.home.socket, "tui")
+            self._client = await connect(self.home.socket, self.client)
             return self._client
 
-    async def _within(self, answer: Any, client: EngineClient) -> Any:
+    async def _within(self, answer: Any, client: EngineClient, within_s: float = ANSWER_WITHIN_S) -> Any:
         try:
-            async with asyncio.timeout(ANSWER_WITHIN_S):
+            async with asyncio.timeout(within_s):
                 return await answer
         except TimeoutError as error:
             raise EngineUnreachableError(

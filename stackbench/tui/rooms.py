@@ -32,6 +32,12 @@ def _new() -> RoomScreen:
     return NewScreen()
 
 
+def _agents() -> RoomScreen:
+    from stackbench.tui.agent.agent_screen import AgentScreen
+
+    return AgentScreen()
+
+
 def _sql() -> RoomScreen:
     from stackbench.tui.sql.sql_screen import SqlScreen
 
@@ -47,6 +53,7 @@ def _compare() -> RoomScreen:
 ROOMS: Mapping[str, Room] = {
     "home": Room("All runs: search, attach, resume, compare, report, delete", _home),
     "new": Room("A new run: benchmarks, model, settings, estimate, command line", _new),
+    "agents": Room("Agents at work: follow, approve, steer, their sandboxes; chats", _agents),
     "sql": Room("Ask the database: completion, saved queries, plots, export", _sql),
     "compare": Room("Two runs: paired differences, flips, the two answers side by side", _compare),
 }

@@ -43,6 +43,7 @@ class ScriptedBackend:
         self.events: list[tuple[str, Mapping[str, Any]]] = []
         self.started: list[ToolCall] = []
         self.records: list[ToolCallRecord] = []
+        self.output: list[tuple[str, str]] = []
 
     async def generate(self, request: Request) -> Generation:
         self.asked.append(list(request.messages))
@@ -68,8 +69,10 @@ class ScriptedBackend:
     def call_started(self, step: int, call: ToolCall) -> None:
         self.started.append(call)
 
+    def command_output(self, session_id: str, text: str) -> None:
+        self.output.append((session_id, text))
+
     def log_call(self, call: ToolCallRecord) -> None:
-        self.started: list[ToolCall] = []
         self.records.append(call)
 
     def kinds(self) -> list[str]:

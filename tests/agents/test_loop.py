@@ -15,6 +15,7 @@ from stackbench.errors import GenerationError, SandboxError
 from stackbench.sandbox.pool import SandboxPool
 from stackbench.types import Generation, Message, Sampling, ToolCall
 from tests.agents.scripted_backend import ScriptedBackend, calls, says
+from tests.waiting import until
 
 pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("agents")]
 
@@ -322,3 +323,34 @@ async def test_the_operator_edits_and_refuses_calls(workspace: Workspace) -> Non
     assert results[2] == "error: the operator refused this call: nothing is deleted here"
     assert [call.failed for call in result.calls] == [False, False, True]
     assert pieces[-1] == "done"
+
+
+async def test_a_conversation_goes_on_until_the_operator_ends_it(workspace: Workspace) -> None:
+    operator = Operator()
+    backend = ScriptedBackend(calls(("exec", {"command": "echo out"})), says("first answer"), says("second answer"))
+    talk = asyncio.create_task(run(workspace, backend, operator=operator, converse=True))
+    await until(lambda: "agent_start" in backend.kinds() and len(backend.asked) == 2)
+    operator.tell("and now?")
+    await until(lambda: len(backend.asked) == 3)
+    await until(lambda: not talk.done())
+    operator.stop()
+    result = await asyncio.wait_for(talk, 10)
+    assert (result.answer, result.ending, result.steps) == ("second answer", "stopped", 3)
+    roles = [(message.role, message.content) for message in backend.asked[-1] if message.role != "system"]
+    assert roles == [
+        ("user", "the task"), ("assistant", ""), ("tool", "out"), ("assistant", "first answer"), ("user", "and now?"),
+    ]  # fmt: skip
+    assert ("operator", {"action": "message", "text": "and now?"}) in backend.events
+    assert backend.output == [("s1", "out\n")]
+
+
+async def test_a_stop_gives_up_what_the_agent_is_doing(workspace: Workspace) -> None:
+    operator = Operator()
+    backend = ScriptedBackend(calls(("exec", {"command": "sleep 60", "yieldMs": 60000})))
+    work = asyncio.create_task(run(workspace, backend, operator=operator))
+    await until(lambda: backend.started)
+    operator.stop()
+    result = await asyncio.wait_for(work, 10)
+    assert result.ending == "stopped"
+    assert [call.text for call in result.calls] == ["cut off by the end of the attempt"]
+    assert not operator.at_work

@@ -69,9 +69,9 @@ def test_copies_of_attempts_change_nothing(benchmark: str) -> None:
 
 
 @pytest.mark.parametrize("benchmark", DETAILS)
-@pytest.mark.parametrize("tasks", [1, 2, 20])
+@pytest.mark.parametrize("tasks", [1, 14, 15, 120])
 @pytest.mark.parametrize("passes", ["none", "all", "one of two in each"])
-def test_no_interval_has_width_zero(benchmark: str, tasks: int, passes: str) -> None:
+def test_few_tasks_have_counts_alone_and_no_interval_has_width_zero(benchmark: str, tasks: int, passes: str) -> None:
     attempts = [
         attempt(benchmark, task, number, passes == "all" or (passes == "one of two in each" and number == 0))
         for task in range(tasks)
@@ -80,10 +80,15 @@ def test_no_interval_has_width_zero(benchmark: str, tasks: int, passes: str) -> 
     found = metrics(benchmark, attempts)
     assert found
     for metric in found:
-        assert metric.stderr is not None and metric.ci_low is not None and metric.ci_high is not None
+        assert metric.n <= tasks
+        if metric.ci_low is None or metric.n < 15:
+            assert (metric.stderr, metric.ci_low, metric.ci_high) == (None, None, None)
+            # Tasks of these two come in clusters, of which there are two here.
+            assert metric is not found[0] or tasks < 100 or benchmark in ("tooluse", "mmlu")
+            continue
+        assert metric.stderr is not None and metric.ci_high is not None
         assert metric.ci_low <= metric.value <= metric.ci_high, metric
         assert metric.ci_high - metric.ci_low > 0.02, metric
-        assert metric.n <= tasks
 
 
 @pytest.mark.parametrize("benchmark", DETAILS)
@@ -116,10 +121,3 @@ def test_tasks_are_the_unit_of_every_metric() -> None:
     slow = summary("11", Scored(1.0, True, metrics={"asserts": 3, "asserts_passed": 3, "exec_s": 5.0}), attempt=1)
     more = {metric.name: metric for metric in Mbpp(MbppOptions()).metrics([*attempts(1), slow])}
     assert more["time_to_solution_s"].value == pytest.approx(((2 + 6) / 2 + 5) / 2)
-
-
-def test_one_task_has_intervals_of_some_width() -> None:
-    scored = Scored(1.0, True, metrics={"asserts": 3, "asserts_passed": 3, "exec_s": 0.5})
-    for metric in Mbpp(MbppOptions()).metrics([summary("11", scored)]):
-        assert metric.ci_low is not None and metric.ci_high is not None
-        assert metric.ci_high - metric.ci_low > 0.5

@@ -11,6 +11,7 @@ from stackbench.config import Home
 from stackbench.engine import doctor
 from stackbench.engine.doctor import Check, examine
 from stackbench.models.manifest import load_manifest
+from stackbench.voice.weights import known_weights
 
 COMMAND = "stackbench models pull a-model-with-a-name-that-is-far-longer-than-any-column-of-a-narrow-terminal"
 
@@ -39,7 +40,7 @@ def test_models_are_listed_a_line_or_two_each(
     monkeypatch.setenv("COLUMNS", str(width))
     models_list(tmp_path, as_json=False)
     lines = capsys.readouterr().out.splitlines()
-    models = load_manifest()
+    models = {**load_manifest(), **known_weights()}
     assert len(lines) <= 2 * len(models) + 2
     assert all(len(line.rstrip()) <= width for line in lines)
     for name in models:

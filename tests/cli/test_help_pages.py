@@ -26,8 +26,8 @@ def test_eval_has_its_options_in_groups_with_examples() -> None:
 
     headings = [line.removesuffix(":") for line in page.splitlines() if re.fullmatch(r"\S.*:", line)]
     assert headings == [
-        "Arguments", "Options", "Tasks", "Run", "Sampling", "Model (hf:, vllm: and gguf:)", "Sandbox", "Agent",
-        "Endpoint (openai:)", "vLLM server", "Output",
+        "Arguments", "Options", "Tasks", "SWE-bench", "Run", "Sampling", "Model (hf:, vllm: and gguf:)", "Sandbox",
+        "Agent", "Endpoint (openai:)", "vLLM server", "Output",
     ]  # fmt: skip
     assert "\n    stackbench eval tooluse -T categories=files,api\n" in page
     assert page.index("--temperature") < page.index("--top-k"), "basic settings come first"

@@ -59,17 +59,20 @@ def test_plain_lines_say_what_begins_and_ends(capsys: pytest.CaptureFixture[str]
         "run run-1 of hf:m",
         "humaneval: 10 attempts, 2 of them done before",
     ]
-    assert re.match(r"humaneval: 5/10 done, pass rate 0\.500 \[0\.150, 0\.850\], 1 error, \d+ tok/s, 0:00", lines[4])
+    assert re.match(r"humaneval: 5/10 done, pass rate 0\.500 \(2 of 4\), 1 error, \d+ tok/s, 0:00", lines[4])
 
 
-def test_the_interval_shown_counts_tasks_not_attempts(capsys: pytest.CaptureFixture[str]) -> None:
-    """Two tasks, five attempts at each: Wilson's interval of 1 of 2."""
+@pytest.mark.parametrize(("tasks", "told"), [(20, "[0.299, 0.701]"), (2, "(50 of 100)")])
+def test_the_interval_shown_counts_tasks_not_attempts(
+    tasks: int, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A hundred attempts at 20 tasks: Wilson's interval of 10 of 20; of few tasks there are counts alone."""
     with PlainProgress() as progress:
-        progress("r", BenchmarkStarted(benchmark="humaneval", total=10, done=0, passed=0))
-        for number in range(10):
-            progress("r", finished(f"t/{number % 2}", number % 2 == 0, "", 0))
-        progress("r", BenchmarkFinished(benchmark="humaneval", tasks=2, attempts=10, errors=0))
-    assert "humaneval: 10/10 done, pass rate 0.500 [0.095, 0.905], 0 errors" in capsys.readouterr().err
+        progress("r", BenchmarkStarted(benchmark="humaneval", total=100, done=0, passed=0))
+        for number in range(100):
+            progress("r", finished(f"t/{number % tasks}", number % 2 == 0, "", 0))
+        progress("r", BenchmarkFinished(benchmark="humaneval", tasks=tasks, attempts=100, errors=0))
+    assert f"humaneval: 100/100 done, pass rate 0.500 {told}, 0 errors" in capsys.readouterr().err
 
 
 def test_plain_lines_go_on_while_nothing_ends(

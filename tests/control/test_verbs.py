@@ -11,7 +11,7 @@ from stackbench.errors import UsageError
 def test_every_verb_of_the_contract_is_there() -> None:
     assert set(VERBS) == {
         "runs", "status", "why", "pause", "resume", "drain", "stop", "cancel", "requeue", "set", "approve", "reject",
-        "edit", "message",
+        "edit", "message", "agents", "transcript", "policy", "step", "abort", "files", "read", "shell",
     }  # fmt: skip
 
 
@@ -19,8 +19,8 @@ def test_every_verb_of_the_contract_is_there() -> None:
     ("verb", "given", "why"),
     [
         ("dance", {}, 'there is no verb "dance"'),
-        ("pause", {"later": True}, 'pause takes no "later"; it takes: now'),
-        ("resume", {"x": 1}, 'resume takes no "x"; it takes: nothing'),
+        ("pause", {"later": True}, 'pause takes no "later"; it takes: target, now'),
+        ("resume", {"x": 1}, 'resume takes no "x"; it takes: target'),
         ("set", {"name": "concurrency"}, "set needs VALUE"),
         ("set", {}, "set needs NAME and VALUE"),
         ("pause", {"now": "yes"}, "--now takes no value"),

@@ -42,7 +42,7 @@ def test_oracle_scores_one_and_null_scores_nothing(program: Program, benchmark: 
         found = result["metrics"][metric]
         assert found["value"] == value
         assert set(found) == {"value", "stderr", "ci_low", "ci_high", "n"}
-        assert found["ci_low"] <= value <= found["ci_high"]
+        assert found["ci_low"] is None or found["ci_low"] <= value <= found["ci_high"]
 
 
 @pytest.mark.xdist_group("mbppplus")
@@ -225,7 +225,7 @@ def test_history_can_be_listed_shown_queried_and_exported(program: Program, tmp_
 
 def test_lists_config_and_doctor(program: Program) -> None:
     assert {row["benchmark"] for row in program.json("list", "benchmarks")} == {
-        "humaneval", "mbpp", "mbppplus", "gsm8k", "mmlu", "tooluse", "throughput",
+        "humaneval", "mbpp", "mbppplus", "gsm8k", "mmlu", "tooluse", "throughput", "voice",
     }  # fmt: skip
     assert "hf:qwen2.5-coder-0.5b-instruct" in program.run("list", "models").stdout
     assert {row["suite"] for row in program.json("list", "suites")} == {"quickstart", "smoke", "core", "full"}

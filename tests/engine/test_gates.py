@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from stackbench.datasets import DatasetStore
 from stackbench.engine import Gate, RunPlan, plan_suite, run_plan
 from stackbench.engine.gates import check_gates
 from stackbench.errors import ConfigError, UsageError
+from stackbench.stats import Estimate
 from stackbench.store import BenchmarkResult
 from stackbench.types import AttemptKey, AttemptStatus, AttemptSummary, Generation, Metric
 from tests.fake_endpoint import FakeEndpoint
@@ -135,6 +137,62 @@ def test_an_interval_that_was_not_measured_fails_its_gate() -> None:
     assert [gate.passed for gate in check_gates(gates, [result])] == [True, False]
 
 
+def text_gate(tmp_path: Path, gate: str, top: str = "", **settings: Any) -> Gate:
+    path = tmp_path / "s.toml"
+    path.write_text(f'gates = ["{gate}"]\n{top}\n' + SUITE.split("[[gates]]")[0])
+    return plan_suite(str(path), Settings(**settings)).gates[0]
+
+
+def test_a_gate_may_be_one_line(tmp_path: Path) -> None:
+    gate = text_gate(tmp_path, "tool_use.completion >= 0.85")
+    assert (gate.name, gate.benchmark, gate.metric, gate.min) == (
+        "tool_use.completion >= 0.85", "tooluse", "completion", 0.85,
+    )  # fmt: skip
+    gate = text_gate(tmp_path, "mmlu.acc/stem<=35%")
+    assert (gate.benchmark, gate.metric, gate.category, gate.min, gate.max) == ("mmlu", "acc", "stem", None, 0.35)
+    gate = text_gate(tmp_path, "humaneval.pass@1 >= baseline - 2 points", 'baseline = "before"')
+    assert (gate.margin, gate.min, gate.max, gate.threshold) == (0.02, None, None, -0.02)
+    assert text_gate(tmp_path, "humaneval.pass@1 >= baseline", baseline="before").margin == 0.0
+
+
+@pytest.mark.parametrize(
+    ("gate", "said"),
+    [
+        ("humaneval >= 0.5", "is no gate; write it like"),
+        ("humaneval.pass@1 > 0.5", "is no gate"),
+        ("humaneval.pass@1 >= high", "is no gate"),
+        ("humaneval.pass@1 <= baseline", "a baseline is a lower bound"),
+        ("humaneval.pass@1 >= baseline - 2 points", 'name the baseline: --baseline RUN, or baseline = "RUN"'),
+        ("mmlu.acc/stem >= baseline - 2 points", "name the baseline"),
+        ("humaneval.pass@1 >= 85", "for 85% write 0.85"),
+        ("humaneval.pass@1 >= baseline - 120 points", "less than 1"),
+    ],
+)
+def test_a_line_that_is_no_gate_is_refused(tmp_path: Path, gate: str, said: str) -> None:
+    with pytest.raises((ConfigError, UsageError), match=said):
+        text_gate(tmp_path, gate)
+
+
+def test_a_baseline_is_compared_at_the_headline_alone(tmp_path: Path) -> None:
+    for gate in ("tooluse.workflow_success >= baseline", "mmlu.acc/stem >= baseline - 1 point"):
+        with pytest.raises(UsageError, match="a baseline is compared task by task, at"):
+            text_gate(tmp_path, gate, baseline="before")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"), [(-0.01, 0.05, "pass"), (-0.09, -0.03, "fail"), (-0.05, 0.03, "undecided")]
+)
+def test_a_margin_is_held_by_the_interval_of_the_difference(low: float, high: float, verdict: str) -> None:
+    gate = Gate(name="g", benchmark="humaneval", metric="pass@1", margin=0.02)
+    difference = Estimate((low + high) / 2, 0.01, low, high, 164)
+    (found,) = check_gates([gate], [], "before", lambda gate: difference)
+    assert (found.verdict, found.passed) == (verdict, verdict == "pass")
+    assert (found.value, found.ci_low, found.ci_high) == (difference.value, low, high)
+    assert (found.needed is not None) == (verdict == "undecided")
+    (unknown,) = check_gates([gate], [], "before", lambda gate: "run before has no humaneval")
+    assert (unknown.verdict, unknown.passed, unknown.why) == ("undecided", False, "run before has no humaneval")
+
+
 ANSWER = Generation(
     "", completion_tokens=3, prompt_tokens=1, latency_s=0.3, ttft_s=0.1, gaps_s=(0.1, 0.1), first_answer_s=0.1
 )
@@ -147,10 +205,14 @@ TOLD: dict[str, dict[str, Any]] = {
     "mmlu": {},
     "tooluse": {
         "template": "t", "difficulty": 1, "tool_call_accuracy": 1.0, "parameter_correctness": 1.0,
-        "workflow_success": 1.0, "recovered": 1.0, "efficiency": 1.0, "refused": 1.0, "calls": 2, "malformed": 1,
-        "repaired": 1, "rejected": 1, "steps": 3, "seconds": 1.0,
+        "workflow_success": 1.0, "recovered": 1.0, "efficiency": 1.0, "refused": 1.0, "calls": 1, "malformed": 1,
+        "repaired": 1, "rejected": 0, "steps": 3, "seconds": 1.0,
     },
     "throughput": {"figures": FIGURES},
+    "longcontext": {
+        "variant": "needle/single", "length": 1024, "depth": 0.0, "chance": 0.0, "f1": 1.0, "containment": 1.0,
+        "near": 1.0, "support_f1": 1.0,
+    },
 }  # fmt: skip
 """What an attempt of each benchmark records, every field of which a metric is made."""
 
@@ -160,9 +222,18 @@ def test_a_benchmark_has_the_metrics_that_it_declares_and_no_others(name: str) -
     benchmark = create_benchmark(name, {})
     assert isinstance(benchmark, DeclaredMetrics)
     attempts = [
-        AttemptSummary(AttemptKey(name, "t/1", n, 0), "anatomy", AttemptStatus.COMPLETED, 1.0, True, 1.0, 3, TOLD[name])
+        AttemptSummary(
+            AttemptKey(name, f"t/{t}", n, 0), "anatomy", AttemptStatus.COMPLETED, 1.0, True, 1.0, 3, TOLD[name]
+        )
+        for t in range(100)
         for n in range(100)
     ]
+    if name == "longcontext":  # whose position bias needs tasks at two depths
+        middle = [
+            replace(a, key=replace(a.key, task_id=f"m{a.key.task_id}"), metrics={**a.metrics, "depth": 50.0})
+            for a in attempts
+        ]
+        attempts += middle
     whole: set[str] = set()
     by_category: set[str] = set()
     for metric in benchmark.metrics(attempts):

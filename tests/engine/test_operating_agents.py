@@ -12,7 +12,15 @@ import pytest
 
 from stackbench.config import Home, Settings
 from stackbench.control.client import EngineClient, connect
-from stackbench.control.messages import AttemptText, Event, ToolCallEnded, ToolCallStarted
+from stackbench.control.messages import (
+    AttemptText,
+    CallDecided,
+    CallWaiting,
+    CommandOutput,
+    Event,
+    ToolCallEnded,
+    ToolCallStarted,
+)
 from stackbench.engine import EngineService, SubmittedRun, plan_benchmarks
 from stackbench.errors import UsageError
 from stackbench.store import LocalQueries
@@ -56,7 +64,7 @@ def speaks(body: dict[str, Any]) -> str | list[tuple[str, str]]:
 @pytest.fixture
 async def room(home: Home, endpoint: FakeEndpoint) -> AsyncIterator[Room]:
     endpoint.reply = speaks
-    settings = Settings(model=endpoint.name, approve_calls=True, sandboxes=1)
+    settings = Settings(model=endpoint.name, approve_calls="always", sandboxes=1)
     async with EngineService(home) as service:
         run = service.submit(plan_benchmarks(["tooluse"], settings, [TASK]))
         client, watcher = await connect(home.socket, "tests"), await connect(home.socket, "watcher")
@@ -130,3 +138,94 @@ async def test_a_refused_call_is_not_made_and_a_message_is_read(room: Room) -> N
     acts = queries.rows("SELECT payload->>'verb' FROM events WHERE kind = 'operator' AND task_id = '' ORDER BY seq")
     queries.close()
     assert [verb for (verb,) in acts] == ["message", "reject"]
+
+
+async def test_what_an_agent_did_is_told_while_it_works_with_texts_only_on_request(room: Room) -> None:
+    await room.call_waiting()
+    (agent,) = await room.client.command("agents")
+    assert (agent["task_id"], agent["state"], agent["policy"], agent["turns"]) == (TASK, "running", "always", 1)
+    assert [(call["tool"], call["risky"], call["arguments"]) for call in agent["calls"]] == [("exec", True, "")]
+    metadata = await room.client.command("transcript")
+    assert [step["kind"] for step in metadata["steps"]] == ["agent_start", "model_call"]
+    assert "from-the-model" not in json.dumps(metadata)
+    whole = await room.client.command("transcript", target=f"tooluse/{TASK}#0/0", content=True)
+    assert "from-the-model" in json.dumps(whole["steps"])
+    assert (await room.client.command("transcript", since=whole["next"]))["steps"] == []
+    with pytest.raises(UsageError, match="since is a whole number from 0"):
+        await room.client.command("transcript", since="soon")
+    await room.client.command("approve")
+    await answer_of(room)
+    (waiting,) = [event.what for event in room.seen if isinstance(event.what, CallWaiting)]
+    (decided,) = [event.what for event in room.seen if isinstance(event.what, CallDecided)]
+    assert (waiting.call, waiting.tool, waiting.risky) == (decided.call, "exec", True)
+    assert decided.verdict == "approve"
+    written = "".join(event.what.text for event in room.seen if isinstance(event.what, CommandOutput))
+    assert written == "from-the-model\n"
+    with pytest.raises(UsageError, match="no run is live"):
+        await room.client.command("agents")
+
+
+async def test_the_operator_works_in_the_agent_s_sandbox(room: Room) -> None:
+    await room.call_waiting()
+    answer = await room.client.command("shell", command="mkdir -p sub/dir && cd sub && printf here > f; exit 3")
+    assert answer["result"]["exit_code"] == 3 and "output" not in answer["result"]
+    answer = await room.client.command("shell", command="cd dir; pwd; cat ../f; false", folder="sub", content=True)
+    assert (answer["result"]["output"], answer["result"]["exit_code"]) == ("/workspace/sub/dir\nhere", 1)
+    assert answer["result"]["folder"] == "/workspace/sub/dir"
+    answer = await room.client.command("shell", command="kill -9 $$", content=True)
+    assert (answer["result"]["ended"], answer["result"]["signal"]) == ("killed", "SIGKILL")
+    with pytest.raises(UsageError, match="ask for it with --content"):
+        await room.client.command("files")
+    listed = await room.client.command("files", path="sub", content=True)
+    assert [(one["name"], one["kind"], one["size"]) for one in listed["entries"] if one["name"] == "f"] == [
+        ("f", "file", 4)
+    ]
+    assert (await room.client.command("read", path="sub/f", content=True))["text"] == "here"
+    for path, why in (("sub/none", "No such file"), ("sub", "irectory"), ("/etc/passwd", "workspace")):
+        with pytest.raises(UsageError, match=why):
+            await room.client.command("read", path=path, content=True)
+    before = await room.client.command("transcript", content=True)
+    shells = [step["payload"]["command"] for step in before["steps"] if step["payload"].get("action") == "shell"]
+    assert shells[0].startswith("mkdir") and len(shells) == 3
+    told = await room.client.command("shell", command="touch never", dry_run=True)
+    assert "result" not in told and told["changed"]
+    await room.client.command("approve")
+    await answer_of(room)
+
+
+async def test_an_agent_is_held_stepped_and_let_go_on(room: Room) -> None:
+    await room.call_waiting()
+    assert (await room.client.command("pause", target=TASK))["new"] == "paused"
+    assert not (await room.client.command("pause", target=TASK))["changed"], "said twice, it changes nothing"
+    await room.client.command("approve")
+    async with asyncio.timeout(60):
+        while (await room.client.command("why"))["attempts"][0]["detail"] != "paused by the operator":
+            await asyncio.sleep(0.02)
+    assert (await room.client.command("agents"))[0]["turns"] == 1
+    await room.client.command("step")
+    assert "from-the-model" in await answer_of(room)
+
+
+async def test_an_aborted_agent_is_scored_with_what_it_did(room: Room) -> None:
+    await room.call_waiting()
+    await room.client.command("abort")
+    async with asyncio.timeout(60):
+        outcome = await room.run.outcome()
+    assert outcome.status is RunStatus.COMPLETED
+    queries = LocalQueries(room.service.writer.cursor())
+    rows = queries.rows("SELECT status, reason, metrics->>'ending' FROM attempts")
+    queries.close()
+    assert [(status, ending) for status, _, ending in rows] == [("completed", "stopped")]
+    decided = [event.what.verdict for event in room.seen if isinstance(event.what, CallDecided)]
+    assert decided == ["given up"]
+
+
+async def test_the_policy_decides_which_calls_wait(room: Room) -> None:
+    await room.call_waiting()
+    with pytest.raises(UsageError, match='policy is one of never, risky, always, not "sometimes"'):
+        await room.client.command("policy", policy="sometimes")
+    assert (await room.client.command("policy", policy="risky"))["old"] == "always"
+    assert (await room.client.command("policy", policy="never", target=TASK))["old"] == "risky"
+    assert (await room.client.command("agents"))[0]["policy"] == "never"
+    await room.client.command("approve")
+    await answer_of(room)

@@ -73,3 +73,33 @@ def test_no_change_over_several_attempts_is_seldom_found_to_be_one() -> None:
     found = smoothed_difference((rng.binomial(5, rates) - rng.binomial(5, rates)) / 5)
     assert held(found.low, 0.0, found.high) >= 0.93
     assert ((found.p_value > 0.05) == ((found.low <= 0) & (found.high >= 0))).all()
+
+
+@pytest.mark.parametrize(
+    ("tasks", "attempts", "p", "shown"),
+    [(14, 1, 0.5, False), (20, 1, 0.05, False), (20, 1, 0.5, True), (50, 1, 0.1, True), (164, 1, 0.02, True),
+     (20, 20, 0.1, False), (50, 10, 0.35, True), (164, 10, 0.95, True)],
+)  # fmt: skip
+def test_an_interval_is_shown_where_it_holds(tasks: int, attempts: int, p: float, shown: bool) -> None:
+    """Two attempts at a task correlate by 0.1. The full table of shown cells is in docs/statistics.md."""
+    rng = np.random.default_rng(14)
+    rates = rng.beta(9 * p, 9 * (1 - p), (REPLICATES, tasks))
+    values = rng.binomial(attempts, rates) / attempts
+    layout = make_layout(tasks)
+    found = share_intervals(values, layout, layout.most_n([attempts] * tasks))
+    assert bool(found.shown.mean() >= 0.5) is shown
+    if shown:
+        assert 0.92 <= held(found.low, p, found.high) <= 0.985
+
+
+@pytest.mark.parametrize(
+    ("clusters", "rho", "shown"), [(5, 0.6, False), (10, 0.6, False), (57, 0.3, True), (20, 0.02, False)]
+)
+def test_few_clusters_or_alike_ones_have_no_interval(clusters: int, rho: float, shown: bool) -> None:
+    rng = np.random.default_rng(15)
+    rates = rng.beta(0.8 * (1 / rho - 1), 0.2 * (1 / rho - 1), (REPLICATES, clusters))
+    values = rng.binomial(50, rates) / 50
+    found = share_intervals(values, make_layout(clusters), 50.0 * clusters)
+    assert bool(found.shown.mean() >= 0.5) is shown
+    if shown:
+        assert 0.92 <= held(found.low, 0.8, found.high) <= 0.985

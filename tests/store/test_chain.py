@@ -22,12 +22,11 @@ from stackbench.store.chain import (
     row_sha256,
     run_seal,
 )
-from stackbench.store.writer import INSERT_ATTEMPTS
+from stackbench.store.writer import ATTEMPT_COLUMNS
 from stackbench.types import AttemptKey, AttemptRecord, AttemptStatus, EventRecord, Metric, RunStatus, ToolCallRecord
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678)
 RUN = RunRow("r1", "eval", NOW, "oracle", {"a": 1}, (0, 7), "abc", {"cpu": "x"})
-COLUMNS = INSERT_ATTEMPTS.split("(")[1].split(")")[0]
 
 
 def record(task: str, *, status: AttemptStatus = AttemptStatus.COMPLETED, **more: Any) -> AttemptRecord:
@@ -86,7 +85,7 @@ def test_an_entry_is_computed_again_from_the_stored_row_and_its_evidence(writer:
     writer.attempt("r1", record("t/2", score=None, passed=None, completion="\ud800", metrics={}))
     writer.flush()
     cursor = writer.cursor()
-    rows = cursor.execute(f"SELECT {COLUMNS} FROM attempts ORDER BY rowid").fetchall()
+    rows = cursor.execute(f"SELECT {ATTEMPT_COLUMNS} FROM attempts ORDER BY rowid").fetchall()
     made = cursor.execute("SELECT seq, kind, payload FROM events ORDER BY seq").fetchall()
     columns = "step, tool, arguments, valid, result, error, duration_ms"
     calls = cursor.execute(f"SELECT {columns} FROM tool_calls").fetchall()

@@ -5,25 +5,28 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from textual.widgets import Static
 
 from stackbench.config import Home
 from stackbench.control.messages import (
     AttemptStarted,
+    AttemptText,
     AttemptWaiting,
     BenchmarkSkipped,
+    CommandOutput,
     Gauges,
     Notice,
     OperatorAction,
+    ToolCallStarted,
 )
 from stackbench.store import Writer
 from stackbench.tui.sql.sql_editor import SqlEditor
 from stackbench.tui.sql.sql_screen import SqlScreen
 from tests.tui.pilots import Screens, opened
 from tests.tui.recorded_home import CLOCK, make_home, record_run
-from tests.tui.scripted_engine import ref, scripted_engine
+from tests.tui.scripted_engine import ScriptedEngine, ref, scripted_engine
 
 __all__ = ["SCENES", "Scene"]
 
@@ -146,6 +149,76 @@ async def help_of_runs(folder: Path, size: Size) -> AsyncIterator[Screens]:
         yield screens
 
 
+AGENT_STEPS: list[tuple[str, dict[str, Any]]] = [
+    ("agent_start", {"task": "The service answers 500 for /orders. Find out why, fix it, and say what it was."}),
+    ("model_call", {"text": "I look at the service's log first.", "completion_tokens": 41, "latency_s": 0.82,
+                    "prompt_tokens": 1210}),
+    ("tool_result", {"tool": "exec", "arguments": '{"command": "tail -n 3 service.log"}', "valid": True,
+                     "failed": False, "duration_ms": 31.0, "call": "c1",
+                     "text": "GET /orders 500\nKeyError: 'total'\n  orders.py:14 in as_json"}),
+    ("operator", {"action": "message", "text": "Do not change the database."}),
+    ("model_call", {"text": "A row without a total breaks as_json. I read the function.", "completion_tokens": 38,
+                    "latency_s": 0.74, "prompt_tokens": 1384}),
+    ("tool_result", {"tool": "read", "arguments": '{"path": "orders.py"}', "valid": True, "failed": False,
+                     "duration_ms": 2.0, "call": "c2",
+                     "text": "def as_json(row):\n    return {'id': row['id'], 'total': row['total']}"}),
+    ("operator", {"action": "approve", "tool": "exec"}),
+]  # fmt: skip
+PATCH = '{"path": "orders.py", "old": "row[\'total\']", "new": "row.get(\'total\', 0)"}'
+TASK = "workflow/broken-orders#3"
+
+
+def agent_at(task: str, *, turns: int, tokens: int, state: str = "running", waits: bool = False) -> dict[str, Any]:
+    call = {"call": "4", "tool": "edit", "benchmark": "tooluse", "task_id": task, "risky": True, "arguments": PATCH}
+    return {
+        "benchmark": "tooluse", "task_id": task, "attempt": 0, "seed": 0, "state": state, "policy": "risky",
+        "turns": turns, "prompt_tokens": turns * 1300, "completion_tokens": tokens, "calls": [call] if waits else [],
+    }  # fmt: skip
+
+
+@asynccontextmanager
+async def at_agents(folder: Path, size: Size) -> AsyncIterator[tuple[ScriptedEngine, Screens]]:
+    """Three agents at work, the one in view has a call that waits."""
+    place = make_home(folder / "home")
+    async with scripted_engine(place, LIVE, clock=CLOCK) as engine:
+        engine.agents = [
+            agent_at(TASK, turns=2, tokens=79, waits=True),
+            agent_at("files/rename-by-date#1", turns=5, tokens=210, state="paused"),
+            agent_at("api/paginate-users#2", turns=1, tokens=33),
+        ]
+        engine.transcript = list(AGENT_STEPS)
+        engine.files = {"orders.py": "def as_json(row):\n    ...\n", "service.log": "GET /orders 500\n",
+                        "tests/test_orders.py": "def test(): ...\n"}  # fmt: skip
+        async with opened(place, size) as screens:
+            await screens.shows(LIVE)
+            screens.app.go_to("agents")
+            await screens.shows("! asks you", "broken-orders", "call 4 waits for you")
+            yield engine, screens
+
+
+@asynccontextmanager
+async def agents(folder: Path, size: Size) -> AsyncIterator[Screens]:
+    async with at_agents(folder, size) as (engine, screens):
+        engine.publish(
+            AttemptText(attempt=ref(TASK, benchmark="tooluse"), step=3, text="A total may be missing: I set 0."),
+            ToolCallStarted(attempt=ref(TASK, benchmark="tooluse"), step=3, call_id="c3", tool="exec",
+                            arguments='{"command": "python -m pytest -q tests"}'),
+            CommandOutput(attempt=ref(TASK, benchmark="tooluse"), command="s1", text="collected 4 items\n..F"),
+        )  # fmt: skip
+        await screens.shows("collected 4 items")
+        yield screens
+
+
+@asynccontextmanager
+async def sandbox(folder: Path, size: Size) -> AsyncIterator[Screens]:
+    async with at_agents(folder, size) as (_, screens):
+        await screens.press("2")
+        await screens.shows("tests/", "orders.py")
+        await screens.press("down", "enter")
+        await screens.shows("def as_json")
+        yield screens
+
+
 @asynccontextmanager
 async def sql(folder: Path, size: Size) -> AsyncIterator[Screens]:
     async with home(folder, size) as screens:
@@ -204,6 +277,8 @@ SCENES: dict[str, Scene] = {
     "ended": ended,
     "attempt": attempt,
     "help": help_of_runs,
+    "agents": agents,
+    "sandbox": sandbox,
     "sql": sql,
     "plot": plot,
     "compare": compare,

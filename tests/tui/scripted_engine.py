@@ -42,6 +42,13 @@ class ScriptedEngine:
         self.queued: list[dict[str, Any]] = []
         self.concurrency = 8
         self.live = True
+        self.agents: list[dict[str, Any]] = []
+        self.transcript: list[tuple[str, dict[str, Any]]] = []
+        """Of every agent."""
+        self.files: dict[str, str] = {}
+        """Of every agent's sandbox, by path."""
+        self.shell_result: dict[str, Any] = {"exit_code": 0, "ended": "exited", "seconds": 0.1, "output": "done\n",
+                                             "folder": "/workspace"}  # fmt: skip
         self._pool = QueryPool(self.writer)
         self._server = ControlServer(home.socket, self, self.stream)
 
@@ -78,13 +85,39 @@ class ScriptedEngine:
             raise UsageError("no run is live")
         if command.verb == "status":
             return self._status()
+        if command.verb in ("agents", "transcript", "files", "read"):
+            return self._look_at_agent(command.verb, arguments)
         if command.verb == "why":
             return {"run_id": self.run_id, "phase": self.phase, "attempts": self.attempts}
         self.commands.append((command.verb, arguments))
         old, self.phase = self.phase, {"pause": "paused", "resume": "running"}.get(command.verb, self.phase)
         new = arguments.get("value", self.phase)
+        if command.verb in ("approve", "reject", "edit") and not any(agent["calls"] for agent in self.agents):
+            raise UsageError("no call waits for the operator")
         self.publish(OperatorAction(verb=command.verb, who=command.who, arguments=arguments, old=old, new=new))
-        return {"verb": command.verb, "run_id": self.run_id, "old": old, "new": new, "changed": True, "dry_run": False}
+        return {"verb": command.verb, "run_id": self.run_id, "old": old, "new": new, "changed": True, "dry_run": False,
+                "result": self.shell_result}  # fmt: skip
+
+    def _look_at_agent(self, verb: str, arguments: dict[str, Any]) -> Any:
+        if verb == "agents":
+            return [{**agent, "events": len(self.transcript)} for agent in self.agents]
+        if verb == "transcript":
+            since = int(arguments.get("since", 0))
+            steps = [{"kind": kind, "ts": "t", "payload": payload} for kind, payload in self.transcript[since:]]
+            return {"since": since, "next": len(self.transcript), "total": len(self.transcript), "steps": steps}
+        path = str(arguments.get("path") or ".")
+        if verb == "read":
+            return {"path": path, "size": len(self.files[path]), "text": self.files[path]}
+        inside = "" if path == "." else f"{path}/"
+        names = sorted({name.removeprefix(inside).partition("/")[0] for name in self.files if name.startswith(inside)})
+        if not names:
+            raise UsageError(f"files: {path}: No such file or directory")
+        entries = [
+            {"name": name, "kind": "file" if f"{inside}{name}" in self.files else "directory",
+             "size": len(self.files.get(f"{inside}{name}", "")), "mode": 0o644}
+            for name in names
+        ]  # fmt: skip
+        return {"path": path, "entries": entries}
 
     def _runs(self) -> list[dict[str, Any]]:
         run = {"run_id": self.run_id, "state": "running", "phase": self.phase, "suite": "eval", "model": self.model,

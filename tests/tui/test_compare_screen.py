@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from stackbench.benchmarks.pairs import pair_tasks
 from stackbench.config import Home
+from stackbench.report.comparison import BenchmarkComparison
 from stackbench.store import Writer
-from stackbench.tui.compare.comparison_rows import task_cells
-from stackbench.types import AttemptKey, AttemptRecord, AttemptStatus, RunStatus
+from stackbench.tui.compare.comparison_rows import benchmark_cells, task_cells
+from stackbench.types import AttemptKey, AttemptRecord, AttemptStatus, AttemptSummary, RunStatus
 from tests.command_line import said_by
 from tests.tui.pilots import Screens, opened
 from tests.tui.recorded_home import BEGAN, record_run
@@ -59,8 +61,23 @@ async def test_the_numbers_are_those_of_the_command(compared: Home) -> None:
     assert line.split()[1:5] == [
         str(printed["tasks"]), f"{printed['first']:.3f}", f"{printed['second']:.3f}", f"{printed['difference']:+.3f}"
     ]  # fmt: skip
-    assert f"[{printed['ci_low']:+.3f}, {printed['ci_high']:+.3f}]" in line
-    assert f"{printed['p_value']:.3g}" in line
+    assert printed["ci_low"] is None and printed["p_value"] is None and "[" not in line, "8 tasks: counts alone"
+
+
+def test_an_interval_is_shown_from_15_tasks_on() -> None:
+    first, second = ([_attempt(n, passed=n < good) for n in range(60)] for good in (30, 50))
+    pairs = pair_tasks("humaneval", first, second)
+    assert pairs is not None
+    estimate = pairs.paired.difference
+    cells = [cell if isinstance(cell, str) else cell[0] for cell in benchmark_cells(BenchmarkComparison("b", pairs, 1))]
+    assert cells[4:7] == [
+        f"{estimate.value:+.3f}", f"[{estimate.ci_low:+.3f}, {estimate.ci_high:+.3f}]", f"{pairs.paired.p_value:.3g}",
+    ]  # fmt: skip
+
+
+def _attempt(task: int, *, passed: bool) -> AttemptSummary:
+    key = AttemptKey("humaneval", f"t/{task}", 0, 0)
+    return AttemptSummary(key, "", AttemptStatus.COMPLETED, float(passed), passed, 1.0, 3, {})
 
 
 async def test_tasks_are_shown_by_kind_and_filtered(compared: Home) -> None:

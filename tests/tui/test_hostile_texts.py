@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from stackbench.config import Home
-from stackbench.control.messages import AttemptStarted, AttemptWaiting, BenchmarkSkipped, Notice, OperatorAction
+from stackbench.control.messages import (
+    AttemptStarted,
+    AttemptText,
+    AttemptWaiting,
+    BenchmarkSkipped,
+    CommandOutput,
+    Notice,
+    OperatorAction,
+    ToolCallStarted,
+)
 from stackbench.store import Writer
+from stackbench.tui.agent.agent_screen import AgentScreen
 from stackbench.tui.safe_text import block, cut_line
 from tests.tui.hostile_strings import FORBIDDEN, hostile_strings
 from tests.tui.pilots import Screens, opened
 from tests.tui.recorded_home import CLOCK, record_run
+from tests.tui.scenes import at_agents
 from tests.tui.scripted_engine import ref, scripted_engine
 
 STRINGS = hostile_strings()
@@ -253,3 +265,59 @@ async def test_comparing_runs_of_hostile_models_and_tasks(hostile_home: Home, tm
         await screens.press("enter")
         await screens.shows("side by side")
         check(screens)
+
+
+@pytest.mark.parametrize("size", [(80, 24)])
+async def test_agents_their_calls_files_and_shell(tmp_path: Path, size: tuple[int, int]) -> None:
+    async with at_agents(tmp_path, size) as (engine, screens):
+        for number, text in enumerate(STRINGS):
+            engine.agents[0] |= {
+                "task_id": text,
+                "benchmark": text,
+                "calls": [
+                    {"call": text, "tool": text, "benchmark": text, "task_id": text, "arguments": text, "risky": True}
+                ],
+            }
+            here = ref(text, benchmark=text)
+            engine.transcript += [
+                ("model_call", {"text": text, "thought": text}),
+                ("operator", {"action": text, "tool": text}),
+                ("operator", {"action": "message", "text": text}),
+                ("operator", {"action": "shell", "command": text, "output": text, "exit_code": text}),
+                ("tool_result", {"tool": text, "arguments": text, "text": text, "failed": True, "valid": True}),
+            ]
+            engine.publish(
+                AttemptWaiting(attempt=here, reason="operator", detail=text),
+                AttemptText(attempt=here, step=number + 9000, text=text),
+                ToolCallStarted(attempt=here, step=1, call_id=text, tool=text, arguments=text),
+                CommandOutput(attempt=here, command=text, text=text),
+                Notice(text=text),
+            )
+            await screens.pilot.pause(0.001)
+            check(screens)
+        engine.agents[0] |= {"task_id": STRINGS[12], "benchmark": STRINGS[0]}
+        now = cast(AgentScreen, screens.app.screen).now
+        await screens.until(lambda: now.agents[0].task_id == STRINGS[12])
+        now.choose((STRINGS[0], STRINGS[12], 0, 0))
+        engine.publish(Notice(text="the last of them"))
+        await screens.until(lambda: len(now.events) == len(engine.transcript))
+        check(screens)
+        await screens.press("1", "home")
+        for _ in range(20):
+            await screens.press("pagedown")
+            check(screens)
+        await screens.press("e")
+        await screens.shows("the arguments, a JSON object")
+        check(screens)
+        await screens.press("escape")
+        engine.files = {text.replace("/", "_"): text for text in STRINGS}
+        await screens.press("2")
+        for _ in range(30):
+            await screens.press("down", "enter")
+            check(screens)
+        await screens.press("3")
+        for text in STRINGS[::10]:
+            engine.shell_result = {"exit_code": 1, "ended": "exited", "seconds": 0.1, "output": text, "folder": text}
+            await screens.press("l", "s", "enter")
+            await screens.pilot.pause(0.01)
+            check(screens)

@@ -53,7 +53,7 @@ def record(engine: ScriptedEngine, task: str, *, passed: bool | None = True, err
 async def test_attaching_shows_the_full_state(recorded: Home) -> None:
     async with watched(recorded) as (_, screens):
         text = await screens.shows("▶ running", "4/8 requests", "attempts (6)", "HumanEval/5")
-        assert "1.000 [0." in text
+        assert "1.000 (4 of 4)" in text
         await screens.press("2")
         await screens.shows("HumanEval/90", "the model", "1:05", "1:10")
 
@@ -114,7 +114,7 @@ async def test_keys_are_verbs(recorded: Home, keys: list[str], command: tuple[st
 
 
 def test_every_verb_that_concerns_a_run_has_a_key() -> None:
-    of_agents = {"approve", "reject", "edit", "message"}
+    of_agents = {"approve", "reject", "edit", "message", "policy", "step", "abort", "shell"}
     assert {one.verb for one in VERB_KEYS} == {name for name, verb in VERBS.items() if verb.changes} - of_agents
 
 

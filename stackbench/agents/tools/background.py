@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -64,6 +65,8 @@ class Jobs:
     """An agent's commands, by session id. Only its own are seen."""
 
     def __init__(self) -> None:
+        self.on_output: Callable[[str, bytes], None] | None = None
+        """Is told what the commands write, by session id, as it comes."""
         self._jobs: dict[str, Job] = {}
         self._numbers = itertools.count(1)
 
@@ -97,6 +100,8 @@ class Jobs:
     async def _read(self, job: Job) -> None:
         async for piece in job.process.output():
             job.output += piece.data
+            if self.on_output is not None:
+                self.on_output(job.session_id, piece.data)
             if len(job.output) > KEPT_BYTES:
                 gone = len(job.output) - KEPT_BYTES
                 del job.output[:gone]

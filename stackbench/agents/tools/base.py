@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from stackbench.agents.tools.background import Jobs
 
 if TYPE_CHECKING:
+    from stackbench.agents.effects import Watch
     from stackbench.sandbox.session import Session
 
 __all__ = ["Parameters", "Tool", "ToolOutcome", "ToolRefusedError", "Workspace", "parameters_schema", "tool_schema"]
@@ -45,9 +46,16 @@ class Workspace:
     """What the tools of one agent share: its sandbox session, its background commands, a lock for each file."""
 
     def __init__(
-        self, session: Session, *, root: str | None = None, environment: Mapping[str, str] | None = None
+        self,
+        session: Session,
+        *,
+        root: str | None = None,
+        environment: Mapping[str, str] | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self.session = session
+        self.watch = watch
+        """Tells the effects of calls; None where nobody asks for them."""
         self.environment = dict(environment or {})
         """Variables of every command."""
         self.root = root

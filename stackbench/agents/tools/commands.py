@@ -16,7 +16,6 @@ from stackbench.agents.tools.text import cut_middle
 
 __all__ = ["Exec", "ProcessTool"]
 
-WORKSPACE = "/workspace"
 TAIL_CHARACTERS = 2000
 LOG_LINES = 200
 SETTLE_S = 0.2
@@ -75,8 +74,9 @@ def _folder(workdir: str | None, workspace: Workspace) -> str | None:
     """An absolute folder; one outside the workspace is refused where paths are confined to it."""
     if workdir is None:
         return None
-    path = posixpath.normpath(posixpath.join(WORKSPACE, workdir))
-    if workspace.root is None and path != WORKSPACE and not path.startswith(f"{WORKSPACE}/"):
+    own = workspace.session.workdir
+    path = posixpath.normpath(posixpath.join(own, workdir))
+    if workspace.root is None and path != own and not path.startswith(f"{own}/"):
         raise ToolRefusedError(f"{workdir} leads out of the workspace")
     return path
 

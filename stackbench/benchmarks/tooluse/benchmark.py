@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import tomllib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -19,12 +21,14 @@ from stackbench.benchmarks.base import Context, Options, PrepareContext
 from stackbench.benchmarks.declared_metrics import MetricKind
 from stackbench.benchmarks.tooluse.checks.evaluation import CheckResult, evaluate
 from stackbench.benchmarks.tooluse.checks.observation import observe
+from stackbench.benchmarks.tooluse.checks.outcome import Outcome
 from stackbench.benchmarks.tooluse.scenario.expansion import PUBLISHED_SEED, ToolTask, load_tasks, set_hash
 from stackbench.benchmarks.tooluse.scenario.scenario import Scenario
 from stackbench.benchmarks.tooluse.scenario.staging import staged
 from stackbench.benchmarks.tooluse.scoring.matching import CallScore, score_calls
 from stackbench.benchmarks.tooluse.scoring.tool_use_metrics import tool_use_kinds, tool_use_metrics
 from stackbench.benchmarks.tooluse.validation.playing import script_of
+from stackbench.benchmarks.tooluse.validation.published import PIN
 from stackbench.datasets import DatasetStore
 from stackbench.types import AttemptSummary, Metric, Scored, Task
 
@@ -71,7 +75,7 @@ class ToolUseOptions(Options):
 
 
 class ToolUse:
-    """Implements `Benchmark`, `AgentBenchmark` and `ClusteredBenchmark`."""
+    """Implements `Benchmark`, `AgentBenchmark`, `ClusteredBenchmark` and `EditionedBenchmark`."""
 
     name: ClassVar[str] = "tooluse"
     title: ClassVar[str] = "OpenClaw tool use: 500 tasks with real tools in a sandbox"
@@ -101,7 +105,9 @@ class ToolUse:
 
     async def prepare(self, tasks: Sequence[Task], context: PrepareContext) -> None:
         """Nothing to make; says which set of scenarios this is."""
-        context.say(f"tool-use scenarios: sha256 {self.tasks_hash[:16]}, drawn with seed {self.options.seed}")
+        edition = self.edition(self.tasks_hash)
+        named = f" ({edition})" if edition else ""
+        context.say(f"tool-use scenarios: sha256 {self.tasks_hash[:16]}{named}, drawn with seed {self.options.seed}")
 
     async def attempt(self, task: ToolTask, context: Context) -> Scored:
         spec = task.spec
@@ -121,11 +127,18 @@ class ToolUse:
                 script=script_of(spec.oracle, spec.answer),
             )
             spent = Spent(context.clock.active_s - started, context.clock.waited_s - waited, context.busy_processors())
-            checks = await evaluate(spec, await observe(spec, session, world.before, result.answer, result.calls))
+            seen = await observe(spec, session, world.start, result.answer, result.calls)
+            checks = await evaluate(spec, seen)
         completed = all(check.passed for check in checks)
-        score = await asyncio.to_thread(score_calls, spec, result.calls, completed=completed)
+        strays = {one.identity for one in seen.strays(Outcome(spec))}
+        score = await asyncio.to_thread(score_calls, spec, result.calls, completed=completed, strays=strays)
         context.log("verdict", _verdict(spec, result, checks, score))
         return _scored(task, result, checks, score, spent)
+
+    @staticmethod
+    def edition(tasks_hash: str) -> str:
+        """The edition of the published set with this hash; empty for other sets."""
+        return published_editions().get(tasks_hash, "")
 
     @staticmethod
     def cluster(attempt: AttemptSummary) -> str:
@@ -151,6 +164,13 @@ def published_scenarios() -> Path:
     package = Path(stackbench.__file__).parent
     beside = package.parent / "scenarios"
     return beside if beside.is_dir() else package / "scenarios"
+
+
+@cache
+def published_editions() -> dict[str, str]:
+    """The names of the published sets by their hash."""
+    pin = tomllib.loads((published_scenarios() / PIN).read_text(encoding="utf-8"))
+    return {**pin["earlier"], pin["sha256"]: f"edition {pin['edition']}"}
 
 
 def _mixed(tasks: Iterable[ToolTask]) -> Iterable[ToolTask]:
@@ -218,5 +238,6 @@ def _verdict(spec: Scenario, result: AgentResult, checks: Sequence[CheckResult],
             for call in score.plan
         ],
         "matched": {str(expected): call for expected, call in score.pairs.items()},
-        "unexpected": list(score.unexpected),
+        "wrong": {str(call): why for call, why in score.wrong.items()},
+        "repeats": {str(call): expected for call, expected in score.repeats.items()},
     }

@@ -20,6 +20,7 @@ from stackbench.models.openai.faults import RefusedError
 from stackbench.models.openai.retrying import Retrying
 from stackbench.models.options import ModelOptions
 from stackbench.models.pull import notice_changes, origin
+from stackbench.models.text_counting import counter_of_file, tokenizer_file
 from stackbench.models.vllm.command import Loading
 from stackbench.models.vllm.loader import Loader
 from stackbench.models.vllm.server import VllmServer
@@ -38,7 +39,7 @@ class NotServedError(GenerationError):
 
 
 class VllmModel:
-    """Implements `Model`, `Watched` and `Reloadable`."""
+    """Implements `Model`, `Watched`, `Reloadable` and `Tokenizing`."""
 
     has_speed = True
 
@@ -106,6 +107,10 @@ class VllmModel:
         if self._client is None:
             raise GenerationError(self._down)
         return await self._client.count_tokens(request)
+
+    def text_counter(self) -> Callable[[Sequence[str]], Sequence[int]] | None:
+        file = tokenizer_file(self._loading.folder)
+        return None if file is None else counter_of_file(file)
 
     def load(self) -> ServerLoad | None:
         return self._last_load and replace(self._last_load, restarts=self.restarts)

@@ -163,6 +163,7 @@ class Commands:
         argv = frame.get("argv") or (["/bin/sh", SCRIPT] if "script" in frame else ["/bin/sh", "-c", frame["command"]])
         env = {**BASE_ENVIRONMENT, **frame.get("env", {})}
         cwd = frame.get("cwd") or users.WORKSPACE
+        program = named_program(argv[0], frame["program"]) if frame.get("program") else argv[0]
         if any("\0" in text for text in [*argv, cwd, *env, *env.values()]):
             raise ValueError("a NUL byte in the command, its folder or its environment")
         terminal = frame.get("pty", False)
@@ -193,7 +194,7 @@ class Commands:
                 os.close(fd)
             raise
         if pid == 0:
-            exec_as_user(argv, env, cwd, inside, failed_write, script_read, terminal, frame)
+            exec_as_user(program, argv, env, cwd, inside, failed_write, script_read, terminal, frame)
         os.close(failed_write)
         for fd in {end for end in (*inside, script_read) if end is not None}:
             os.close(fd)
@@ -282,7 +283,16 @@ class Commands:
             os.close(fd)
 
 
+def named_program(name: str, program: str):
+    """A path to a program under another name: the kernel takes a process's name from the path it was started by."""
+    folder = f"{users.CHECKS}/{os.urandom(8).hex()}"
+    os.mkdir(folder, 0o711)
+    os.symlink(program, f"{folder}/{os.path.basename(name)}")
+    return f"{folder}/{os.path.basename(name)}"
+
+
 def exec_as_user(
+    program: str,
     argv: list[str],
     env: dict[str, str],
     cwd: str,
@@ -323,7 +333,7 @@ def exec_as_user(
         users.become(user)
         os.umask(0o022)
         os.chdir(cwd)
-        os.execvpe(argv[0], argv, env)
+        os.execvpe(program, argv, env)
     except BaseException as error:
         number = getattr(error, "errno", None) or 22
         os.write(3, number.to_bytes(4, "big"))

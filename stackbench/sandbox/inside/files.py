@@ -14,6 +14,7 @@ import re
 import stat
 
 from .confined_path import Root
+from .git_state import git_state, is_repository
 
 TYPE_CHECKING = False  # to import typing would cost each container its memory
 if TYPE_CHECKING:
@@ -104,7 +105,9 @@ def make_directory(frame: dict[str, Any]):
         if name == ".":
             return {"created": False}
         try:
-            os.mkdir(name, frame.get("mode") or 0o755, dir_fd=folder)
+            os.mkdir(name, 0o755, dir_fd=folder)
+            if frame.get("mode"):
+                set_mode(name, folder, frame["mode"])
         except FileExistsError:
             if frame.get("parents") and stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
                 return {"created": False}
@@ -112,6 +115,15 @@ def make_directory(frame: dict[str, Any]):
         return {"created": True}
     finally:
         os.close(folder)
+
+
+def set_mode(name: str, folder: int, mode: int):
+    """The mode of a folder that was just made, whatever the umask is."""
+    made = os.open(name, FOLDER, dir_fd=folder)
+    try:
+        os.fchmod(made, mode)
+    finally:
+        os.close(made)
 
 
 def remove(frame: dict[str, Any]):
@@ -184,8 +196,10 @@ def search(frame: dict[str, Any]):
 
 
 def snapshot(frame: dict[str, Any]):
-    """Every entry below the folder with what tells whether it changed; links are not followed."""
+    """Every entry below the folder with what tells whether it changed; links are not followed. Of git repositories
+    their state as well, by the path of their `.git`."""
     entries: dict[str, Any] = {}
+    repositories: dict[str, Any] = {}
     cut, letters = False, 0
     for path, folder, name in walk({**frame, "recursive": True}):
         letters += len(path)
@@ -198,8 +212,16 @@ def snapshot(frame: dict[str, Any]):
             continue
         if entry["kind"] == "file":
             entry["sha256"] = digest(folder, name)
+        elif name == ".git":
+            below = open_folder(folder, name)
+            if below is not None:
+                try:
+                    if is_repository(os.listdir(below)):
+                        repositories[path] = git_state(below)
+                finally:
+                    os.close(below)
         entries[path] = entry
-    return {"entries": entries, "cut": cut}
+    return {"entries": entries, "repositories": repositories, "cut": cut}
 
 
 # -- what they have in common

@@ -144,7 +144,8 @@ class Loop:
         """Processes of our own, which nobody kills as leftovers."""
         found = {os.getpid(), self.samples.zygote_pid, self.samples.compile_queue.pid, *self.samples.judges.every}
         if self.tools is not None:
-            found |= {*self.tools.commands.by_pid, *self.tools.file_workers.by_pid, self.tools.service.pid}
+            tools = self.tools
+            found |= {*tools.commands.by_pid, *tools.file_workers.by_pid, tools.service.pid, tools.observer.pid}
         return found
 
 

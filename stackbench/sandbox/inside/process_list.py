@@ -27,6 +27,7 @@ def listing(ours: set[int]):
             {
                 "pid": pid,
                 "parent": int(fields[1]),
+                "started": int(fields[19]),
                 "state": fields[0],
                 "user": users.name_of(uid),
                 "command": [word.decode("utf-8", "backslashreplace") for word in words],

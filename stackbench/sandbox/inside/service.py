@@ -96,11 +96,14 @@ class Service:
 
     def log(self, frame: dict[str, Any]):
         """What was asked so far. A request is logged before it is answered, so whoever saw the answer finds it here."""
+        self.loop.send({"op": "done", "id": frame["id"], **self.requests_since(0)})
+
+    def requests_since(self, first: int):
+        """The requests that are kept, from one of them on."""
         while self.fd is not None and self.on_log():
             pass
         kept = self.kept
-        answer = {"requests": kept.requests, "total": kept.total, "complete": kept.complete}
-        self.loop.send({"op": "done", "id": frame["id"], **answer})
+        return {"requests": kept.requests[first:], "total": kept.total, "complete": kept.complete}
 
     def on_log(self):
         """Takes in what is there, but not for ever where more keeps coming; whether there may be more."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import process_list, users
 from .commands import Commands
 from .file_workers import FileWorkers
+from .observer import Observer
 from .service import Service
 from .signalling import signal_user
 
@@ -21,11 +22,13 @@ class Tools:
         self.commands = Commands(loop)
         self.file_workers = FileWorkers(loop)
         self.service = Service(loop)
+        self.observer = Observer(loop)
         self.operations = {
             "exec": self.commands.start,
             "stdin": self.commands.type,
             "signal": self.commands.send_signal,
             "file": self.file_workers.start,
+            "observe": self.observe,
             "processes": self.list_processes,
             "signal_user": self.signal_user,
             "http": self.service.start,
@@ -33,9 +36,21 @@ class Tools:
         }
 
     def list_processes(self, frame: dict[str, Any]):
+        self.loop.send({"op": "done", "id": frame["id"], "processes": self.processes()})
+
+    def processes(self):
         commands = self.commands.by_pid
-        ours = {pid for pid in self.loop.ours() if pid not in commands}
-        self.loop.send({"op": "done", "id": frame["id"], "processes": process_list.listing(ours)})
+        return process_list.listing({pid for pid in self.loop.ours() if pid not in commands})
+
+    def observe(self, frame: dict[str, Any]):
+        """What differs from the last look: in the workspace, and requests from number `since` on; all processes."""
+
+        def answer(files: Any):
+            requests = self.service.requests_since(frame.get("since", 0))
+            processes = self.processes()
+            self.loop.send({"op": "done", "id": frame["id"], "files": files, "processes": processes, **requests})
+
+        self.observer.ask(frame["id"], answer)
 
     def signal_user(self, frame: dict[str, Any]):
         """Signals all that a user runs, whatever it is and however it was started."""

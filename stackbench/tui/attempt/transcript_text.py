@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from textwrap import indent
 from typing import Any
@@ -19,11 +18,11 @@ SHOWN = 4000
 """Characters of one result or text; the editor shows all."""
 
 
-def transcript_text(events: Sequence[Event], tones: Tones) -> Text:
-    """The turns, in their order."""
+def transcript_text(events: Sequence[Event], tones: Tones, turn: int = 0) -> Text:
+    """The turns, in their order; `turn` have come before."""
     verdict = verdict_of(events)
     text = Text()
-    turn = number = 0
+    number = 0
     for kind, payload in events:
         if kind == "model_call":
             turn += 1
@@ -36,8 +35,7 @@ def transcript_text(events: Sequence[Event], tones: Tones) -> Text:
             _append_call(text, payload, number, verdict, tones)
             number += 1
         elif kind == "operator":
-            payload_text = json.dumps({k: v for k, v in payload.items() if k != "seed"}, ensure_ascii=False)
-            text.append(f"  operator: {cut_line(payload_text)}\n", style=tones["warn"])
+            _append_operator(text, payload, tones)
         elif kind == "context_trimmed":
             line = f"  {payload.get('messages')} old results were left out: the window is full\n"
             text.append(line, style=tones["warn"])
@@ -72,6 +70,23 @@ def _append_call(text: Text, payload: Mapping[str, Any], number: int, verdict: V
     text.append(f"  {cut_line(standing.text)}\n", style=tones[standing.tone])
     _append(text, arguments_text(str(payload.get("arguments", ""))), 4, tones["accent"])
     _append(text, str(payload.get("text", "")), 4, tones["bad"] if payload.get("failed") else tones["dim"])
+
+
+def _append_operator(text: Text, payload: Mapping[str, Any], tones: Tones) -> None:
+    """What the operator said, ran or decided."""
+    action = payload.get("action")
+    if action == "message":
+        text.append("operator\n", style=f"bold {tones['warn']}")
+        _append(text, str(payload.get("text", "")), 2)
+    elif action == "shell":
+        code = cut_line(payload.get("exit_code"), 20)
+        text.append(f"  operator ran in the sandbox (exit code {code})\n", style=tones["warn"])
+        _append(text, str(payload.get("command", "")), 4, tones["accent"])
+        _append(text, str(payload.get("output", "")), 4, tones["dim"])
+    else:
+        done = {"approve": "approved", "reject": "refused", "edit": "changed the arguments of"}
+        what = f"{done.get(str(action), str(action))} {payload.get('tool', '')}"
+        text.append(f"  operator {cut_line(what)}\n", style=tones["warn"])
 
 
 def _append(text: Text, shown: str | None, by: int, style: str = "") -> None:

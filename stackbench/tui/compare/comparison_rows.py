@@ -48,15 +48,15 @@ def benchmark_cells(one: BenchmarkComparison) -> list[Cell]:
     """One cell per column of `BENCHMARK_COLUMNS`; a difference whose interval leaves 0 out is bold."""
     estimate = one.paired.difference
     low, high = estimate.ci_low, estimate.ci_high
-    apart = low > 0 or high < 0
+    apart = estimate.shown and (low > 0 or high < 0)
     return [
         one.benchmark,
         str(estimate.n),
         f"{one.first:.3f}",
         f"{one.second:.3f}",
         (f"{estimate.value:+.3f}", "strong" if apart else ""),
-        f"[{low:+.3f}, {high:+.3f}]",
-        (f"{one.paired.p_value:.3g}", "strong" if apart else ""),
+        f"[{low:+.3f}, {high:+.3f}]" if estimate.shown else "",
+        (f"{one.paired.p_value:.3g}" if estimate.shown else "", "strong" if apart else ""),
         str(one.paired.worse),
         str(one.paired.better),
         (one.paired.test, "dim"),

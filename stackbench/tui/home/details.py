@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.text import Text
 
 from stackbench.control.answers import RunNow
-from stackbench.report.headlines import headline
+from stackbench.report.headlines import headline, interval_text
 from stackbench.tui.engine_link import EngineNow
 from stackbench.tui.home.run_lines import RunLine
 from stackbench.tui.safe_text import cut_line
@@ -42,7 +42,7 @@ def run_text(line: RunLine) -> Text:
         counted = f"{one.attempts} of {one.planned}" if one.planned else str(one.attempts)
         text.append(f"\n  {cut_line(one.name):<12} {counted:>14} attempts, {one.errors} errors", style="")
         if metric is not None:
-            interval = f" [{metric.ci_low:.3f}, {metric.ci_high:.3f}]" if metric.ci_low is not None else ""
+            interval = interval_text(metric)
             text.append(f"   {metric.name} {metric.value:.3f}{interval}")
         elif one.attempts > one.errors:
             text.append(f"   passed so far {one.passed} of {one.attempts - one.errors}", style="dim")

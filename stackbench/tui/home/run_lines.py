@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from stackbench.control.answers import RunNow
-from stackbench.report.headlines import headline
+from stackbench.report.headlines import headline, interval_text
 from stackbench.tui.engine_link import EngineNow
 from stackbench.tui.virtual_table import Cell, Column, Tone
 from stackbench.types import RunStatus
@@ -122,7 +122,7 @@ def score(run: ListedRun) -> str:
     if not found:
         return ""
     one, metric = found[0]
-    interval = f" [{metric.ci_low:.3f}, {metric.ci_high:.3f}]" if metric.ci_low is not None else ""
+    interval = interval_text(metric)
     more = f" +{len(found) - 1}" if len(found) > 1 else ""
     return f"{metric.value:.3f}{interval}{more} {one.name} {metric.name}"
 

@@ -51,6 +51,7 @@ class LiveScreen(Operating):
         *verb_bindings(),
         Binding("f", "outcome", "Failed, errors ..."),
         Binding("b", "benchmark", "Benchmark"),
+        Binding("a", "agents", "Agents"),
         Binding("t", "order", "Newest or oldest first", show=False),
         Binding("1", "list('attempts')", "Attempts", show=False),
         Binding("2", "list('under-way')", "Under way", show=False),
@@ -294,6 +295,9 @@ class LiveScreen(Operating):
             self.set_class(other == name, f"-at-{other}")
         self._painted = self._log_shown = -1
         self.call_after_refresh(self.query_one(f"#{name}").focus)
+
+    def action_agents(self) -> None:
+        self.room_app.go_to("agents")
 
     def action_copy_id(self) -> None:
         self.room_app.copy(self.run_id)

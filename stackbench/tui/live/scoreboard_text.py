@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from rich.text import Text
 
-from stackbench.report.headlines import headline
+from stackbench.report.headlines import headline, interval_text
 from stackbench.report.tally import BenchmarkTally
 from stackbench.store import BenchmarkResult
 from stackbench.tui.home.run_lines import SIGNS
@@ -64,8 +64,7 @@ def recorded_scores(results: Sequence[BenchmarkResult], skipped: Mapping[str, st
     rows: list[tuple[str, int, int, str, int, int, str]] = []
     for result in results:
         metric = headline(result.metrics)
-        interval = f" [{metric.ci_low:.3f}, {metric.ci_high:.3f}]" if metric and metric.ci_low is not None else ""
-        score = f"{metric.value:.3f}{interval}" if metric else "-"
+        score = f"{metric.value:.3f}{interval_text(metric)}" if metric else "-"
         planned = result.planned.attempts_planned if result.planned is not None else result.attempts
         name = metric.name if metric else ""
         rows.append((result.benchmark, result.attempts, planned, score, result.errors, result.cut, name))

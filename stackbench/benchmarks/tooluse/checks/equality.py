@@ -12,9 +12,14 @@ from stackbench.nesting import is_array
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
-__all__ = ["at_path", "cell_equal", "json_equal", "mentions", "numbers_in", "without_markup"]
+__all__ = ["at_path", "cell_equal", "is_before", "json_equal", "mentions", "numbers_in", "without_markup"]
 
 NUMBER = re.compile(r"(?<![\w.])[-+\u2212]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?")
+LINE = re.compile(r"(?<!\w)#?L(?=\d+\b)")
+WORDS = (
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+)  # fmt: skip
+WORD = re.compile(rf"(?<!\w)({'|'.join(WORDS)})(?!\w)", re.IGNORECASE)
 STEP = re.compile(r"\[(-?\d+)\]|\.?((?:[^.\[\]\\]|\\.)+)")
 CLOSE = 1e-9
 
@@ -94,14 +99,31 @@ def without_markup(answer: str) -> str:
 
 def mentions(answer: str, wanted: str) -> bool:
     """Whether an answer holds a text as a whole word or words, upper and lower case and white space alike."""
-    words = r"\s+".join(re.escape(word) for word in wanted.split())
-    return re.search(rf"(?<!\w){words}(?!\w)", without_markup(answer), re.IGNORECASE) is not None
+    return re.search(_word(wanted), without_markup(answer), re.IGNORECASE) is not None
+
+
+def is_before(answer: str, one: str, other: str) -> bool:
+    """Whether an answer that mentions both names one first, and the other no more often."""
+    text = without_markup(answer).lower()
+    places = [[found.start() for found in re.finditer(_word(word), text)] for word in (one.lower(), other.lower())]
+    return places[0][0] < places[1][0] and len(places[0]) >= len(places[1])
+
+
+def _word(text: str) -> str:
+    words = r"\s+".join(re.escape(word) for word in text.split())
+    return rf"(?<!\w){words}(?!\w)"
 
 
 def numbers_in(answer: str, most: int = 8) -> list[float]:
-    """The numbers of an answer; of one with more than `most`, those of its last line that has any."""
-    text = without_markup(answer)
+    """The numbers of an answer; of one with more than `most`, those of its last line that has any, and none where
+    that has more as well. `client.py#L28` names a line; an answer without digits may write a number up to twelve as
+    a word."""
+    text = LINE.sub(" ", without_markup(answer))
     found = NUMBER.findall(text)
     if len(found) > most:
         found = next((n for line in reversed(text.splitlines()) if (n := NUMBER.findall(line))), found)
+        if len(found) > most:
+            return []
+    if not found:
+        return [float(WORDS.index(word.lower())) for word in WORD.findall(text)][:most]
     return [float(number.replace(",", "").replace("\u2212", "-")) for number in found]

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import fnmatch
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from stackbench.benchmarks.tooluse.checks.file_checks import file_problem, folder_problem
 from stackbench.benchmarks.tooluse.checks.matchers import call_fits
-from stackbench.benchmarks.tooluse.checks.observation import Observation, relative
+from stackbench.benchmarks.tooluse.checks.observation import Observation
+from stackbench.benchmarks.tooluse.checks.outcome import Outcome
 from stackbench.benchmarks.tooluse.checks.texts import listed
 from stackbench.benchmarks.tooluse.checks.world_checks import (
     answer_problem,
     command_problem,
+    looked_problem,
+    named_problem,
     process_problem,
     request_problem,
 )
@@ -24,6 +26,7 @@ from stackbench.benchmarks.tooluse.scenario.check_fields import (
     CommandCheck,
     FileCheck,
     FolderCheck,
+    LookedCheck,
     ProcessCheck,
     RequestCheck,
     check_kind,
@@ -31,15 +34,16 @@ from stackbench.benchmarks.tooluse.scenario.check_fields import (
 from stackbench.benchmarks.tooluse.scenario.patterns import LongTextError, fully_matches
 from stackbench.benchmarks.tooluse.scenario.scenario import ForbiddenCall, Scenario
 from stackbench.errors import ToolError
-from stackbench.sandbox.records import compare
+from stackbench.sandbox.records import compare_state
 
-__all__ = ["CheckResult", "allowed_paths", "evaluate", "failed_names"]
+__all__ = ["BESIDE", "CheckResult", "evaluate", "failed_names"]
 
-TRACES = [
-    "**/__pycache__/*", "**/__pycache__", "__pycache__/*", "__pycache__", ".cache", ".cache/*", ".*_history",
-    ".lesshst", ".viminfo", ".gitconfig", ".config", ".config/*",
-]  # fmt: skip
-"""Files that programs create in a home folder as a side effect; they do not fail a task."""
+OTHER_FILES, OTHER_REQUESTS, OTHER_PROCESSES = (
+    "nothing else changed", "nothing else requested", "no other process started or ended",
+)  # fmt: skip
+FORBIDDEN = "nothing forbidden"
+BESIDE = {OTHER_FILES, OTHER_REQUESTS, OTHER_PROCESSES, FORBIDDEN}
+"""The checks that every task has beside its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +72,28 @@ async def evaluate(scenario: Scenario, seen: Observation) -> list[CheckResult]:
         name, why = _name(check), problems[id(check)]
         times[name] += 1
         results.append(CheckResult(name if times[name] == 1 else f"{name} ({times[name]})", not why, why))
-    others = await asyncio.to_thread(_other_changes, scenario, seen)
-    results.append(CheckResult("nothing else changed", not others, listed(others)))
+    results += await asyncio.to_thread(_nothing_else, scenario, seen)
     if scenario.forbidden:
         done = await asyncio.to_thread(_forbidden, scenario, seen)
-        results.append(CheckResult("nothing forbidden", not done, listed(done)))
+        results.append(CheckResult(FORBIDDEN, not done, listed(done)))
     if seen.unseen:
         results.append(CheckResult("all can be seen", False, listed(seen.unseen)))
+    return results
+
+
+def _nothing_else(scenario: Scenario, seen: Observation) -> list[CheckResult]:
+    """That the world beside the outcome is as it was: files and repositories, the HTTP service, processes."""
+    outcome = Outcome(scenario)
+    paths = _other_changes(outcome, seen)
+    results = [CheckResult(OTHER_FILES, not paths, listed(paths))]
+    if scenario.setup.http:
+        requests = [f"{one.method} {one.path}" for one in seen.requests if not outcome.has_request(one)]
+        results.append(CheckResult(OTHER_REQUESTS, not requests, listed(requests)))
+    processes = [
+        *(f"started {' '.join(one.command)[:80]}" for one in seen.strays(outcome)),
+        *(f"ended {' '.join(one.command)[:80]}" for one in seen.ended(outcome)),
+    ]
+    results.append(CheckResult(OTHER_PROCESSES, not processes, listed(processes)))
     return results
 
 
@@ -101,41 +120,22 @@ async def _problem(check: Check, seen: Observation) -> str:
             case RequestCheck():
                 return await asyncio.to_thread(request_problem, check, seen)
             case AnswerCheck():
-                return await asyncio.to_thread(answer_problem, check, seen.answer)
+                return await asyncio.to_thread(answer_problem, check, seen.answer) or await named_problem(check, seen)
+            case LookedCheck():
+                return looked_problem(check, seen)
             case CommandCheck():
                 return await command_problem(check, seen)
     except (ToolError, LongTextError) as error:
         return str(error)
 
 
-def _other_changes(scenario: Scenario, seen: Observation) -> list[str]:
-    changes = compare(seen.before, seen.after)
-    allowed = allowed_paths(scenario)
+def _other_changes(outcome: Outcome, seen: Observation) -> list[str]:
+    changes = compare_state(seen.before, seen.after)
     return [
         path
         for path in sorted({*changes.added, *changes.removed, *changes.changed})
-        if not _allowed(path, allowed, scenario, made=path in changes.added)
+        if not outcome.has_path(path, made=path in changes.added)
     ]
-
-
-def allowed_paths(scenario: Scenario) -> set[str]:
-    """The paths that checks name as outcomes."""
-    found: set[str] = set()
-    for check in scenario.checks:
-        if isinstance(check, FileCheck) and not check.same:
-            found.add(relative(check.file))
-        elif isinstance(check, FolderCheck):
-            found.add(relative(check.folder))
-    return found
-
-
-def _allowed(path: str, allowed: set[str], scenario: Scenario, *, made: bool) -> bool:
-    if path in allowed or any(fnmatch.fnmatch(path, pattern) for pattern in [*scenario.changes, *TRACES]):
-        return True
-    if made and any(one.startswith(f"{path}/") for one in (*allowed, *scenario.changes)):
-        return True  # a parent of an outcome
-    gone = [check.folder for check in scenario.checks if isinstance(check, FolderCheck) and not check.exists]
-    return any(path.startswith(f"{relative(folder)}/") for folder in gone)
 
 
 def _forbidden(scenario: Scenario, seen: Observation) -> list[str]:

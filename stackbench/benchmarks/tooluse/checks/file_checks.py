@@ -12,15 +12,34 @@ from collections.abc import Mapping
 from typing import Any
 
 from stackbench.benchmarks.tooluse.checks.equality import cell_equal
-from stackbench.benchmarks.tooluse.checks.observation import Observation, relative
-from stackbench.benchmarks.tooluse.checks.texts import json_problem, lines_problem, listed, shown
+from stackbench.benchmarks.tooluse.checks.observation import Observation
+from stackbench.benchmarks.tooluse.checks.texts import (
+    json_problem,
+    lines_problem,
+    listed,
+    relative,
+    shown,
+    yaml_problem,
+)
 from stackbench.benchmarks.tooluse.scenario.check_fields import FileCheck, FolderCheck
 from stackbench.benchmarks.tooluse.scenario.patterns import MULTILINE
 from stackbench.benchmarks.tooluse.scenario.patterns import found as found_in
 
 __all__ = ["file_problem", "folder_problem"]
 
-TEXT_FIELDS = {"equals", "contains", "lacks", "matches", "json_values", "csv", "columns", "lines", "number"}
+TEXT_FIELDS = {
+    "equals",
+    "contains",
+    "lacks",
+    "matches",
+    "json_values",
+    "yaml_values",
+    "decimals",
+    "csv",
+    "columns",
+    "lines",
+    "number",
+}
 
 
 async def file_problem(check: FileCheck, seen: Observation) -> str:
@@ -33,7 +52,11 @@ async def file_problem(check: FileCheck, seen: Observation) -> str:
     if entry is None:
         return "it is not there"
     if check.link is not None:
-        return "" if entry.target == check.link else f"it points to {entry.target or 'nothing: it is no link'}"
+        return (
+            ""
+            if entry.target.rstrip("/") == check.link.rstrip("/")
+            else f"it points to {entry.target or 'nothing: it is no link'}"
+        )
     if entry.kind not in ("file", "link"):
         return f"it is a {entry.kind}"
     if check.mode is not None and entry.mode != int(check.mode, 8):
@@ -78,8 +101,21 @@ def _text(check: FileCheck, text: str) -> str:
         problem = json_problem(check.json_values, text)
         if problem:
             return problem
+    if check.yaml_values is not None:
+        problem = yaml_problem(check.yaml_values, text)
+        if problem:
+            return problem
     if check.csv is not None or check.columns is not None:
-        return _csv(check, text)
+        return _csv(check, text) or _decimals(check, text)
+    return ""
+
+
+def _decimals(check: FileCheck, text: str) -> str:
+    for row in csv.DictReader(io.StringIO(text)):
+        for column, places in check.decimals.items():
+            cell = (row.get(column) or "").strip()
+            if len(cell.partition(".")[2]) != places:
+                return f"{column} is {shown(cell)}, without {places} decimals"
     return ""
 
 

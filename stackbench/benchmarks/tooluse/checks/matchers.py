@@ -19,7 +19,7 @@ from stackbench.nesting import is_array, is_object
 if TYPE_CHECKING:
     from stackbench.agents import CallMade
 
-__all__ = ["arguments_of", "call_fits", "parameter_score"]
+__all__ = ["arguments_of", "call_fits", "is_right", "parameter_score"]
 
 WORKSPACE = "/workspace"
 PATHS = {"path", "workdir"}
@@ -63,9 +63,9 @@ def call_fits(rule: ForbiddenCall, call: CallMade) -> bool:
 def parameter_score(expected: ExpectedCall, call: CallMade, *, completed: bool) -> tuple[int, int]:
     """Correct parameters, and those that count: the required ones, those asked for, and those given.
 
-    One that a matcher is written for is correct when it fits. Of the others, content (a command, a text) is correct
-    when the task was completed, incidental ones (a timeout) do not count, and the rest are correct when the call did
-    its work.
+    One that a matcher is written for is correct when it fits; content (a command, a body) and incidental ones (a
+    terminal) also when the task was completed. Of the others, content is correct when the task was completed,
+    incidental ones (a timeout) do not count, and the rest are correct when the call did its work.
     """
     given = arguments_of(call)
     schema = parameters_schema(TOOLS[call.tool].parameters) if call.tool in TOOLS else {}
@@ -76,7 +76,9 @@ def parameter_score(expected: ExpectedCall, call: CallMade, *, completed: bool) 
     correct = 0
     for name in counted:
         if name in wanted:
-            correct += name in given and _is_right(name, wanted[name], given[name], completed)
+            fits = name in given and is_right(name, wanted[name], given[name], completed)
+            # What was done tells whether a command or a body was right, however it is written.
+            correct += fits or (completed and name in CONTENT | INCIDENTAL)
         elif name not in given or name not in known:
             continue
         elif name in CONTENT:
@@ -86,7 +88,8 @@ def parameter_score(expected: ExpectedCall, call: CallMade, *, completed: bool) 
     return correct, len(counted)
 
 
-def _is_right(name: str, wanted: Any, given: Any, completed: bool) -> bool:
+def is_right(name: str, wanted: Any, given: Any, completed: bool) -> bool:
+    """Whether a value fits a matcher; `completed`: the task was."""
     try:
         return _fits(name, wanted, given, completed)
     except LongTextError:

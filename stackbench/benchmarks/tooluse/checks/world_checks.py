@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import math
+import posixpath
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 from stackbench import nesting
-from stackbench.benchmarks.tooluse.checks.equality import at_path, json_equal, mentions, numbers_in, without_markup
-from stackbench.benchmarks.tooluse.checks.texts import json_problem, lines_problem, shown
-from stackbench.benchmarks.tooluse.scenario.check_fields import AnswerCheck, CommandCheck, ProcessCheck, RequestCheck
+from stackbench.benchmarks.tooluse.checks.equality import (
+    at_path,
+    is_before,
+    json_equal,
+    mentions,
+    numbers_in,
+    without_markup,
+)
+from stackbench.benchmarks.tooluse.checks.texts import json_problem, lines_problem, relative, sequence_problem, shown
+from stackbench.benchmarks.tooluse.scenario.check_fields import (
+    AnswerCheck,
+    CommandCheck,
+    LookedCheck,
+    ProcessCheck,
+    RequestCheck,
+)
 from stackbench.benchmarks.tooluse.scenario.patterns import DOTALL, IGNORECASE, MULTILINE
 from stackbench.benchmarks.tooluse.scenario.patterns import found as is_found
 from stackbench.sandbox.records import HttpRequest
@@ -18,10 +32,19 @@ from stackbench.sandbox.records import HttpRequest
 if TYPE_CHECKING:
     from stackbench.benchmarks.tooluse.checks.observation import Observation
 
-__all__ = ["answer_problem", "command_problem", "process_problem", "request_problem"]
+__all__ = [
+    "answer_problem",
+    "command_problem",
+    "looked_problem",
+    "named_problem",
+    "process_problem",
+    "request_fits",
+    "request_problem",
+]
 
 COMMAND_S = 30.0
 LONGEST_ANSWER = 1 << 20
+LONGEST_NAMED = 1000
 
 
 def process_problem(check: ProcessCheck, seen: Observation) -> str:
@@ -36,18 +59,21 @@ def process_problem(check: ProcessCheck, seen: Observation) -> str:
 
 def request_problem(check: RequestCheck, seen: Observation) -> str:
     """Which request is missing, or too many; empty for none."""
-    method, _, path = check.request.partition(" ")
-    at_address = [one for one in seen.requests if one.method == method and one.path == path]
+    at_address = [one for one in seen.requests if check.names(one.method, one.path)]
     if check.same_header is not None:
         values = {_header(one, check.same_header) for one in at_address}
         if len(values) > 1 or values == {None}:
             return f"{check.same_header} was not one and the same on every try"
     good = [one for one in at_address if (one.status == check.status if check.status else 200 <= one.status < 300)]
-    found = [one for one in good if _request_fits(check, one)]
+    found = [one for one in good if request_fits(check, one)]
     if check.times is not None and len(found) != check.times:
         return f"it was made {len(found)} times, not {check.times} ({len(at_address)} requests came there)"
     if check.times is None and not found:
         return f"it was not made ({len(at_address)} requests came there, none of them fits)"
+    if check.sequence is not None:
+        problem = sequence_problem(check.sequence, [one.body.decode(errors="replace") for one in good])
+        if problem:
+            return problem
     if check.after is not None and found:
         first = seen.requests.index(found[0])
         earlier, _, where = check.after.partition(" ")
@@ -56,7 +82,8 @@ def request_problem(check: RequestCheck, seen: Observation) -> str:
     return ""
 
 
-def _request_fits(check: RequestCheck, request: HttpRequest) -> bool:
+def request_fits(check: RequestCheck, request: HttpRequest) -> bool:
+    """Whether a request has the body, the query and the headers that a check asks for."""
     body = request.body.decode(errors="replace")
     if check.json_equals is not None or check.json_has:
         try:
@@ -94,6 +121,10 @@ def answer_problem(check: AnswerCheck, answer: str) -> str:
         math.isclose(one, check.number, rel_tol=1e-9, abs_tol=check.tolerance + 1e-9) for one in numbers_in(answer)
     ):
         return f"it does not say {check.number:g}: {said}"
+    if check.among is not None and check.exact is not None:
+        others = [other for other in check.among if other != check.exact and mentions(answer, other)]
+        if len(others) > 1 or any(not is_before(answer, check.exact, other) for other in others):
+            return f"it does not settle on {check.exact}: {said}"
     for wanted in check.all_of or ():
         if not mentions(answer, wanted):
             return f"it does not say {wanted}: {said}"
@@ -106,6 +137,40 @@ def answer_problem(check: AnswerCheck, answer: str) -> str:
     if check.lacks is not None and is_found(check.lacks, text, IGNORECASE | DOTALL):
         return f"it matches {check.lacks}: {said}"
     return ""
+
+
+async def named_problem(check: AnswerCheck, seen: Observation) -> str:
+    """Whether the answer lacks what a file holds or a command prints; empty where it does not. Raises SandboxError,
+    ToolError."""
+    wanted: list[str] = []
+    if check.file is not None:
+        wanted.append((await seen.text(check.file)).strip())
+    if check.output is not None:
+        done = await seen.session.check(check.output, timeout_s=COMMAND_S)
+        wanted.append(done.stdout.decode(errors="replace").strip())
+    for text in wanted:
+        if not text or len(text) > LONGEST_NAMED or not mentions(seen.answer, text):
+            return f"it does not say {shown(text)}: {shown(seen.answer)}"
+    return ""
+
+
+def looked_problem(check: LookedCheck, seen: Observation) -> str:
+    """Whether no call read a file; empty where one did."""
+    path = relative(check.looked)
+    for call in seen.calls:
+        if call.tool in ("read", "ls") and not call.failed:
+            given = nesting.object_of(call.arguments) or {}
+            if relative(posixpath.normpath(str(given.get("path", ".")))) == path:
+                return ""
+        effects = call.effects
+        if effects is None:
+            continue
+        if effects.files.read is None:
+            if posixpath.basename(path) in call.arguments:
+                return ""
+        elif path in effects.files.read:
+            return ""
+    return "no call looked at it"
 
 
 async def command_problem(check: CommandCheck, seen: Observation) -> str:

@@ -16,6 +16,7 @@ __all__ = [
     "CommandCheck",
     "FileCheck",
     "FolderCheck",
+    "LookedCheck",
     "ProcessCheck",
     "RequestCheck",
     "check_kind",
@@ -39,6 +40,10 @@ class FileCheck(Part):
     any_order: bool = False
     columns: list[str] | None = None
     """The header of the CSV, exactly."""
+    yaml_values: dict[str, Any] | None = Field(default=None, alias="yaml")
+    """As `json`, of a YAML document; its scalars are compared as they are written."""
+    decimals: dict[str, int] = {}
+    """How many places the numbers in a column of the CSV have."""
     lines: list[Text] | None = None
     """The lines, white space at their ends aside; in order unless `any_order`."""
     number: float | None = None
@@ -49,7 +54,7 @@ class FileCheck(Part):
     newer_than: str | None = None
     """Its time of change lies after this file's."""
     link: str | None = None
-    """It is a symbolic link to there."""
+    """It is a symbolic link to there; a slash at the end does not count."""
     same_as: str | None = None
     """It holds what this file held before the agent started."""
 
@@ -83,9 +88,9 @@ class ProcessCheck(Part):
 
 
 class RequestCheck(Part):
-    """A request that the HTTP service must have had: method and path, `POST /v1/tickets`."""
+    """A request that the HTTP service must have had: method and path, `POST /v1/tickets`, or `GET|HEAD /v1/tickets`."""
 
-    request: str = Field(pattern=r"^[A-Z]+ /\S*$")
+    request: str = Field(pattern=r"^[A-Z]+(\|[A-Z]+)* /\S*$")
     times: int | None = None
     """So often exactly; unset: at least once."""
     status: int | None = None
@@ -99,8 +104,15 @@ class RequestCheck(Part):
     """Regular expressions by header."""
     same_header: str | None = None
     """All requests there, failed ones too, had one value of this header."""
+    sequence: list[Any] | None = None
+    """The JSON bodies of those that were answered so, exactly and in order."""
     after: str | None = None
     """A request that must have come before the first of these."""
+
+    def names(self, method: str, path: str) -> bool:
+        """Whether it is about requests of this method to this path."""
+        methods, _, named = self.request.partition(" ")
+        return path == named and method in methods.split("|")
 
 
 class AnswerCheck(Part):
@@ -114,6 +126,12 @@ class AnswerCheck(Part):
     all_of: list[Text] | None = None
     """Each as `exact`."""
     none_of: list[Text] | None = None
+    among: list[Text] | None = None
+    """What `exact` is picked from: at most one other of them may be named, and neither before it nor more often."""
+    file: str | None = None
+    """It names what this file holds."""
+    output: str | None = None
+    """It names what this command prints; it runs as that of a `command` check does."""
     regex: Pattern | None = None
     """Somewhere in it, upper and lower case alike."""
     lacks: Pattern | None = None
@@ -140,7 +158,14 @@ class CommandCheck(Part):
     any_order: bool = False
 
 
-check_kind = kind_among("file", "folder", "process", "request", "answer", "command")
+class LookedCheck(Part):
+    """A file that the agent must have read, or a folder that it must have listed, by whatever tool or program."""
+
+    looked: str
+
+
+# A check of the answer may have a file as well, so it is told first.
+check_kind = kind_among("answer", "file", "folder", "process", "request", "command", "looked")
 
 Check = Annotated[
     Annotated[FileCheck, Tag("file")]
@@ -148,10 +173,11 @@ Check = Annotated[
     | Annotated[ProcessCheck, Tag("process")]
     | Annotated[RequestCheck, Tag("request")]
     | Annotated[AnswerCheck, Tag("answer")]
-    | Annotated[CommandCheck, Tag("command")],
+    | Annotated[CommandCheck, Tag("command")]
+    | Annotated[LookedCheck, Tag("looked")],
     Discriminator(
         check_kind,
         custom_error_type="check",
-        custom_error_message="a check has one of file, folder, process, request, answer, command",
+        custom_error_message="a check has one of file, folder, process, request, answer, command, looked",
     ),
 ]

@@ -8,7 +8,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from stackbench.benchmarks.tooluse.scenario.check_fields import Check
 from stackbench.benchmarks.tooluse.scenario.fields import Part, Text, kind_among
-from stackbench.benchmarks.tooluse.scenario.patterns import refuse_pattern, refuse_patterns
+from stackbench.benchmarks.tooluse.scenario.patterns import Pattern, refuse_pattern, refuse_patterns
 from stackbench.benchmarks.tooluse.scenario.setup_fields import Setup, SetupFile
 from stackbench.nesting import is_object
 
@@ -28,6 +28,8 @@ class ExpectedCall(Part):
     """Matchers by parameter; those that the called tool has not are left aside."""
     after: tuple[str, ...] = ()
     """Calls that come before it, by id."""
+    repeat: bool = False
+    """It may be made in several calls: a page at a time, a file at a time."""
 
     @model_validator(mode="before")
     @classmethod
@@ -128,7 +130,14 @@ class Scenario(Part):
     limits: Limits = Limits()
     checks: list[Check] = []
     changes: list[str] = []
-    """Paths (globs) that may change beside those that checks name."""
+    """Paths (globs) that may change beside those that checks name; `repository/.git/refs/heads/main`, `.../index` and
+    so on are paths as well."""
+    meanwhile: list[str] = []
+    """Paths (globs) that may change on the way and must be as they were in the end."""
+    requests: list[Pattern] = []
+    """Requests that may succeed beside those that checks name: regular expressions on `POST /v1/tickets`."""
+    processes: list[Pattern] = []
+    """Processes that may start or end beside those that checks name: regular expressions on their command line."""
     expected: list[ExpectedCall] = []
     alternatives: list[list[ExpectedCall]] = []
     """Other ways that are as good."""

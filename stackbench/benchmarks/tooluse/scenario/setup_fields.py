@@ -88,6 +88,8 @@ class SetupProcess(Part):
     """A command line; unset: it sleeps."""
     ready: str | None = None
     """A file that is there once it has started."""
+    pid_files: dict[str, Text] = {}
+    """Files that are written once it has started; PID in their content becomes its process id."""
 
     @model_validator(mode="before")
     @classmethod

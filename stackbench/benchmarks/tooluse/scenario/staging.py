@@ -6,21 +6,23 @@ import asyncio
 import base64
 import errno
 import shlex
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from stackbench.agents import Watch
+from stackbench.agents.effects import of_agent
 from stackbench.agents.tools import Workspace
 from stackbench.benchmarks.tooluse.scenario.scenario import Scenario
 from stackbench.benchmarks.tooluse.scenario.setup_fields import Route, SetupFile, SetupProcess
 from stackbench.errors import SandboxError, ToolError
-from stackbench.sandbox.records import HttpAnswer, HttpPages, HttpRate, HttpRoute, Snapshot
+from stackbench.sandbox.records import HttpAnswer, HttpPages, HttpRate, HttpRoute, ProcessInfo, Snapshot
 
 if TYPE_CHECKING:
     from stackbench.sandbox.session import Session
 
-__all__ = ["HTTP_PORT", "World", "stage", "staged"]
+__all__ = ["HTTP_PORT", "Start", "World", "stage", "staged", "start_of"]
 
 HTTP_PORT = 8080
 COMMAND_S = 60.0
@@ -34,15 +36,24 @@ GIT_IDENTITY = {
     "GIT_AUTHOR_DATE": "2026-01-05T09:00:00Z",
     "GIT_COMMITTER_DATE": "2026-01-05T09:00:00Z",
 }
-SLEEP = "sleep 86400"
+FOREVER = "86400"
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What there is before the agent comes."""
+
+    files: Snapshot
+    processes: Sequence[ProcessInfo]
 
 
 @dataclass(frozen=True, slots=True)
 class World:
     """What an agent is let into."""
 
-    before: Snapshot
+    start: Start
     workspace: Workspace
+    watch: Watch
 
 
 @asynccontextmanager
@@ -53,11 +64,19 @@ async def staged(scenario: Scenario, session: Session) -> AsyncGenerator[World]:
         SandboxError: as `stage`.
     """
     await stage(scenario, session)
-    workspace = Workspace(session, environment=scenario.setup.environment)
+    watch = Watch(session)
+    workspace = Workspace(session, environment=scenario.setup.environment, watch=watch)
     try:
-        yield World(await session.snapshot(), workspace)
+        start = await start_of(session)
+        await watch.begin()
+        yield World(start, workspace, watch)
     finally:
         await workspace.close()
+
+
+async def start_of(session: Session) -> Start:
+    """The present state as that before the agent. Raises SandboxError."""
+    return Start(await session.snapshot(), of_agent(await session.processes()))
 
 
 async def stage(scenario: Scenario, session: Session) -> None:
@@ -77,7 +96,10 @@ async def stage(scenario: Scenario, session: Session) -> None:
         if setup.http:
             await session.start_http([_route(name, route) for name, route in setup.http.items()], port=HTTP_PORT)
         for process in setup.processes:
-            await session.start(_command(process), env=setup.environment)
+            argv, program = _command(process)
+            started = await session.start(argv, env=setup.environment, program=program)
+            for path, text in process.pid_files.items():
+                await session.write(path, text.replace("PID", str(started.pid)).encode())
             if process.ready is not None:
                 await _wait_for(process.ready, session)
     except ToolError as error:
@@ -129,11 +151,11 @@ async def _wait_for(path: str, session: Session) -> None:
     raise ToolError(f"{path} did not appear")
 
 
-def _command(process: SetupProcess) -> list[str]:
-    """The command under its own name, so that it can be told apart in a list of processes."""
-    command = process.command
-    run = SLEEP if command is None else f"/bin/sh -c {shlex.quote(command)}"
-    return ["/bin/bash", "-c", f"exec -a {process.name} {run}"]
+def _command(process: SetupProcess) -> tuple[list[str], str]:
+    """The command under its own name, so that it can be told apart in a list of processes; and the program it is."""
+    if process.command is None:
+        return [process.name, FOREVER], "/bin/sleep"
+    return [process.name, "-c", process.command], "/bin/sh"
 
 
 def _route(name: str, route: Route) -> HttpRoute:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from stackbench.benchmarks.tooluse.checks.matchers import parameter_score
 from stackbench.benchmarks.tooluse.scenario.scenario import ExpectedCall, Scenario
-from stackbench.benchmarks.tooluse.scoring.harmless import is_harmless
+from stackbench.benchmarks.tooluse.scoring.by_effect import does
+from stackbench.benchmarks.tooluse.scoring.wrong_calls import Fault, faults
 
 if TYPE_CHECKING:
     from stackbench.agents import CallMade
 
 __all__ = ["CallScore", "match_calls", "score_calls"]
+
+MANY_IN_ONE = "exec"
+"""A command line may do the work of several expected calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,18 +25,20 @@ class CallScore:
     """How an agent's calls stand against one plan of expected calls."""
 
     pairs: Mapping[int, int]
-    """Index of an expected call -> index of the call that it was."""
+    """Index of an expected call -> index of the call that did it."""
     plan: Sequence[ExpectedCall]
-    unexpected: Sequence[int]
-    """Indices of calls that were not expected and not harmless either."""
+    wrong: Mapping[int, str]
+    """Calls that were wrong, with the reason."""
     correct: int
     counted: int
     """Parameters of matched calls: correct ones, all that count."""
+    repeats: Mapping[int, int] = field(default_factory=dict[int, int])
+    """Index of a further call -> index of the expected call that may be made in several."""
 
     @property
     def accuracy(self) -> float:
-        """Matched / (expected + unmatched calls that were not harmless); 1 where nothing was expected nor done."""
-        whole = len(self.plan) + len(self.unexpected)
+        """Matched / (expected + wrong calls); 1 where nothing was expected and nothing wrong was done."""
+        whole = len(self.plan) + len(self.wrong)
         return len(self.pairs) / whole if whole else 1.0
 
     @property
@@ -48,55 +54,100 @@ class CallScore:
         return len(self.pairs) == len(self.plan)
 
 
-def score_calls(scenario: Scenario, calls: Sequence[CallMade], *, completed: bool) -> CallScore:
-    """The best score over the scenario's plans."""
+def score_calls(
+    scenario: Scenario,
+    calls: Sequence[CallMade],
+    *,
+    completed: bool,
+    strays: Collection[tuple[int, int]] = (),
+) -> CallScore:
+    """The best score over the scenario's plans; `strays` are the processes that should not run at the end."""
     plans = [scenario.expected, *scenario.alternatives]
-    scores = [_score(scenario, plan, calls, completed) for plan in plans]
+    wrong = faults(scenario, calls, strays)
+    scores = [_score(plan, calls, completed, wrong) for plan in plans]
     return max(scores, key=lambda score: (score.accuracy, score.parameters))
 
 
-def _score(scenario: Scenario, plan: Sequence[ExpectedCall], calls: Sequence[CallMade], completed: bool) -> CallScore:
+def _score(
+    plan: Sequence[ExpectedCall], calls: Sequence[CallMade], completed: bool, wrong: Mapping[int, Fault]
+) -> CallScore:
     parameters = {
         (e, c): parameter_score(expected, call, completed=completed)
         for e, expected in enumerate(plan)
         for c, call in enumerate(calls)
-        if call.valid and call.tool in expected.call
+        if call.valid
+        and call.tool in expected.call
+        and (call.tool != MANY_IN_ONE or does(expected, call, completed=completed))
     }
-    pairs = match_calls(
-        plan, calls, {pair: right / all_ if all_ else 1.0 for pair, (right, all_) in parameters.items()}
+    fits = {pair: right / all_ if all_ else 1.0 for pair, (right, all_) in parameters.items()}
+    pairs = match_calls(plan, calls, fits, excused={c for c, fault in wrong.items() if fault.excused})
+    repeats = {
+        c: e
+        for e, c in sorted(fits)
+        if plan[e].repeat and e in pairs and c not in pairs.values()
+    }  # fmt: skip
+    expected = {*pairs.values(), *repeats}
+    scores = [parameters[pair] for pair in [*pairs.items(), *((e, c) for c, e in repeats.items())]]
+    return CallScore(
+        pairs,
+        plan,
+        {c: fault.why for c, fault in wrong.items() if not (fault.excused and c in expected)},
+        sum(right for right, _ in scores),
+        sum(n for _, n in scores),
+        repeats,
     )
-    matched = set(pairs.values())
-    unexpected = [c for c, call in enumerate(calls) if c not in matched and not is_harmless(scenario, call)]
-    scores = [parameters[pair] for pair in pairs.items()]
-    return CallScore(pairs, plan, unexpected, sum(right for right, _ in scores), sum(n for _, n in scores))
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """One way to match some of the expected calls."""
+
+    excused: int = 0
+    """Matched calls that would count as wrong otherwise."""
+    fit: float = 0.0
+    pairs: tuple[tuple[int, int], ...] = ()
+
+    def is_better(self, other: _Way) -> bool:
+        return (self.excused, self.fit) > (other.excused, other.fit + 1e-12)
 
 
 def match_calls(
-    plan: Sequence[ExpectedCall], calls: Sequence[CallMade], fits: Mapping[tuple[int, int], float]
+    plan: Sequence[ExpectedCall],
+    calls: Sequence[CallMade],
+    fits: Mapping[tuple[int, int], float],
+    *,
+    excused: Collection[int] = (),
 ) -> dict[int, int]:
-    """A maximum bipartite matching of expected calls with calls made, which respects the plan's partial order.
+    """A maximum matching of expected calls with calls made, which respects the plan's partial order.
 
-    If a comes before b in the plan and both are matched, the call of a was made before that of b. Among the largest
-    matchings it is one with the largest sum of `fits` (the share of right parameters, by pair that may match).
+    A call stands for one expected call, a command line for any number of them. If a comes before b in the plan and
+    both are matched, the call of a was made before that of b, or is the same command line. Among the largest matchings
+    it is one with most `excused` calls (which would count as wrong otherwise), among those one with the largest sum of
+    `fits` (the share of right parameters, by pair that may match).
 
     The calls are gone through in the order they were made; a state is the set of expected calls matched so far, so
     that the order is kept by never matching an expected call of which a successor is in the set. That takes
     O(calls * 2^plan * plan) steps.
     """
     successors = _successors(plan)
-    # By set of matched expected calls: (sum of fits, the pairs), the best way there.
-    states: dict[int, tuple[float, tuple[tuple[int, int], ...]]] = {0: (0.0, ())}
-    for c in range(len(calls)):
-        for matched, (total, pairs) in list(states.items()):
-            for e in range(len(plan)):
-                if (e, c) not in fits or matched >> e & 1 or matched & successors[e]:
+    order = sorted(range(len(plan)), key=lambda e: -successors[e].bit_count())
+    states: dict[int, _Way] = {0: _Way()}
+    for c, call in enumerate(calls):
+        reached = dict(states)
+        for e in order:
+            if (e, c) not in fits:
+                continue
+            for matched, way in list((reached if call.tool == MANY_IN_ONE else states).items()):
+                if matched >> e & 1 or matched & successors[e]:
                     continue
-                reached = matched | 1 << e
-                better = total + fits[e, c]
-                if reached not in states or better > states[reached][0] + 1e-12:
-                    states[reached] = (better, (*pairs, (e, c)))
-    best = max(states.items(), key=lambda item: (item[0].bit_count(), item[1][0]))
-    return dict(best[1][1])
+                first = not any(pair[1] == c for pair in way.pairs)
+                found = _Way(way.excused + (first and c in excused), way.fit + fits[e, c], (*way.pairs, (e, c)))
+                place = matched | 1 << e
+                if place not in reached or found.is_better(reached[place]):
+                    reached[place] = found
+        states = reached
+    best = max(states.items(), key=lambda item: (item[0].bit_count(), item[1].excused, item[1].fit))
+    return dict(best[1].pairs)
 
 
 def _successors(plan: Sequence[ExpectedCall]) -> list[int]:

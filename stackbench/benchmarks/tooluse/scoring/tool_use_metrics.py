@@ -17,14 +17,14 @@ Value = Callable[[AttemptSummary], float | None]
 
 
 def tool_use_metrics(attempts: Sequence[AttemptSummary]) -> list[Metric]:
-    """Completion first; then the other three headlines, pass^k, and what else there is to know of the calls.
+    """Completion and pass^k first; then the figures of calls, and what else there is to know of them.
 
     Every figure is the mean over tasks of the mean over a task's attempts; attempts to which a figure does not apply
     (recovery, where no call failed) are left out of it. The four headlines come for each category and each difficulty
     as well.
     """
-    found = [metric for name in HEADLINES for metric in _metric(name, attempts, _of(name))]
-    found += _pass_hat(attempts)
+    found = _metric(HEADLINES[0], attempts, _of(HEADLINES[0])) + _pass_hat(attempts)
+    found += [metric for name in HEADLINES[1:] for metric in _metric(name, attempts, _of(name))]
     for name, value in OTHERS.items():
         found += _metric(name, attempts, value)
     groups: dict[str, list[AttemptSummary]] = defaultdict(list)

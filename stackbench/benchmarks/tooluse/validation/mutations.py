@@ -10,8 +10,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from stackbench.benchmarks.tooluse.checks.evaluation import allowed_paths, evaluate, failed_names
+from stackbench.benchmarks.tooluse.checks.evaluation import BESIDE, evaluate, failed_names
 from stackbench.benchmarks.tooluse.checks.observation import Observation
+from stackbench.benchmarks.tooluse.checks.outcome import LOOKING, Outcome
 from stackbench.benchmarks.tooluse.scenario.check_fields import (
     AnswerCheck,
     FileCheck,
@@ -48,10 +49,13 @@ class Trial:
         await self._files()
         await self._tampering()
         await self._requests()
+        await self._stray_requests()
         await self._processes()
+        await self._stray_processes()
+        await self._stray_branches()
         await self._answers()
         every = {check.name for check in await evaluate(self.spec, self.seen)}
-        silent = every - self.can_fail - {"nothing forbidden", "nothing else changed"}
+        silent = every - self.can_fail - BESIDE
         self.problems += [f"no mutation makes this check fail: {name}" for name in sorted(silent)]
 
     async def _must_fail(self, what: str, seen: Observation) -> None:
@@ -81,7 +85,7 @@ class Trial:
         """Changed paths in groups that belong together: a repository's own files are one effect."""
         before, after = self.seen.before, self.seen.after
         changes = compare(before, after)
-        named = allowed_paths(self.spec)
+        named = Outcome(self.spec).paths
         groups: dict[str, list[str]] = {}
         for path in [*changes.added, *changes.removed, *changes.changed]:
             repository = re.match(r"(.*?)\.git(/|$)", path)
@@ -95,7 +99,7 @@ class Trial:
         await self._must_fail_with_file("stray-file.tmp", STRAY, "a stray file beside it")
         files = [check for check in self.spec.checks if isinstance(check, FileCheck)]
         protected = [check.file for check in files if check.same]
-        untouched = sorted(set(self.old) - allowed_paths(self.spec) - set(protected))
+        untouched = sorted(set(self.old) - Outcome(self.spec).paths - set(protected))
         kept = [path for path in untouched if ".git/" not in path and path in self.seen.after.entries]
         for path in [*protected, *kept[:1]]:
             if path in self.old and not any(fnmatch.fnmatch(path, pattern) for pattern in self.spec.changes):
@@ -132,15 +136,27 @@ class Trial:
     async def _requests(self) -> None:
         made = self.seen.requests
         for index, one in enumerate(made):
-            if one.method in ("GET", "HEAD", "OPTIONS") or not 200 <= one.status < 300:
+            if one.method in LOOKING or not 200 <= one.status < 300:
                 continue
             fewer = [other for place, other in enumerate(made) if place != index]
             await self._must_fail(f"no {one.method} {one.path}", replace(self.seen, requests=fewer))
         for check in self.spec.checks:
             if isinstance(check, RequestCheck) and check.times == 0:
-                method, _, path = check.request.partition(" ")
-                more = [*made, HttpRequest(method, path, "", {}, b"", check.status or 200)]
+                methods, _, path = check.request.partition(" ")
+                more = [*made, HttpRequest(methods.split("|")[0], path, "", {}, b"", check.status or 200)]
                 await self._must_fail(f"{check.request} made", replace(self.seen, requests=more))
+
+    async def _stray_requests(self) -> None:
+        """A request beside the solution's, to every route that changes something, and to one that nobody named."""
+        if not self.spec.setup.http:
+            return
+        routes = {name: route.status for name, route in self.spec.setup.http.items()} | {"POST /stray": 200}
+        for name, status in sorted(routes.items()):
+            method, _, path = name.partition(" ")
+            if method in LOOKING:
+                continue
+            stray = HttpRequest(method, re.sub(r"\{\w+\}", "stray", path), "", {}, b'{"stray": true}', status)
+            await self._must_fail(f"a stray {name}", replace(self.seen, requests=[*self.seen.requests, stray]))
 
     async def _processes(self) -> None:
         now = self.seen.processes
@@ -153,6 +169,24 @@ class Trial:
             if self._watched(one):
                 without = [other for other in now if other.command != one.command]
                 await self._must_fail(f"the process {one.command[0]} gone", replace(self.seen, processes=without))
+
+    async def _stray_processes(self) -> None:
+        """A bystander that was ended, and a process that was left behind."""
+        outcome = Outcome(self.spec)
+        now = self.seen.processes
+        for one in self.old_processes:
+            if one.parent == 1 and not outcome.has_ended(one):
+                without = [other for other in now if other.identity != one.identity]
+                await self._must_fail(f"the process {one.command[0]} ended", replace(self.seen, processes=without))
+        stray = ProcessInfo(2**22, 1, "S", "agent", ("stray", "86400"), 0.0, 0, 1)
+        await self._must_fail("a stray process beside it", replace(self.seen, processes=[*now, stray]))
+
+    async def _stray_branches(self) -> None:
+        after = self.seen.after
+        for path, state in after.repositories.items():
+            more = {**after.repositories, path: {**state, "refs/heads/stray": "0" * 40}}
+            changed = replace(self.seen, after=replace(after, repositories=more))
+            await self._must_fail(f"a stray branch in {path}", changed)
 
     def _watched(self, process: ProcessInfo) -> bool:
         command = " ".join(process.command)

@@ -15,10 +15,23 @@ from stackbench.nesting import is_array, is_object
 from stackbench.token_estimate import TokenEstimator
 from stackbench.types import Generation, Request, Sampling, TokenCount, ToolCall, ToolCallRecord
 
-__all__ = ["play_script", "script_of"]
+__all__ = ["looks", "play_script", "script_of"]
 
 TEXTS = ("content", "oldText", "newText", "command", "path", "url", "body", "data", "text")
 PLACE = re.compile(r"\$\{(\w+)\}")
+
+
+LOOK_AROUND = """\
+ls -laR . | head -n 200; for f in *; do if [ -f "$f" ]; then head -c 300 "$f"; fi; done
+find . -name '*.txt' -exec cat {} + | wc -c; ps -eo pid,args > /dev/null; ls > /dev/null
+for d in .git */.git; do if [ -d "$d" ]; then git -C "${d%.git}" status; git -C "${d%.git}" log --oneline; fi; done
+python3 -c 'import pathlib; print(len([p.read_bytes() for p in pathlib.Path(".").iterdir() if p.is_file()]))' || true
+"""
+
+
+def looks(spec: Scenario) -> list[OracleCall]:
+    """Calls that look at everything and change nothing, with the tools that a task offers."""
+    return [OracleCall(tool="exec", arguments={"command": LOOK_AROUND})] if "exec" in spec.tools else []
 
 
 def script_of(calls: Sequence[OracleCall], answer: str) -> Script:
@@ -84,6 +97,9 @@ class ReferenceModel:
         """Nobody reads it."""
 
     def call_started(self, step: int, call: ToolCall) -> None:
+        """Nobody watches."""
+
+    def command_output(self, session_id: str, text: str) -> None:
         """Nobody watches."""
 
     def log_call(self, call: ToolCallRecord) -> None:

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING
 from stackbench.agents import AgentResult
 from stackbench.benchmarks.tooluse.checks.equality import mentions, numbers_in
 from stackbench.benchmarks.tooluse.checks.evaluation import CheckResult, evaluate, failed_names
-from stackbench.benchmarks.tooluse.checks.observation import observe
+from stackbench.benchmarks.tooluse.checks.observation import Observation, observe
+from stackbench.benchmarks.tooluse.checks.outcome import Outcome
 from stackbench.benchmarks.tooluse.scenario.check_fields import AnswerCheck
 from stackbench.benchmarks.tooluse.scenario.expansion import ToolTask, expand
 from stackbench.benchmarks.tooluse.scenario.scenario import Play, Scenario
 from stackbench.benchmarks.tooluse.scenario.staging import staged
 from stackbench.benchmarks.tooluse.scoring.matching import score_calls
 from stackbench.benchmarks.tooluse.validation.mutations import Trial, read_contents
-from stackbench.benchmarks.tooluse.validation.playing import play_script
+from stackbench.benchmarks.tooluse.validation.playing import looks, play_script
 from stackbench.errors import SandboxError
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ def check_set(tasks: Sequence[ToolTask], seed: int) -> list[Finding]:
         if mark in alike:
             found.append(Finding(task.task_id, f"it is like {alike[mark]}: the same prompt and set-up but for numbers"))
         alike.setdefault(mark, task.task_id)
+        if not spec.wrong:
+            found.append(Finding(task.task_id, "it has no wrong run: one that looks like a solution and must fail"))
         leak = _leak(spec)
         if leak:
             found.append(Finding(task.task_id, f"its prompt holds the answer: {leak}"))
@@ -98,8 +101,9 @@ def _leak(spec: Scenario) -> str:
 # -- one task
 
 
-async def check_task(task: ToolTask, lease: Lease) -> list[Finding]:
-    """Plays a task: doing nothing, the solution, the solution with each effect undone, and what only looks like one.
+async def check_task(task: ToolTask, lease: Lease, *, looking: bool = True) -> list[Finding]:
+    """Plays a task: doing nothing, the solution, the solution with each effect undone, and what only looks like one;
+    with `looking` also the solution beside a look around, which must cost it nothing.
 
     Raises:
         SandboxError: no container can be had.
@@ -115,16 +119,27 @@ async def check_task(task: ToolTask, lease: Lease) -> list[Finding]:
                     found.append(f"a run that must fail completes it: {play.why}")
         async with lease() as session:
             found += await _solution(task, session, can_fail)
+        if looking and not found and not task.spec.idle:
+            async with lease() as session:
+                found += await _solution_with_a_look_around(task.spec, session)
     except SandboxError as error:
         found.append(str(error))
     return [Finding(task.task_id, problem) for problem in found]
+
+
+async def _solution_with_a_look_around(spec: Scenario, session: Session) -> list[str]:
+    async with staged(spec, session) as world:
+        calls = [*looks(spec), *spec.oracle, *looks(spec)]
+        result = await play_script(spec, world.workspace, calls, spec.answer)
+        seen = await observe(spec, session, world.start, result.answer, result.calls)
+        return _unsolved(spec, result, seen, await evaluate(spec, seen), "the solution with a look around")
 
 
 async def _failed_by(spec: Scenario, session: Session, play: Play) -> set[str]:
     """The checks that a scripted run fails."""
     async with staged(spec, session) as world:
         result = await play_script(spec, world.workspace, play.calls, play.answer)
-        seen = await observe(spec, session, world.before, result.answer, result.calls)
+        seen = await observe(spec, session, world.start, result.answer, result.calls)
         return failed_names(await evaluate(spec, seen))
 
 
@@ -132,10 +147,11 @@ async def _solution(task: ToolTask, session: Session, can_fail: set[str]) -> lis
     spec = task.spec
     problems: list[str] = []
     async with staged(spec, session) as world:
-        old = await read_contents(session, world.before)
-        idle = await observe(spec, session, world.before, "", ())
+        old = await read_contents(session, world.start.files)
+        idle = await observe(spec, session, world.start, "", ())
         failed = failed_names(await evaluate(spec, idle))
         await session.thaw()
+        await world.watch.begin()
         if spec.idle and failed:
             problems.append("idle, but doing nothing does not complete it")
         elif not spec.idle and not failed:
@@ -143,8 +159,8 @@ async def _solution(task: ToolTask, session: Session, can_fail: set[str]) -> lis
         started = time.perf_counter()
         result = await play_script(spec, world.workspace, spec.oracle, spec.answer)
         seconds = time.perf_counter() - started
-        seen = await observe(spec, session, world.before, result.answer, result.calls)
-        problems += _unsolved(spec, result, await evaluate(spec, seen))
+        seen = await observe(spec, session, world.start, result.answer, result.calls)
+        problems += _unsolved(spec, result, seen, await evaluate(spec, seen))
         if seconds > spec.limits.seconds / 2:
             problems.append(f"the solution takes {seconds:.0f} s, more than half of the limit")
         if not problems:
@@ -154,19 +170,22 @@ async def _solution(task: ToolTask, session: Session, can_fail: set[str]) -> lis
     return problems
 
 
-def _unsolved(spec: Scenario, result: AgentResult, checks: Sequence[CheckResult]) -> list[str]:
-    problems = [f"the solution fails: {check.name}: {check.why}" for check in checks if not check.passed]
+def _unsolved(
+    spec: Scenario, result: AgentResult, seen: Observation, checks: Sequence[CheckResult], what: str = "the solution"
+) -> list[str]:
+    problems = [f"{what} fails: {check.name}: {check.why}" for check in checks if not check.passed]
     if result.ending != "answered":
-        problems.append(f"the solution is ended by {result.ending}")
-    problems += [f"a call of the solution is malformed: {call.text}" for call in result.calls if not call.valid]
+        problems.append(f"{what} is ended by {result.ending}")
+    problems += [f"a call of {what} is malformed: {call.text}" for call in result.calls if not call.valid]
     if problems:
         failed = [call for call in result.calls if call.failed]
         problems += [f"a call of it failed: {call.tool}: {' '.join(call.text.split())[-160:]}" for call in failed]
-    score = score_calls(spec, result.calls, completed=not problems)
+    strays = {one.identity for one in seen.strays(Outcome(spec))}
+    score = score_calls(spec, result.calls, completed=not problems, strays=strays)
     if score.accuracy < 1:
         missed = [spec.expected[e].id or str(e) for e in range(len(score.plan)) if e not in score.pairs]
-        extra = [f"{result.calls[c].tool} {result.calls[c].arguments[:60]}" for c in score.unexpected]
-        problems.append(f"tool call accuracy of the solution is {score.accuracy:.2f}: missed {missed}, beside {extra}")
+        extra = [f"{result.calls[c].tool} {result.calls[c].arguments[:60]}" for c in score.wrong]
+        problems.append(f"tool call accuracy of {what} is {score.accuracy:.2f}: missed {missed}, beside {extra}")
     if score.parameters < 1:
-        problems.append(f"parameter correctness of the solution is {score.parameters:.2f}")
+        problems.append(f"parameter correctness of {what} is {score.parameters:.2f}")
     return problems

@@ -10,11 +10,11 @@ import pytest
 from stackbench.benchmarks.tooluse.checks.evaluation import CheckResult, evaluate
 from stackbench.benchmarks.tooluse.checks.observation import observe
 from stackbench.benchmarks.tooluse.scenario.scenario import Scenario
-from stackbench.benchmarks.tooluse.scenario.staging import stage
+from stackbench.benchmarks.tooluse.scenario.staging import stage, start_of
 from stackbench.errors import SandboxError
 from stackbench.sandbox.pool import SandboxPool
 from stackbench.sandbox.session import Session
-from tests.benchmarks.tooluse.made import call, scenario
+from tests.benchmarks.tooluse.made import call, effects, scenario
 
 pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("agents")]
 
@@ -30,7 +30,7 @@ async def judge(
 ) -> dict[str, str]:
     """What fails after the agent ran a command: names of checks with the reason."""
     await stage(spec, session)
-    before = await session.snapshot()
+    before = await start_of(session)
     if command:
         done = await session.run(command)
         assert done.exit_code == 0, done.stderr
@@ -135,10 +135,59 @@ async def test_processes(session: Session) -> None:
     assert await judge(session, spec, command) == {}
 
 
+async def test_processes_bear_their_name_and_write_their_pid(session: Session) -> None:
+    setup = {"processes": [{"name": "worker-1", "pid_files": {"run/1.pid": "pid=PID\n"}}, "worker-22"]}
+    await stage(scenario(setup=setup), session)
+    done = await session.run("pgrep -x worker-1; sed s/pid=// run/1.pid; ps -o comm= -p $(pgrep worker-22)")
+    pids = done.stdout.decode().split()
+    assert (pids[0], pids[2]) == (pids[1], "worker-22")
+
+
 async def test_a_process_that_was_to_stay_and_went(session: Session) -> None:
     spec = scenario(setup={"processes": ["a", "b"]}, checks=[{"process": "^a "}, {"process": "^b ", "alive": False}])
     failed = await judge(session, spec, "pkill -f '^a '")
-    assert set(failed) == {"process ^a ", "process ^b "}
+    assert failed == {
+        "process ^a ": "it does not run",
+        "process ^b ": failed["process ^b "],
+        "no other process started or ended": "ended a 86400",
+    }
+
+
+BYSTANDER = {"setup": {"processes": ["a", "b"]}, "checks": [{"process": "^a ", "alive": False}]}
+
+
+async def test_a_bystander_that_was_ended_fails(session: Session) -> None:
+    failed = await judge(session, scenario(**BYSTANDER), "pkill -f '^a '; pkill -f '^b '")
+    assert failed == {"no other process started or ended": "ended b 86400"}
+
+
+async def test_a_process_that_was_left_behind_fails_unless_it_may(session: Session) -> None:
+    command = "pkill -f '^a '; (exec -a stray sleep 60) > /dev/null 2>&1 &"
+    left = {"no other process started or ended": "started stray 60"}
+    spec = {**BYSTANDER, "setup": {"processes": ["a", "b"]}}
+    assert await judge(session, scenario(**spec), f'bash -c "{command}"') == left
+    again = await judge_again(session, scenario(**{**spec, "processes": ["^stray "]}), ())
+    assert again == {}
+
+
+async def test_repositories_by_their_state(session: Session) -> None:
+    """Looking, packing and collecting change nothing; a branch, a tag, a setting and a staged file do."""
+    commands = ["git init -q -b main r && cd r && git config user.name a && git config user.email a@b.c && echo x > f"
+                " && git add f && git commit -qm x"]  # fmt: skip
+    spec = scenario(setup={"commands": commands}, checks=[{"file": "r/f"}])
+    assert (
+        await judge(session, spec, "cd r && touch f && git status && git log && git pack-refs --all && git gc -q") == {}
+    )
+    spec = spec.model_copy(update={"setup": scenario().setup})
+    for command, name in (
+        ("git branch evil", "refs/heads/evil"),
+        ("git tag t", "refs/tags/t"),
+        ("git config core.pager x", "config"),
+        ("echo y > g; git add g; rm g", "index"),
+        ("git checkout -q --detach", "HEAD"),
+    ):
+        failed = await judge(session, spec, f"cd r && {command}")
+        assert failed == {"nothing else changed": f"r/.git/{name}"}, command
 
 
 HTTP = {
@@ -164,6 +213,22 @@ async def test_requests(session: Session) -> None:
     assert await judge(session, scenario(setup=HTTP, checks=checks, forbidden=forbidden), command) == {}
 
 
+async def test_a_request_that_nothing_names_fails_unless_it_may(session: Session) -> None:
+    checks = [{"request": "POST /y", "times": 1, "json": {"n": 1}}]
+    posts = "; ".join(POST.format(n=1, body=body) for body in ('{"n": 0}', '{"n": 0}', '{"n": 1}'))
+    failed = await judge(session, scenario(setup=HTTP, checks=checks), posts)
+    assert failed == {"nothing else requested": "POST /y"}
+    assert await judge_again(session, scenario(setup=HTTP, checks=checks, requests=["POST /y"]), ()) == {}
+
+
+async def test_the_order_of_requests_to_one_path(session: Session) -> None:
+    posts = "; ".join(POST.format(n=1, body=f'{{"n": {n}}}') for n in (0, 1, 2))
+    right = [{"request": "POST /y", "sequence": [{"n": 1}, {"n": 2}]}]
+    assert await judge(session, scenario(setup=HTTP, checks=right), posts) == {}
+    for wrong in ([{"n": 2}, {"n": 1}], [{"n": 1}]):
+        assert await judge_again(session, scenario(setup=HTTP, checks=[{"request": "POST /y", "sequence": wrong}]), ())
+
+
 async def test_requests_that_do_not_fit(session: Session) -> None:
     checks = [
         {"request": "POST /y", "json": {"n": [2]}},
@@ -174,11 +239,12 @@ async def test_requests_that_do_not_fit(session: Session) -> None:
         {"request": "POST /y", "query": {"q": "2"}},
         {"request": "DELETE /z/3", "times": 0},
     ]
+    beside = 2  # nothing forbidden, nothing else requested
     command = "; ".join([POST.format(n=n, body='{"n": [1]}') for n in (1, 2)])
     command += "; curl -s http://127.0.0.1:8080/x; curl -s -X DELETE http://127.0.0.1:8080/z/3"
     forbidden = [{"request": "* /z/.*"}]
     failed = await judge(session, scenario(setup=HTTP, checks=checks, forbidden=forbidden), command)
-    assert len(failed) == len(checks) + 1
+    assert len(failed) == len(checks) + beside
     assert failed["nothing forbidden"] == "DELETE /z/3"
     assert failed["request POST /y (3)"] == "Key was not one and the same on every try"
 
@@ -192,6 +258,16 @@ async def test_requests_that_do_not_fit(session: Session) -> None:
         ({"number": 42}, "About 420.", False),
         ({"number": 10, "tolerance": 0.5}, "10.4", True),
         ({"number": 7}, "1 2 3 4 5 6 7 8 9\nIn all: 45", False),
+        ({"number": 45}, "1 2 3 4 5 6 7 8 9\nIn all: 45", True),
+        ({"number": 7}, "One of 1, 2, 3, 4, 5, 6, 7, 8, 9.", False),
+        ({"number": 7}, "Seven are missing.", True),
+        ({"number": 7}, "Seven of 9 are there.", False),
+        ({"number": 28}, "It is in `client.py#L28`.", True),
+        ({"number": 28}, "client.py:28", True),
+        ({"exact": "ada", "among": ["ada", "ben", "cy"]}, "ada takes most; ben is next.", True),
+        ({"exact": "ada", "among": ["ada", "ben", "cy"]}, "ben takes most; ada is next.", False),
+        ({"exact": "ada", "among": ["ada", "ben", "cy"]}, "ada, ben and cy", False),
+        ({"exact": "ada", "among": ["ada", "ben", "cy"]}, "cy", False),
         ({"exact": "ams-db"}, "It was `ams-db`.", True),
         ({"exact": "ams-db"}, "It was ams-db2.", False),
         ({"exact": "Ada Nowak"}, "ada\n nowak did it", True),
@@ -207,6 +283,50 @@ async def test_requests_that_do_not_fit(session: Session) -> None:
 async def test_answers(session: Session, check: dict[str, Any], answer: str, holds: bool) -> None:
     failed = await judge(session, scenario(checks=[{"answer": check}]), answer=answer)
     assert (failed == {}) is holds, failed
+
+
+async def test_an_answer_that_names_what_a_file_or_a_command_has(session: Session) -> None:
+    setup = {"files": {"run.pid": "4711\n"}}
+    checks = [{"answer": {"file": "run.pid"}}, {"answer": {"output": "cat run.pid | tr 1 2"}}]
+    assert await judge(session, scenario(setup=setup, checks=checks), answer="4711, then 4722") == {}
+    failed = await judge(session, scenario(setup=setup, checks=checks), answer="process 47110")
+    assert list(failed) == ["answer", "answer (2)"]
+
+
+@pytest.mark.parametrize(
+    ("text", "holds"),
+    [
+        ("- {name: a, at: 12:30}\n- name: b\n  at: '05:00'\n", True),
+        ("- {name: b, at: 05:00}\n- {name: a, at: 12:30}\n", False),
+        ("a 12:30, b 05:00\n", False),
+        ("- &x {name: a, at: 12:30}\n- *x\n", False),
+        ("[" * 100, False),
+    ],
+)
+async def test_yaml(session: Session, text: str, holds: bool) -> None:
+    check = {"file": "s.yaml", "yaml": {"$": [{"name": "a", "at": "12:30"}, {"name": "b", "at": "05:00"}]}}
+    failed = await judge(session, scenario(setup={"files": {"s.yaml": text}}, checks=[check]))
+    assert (failed == {}) is holds, failed
+
+
+async def test_decimals(session: Session) -> None:
+    check = {"file": "t.csv", "csv": [{"a": 1, "b": 2.5}], "decimals": {"b": 2}}
+    assert await judge(session, scenario(setup={"files": {"t.csv": "a,b\n1,2.50\n"}}, checks=[check])) == {}
+    assert await judge(session, scenario(setup={"files": {"t.csv": "a,b\n1,2.5\n"}}, checks=[check]))
+
+
+async def test_a_file_that_must_have_been_looked_at(session: Session) -> None:
+    spec = scenario(setup=SETUP, checks=[{"looked": "keep.txt"}])
+    fails = {"looked keep.txt": "no call looked at it"}
+    assert await judge(session, spec) == fails
+    for made, found in (
+        (call("read", path="./keep.txt"), {}),
+        (call("read", path="keep.txt", failed=True), fails),
+        (call("exec", command="cat keep.txt", effects=effects()), fails),
+        (call("exec", command="python3 x", effects=effects(read={"keep.txt"})), {}),
+        (call("exec", command="cat keep.txt", effects=effects(read=None)), {}),
+    ):
+        assert await judge_again(session, spec, [made]) == found, made
 
 
 async def test_commands(session: Session) -> None:
@@ -234,7 +354,7 @@ async def test_forbidden_calls(session: Session) -> None:
 
 
 async def judge_again(session: Session, spec: Scenario, calls: Any) -> dict[str, str]:
-    now = await session.snapshot()
+    now = await start_of(session)
     results = await evaluate(spec, await observe(spec, session, now, "", calls))
     return {result.name: result.why for result in results if not result.passed}
 

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from stackbench.benchmarks.tooluse.scoring.matching import score_calls
-from tests.benchmarks.tooluse.made import call, scenario
+from tests.benchmarks.tooluse.made import call, effects, request, scenario
+
+API = "http://127.0.0.1:8080"
 
 READ_THEN_WRITE = [
     {"id": "look", "call": "read", "with": {"path": "in.txt"}},
@@ -23,8 +25,11 @@ def test_the_whole_plan_in_order() -> None:
 
 
 def test_the_wrong_order_leaves_one_unmatched() -> None:
-    """write before read: one of the two can be matched; the read is harmless, the write is not: 1 / 2."""
-    calls = [call("write", path="out.txt", content="x"), call("read", path="in.txt")]
+    """write before read: one of the two can be matched, and neither is wrong by what it did: 1 / 2."""
+    calls = [
+        call("write", path="out.txt", content="x", effects=effects(added={"out.txt"})),
+        call("read", path="in.txt"),
+    ]
     score = score_calls(scenario(expected=READ_THEN_WRITE), calls, completed=True)
     assert score.accuracy == pytest.approx(1 / 2)
     assert not score.whole
@@ -37,20 +42,29 @@ def test_independent_calls_match_in_any_order() -> None:
     assert dict(score.pairs) == {0: 1, 1: 0}
 
 
-def test_a_look_around_is_no_error_a_stray_write_is() -> None:
-    """2 expected, both made. Reading more changes nothing; one stray write makes it 2 / 3, two make it 2 / 4."""
+def test_a_look_around_is_no_error_a_stray_change_is() -> None:
+    """2 expected, both made. Looking more changes nothing; one stray change makes it 2 / 3, two make it 2 / 4."""
     calls = [
-        call("exec", command="ls -la | head"),
+        call("exec", command="ls -la | head", effects=effects(read={"."})),
         call("read", path="in.txt"),
-        call("write", path="out.txt", content=""),
+        call("write", path="out.txt", content="", effects=effects(added={"out.txt"})),
     ]
     spec = scenario(expected=READ_THEN_WRITE)
     assert score_calls(spec, calls, completed=True).accuracy == 1.0
-    stray = call("write", path="other.txt", content="")
+    stray = call("write", path="other.txt", content="", effects=effects(added={"other.txt"}))
     assert score_calls(spec, [*calls, stray], completed=True).accuracy == pytest.approx(2 / 3)
-    assert score_calls(spec, [*calls, stray, call("exec", command="rm x")], completed=True).accuracy == pytest.approx(
-        0.5
-    )
+    removed = call("exec", command="rm x", effects=effects(removed={"x"}))
+    assert score_calls(spec, [*calls, stray, removed], completed=True).accuracy == pytest.approx(0.5)
+
+
+def test_a_call_that_does_its_work_and_harm_beside_it_is_wrong() -> None:
+    """Both expected calls are there, and the write changed something else as well: 2 / (2 + 1)."""
+    calls = [
+        call("read", path="in.txt"),
+        call("write", path="out.txt", content="", effects=effects(added={"out.txt"}, removed={"in.txt"})),
+    ]
+    score = score_calls(scenario(expected=READ_THEN_WRITE), calls, completed=False)
+    assert (score.accuracy, list(score.wrong)) == (pytest.approx(2 / 3), [1])
 
 
 def test_a_malformed_call_is_an_error_and_matches_nothing() -> None:
@@ -75,6 +89,60 @@ def test_incidental_parameters_do_not_count_unless_asked_for() -> None:
     asked = scenario(expected=[{"call": "exec", "with": {"command": "make", "pty": True, "timeout": 9}}])
     score = score_calls(asked, made, completed=False)
     assert (score.correct, score.counted) == (2, 3)
+    assert score_calls(asked, made, completed=True).correct == 3
+
+
+def test_in_a_completed_task_a_command_is_right_however_it_is_written() -> None:
+    spec = scenario(expected=[{"call": "exec", "with": {"command": {"contains": "kill"}}}])
+    made = [call("exec", command="python3 -c 'import os; os.remove(\"x\")'", effects=effects(removed={"out.txt"}))]
+    assert score_calls(spec, made, completed=True).parameters == 1.0
+    assert score_calls(spec, made, completed=False).pairs == {}
+
+
+def test_one_script_does_the_work_of_several_calls() -> None:
+    """It read in.txt and wrote out.txt: both expected calls are made, in order."""
+    plan = [
+        {"id": "look", "call": ["read", "exec"], "with": {"path": "in.txt"}},
+        {"id": "ask", "call": ["http_request", "exec"], "with": {"method": "GET", "url": f"{API}/x"}, "after": "look"},
+        {"id": "note", "call": ["write", "exec"], "with": {"path": "out.txt"}, "after": "ask"},
+    ]
+    did = effects(read={"in.txt"}, added={"out.txt"}, requests=[request("GET", "/x", query="page=2")])
+    score = score_calls(scenario(expected=plan), [call("exec", command="./all", effects=did)], completed=True)
+    assert (dict(score.pairs), score.accuracy, score.parameters, score.whole) == ({0: 0, 1: 0, 2: 0}, 1.0, 1.0, True)
+    less = effects(read={"in.txt"}, added={"out.txt"})
+    score = score_calls(scenario(expected=plan), [call("exec", command="./all", effects=less)], completed=True)
+    assert dict(score.pairs) == {0: 0, 2: 0}
+
+
+def test_a_look_stands_for_no_call_whose_work_it_did_not_do() -> None:
+    plan = [{"id": "look", "call": ["read", "exec"], "with": {"path": "in.txt"}}]
+    other = call("exec", command="cat in.txt.bak", effects=effects(read={"in.txt.bak"}))
+    assert score_calls(scenario(expected=plan), [other], completed=True).pairs == {}
+    unknown = call("exec", command="cat in.txt", effects=effects(read=None))
+    assert score_calls(scenario(expected=plan), [unknown], completed=True).pairs == {0: 0}
+
+
+def test_matching_prefers_calls_that_would_count_as_wrong_otherwise() -> None:
+    """Both edits may stand for the expected one; the refused one is wrong unless it does."""
+    spec = scenario(expected=[{"call": "edit"}], checks=[{"file": "out.txt"}])
+    calls = [
+        call("edit", path="out.txt", oldText="a", newText="b", effects=effects(changed={"out.txt"})),
+        call("edit", path="out.txt", oldText="a", newText="b", failed=True, effects=effects()),
+    ]
+    score = score_calls(spec, calls, completed=True)
+    assert (dict(score.pairs), score.accuracy) == ({0: 1}, 1.0)
+
+
+def test_a_call_that_may_be_made_in_several() -> None:
+    """Three refused tries stand for the one that may be repeated; without that two of them are wrong."""
+    plan = [{"call": "http_request", "with": {"method": "POST", "url": f"{API}/x"}}]
+    tried = [
+        call("http_request", method="POST", url=f"{API}/x", details={"status": 409}, effects=effects())
+        for _ in range(3)
+    ]
+    assert score_calls(scenario(expected=plan), tried, completed=True).accuracy == pytest.approx(1 / 3)
+    repeated = score_calls(scenario(expected=[{**plan[0], "repeat": True}]), tried, completed=True)
+    assert (repeated.accuracy, repeated.counted, repeated.correct) == (1.0, 6, 6)
 
 
 def test_the_best_of_the_matchings_is_taken() -> None:
@@ -85,14 +153,14 @@ def test_the_best_of_the_matchings_is_taken() -> None:
 
 
 def test_more_matches_go_before_better_parameters() -> None:
-    """exec may stand for either; the only matching of size 2 gives it to the second."""
-    plan = [{"id": "a", "call": ["read", "exec"]}, {"id": "b", "call": "exec"}]
-    score = score_calls(scenario(expected=plan), [call("read", path="x"), call("exec", command="ls")], completed=True)
-    assert dict(score.pairs) == {0: 0, 1: 1}
+    """The write may stand for either; the only matching of size 2 gives it to the second."""
+    plan = [{"id": "a", "call": ["edit", "write"]}, {"id": "b", "call": "write", "with": {"path": "y"}}]
+    calls = [call("edit", path="x", oldText="a", newText="b"), call("write", path="z", content="")]
+    assert dict(score_calls(scenario(expected=plan), calls, completed=True).pairs) == {0: 0, 1: 1}
 
 
 def test_the_order_is_kept_across_calls_between() -> None:
-    """a before b before c, and c was made before b: two of the three at most; the stray exec is unexpected: 2 / 4."""
+    """a before b before c, and c was made before b: two of the three at most; none is wrong by what it did: 2 / 3."""
     plan = [
         {"id": "a", "call": "read"},
         {"id": "b", "call": "write", "after": "a"},
@@ -100,12 +168,12 @@ def test_the_order_is_kept_across_calls_between() -> None:
     ]
     calls = [
         call("read", path="x"),
-        call("http_request", method="POST", url="http://localhost/x"),
-        call("write", path="y", content=""),
+        call("http_request", method="POST", url="http://localhost/x", effects=effects()),
+        call("write", path="out.txt", content="", effects=effects(added={"out.txt"})),
     ]
     score = score_calls(scenario(expected=plan), calls, completed=True)
-    assert (len(score.pairs), len(score.unexpected)) == (2, 1)
-    assert score.accuracy == pytest.approx(2 / 4)
+    assert (len(score.pairs), len(score.wrong)) == (2, 0)
+    assert score.accuracy == pytest.approx(2 / 3)
 
 
 def test_alternatives_the_best_plan_counts() -> None:
@@ -122,8 +190,9 @@ def test_degenerate_cases() -> None:
         1,
         1,
     )
-    assert score_calls(nothing, [call("exec", command="ls")], completed=True).accuracy == 1.0
-    assert score_calls(nothing, [call("exec", command="rm x")], completed=False).accuracy == 0.0
+    assert score_calls(nothing, [call("exec", command="ls", effects=effects())], completed=True).accuracy == 1.0
+    removed = call("exec", command="rm x", effects=effects(removed={"x"}))
+    assert score_calls(nothing, [removed], completed=False).accuracy == 0.0
     spec = scenario(expected=READ_THEN_WRITE)
     assert (score_calls(spec, [], completed=False).accuracy, score_calls(spec, [], completed=False).parameters) == (
         0,
@@ -152,7 +221,7 @@ def test_degenerate_cases() -> None:
 def test_matchers(matcher: Any, given: Any, fits: bool) -> None:
     spec = scenario(expected=[{"call": "http_request", "with": {"body": matcher}}])
     made = [call("http_request", method="GET", url="http://localhost/", body=given)]
-    score = score_calls(spec, made, completed=True)
+    score = score_calls(spec, made, completed=False)
     assert score.counted == 3
     assert score.correct == (3 if fits else 2)
 

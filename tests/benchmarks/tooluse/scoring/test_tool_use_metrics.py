@@ -68,9 +68,9 @@ def test_what_does_not_apply_is_left_out() -> None:
 
 
 def test_the_interval_takes_a_template_as_a_cluster() -> None:
-    """Ten tasks of two templates, one all right, one all wrong: the interval is that of two units, not of ten."""
-    alike = [attempt(f"{name}-{n}", name == "a") for name in "ab" for n in range(5)]
-    apart = [attempt(f"{'abcdefghij'[n]}-1", n < 5) for n in range(10)]
+    """A hundred tasks of 20 templates, ten all right, ten all wrong: the interval is that of 20 units, not of 100."""
+    alike = [attempt(f"t{name}-{n}", name < 10) for name in range(20) for n in range(5)]
+    apart = [attempt(f"t{n}-1", n < 50) for n in range(100)]
     narrow, wide = tool_use_metrics(apart)[0], tool_use_metrics(alike)[0]
     assert narrow.value == wide.value == 0.5
     assert wide.stderr > 2 * narrow.stderr
@@ -78,7 +78,9 @@ def test_the_interval_takes_a_template_as_a_cluster() -> None:
 
 def test_pass_hat_k() -> None:
     """3 of 4 attempts passed: pass^2 = C(3,2)/C(4,2) = 1/2, pass^4 = 0."""
-    found = by_name(tool_use_metrics([attempt("a-1", n < 3, n=n) for n in range(4)]))
+    metrics = tool_use_metrics([attempt("a-1", n < 3, n=n) for n in range(4)])
+    assert [metric.name for metric in metrics[:4]] == ["completion", "pass^2", "pass^4", "tool_call_accuracy"]
+    found = by_name(metrics)
     assert found["pass^2"].value == pytest.approx(0.5)
     assert found["pass^4"].value == 0.0
     assert found["completion"].value == 0.75

@@ -31,6 +31,7 @@ SOUND = {
     ],
     "oracle": [{"read": {"path": "in.txt"}}, {"write": {"path": "out.txt", "content": "3\n"}}],
     "answer": "It has 3 lines.",
+    "wrong": [{"why": "the last line was forgotten", "calls": [{"write": {"path": "out.txt", "content": "2"}}]}],
 }
 
 
@@ -89,6 +90,28 @@ class TestOneTask:
     async def test_a_wrong_run_that_completes_it(self, tmp_path: Path, pool: SandboxPool) -> None:
         wrong = [{"why": "it is right", "calls": SOUND["oracle"], "answer": "3"}, {"why": "nothing is done"}]
         assert await problems(tmp_path, pool, wrong=wrong) == ["a run that must fail completes it: it is right"]
+
+    async def test_no_wrong_run(self, tmp_path: Path, pool: SandboxPool) -> None:
+        said = "it has no wrong run: one that looks like a solution and must fail"
+        assert await problems(tmp_path, pool, wrong=[]) == [said]
+
+    async def test_what_else_may_change_is_found_to_complete_it(self, tmp_path: Path, pool: SandboxPool) -> None:
+        """A scenario that allows any request, process or branch is completed with stray ones."""
+        setup = {**SOUND["setup"], "http": {"POST /x": {}}, "processes": ["bystander"]}  # type: ignore[dict-item]
+        setup["commands"] = ["git init -q -b main r && cd r && git config user.name a && git config user.email a@b.c"
+                             " && git commit -qm x --allow-empty"]  # fmt: skip
+        assert await problems(tmp_path, pool, setup=setup) == []
+        found = await problems(tmp_path, pool, setup=setup, requests=[".*"], processes=[".*"], changes=["r/.git/*"])
+        assert found == [
+            "it is still completed with a stray POST /stray",
+            "it is still completed with a stray POST /x",
+            "it is still completed with a stray process beside it",
+            "it is still completed with a stray branch in r/.git",
+        ]
+
+    async def test_a_look_around_that_costs_the_solution_something(self, tmp_path: Path, pool: SandboxPool) -> None:
+        found = await problems(tmp_path, pool, forbidden=[{"call": "exec"}])
+        assert found[0] == "the solution with a look around fails: nothing forbidden: a call of exec, a call of exec"
 
     async def test_a_prompt_that_holds_the_answer(self, tmp_path: Path, pool: SandboxPool) -> None:
         prompt = "How many lines has in.txt? I guess 3. Write the number to out.txt and tell me."

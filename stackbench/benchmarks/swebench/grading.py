@@ -1,0 +1,193 @@
+"""Grades a patch: a fresh container, the patch, the instance's tests, and swebench's verdict on their output."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from stackbench.benchmarks.swebench.environments import REPOSITORY
+from stackbench.benchmarks.swebench.eval_script import EvalScript, with_canary
+from stackbench.benchmarks.swebench.grading_container import TestRun, apply_patch, make_ready, run_tests, seal_history
+from stackbench.benchmarks.swebench.instances import Instance
+from stackbench.benchmarks.swebench.official import OfficialReport, classify, grade_log
+from stackbench.benchmarks.swebench.test_log import LogFacts, read_log
+from stackbench.benchmarks.swebench.verdicts import FailureKind, Verdict
+from stackbench.errors import ToolError
+from stackbench.sandbox import SandboxSpec
+from stackbench.sandbox.recipe import ReadyImage
+
+if TYPE_CHECKING:
+    from stackbench.sandbox.session import Session
+
+__all__ = ["GradingLimits", "container_spec", "grade"]
+
+Lease = Callable[[SandboxSpec], AbstractAsyncContextManager["Session"]]
+OUT_OF_MEMORY = "out_of_memory"
+"""swebench's signature for it is a text that any program can print: the kernel's count is asked instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class GradingLimits:
+    """What a container may use."""
+
+    timeout_s: float = 1800.0
+    memory_mib: int = 4096
+    disk_mib: int = 4096
+    cpus: float = 0.0
+    processes: int = 1024
+
+    def recorded(self, cpus: float) -> Mapping[str, float]:
+        """As a verdict records them."""
+        return {
+            "timeout_s": self.timeout_s,
+            "memory_mib": self.memory_mib,
+            "disk_mib": self.disk_mib,
+            "cpus": self.cpus or cpus,
+            "processes": self.processes,
+        }
+
+
+def container_spec(image: ReadyImage, limits: GradingLimits, cpus: float = 0.0) -> SandboxSpec:
+    """A container of an instance's image: a root that can be written, no network."""
+    return SandboxSpec(
+        image.name,
+        workdir=REPOSITORY,
+        writable=True,
+        memory_mib=limits.memory_mib,
+        disk_mib=limits.disk_mib,
+        cpus=limits.cpus or cpus,
+        processes=limits.processes,
+        files=400_000,
+    )
+
+
+async def grade(
+    instance: Instance,
+    patch: str,
+    script: EvalScript,
+    image: ReadyImage,
+    lease: Lease,
+    limits: GradingLimits,
+    *,
+    gold_passes: bool | None = None,
+) -> Verdict:
+    """The verdict on a patch. `gold_passes`: whether the reference patch is known to pass in this image.
+
+    Raises:
+        SandboxError: the container could not be had, or died.
+    """
+    began = time.monotonic()
+    script = with_canary(script, secrets.token_hex(6))
+    base = Verdict(
+        False,
+        "model",
+        "",
+        applied=False,
+        fail_to_pass=(0, len(instance.fail_to_pass)),
+        pass_to_pass=(0, len(instance.pass_to_pass)),
+        report=_empty_report(patch),
+        limits=limits.recorded(script.cpus),
+        image=image.digest,
+    )
+    try:
+        async with lease(container_spec(image, limits, script.cpus)) as session:
+            await make_ready(session)
+            await seal_history(session, keep_base=True)
+            applied, said = await apply_patch(session, patch) if patch.strip() else (True, "")
+            if not applied:
+                reason = "failed: the patch does not apply"
+                return replace(base, reason=reason, apply_log=said, total_s=time.monotonic() - began)
+            run = await run_tests(session, script.text, limits.timeout_s)
+    except ToolError as error:
+        # the container's disk, memory or processes are used up by what the patch does
+        return replace(base, reason=f"failed: {error}", applied=True, total_s=time.monotonic() - began)
+    verdict = await asyncio.to_thread(_judge, instance, script, run, base, gold_passes)
+    return replace(verdict, apply_log=said, total_s=time.monotonic() - began)
+
+
+def _judge(instance: Instance, script: EvalScript, run: TestRun, base: Verdict, gold_passes: bool | None) -> Verdict:
+    facts = read_log(run.log, run.exit_code, script.canary, instance.required, script.log_parser, script.eval_type)
+    named = facts.aliases
+    required = {
+        "FAIL_TO_PASS": [named.get(name, name) for name in instance.fail_to_pass],
+        "PASS_TO_PASS": [named.get(name, name) for name in instance.pass_to_pass],
+    }
+    official = grade_log(instance.task_id, required, script.log_parser, script.eval_type, facts.log)
+    verdict = replace(
+        base,
+        applied=True,
+        resolved=official.resolved,
+        fail_to_pass=official.fail_to_pass,
+        pass_to_pass=official.pass_to_pass,
+        report=official.report,
+        log=facts.log,
+        test_s=run.seconds,
+        oom_kills=run.oom_kills,
+        timed_out=run.timed_out,
+        signature=None if official.resolved else classify(facts.log),
+    )
+    forged = _forgery(facts, official)
+    if forged:
+        return replace(
+            verdict,
+            resolved=False,
+            report={**official.report, "resolved": False},
+            reason=f"failed: {forged}",
+            fail_to_pass=(0, len(instance.fail_to_pass)),
+            pass_to_pass=(0, len(instance.pass_to_pass)),
+        )
+    if official.resolved:
+        return replace(verdict, kind="", reason="passed")
+    kind, why = _failure(facts, official, run, gold_passes)
+    return replace(verdict, kind=kind, reason=f"failed: {why}")
+
+
+def _forgery(facts: LogFacts, official: OfficialReport) -> str:
+    """Why the output is no account of the tests; empty where it is one."""
+    if facts.canary_failed is False and official.parsed:
+        return "a test that always fails was not reported as failed, so the output is not what the tests did"
+    if facts.contradicted:
+        name = min(facts.contradicted)
+        return f"{name} was reported as failed and afterwards as passed"
+    return ""
+
+
+def _failure(
+    facts: LogFacts, official: OfficialReport, run: TestRun, gold_passes: bool | None
+) -> tuple[FailureKind, str]:
+    """Whose failure it is. Where the reference patch passes in the same image, the environment is not to blame."""
+    if run.too_much_output:
+        return "model", "the tests print without end"
+    if facts.apply_error and not facts.complete:
+        return "ambiguous", f"the tests could not be applied: {facts.apply_error}"
+    if official.parsed:
+        passed, needed = official.fail_to_pass
+        kept, all_kept = official.pass_to_pass
+        return "model", f"{passed} of {needed} FAIL_TO_PASS and {kept} of {all_kept} PASS_TO_PASS tests pass"
+    proven = gold_passes is True
+    if run.oom_kills:
+        return "model" if proven else "environment", f"out of memory ({run.oom_kills} processes were ended)"
+    found = classify(facts.log)
+    if run.timed_out:
+        return "model" if proven else "ambiguous", "the tests took longer than their time limit"
+    if found is not None and found[0] != OUT_OF_MEMORY:
+        reason, tier = found
+        kind: FailureKind = "environment" if tier == "environment" else "ambiguous"
+        return "model" if proven else kind, f"no test result could be read ({reason})"
+    return "model" if proven else "ambiguous", "no test result could be read"
+
+
+def _empty_report(patch: str) -> Mapping[str, object]:
+    """swebench's report of an instance whose tests were not run."""
+    return {
+        "patch_is_None": False,
+        "patch_exists": bool(patch),
+        "patch_successfully_applied": False,
+        "resolved": False,
+        "infra_failure": False,
+    }

@@ -1,0 +1,76 @@
+"""Whether a shell command did what an expected call is for: by the files, requests and processes it touched."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from stackbench.benchmarks.tooluse.checks.matchers import arguments_of, is_right
+from stackbench.benchmarks.tooluse.scenario.scenario import ExpectedCall
+from stackbench.nesting import is_object
+from stackbench.sandbox.records import HttpRequest
+
+if TYPE_CHECKING:
+    from stackbench.agents import CallMade, Effects
+
+__all__ = ["does"]
+
+SERVICE = "http://127.0.0.1:8080"
+WRITING = {"write", "edit", "apply_patch"}
+OWN = "/workspace/"
+
+
+def does(expected: ExpectedCall, call: CallMade, *, completed: bool) -> bool:
+    """Whether a call of `exec` did the work of an expected call.
+
+    A file is named by the expected `path` (changed where a tool that writes would do, read where one that reads
+    would), a request by `url` and `method`. An expected call that names neither is done where its `command` fits, or,
+    in a task that was completed, where the command changed anything. Where nobody looked at the effects, every command
+    may have done it.
+    """
+    effects = call.effects
+    if effects is None:
+        return True
+    where = expected.where
+    command = arguments_of(call).get("command")
+    if "command" in where and is_right("command", where["command"], command, completed):
+        return True
+    if "url" in where:
+        return any(_is_asked(where, one) for one in effects.requests)
+    if "path" in where:
+        return _touched(where["path"], expected, effects, str(command))
+    if "command" in where:
+        return completed and _changed_anything(effects)
+    return True
+
+
+def _changed_anything(effects: Effects) -> bool:
+    changing = any(one.method not in ("GET", "HEAD", "OPTIONS") for one in effects.requests)
+    return bool(effects.paths or effects.started or effects.ended or changing)
+
+
+def _is_asked(where: dict[str, Any], request: HttpRequest) -> bool:
+    methods = {request.method, "GET"} if request.method == "HEAD" else {request.method}
+    if "method" in where and not any(is_right("method", where["method"], one, False) for one in methods):
+        return False
+    plain = f"{SERVICE}{request.path}"
+    written = [plain, f"{plain}?{request.query}"] if request.query else [plain]
+    return any(is_right("url", where["url"], one, False) for one in written)
+
+
+def _touched(wanted: Any, expected: ExpectedCall, effects: Effects, command: str) -> bool:
+    if isinstance(wanted, str):
+        if wanted.startswith("/") and not wanted.startswith(OWN):
+            return True  # what is outside the workspace is not looked at
+        wanted = {"path_of": [wanted]}
+    if WRITING & set(expected.call):
+        return _any_fits(wanted, effects.paths)
+    if effects.files.read is None:
+        names = wanted.get("path_of", ()) if is_object(wanted) else ()
+        return any(posixpath.basename(str(one)) in command for one in names)
+    return _any_fits(wanted, effects.files.read | effects.paths)
+
+
+def _any_fits(wanted: Any, paths: Iterable[str]) -> bool:
+    return any(is_right("path", wanted, path, False) for path in paths)

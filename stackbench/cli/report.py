@@ -1,0 +1,56 @@
+"""`report`: a run's results as documents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from stackbench.cli.console import notice, print_json, print_line
+from stackbench.cli.history import cost_of, opened
+from stackbench.config import Home
+from stackbench.engine.gates import check_gates
+from stackbench.engine.plan import RunPlan
+from stackbench.report.collect import Judged, collect_results
+from stackbench.report.results_model import Gate, Price, Results
+from stackbench.report.write_report import ReportWriter
+from stackbench.store import BenchmarkResult, RunInfo
+
+__all__ = ["collected", "report"]
+
+
+def report(home: Path | None, runs: Sequence[str], to: Path, formats: Sequence[str], *, as_json: bool) -> None:
+    """Writes the report of runs and prints the paths of its files.
+
+    Raises:
+        UsageError: see `collect_results` and `ReportWriter`.
+    """
+    writer = ReportWriter(collected(home, runs), to, formats)
+    paths: list[str] = []
+    for path in writer.write():
+        paths.append(str(path))
+        if not as_json:
+            print_line(path)
+    for line in writer.left_out:
+        notice(f"left out: {line}")
+    if as_json:
+        print_json({"files": paths, "left_out": writer.left_out})
+
+
+def collected(home: Path | None, runs: Sequence[str]) -> Results:
+    """Everything that is recorded of runs, with what the engine's rules make of it."""
+    with opened(Home.find(home, to_write=False)) as queries:
+        return collect_results(queries, runs, _judge)
+
+
+def _judge(run: RunInfo, results: Sequence[BenchmarkResult]) -> Judged:
+    """A run's gates, and the price of its tokens."""
+    cost = cost_of(run, results)
+    price = Price(amount=cost.amount, currency=cost.currency, pattern=cost.pattern) if cost is not None else None
+    try:
+        plan = RunPlan.model_validate(run.config)
+    except ValueError:  # of another version
+        return (), price
+    return [
+        Gate(name=gate.name, measure=gate.measure, bounds=gate.bounds, value=gate.value, passed=gate.passed)
+        for gate in check_gates(plan.gates, results)
+    ], price

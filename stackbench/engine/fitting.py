@@ -1,0 +1,50 @@
+"""Leaves out of a run what the model's window does not hold, before the run begins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from stackbench.benchmarks import WindowedBenchmark
+from stackbench.engine.plan import RunPlan
+from stackbench.engine.work import LoadedBenchmark
+from stackbench.models import Model
+from stackbench.types import Generation, Request
+
+__all__ = ["fit_to_window"]
+
+
+class _Served:
+    """Implements `stackbench.benchmarks.ServedModel`."""
+
+    def __init__(self, model: Model, plan: RunPlan) -> None:
+        self._model = model
+        self.think_tokens = plan.settings.think_tokens
+
+    @property
+    def chat(self) -> bool:
+        return self._model.chat
+
+    @property
+    def window(self) -> int | None:
+        return self._model.window
+
+    async def generate(self, request: Request) -> Generation:
+        (generation,) = await self._model.generate([request])
+        return generation
+
+
+async def fit_to_window(
+    loaded: Sequence[LoadedBenchmark], plan: RunPlan, model: Model, say: Callable[[str], None]
+) -> list[LoadedBenchmark]:
+    """The benchmarks with the tasks that fit. Raises UsageError where none of a benchmark's tasks does."""
+    found: list[LoadedBenchmark] = []
+    for item in loaded:
+        benchmark = item.benchmark
+        if isinstance(benchmark, WindowedBenchmark):
+            tasks, note = await benchmark.fit(item.tasks, _Served(model, plan))
+            item = replace(item, tasks=tuple(tasks))
+            if note:
+                say(f"{item.plan.name}: {note}")
+        found.append(item)
+    return found

@@ -1,0 +1,53 @@
+"""How a report writes numbers: one way for every output, so that they can be read back and compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, cast
+
+from stackbench.nesting import is_array, is_object
+from stackbench.report.results_model import Measure
+
+__all__ = ["duration", "interval", "measure_interval", "number", "setting"]
+
+
+def number(value: float | None) -> str:
+    """Four decimals below 10, two below 1,000, none above; empty for None."""
+    if value is None:
+        return ""
+    size = abs(value)
+    return f"{value:.4f}" if size < 10 else f"{value:.2f}" if size < 1000 else f"{value:,.0f}"
+
+
+def interval(low: float | None, high: float | None, kind: str | None = "confidence") -> str:
+    """`[0.4200, 0.5800]`, or `range 8.5000 to 10.00` of repeats; `none` where there is none."""
+    if low is None or high is None:
+        return "none"
+    return f"range {number(low)} to {number(high)}" if kind == "range" else f"[{number(low)}, {number(high)}]"
+
+
+def measure_interval(measure: Measure) -> str:
+    """A measure's interval."""
+    return interval(measure.low, measure.high, measure.interval)
+
+
+def duration(seconds: float) -> str:
+    """`45 s`, `12 min 30 s`, `3 h 5 min`."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def setting(value: Any) -> str:
+    """A setting's value in a cell."""
+    if value is None:
+        return "not set"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple) or is_array(value):
+        return ", ".join(setting(one) for one in cast("Iterable[Any]", value)) or "none"
+    if is_object(value):
+        return ", ".join(f"{name} {setting(one)}" for name, one in value.items()) or "none"
+    return str(value) or "none"

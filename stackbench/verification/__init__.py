@@ -1,0 +1,1 @@
+"""Independent verification of a run or of the bundle that was published of it."""

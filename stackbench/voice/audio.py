@@ -1,0 +1,44 @@
+"""What all of voice agrees on: 16 kHz mono float samples, and what is measured of them."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["RATE", "Samples", "clipped_share", "level_dbfs", "mono", "seconds"]
+
+RATE = 16_000
+"""Samples a second of everything behind the device."""
+
+Samples: TypeAlias = npt.NDArray[np.float32]
+"""One channel, -1 to 1."""
+
+SILENT_DBFS = -120.0
+FULL_SCALE = 0.999
+
+
+def seconds(samples: Samples) -> float:
+    """How long it lasts."""
+    return len(samples) / RATE
+
+
+def level_dbfs(samples: Samples) -> float:
+    """The root mean square in decibels below full scale; -120 for silence and for nothing."""
+    if not len(samples):
+        return SILENT_DBFS
+    power = float(np.mean(np.square(samples, dtype=np.float64)))
+    return SILENT_DBFS if power <= 1e-12 else 10 * float(np.log10(power))
+
+
+def clipped_share(samples: Samples) -> float:
+    """The share of samples at full scale: from one in a hundred on the recording is distorted."""
+    return float(np.mean(np.abs(samples) >= FULL_SCALE)) if len(samples) else 0.0
+
+
+def mono(block: npt.NDArray[np.float32]) -> Samples:
+    """One channel of a block of frames: the mean of its channels."""
+    if block.ndim == 1:
+        return block
+    return block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float32)

@@ -1,0 +1,51 @@
+"""The second word: what stops, deletes or approves waits for a confirmation before it is carried out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from stackbench.voice.intents import Intent
+
+__all__ = ["CONFIRM_WITHIN_S", "Dialogue", "Step"]
+
+CONFIRM_WITHIN_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What is to be done now: carry an intent out, or nothing, and what the operator is told."""
+
+    intent: Intent | None
+    line: str = ""
+
+
+class Dialogue:
+    """Takes one intent after another. A question that is not answered in time is forgotten, and nothing is done."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._asked: Intent | None = None
+        self._until = 0.0
+
+    @property
+    def waiting(self) -> Intent | None:
+        """What waits for a second word."""
+        if self._asked is not None and self._now() > self._until:
+            self._asked = None
+        return self._asked
+
+    def take(self, intent: Intent) -> Step:
+        asked = self.waiting
+        if intent.action == "confirm":
+            self._asked = None
+            return Step(asked) if asked is not None else Step(None, "nothing waits for a second word")
+        if intent.action == "deny":
+            self._asked = None
+            return Step(None, "nothing was to be done" if asked is None else f"not done: {asked.describe()}")
+        self._asked = None
+        if intent.needs_second_word:
+            self._asked, self._until = intent, self._now() + CONFIRM_WITHIN_S
+            return Step(None, f'{intent.describe()}? say "confirm" within {CONFIRM_WITHIN_S:.0f} s, or "never mind"')
+        return Step(intent)

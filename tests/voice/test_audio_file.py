@@ -1,0 +1,79 @@
+"""Recordings of any kind, and files that are none."""
+
+from __future__ import annotations
+
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from stackbench.errors import UsageError
+from stackbench.voice.audio import RATE
+from stackbench.voice.audio_file import read_blocks, read_samples
+
+
+def tone(rate: int, seconds: float = 1.0) -> np.ndarray:
+    return (0.5 * np.sin(2 * np.pi * 440 * np.arange(round(rate * seconds)) / rate)).astype(np.float32)
+
+
+@pytest.mark.parametrize("rate", [8_000, 16_000, 44_100, 48_000])
+@pytest.mark.parametrize("ending", ["wav", "flac"])
+def test_any_rate_becomes_16_khz(rate: int, ending: str, tmp_path: Path) -> None:
+    path = tmp_path / f"tone.{ending}"
+    soundfile.write(path, np.stack([tone(rate), tone(rate)], axis=1), rate)
+    samples = read_samples(path)
+    assert len(samples) == pytest.approx(RATE, abs=2)
+    assert np.argmax(np.abs(np.fft.rfft(samples))) * RATE / len(samples) == pytest.approx(440, abs=1)
+    assert np.sqrt(np.mean(samples**2)) == pytest.approx(0.354, rel=0.02)
+
+
+def test_opus_in_ogg_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "tone.opus"
+    soundfile.write(path, tone(48_000), 48_000, format="OGG", subtype="OPUS")
+    assert len(read_samples(path)) == pytest.approx(RATE, rel=0.05)
+
+
+def test_of_a_truncated_file_what_is_there_is_read_and_the_rest_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "cut.flac"
+    rng = np.random.default_rng(0)
+    soundfile.write(path, rng.normal(0, 0.1, 4 * RATE).astype(np.float32), RATE)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    said: list[str] = []
+    samples = read_samples(path, said.append)
+    assert 1.4 * RATE < len(samples) < 2.5 * RATE
+    assert any("missing at its end" in line or "broken off" in line for line in said)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"hello, I am a text", "is no audio that can be read here"), (b"", "is no audio"), (b"RIFF\0\0", "is no audio")],
+)
+def test_what_is_no_audio_is_refused_with_a_way_out(content: bytes, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "talk.webm"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=f"{message}.*ffmpeg -i talk.webm"):
+        list(read_blocks(path))
+
+
+def test_a_file_that_is_not_there_and_a_folder_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such file"):
+        list(read_blocks(tmp_path / "none.wav"))
+    with pytest.raises(UsageError, match="a folder"):
+        list(read_blocks(tmp_path))
+
+
+def test_a_long_file_takes_no_more_memory_than_a_block(tmp_path: Path) -> None:
+    path = tmp_path / "long.wav"
+    with soundfile.SoundFile(path, "w", 8_000, 1, subtype="PCM_16") as file:
+        for _ in range(60):
+            file.write(tone(8_000, 10.0))
+    tracemalloc.start()
+    try:
+        length = sum(len(block) for block in read_blocks(path))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert length == pytest.approx(600 * RATE, rel=0.001)
+    assert peak < 2_000_000

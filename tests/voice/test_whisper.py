@@ -1,0 +1,89 @@
+"""The recogniser with real weights, and its weights by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stackbench.errors import ModelNotAvailableError, UsageError
+from stackbench.voice.audio import RATE, Samples
+from stackbench.voice.audio_file import read_samples
+from stackbench.voice.vocabulary import names_in_play
+from stackbench.voice.weights import find_weights, weights_name
+from stackbench.voice.whisper import WhisperRecognizer
+
+Weights = Callable[[str], Path]
+JFK = "and so my fellow americans ask not what your country can do for you ask what you can do for your country"
+
+
+@pytest.fixture(scope="module")
+def speech(data_dir: Path) -> Samples:
+    return read_samples(data_dir / "speech" / "jfk.flac")
+
+
+@pytest.fixture(scope="module", params=["whisper-base", "whisper-tiny.en"])
+def whisper(request: pytest.FixtureRequest, whisper_weights: Weights) -> WhisperRecognizer:
+    made = WhisperRecognizer(whisper_weights(request.param), device="cpu")
+    made.start()
+    return made
+
+
+def words(text: str) -> str:
+    from whisper_normalizer.english import EnglishTextNormalizer
+
+    return EnglishTextNormalizer()(text)
+
+
+@pytest.mark.model
+def test_every_word_of_a_real_recording_is_right(whisper: WhisperRecognizer, speech: Samples) -> None:
+    assert words(whisper.final(speech).text) == words(JFK)
+
+
+@pytest.mark.model
+def test_names_in_play_do_no_harm_to_what_has_none_of_them(whisper: WhisperRecognizer, speech: Samples) -> None:
+    whisper.expect(names_in_play())
+    try:
+        assert words(whisper.final(speech).text) == words(JFK)
+    finally:
+        whisper.expect(())
+
+
+@pytest.mark.model
+def test_nothing_is_understood_where_nobody_speaks(whisper: WhisperRecognizer) -> None:
+    noise = np.random.default_rng(1).normal(0, 0.05, 3 * RATE).astype(np.float32)
+    hum = (0.1 * np.sin(2 * np.pi * 100 * np.arange(3 * RATE) / RATE)).astype(np.float32)
+    whisper.expect(names_in_play())
+    try:
+        for sound in (np.zeros(3 * RATE, np.float32), noise, hum, np.zeros(0, np.float32)):
+            assert whisper.final(sound).text == ""
+    finally:
+        whisper.expect(())
+
+
+def test_a_recogniser_is_called_by_its_name_or_its_size() -> None:
+    assert weights_name("base") == weights_name("whisper-base") == "whisper-base"
+    assert weights_name("large") is None
+
+
+def test_weights_that_are_not_there_name_the_command_that_fetches_them(tmp_path: Path) -> None:
+    with pytest.raises(ModelNotAvailableError, match="stackbench models pull whisper-tiny.en"):
+        find_weights("tiny.en", tmp_path)
+    with pytest.raises(UsageError, match='no recogniser is named "whisper-bas".*did you mean.*whisper-base'):
+        find_weights("whisper-bas", tmp_path)
+
+
+def test_a_folder_with_another_file_of_that_name_is_refused_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / "model.bin").write_bytes(b"not a model")
+    with pytest.raises(ModelNotAvailableError, match="holds no Whisper model"):
+        WhisperRecognizer(find_weights(str(tmp_path), tmp_path), device="cpu").start()
+
+
+@pytest.mark.model
+def test_a_language_that_the_model_does_not_know_is_refused(whisper_weights: Weights) -> None:
+    with pytest.raises(UsageError, match='English only, not "de"'):
+        WhisperRecognizer(whisper_weights("whisper-tiny.en"), language="de", device="cpu").start()
+    with pytest.raises(UsageError, match='knows no language "klingon"'):
+        WhisperRecognizer(whisper_weights("whisper-base"), language="klingon", device="cpu").start()
