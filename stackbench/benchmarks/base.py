@@ -371,7 +371,7 @@ class NamedTasks(Protocol):
 
 @runtime_checkable
 class CodeBenchmark(Protocol):
-    """A benchmark whose samples are program texts that can be scored without a model."""
+    """A benchmark whose samples, mostly program texts, can be scored without a model."""
 
     async def score(self, task: Any, sample: Sample, context: Context) -> Scored:
         """Scores one sample. Raises SandboxError."""
