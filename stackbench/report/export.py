@@ -17,6 +17,7 @@ from stackbench.report.atif import trajectories
 from stackbench.report.bundle import write_bundle
 from stackbench.report.leaderboard import leaderboard_files
 from stackbench.report.saturation import saturation_plot
+from stackbench.report.voice_plot import voice_plot
 from stackbench.report.whole_files import whole_file, write_whole
 from stackbench.report.workbook import write_workbook
 from stackbench.store import HAS_PLANNED, Queries, Reader
@@ -184,21 +185,27 @@ def _trajectories(queries: Queries, run_id: str, to: Path, *, asked: bool) -> It
 
 
 def _plots(queries: Queries, run_id: str, to: Path, *, asked: bool) -> Iterator[Path]:
-    """`throughput.png`, for a run that measured it; without matplotlib only where it was not asked for by name."""
+    """`throughput.png` and `voice.png`, for a run that measured them; without matplotlib only where plots were not
+    asked for by name."""
     reader = Reader(queries)
-    metrics = next((r.metrics for r in reader.results(run_id) if r.benchmark == "throughput"), ())
+    found = {result.benchmark: result.metrics for result in reader.results(run_id)}
+    title = f"{reader.run(run_id).model}, run {run_id}"
     try:
-        picture = saturation_plot(metrics, f"{reader.run(run_id).model}, run {run_id}")
+        pictures = {
+            "throughput": saturation_plot(found.get("throughput", ()), title),
+            "voice": voice_plot(found.get("voice", ()), title),
+        }
     except ImportError as error:
         if asked:
             raise UsageError(
                 f"plots need the report extra ({error.name} is missing); run: {install_command('report')}"
             ) from error
         return
-    if picture is not None:
-        yield write_whole(to / "throughput.png", picture)
-    elif asked:
-        raise UsageError(f"run {run_id} measured no throughput, so there is nothing to draw")
+    drawn = {name: picture for name, picture in pictures.items() if picture is not None}
+    for name, picture in drawn.items():
+        yield write_whole(to / f"{name}.png", picture)
+    if asked and not drawn:
+        raise UsageError(f"run {run_id} measured neither throughput nor voice, so there is nothing to draw")
 
 
 def _leaderboard(queries: Queries, run_id: str, to: Path, *, asked: bool) -> Iterator[Path]:

@@ -102,7 +102,7 @@ async def test_an_exported_run_can_be_replayed(home: Home, run_id: str, tmp_path
 
 
 async def test_bad_requests_are_one_clear_error(home: Home, run_id: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="measured no throughput"):
+    with pytest.raises(UsageError, match="measured neither throughput nor voice"):
         files_of(home, run_id, tmp_path / "plots", ("plots",))
     with pytest.raises(UsageError, match='unknown format "docx"; formats: jsonl'):
         files_of(home, run_id, tmp_path / "out", ("docx",))
