@@ -33,8 +33,8 @@ class Fault:
 def faults(scenario: Scenario, calls: Sequence[CallMade], strays: Collection[tuple[int, int]]) -> dict[int, Fault]:
     """The calls that were wrong, by their index: malformed, refused, or with an effect outside the task's outcome.
 
-    A call without an effect is a look, whatever its form; so is one whose effects are not known, since it was cut off by
-    a limit or the machine was too slow to look. `strays` are the processes that should not run at the end.
+    A call without an effect is a look, whatever its form; so is one whose effects are not known, since a limit cut it
+    off or the machine was too slow to look. `strays` are the processes that should not run at the end.
     """
     outcome = Outcome(scenario)
     found: dict[int, Fault] = {}
