@@ -21,7 +21,7 @@ from stackbench.benchmarks.base import Context, Options, PrepareContext
 from stackbench.benchmarks.declared_metrics import MetricKind
 from stackbench.benchmarks.tooluse.checks.evaluation import CheckResult, evaluate
 from stackbench.benchmarks.tooluse.checks.observation import observe
-from stackbench.benchmarks.tooluse.checks.outcome import Outcome
+from stackbench.benchmarks.tooluse.checks.task_outcome import Outcome
 from stackbench.benchmarks.tooluse.scenario.expansion import PUBLISHED_SEED, ToolTask, load_tasks, set_hash
 from stackbench.benchmarks.tooluse.scenario.programs import program_versions
 from stackbench.benchmarks.tooluse.scenario.scenario import Scenario

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from stackbench.benchmarks.tooluse.checks.matchers import arguments_of, call_fits
-from stackbench.benchmarks.tooluse.checks.outcome import LOOKING, Outcome
+from stackbench.benchmarks.tooluse.checks.task_outcome import LOOKING, Outcome
 from stackbench.benchmarks.tooluse.scenario.scenario import ForbiddenCall, Scenario
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pytest
 from stackbench.benchmarks.tooluse.benchmark import published_scenarios
 from stackbench.benchmarks.tooluse.checks.evaluation import evaluate
 from stackbench.benchmarks.tooluse.checks.observation import observe
-from stackbench.benchmarks.tooluse.checks.outcome import Outcome
+from stackbench.benchmarks.tooluse.checks.task_outcome import Outcome
 from stackbench.benchmarks.tooluse.scenario.expansion import load_tasks
 from stackbench.benchmarks.tooluse.scenario.scenario import OracleCall, Scenario
 from stackbench.benchmarks.tooluse.scenario.staging import staged
