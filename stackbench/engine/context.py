@@ -211,7 +211,7 @@ class AttemptContext:
             on_retry=self._note_retry,
         )
         request, prefill = with_run_texts(request, self._plan.settings)
-        recorded = self._recorder.record(request, prefill)
+        recorded = self._recorder.record(request, prefill or request.prefill)
         try:
             generation = await self._ask(request)
         except BaseException as problem:  # of whatever kind, a limit of time included: what was sent is recorded
