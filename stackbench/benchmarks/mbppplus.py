@@ -112,6 +112,9 @@ class MbppPlus:
             for row in data.rows(self.name)
         ]
 
+    def reference(self, task: MbppPlusTask) -> str:
+        return task.canonical_solution
+
     def _rule(self, part: str, member: str | int) -> str:
         return _rules()[part].get(member, "")
 

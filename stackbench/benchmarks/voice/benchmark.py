@@ -226,7 +226,7 @@ class Voice:
                 operator=context.operator,
                 script=script_of(spec.oracle if understood else (), spec.answer),
             )
-            checks = await evaluate(spec, await observe(spec, session, world.before, result.answer, result.calls))
+            checks = await evaluate(spec, await observe(spec, session, world.start, result.answer, result.calls))
         failed = [check.name for check in checks if not check.passed]
         return _Done(
             not failed,
