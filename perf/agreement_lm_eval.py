@@ -1,7 +1,11 @@
 """Compares GSM8K's strict and flexible with lm-eval's own filters and metric, answer by answer.
 
+`--prompts N` compares requests for GSM8K and MMLU in lm-eval's forms with lm-eval's own `arguments`, byte for byte, and
+`--verdicts` what a model makes of them.
+
 Needs lm-eval (0.4) beside this project, in an environment of its own:
-`PYTHONPATH=. python -m perf.agreement_lm_eval [--answers 20000] [--record tests/benchmarks/lm_eval_gsm8k.json]`.
+`PYTHONPATH=. python -m perf.agreement_lm_eval [--answers 20000] [--record tests/benchmarks/lm_eval_gsm8k.json]`;
+`... --prompts 50 --data DATASETS --model FOLDER [--verdicts] [--record-prompts tests/benchmarks/lm_eval_prompts.json]`.
 """
 
 from __future__ import annotations
@@ -73,7 +77,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--answers", type=int, default=20_000)
     parser.add_argument("--record", type=Path, help="write what lm-eval says to this file")
+    parser.add_argument("--prompts", type=int, help="compare this many requests of each task")
+    parser.add_argument("--data", type=Path, help="folder of datasets, laid out as <benchmark>/<file>")
+    parser.add_argument("--model", type=Path, help="folder of a model whose chat template is used")
+    parser.add_argument("--verdicts", action="store_true", help="ask the model both ways, in float32")
+    parser.add_argument("--record-prompts", type=Path, help="write hashes of lm-eval's requests to this file")
     arguments = parser.parse_args()
+    if arguments.prompts:
+        from perf.agreement_lm_eval_prompts import compare_prompts
+
+        compare_prompts(
+            arguments.prompts, arguments.data, arguments.model, arguments.record_prompts, verdicts=arguments.verdicts
+        )
+        return
     rows = lm_eval_verdicts(answers(arguments.answers))
     version = importlib.metadata.version("lm-eval")
     if arguments.record:

@@ -41,14 +41,12 @@ def evaluate(
         StackbenchError: the run could not start, or the database failed under it. A run whose attempts fail has an
             outcome with the status `failed`.
     """
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(
-            evaluate_async(benchmarks, model=model, home=home, sample_ids=sample_ids, options=options, **settings)
+    if _loop_runs():
+        raise UsageError(
+            "an event loop runs in this thread already; await stackbench.evaluate_async(...) in place of evaluate"
         )
-    raise UsageError(
-        "an event loop runs in this thread already; await stackbench.evaluate_async(...) in place of evaluate"
+    return asyncio.run(
+        evaluate_async(benchmarks, model=model, home=home, sample_ids=sample_ids, options=options, **settings)
     )
 
 
@@ -70,6 +68,14 @@ async def evaluate_async(
     plan = plan_benchmarks([os.fspath(name) for name in names], _settings(model, settings), ids, options)
     check_model_name(plan.settings)
     return await run_plan(found_home, plan)
+
+
+def _loop_runs() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _settings(model: str | None, given: Mapping[str, Any]) -> Settings:

@@ -60,6 +60,9 @@ class DataError(StackbenchError):
 class DataNotAvailableError(DataError):
     """No source of a dataset could be reached; a suite goes on without the benchmark."""
 
+    why = ""
+    """The cause alone, of one file."""
+
 
 class DataCorruptError(DataError):
     """A dataset file does not have the content the manifest promises."""

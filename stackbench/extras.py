@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
 __all__ = ["DISTRIBUTION", "install_command"]
 
 DISTRIBUTION = "stackbench-eval"
@@ -9,5 +14,7 @@ DISTRIBUTION = "stackbench-eval"
 
 
 def install_command(extra: str) -> str:
-    """What installs an extra beside this program; run by the pip of the environment that stackbench is in."""
-    return f"pip install '{DISTRIBUTION}[{extra}]'"
+    """What installs an extra into the environment of this program, also where another `pip` comes first in PATH."""
+    pip = shutil.which("pip")
+    own = pip is not None and Path(pip).parent == Path(sys.executable).parent
+    return f"{'pip' if own else f'{shlex.quote(sys.executable)} -m pip'} install '{DISTRIBUTION}[{extra}]'"

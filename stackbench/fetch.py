@@ -30,6 +30,7 @@ __all__ = [
     "download_distribution",
     "download_url",
     "open_member",
+    "say_parts",
     "sha256_of",
 ]
 
@@ -118,6 +119,19 @@ def open_member(archive: Path, member: str) -> Iterator[IO[bytes]]:
         raise FetchError(f"{archive.name}: cannot read {member}: {error}") from error
 
 
+def say_parts(say: Callable[[str], None], parts: int) -> Progress:
+    """A progress that says one line for each of so many equal parts of a transfer."""
+    said: dict[str, int] = {}
+
+    def show(what: str, done: int, total: int) -> None:
+        part = parts * done // total if total else 0
+        if part > said.get(what, 0):
+            said[what] = part
+            say(f"{what}: {done / 1e6:.0f} of {total / 1e6:.0f} MB")
+
+    return show
+
+
 def copy_bounded(source: IO[bytes], target: IO[bytes], most: int, what: str) -> None:
     """Copies to the end. Raises FetchError when there are more than `most` bytes."""
     left = most
@@ -164,9 +178,15 @@ def download_url(
             raise FetchError(f"{url} sent {have:,} bytes, and {size:,} were announced")
         os.replace(part, target)
     except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
-        raise FetchError(f"{url}: {error}") from error
+        raise FetchError(f"{url}: {_cause(error)}") from error
     except PlaceError as error:
         raise FetchError(str(error)) from error
+
+
+def _cause(error: BaseException) -> str:
+    """What went wrong, without the words in which urllib wraps it."""
+    reason = getattr(error, "reason", None) if type(error) is urllib.error.URLError else error
+    return reason.strerror or str(reason) if isinstance(reason, OSError) else str(reason or error)
 
 
 def _transfer(

@@ -84,7 +84,8 @@ def small_model() -> str:
 @pytest.fixture(scope="session")
 def whisper_weights() -> Callable[[str], Path]:
     """The folder of a recogniser's real weights, by name; fetched into this user's cache, which outlives test runs."""
-    from stackbench.voice.weights import find_weights, pull_weights
+    from stackbench.voice.weights import find_weights
+    from stackbench.voice.weights_fetch import pull_weights
 
     pytest.importorskip("faster_whisper", reason="needs the voice extra")
     folder = user_cache() / "models"

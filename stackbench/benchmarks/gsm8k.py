@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,12 +16,20 @@ from stackbench.benchmarks.declared_metrics import MetricKind, pass_at, shares
 from stackbench.benchmarks.number_answers import exact_match, flexible_match, read_answer, shown_number, strict_match
 from stackbench.benchmarks.passes import KS, pass_at_k_metrics
 from stackbench.datasets import DatasetStore
-from stackbench.types import AttemptSummary, Message, Metric, Request, Scored, Task
+from stackbench.types import AttemptSummary, Generation, Message, Metric, Request, Scored, Task
 
 __all__ = ["Gsm8k", "Gsm8kOptions", "Gsm8kTask"]
 
 MAX_TOKENS = 512
+USUAL_SHOTS = 8
 STOP = ("\nQuestion:",)
+# lm-eval 0.4.13, lm_eval/tasks/gsm8k/gsm8k.yaml (version 3), and the token limit of its Hugging Face models.
+LM_EVAL_FORMS = ("lm-eval", "lm-eval-chat")
+LM_EVAL_ASK = "Question: {}\nAnswer:"
+LM_EVAL_STOP = ("Question:", "</s>", "<|im_end|>")
+LM_EVAL_TOKENS = 256
+LM_EVAL_SHOTS = 5
+LM_EVAL_SEED = 1234
 ASK = (
     "{question}\n\nWork through the problem step by step. Then write the final answer, a bare number, on a last line "
     "of the form:\n#### number"
@@ -31,10 +40,11 @@ CALCULATOR = re.compile(r"<<[^<>]*>>")
 class Gsm8kOptions(Options):
     """Options of `gsm8k`."""
 
-    style: Literal["auto", "chat", "fewshot"] = "auto"
-    """One chat turn without examples, or few-shot chain of thought; auto: chat where there is a template."""
-    shots: int = Field(default=8, ge=0, le=100)
-    """Examples in the few-shot prompt, the first rows of the training split."""
+    style: Literal["auto", "chat", "fewshot", "lm-eval", "lm-eval-chat"] = "auto"
+    """One chat turn without examples, or few-shot chain of thought; auto: chat where there is a template. The forms of
+    lm-eval's task gsm8k: a bare prompt, or a chat with the examples as turns (--apply_chat_template)."""
+    shots: int | None = Field(default=None, ge=0, le=100)
+    """Examples from the training split; unset: the first 8, in lm-eval's forms the 5 that it draws."""
     fewshot_as_turns: bool = False
     """In a chat, show the examples as earlier turns of it: a question of the user's, an answer of the assistant's."""
 
@@ -66,9 +76,12 @@ class Gsm8k:
         self.options = options
         self._shots = ""
         self._turns: list[Message] = []
+        self._drawn: dict[str, list[tuple[str, str]]] = {}
+        """In lm-eval's forms, the examples of each task: its question as asked, and its answer."""
 
     def tasks(self, data: DatasetStore) -> list[Gsm8kTask]:
-        examples = data.rows("gsm8k", "train")[: self.options.shots]
+        train = data.rows("gsm8k", "train")
+        examples = train[: USUAL_SHOTS if self.options.shots is None else self.options.shots]
         self._shots = "".join(
             f"Question: {row['question']}\nAnswer: {CALCULATOR.sub('', row['answer'])}\n\n" for row in examples
         )
@@ -84,13 +97,24 @@ class Gsm8k:
         for index, row in enumerate(data.rows("gsm8k")):
             number = Fraction(row["answer"].rsplit("####", 1)[-1].strip().replace(",", ""))
             tasks.append(Gsm8kTask(f"gsm8k/{index}", question=row["question"], answer=row["answer"], number=number))
+        if self.options.style in LM_EVAL_FORMS:
+            self._draw_as_lm_eval(tasks, [(LM_EVAL_ASK.format(row["question"]), row["answer"]) for row in train])
         return tasks
+
+    def _draw_as_lm_eval(self, tasks: Sequence[Gsm8kTask], train: Sequence[tuple[str, str]]) -> None:
+        """lm-eval draws examples for one task after another, from one generator."""
+        rng = random.Random(LM_EVAL_SEED)
+        count = LM_EVAL_SHOTS if self.options.shots is None else self.options.shots
+        self._drawn = {task.task_id: rng.sample(train, count) if count else [] for task in tasks}
 
     async def prepare(self, tasks: Sequence[Task], context: PrepareContext) -> None:
         """Nothing to make."""
 
     async def attempt(self, task: Gsm8kTask, context: Context) -> Scored:
-        if self.options.style == "chat" or (self.options.style == "auto" and context.chat):
+        form = self._form(context)
+        if form in LM_EVAL_FORMS:
+            prompt, generation = await self._ask_as_lm_eval(task, form, context)
+        elif form == "chat":
             prompt = ASK.format(question=task.question)
             turns = self._turns if self.options.fewshot_as_turns else []
             generation = await context.generate(
@@ -122,8 +146,26 @@ class Gsm8k:
                 "flexible": exact_match(flexible_match(generation.text), task.answer),
                 "strict": exact_match(strict_match(generation.text), task.answer),
                 "answer": None if answer is None else shown_number(answer),
+                "form": form,
             },
         ).of(prompt, generation)
+
+    def _form(self, context: Context) -> str:
+        if self.options.style != "auto":
+            return self.options.style
+        return "chat" if context.chat else "fewshot"
+
+    async def _ask_as_lm_eval(self, task: Gsm8kTask, form: str, context: Context) -> tuple[str, Generation]:
+        """The prompt of lm-eval 0.4.13's task gsm8k (version 3), with its limit of tokens and its stop strings."""
+        prompt, examples = LM_EVAL_ASK.format(task.question), self._drawn[task.task_id]
+        sampling = context.sampling(max_tokens=LM_EVAL_TOKENS, stop=LM_EVAL_STOP)
+        if form == "lm-eval-chat":
+            turns = [turn for ask, answer in examples for turn in (Message("user", ask), Message("assistant", answer))]
+            request = Request(sampling, messages=(*turns, Message("user", prompt)), reference=task.answer)
+        else:
+            shots = "".join(f"{ask} {answer}\n\n" for ask, answer in examples)
+            request = Request(sampling, prompt=shots + prompt, shared_prefix=len(shots), reference=f" {task.answer}")
+        return prompt, await context.generate(request)
 
     def metrics(self, attempts: Sequence[AttemptSummary]) -> list[Metric]:
         """Accuracy by the answer as a person reads it (`robust`), and by lm-eval's two filters."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 from stackbench.benchmarks.base import Context, Options, PrepareContext, Sample, near_limit
@@ -96,7 +96,8 @@ class HumanEval:
             )
             sample = Sample(cut_at(generation.text, STOP))
         scored = await self.score(task, sample, context)
-        return scored.of(prompt, generation)
+        form = "chat" if chat else "completion"
+        return replace(scored, metrics={**scored.metrics, "form": form}).of(prompt, generation)
 
     async def score(self, task: HumanEvalTask, sample: Sample, context: Context) -> Scored:
         program = sample.text if sample.whole else task.prompt + sample.text

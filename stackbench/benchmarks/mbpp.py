@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import ClassVar, Literal
 
@@ -122,7 +122,8 @@ class Mbpp:
             )
             sample = Sample(cut_at(generation.text, (DONE,)))
         scored = await self.score(task, sample, context)
-        return scored.of(prompt, generation)
+        form = "chat" if chat else "fewshot"
+        return replace(scored, metrics={**scored.metrics, "form": form}).of(prompt, generation)
 
     async def score(self, task: MbppTask, sample: Sample, context: Context) -> Scored:
         """Code, then test_setup_code, then the asserts: the only order in which every reference passes."""

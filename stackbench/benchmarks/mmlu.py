@@ -28,14 +28,17 @@ MAX_CONTINUATION_TOKENS = 32
 LEAST_SHARE = {"chat": 0.5, "completion": 0.01}
 """The letters' share of the first token's probability from which on it decides. A chat's first token may begin a
 thought or a sentence; after a bare prompt the four are compared, as the paper does, unless they mean nothing."""
+LM_EVAL_ABOUT = "The following are multiple choice questions (with answers) about {}.\n\n"
+"""lm-eval 0.4.13, lm_eval/tasks/mmlu/default."""
 ASK = "\nReply with the letter of the right answer and nothing else."
 
 
 class MmluOptions(Options):
     """Options of `mmlu`."""
 
-    style: Literal["auto", "chat", "completion"] = "auto"
-    """auto: the letters' log-probabilities after a bare few-shot prompt where the model takes one, else a chat turn."""
+    style: Literal["auto", "chat", "completion", "lm-eval", "lm-eval-chat"] = "auto"
+    """auto: the letters' log-probabilities after a bare few-shot prompt where the model takes one, else a chat turn.
+    The forms of lm-eval's task mmlu: a bare prompt, or a chat with the examples as turns (--apply_chat_template)."""
     shots: int = Field(default=5, ge=0, le=5)
     """Examples of the same subject from the dev split."""
     fewshot_as_turns: bool = False
@@ -68,15 +71,19 @@ class Mmlu:
         self.options = options
         self._shots: dict[str, str] = {}
         self._turns: dict[str, list[Message]] = {}
+        self._lm_eval_shots: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
+        """Questions and letters of a subject's examples."""
 
     def tasks(self, data: DatasetStore) -> list[MmluTask]:
         examples: dict[str, list[str]] = defaultdict(list)
         turns: dict[str, list[Message]] = defaultdict(list)
+        shots = self._lm_eval_shots = defaultdict(list)
         for row in data.rows("mmlu", "dev"):
             if len(examples[row["subject"]]) < self.options.shots:
                 question, letter = _question(_task(row, 0)), LETTERS[row["answer"]]
                 examples[row["subject"]].append(f"{question} {letter}\n\n")
                 turns[row["subject"]] += [Message("user", question + ASK), Message("assistant", letter)]
+                shots[row["subject"]].append((question, letter))
         self._turns = dict(turns)
         self._shots = {
             subject: f"Multiple-choice questions on {subject.replace('_', ' ')}, with answers.\n\n{''.join(found)}"
@@ -96,6 +103,8 @@ class Mmlu:
         style = self.options.style
         if style == "auto":
             style = "completion" if context.plain_prompts else "chat"
+        if style == "lm-eval" or style == "lm-eval-chat":
+            return await self._attempt_as_lm_eval(task, style, context)
         as_turns = style == "chat" and self.options.fewshot_as_turns
         shots = "" if as_turns else self._shots.get(task.category, "")
         prompt = _question(task) + (ASK if style == "chat" else "")
@@ -117,6 +126,43 @@ class Mmlu:
                 "answer": chosen,
                 "by": "logprob" if by_logprob else "text",
                 "letters_share": None if in_letters is None else round(in_letters, 4),
+                "form": style,
+            },
+        ).of(prompt, generation)
+
+    async def _attempt_as_lm_eval(self, task: MmluTask, style: str, context: Context) -> Scored:
+        """The prompt of lm-eval 0.4.13's mmlu tasks (version 1); the likeliest letter is the answer.
+
+        A model that gives no log-probabilities is read by its text, which `by` tells.
+        """
+        scored = context.scores_choices
+        about = LM_EVAL_ABOUT.format(task.category.replace("_", " "))
+        shots, prompt, reference = self._lm_eval_shots[task.category], _question(task), LETTERS[task.answer]
+        sampling = context.sampling(max_tokens=1 if scored else MAX_CONTINUATION_TOKENS)
+        if style == "lm-eval-chat":
+            turns = [turn for ask, letter in shots for turn in (Message("user", ask), Message("assistant", letter))]
+            chat = (Message("system", about), *turns, Message("user", prompt))
+            request = Request(sampling, messages=chat, choices=tuple(LETTERS) if scored else (), reference=reference)
+        else:
+            shared = about + "".join(f"{ask} {letter}\n\n" for ask, letter in shots)
+            choices = tuple(f" {letter}" for letter in LETTERS) if scored else ()
+            request = Request(
+                sampling, prompt=shared + prompt, shared_prefix=len(shared), choices=choices, reference=reference
+            )
+        generation = await context.generate(request)
+        by_logprob = generation.choice_logprobs is not None
+        chosen = _likeliest(generation) if by_logprob else find_letter(generation.text, task.choices)
+        passed = chosen == reference
+        answered = f"answered {chosen or 'no letter'}"
+        return Scored(
+            score=float(passed),
+            passed=passed,
+            reason=f"passed: {answered}" if passed else f"failed: {answered}, not {reference}",
+            metrics={
+                "answer": chosen,
+                "by": "logprob" if by_logprob else "text",
+                "letters_share": None,
+                "form": style,
             },
         ).of(prompt, generation)
 

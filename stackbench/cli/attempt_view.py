@@ -76,7 +76,10 @@ def print_attempt(attempt: AttemptDetail) -> None:
         code = payload.get("code")
         if code:
             legible = visible(_cut(str(code)))
-            console.print(Syntax(legible, "python", theme="ansi_dark", background_color="default", word_wrap=True))
+            if console.soft_wrap:  # in a pipe, where Syntax would cut long lines
+                console.print(shown(legible, lines=True))
+            else:
+                console.print(Syntax(legible, "python", theme="ansi_dark", background_color="default", word_wrap=True))
         rest = {
             name: value
             for name, value in payload.items()

@@ -124,9 +124,20 @@ def _cell(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if is_object(value):
-        return ", ".join(f"{key}={item}" for key, item in value.items()) or "-"
+        return ", ".join(_option(key, item) for key, item in value.items()) or "-"
     return ", ".join(map(str, value)) if is_array(value) else str(value)
 
 
+def _option(name: str, value: Any) -> str:
+    """An option with its default as `-T` takes it; the name alone where nothing is set."""
+    if value is None or value == "" or value == []:
+        return name
+    if isinstance(value, bool):
+        return f"{name}={str(value).lower()}"
+    return f"{name}={','.join(map(str, value)) if is_array(value) else value}"
+
+
 def _shown(value: Any) -> Any:
+    if isinstance(value, tuple | list):
+        return [_shown(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
     return value if isinstance(value, str | int | float | bool | None) else str(value)

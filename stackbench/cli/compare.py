@@ -57,6 +57,7 @@ def compare(
         compared = compare_runs(queries, first, second)
         runs, results, found = compared.runs, compared.results, compared.benchmarks
         reader = Reader(queries)
+        labels = reader.labels()
         differences = setup_differences(runs, [reader.planned(run.run_id) for run in runs])
     warnings, shared = compared.warnings, compared.shared
     verdicts = regressions(found, gate, points / 100) if gate else []
@@ -67,7 +68,8 @@ def compare(
         return code
     console = out()
     for which, run, by_name in zip(WHICH, runs, results, strict=True):
-        console.print(shown(f"{which:<6}  {run.run_id}  {run.status}  {run.model}"))
+        name = labels[run.run_id].name if run.run_id in labels else ""
+        console.print(shown("  ".join(filter(None, (f"{which:<6}", run.run_id, name, run.status, run.model)))))
         for name in shared:
             console.print(shown(f"        {name}: {counted(by_name[name])}"))
     if differences:

@@ -13,8 +13,9 @@ from stackbench.cli.console import err, notice, print_json, print_line, print_ta
 from stackbench.config import Home
 from stackbench.datasets import DatasetStore
 from stackbench.engine.model_files import fetch_model, list_models, list_recognizers
-from stackbench.errors import DataError
+from stackbench.errors import DataError, DataNotAvailableError
 from stackbench.fetch import Progress as FetchProgress
+from stackbench.fetch import say_parts
 from stackbench.visible_text import in_one_line
 
 __all__ = ["count_of", "data_list", "data_pull", "models_list", "models_pull"]
@@ -92,19 +93,29 @@ def data_pull(home: Path | None, names: Sequence[str]) -> None:
         DataError: some could not be had.
     """
     store = DatasetStore.of_home(Home.find(home, to_write=False))
-    failures: list[str] = []
-    for name in names or store.manifest.datasets:
+    wanted = list(names or store.manifest.datasets)
+    lacking: list[str] = []
+    damaged: list[str] = []
+    for name in wanted:
         try:
             with _transfer() as progress:
                 paths = store.pull(name, progress)
             store.check(name)
+        except DataNotAvailableError as error:
+            notice(f"{name}: {error.why}")
+            lacking.append(name)
         except DataError as error:
-            failures.append(str(error))
+            damaged.append(str(error))
         else:
             for path in paths:
                 print_line(path)
-    if failures:
-        raise DataError("; ".join(failures))
+    if lacking:
+        damaged.append(
+            f"{', '.join(lacking)} cannot be fetched ({len(lacking)} of {len(wanted)} datasets); put the files into "
+            "the folder that STACKBENCH_DATA names"
+        )
+    if damaged:
+        raise DataError("; ".join(damaged))
 
 
 @contextmanager
@@ -112,7 +123,7 @@ def _transfer() -> Iterator[FetchProgress | None]:
     """A progress bar on a terminal, a line every tenth elsewhere."""
     console = err()
     if not console.is_terminal:
-        yield _plain_transfer()
+        yield say_parts(notice, 10)
         return
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=console, transient=True) as display:
@@ -124,15 +135,3 @@ def _transfer() -> Iterator[FetchProgress | None]:
             display.update(tasks[what], completed=done, total=total or None)  # type: ignore[arg-type]
 
         yield show
-
-
-def _plain_transfer() -> FetchProgress:
-    tenths: dict[str, int] = {}
-
-    def show(what: str, done: int, total: int) -> None:
-        tenth = 10 * done // total if total else 0
-        if tenth > tenths.get(what, 0):
-            tenths[what] = tenth
-            notice(f"{what}: {done / 1e6:.0f} of {total / 1e6:.0f} MB")
-
-    return show

@@ -37,7 +37,7 @@ def ctl(verb: str, words: Sequence[str], flags: Mapping[str, Any], *, home: Path
     found = Home.find(home, to_write=False)
     name = arguments.get("run") if verb == "why" else None
     trace = _last_trace(found) if verb in ("why", "status") else None
-    if name is not None and not (trace is not None and trace["run_id"].startswith(name)):
+    if name is not None and not (trace is not None and str(trace["run_id"]).startswith(name)):
         ended = find_ended(found, str(name))
         if ended is not None:
             print_json(ended_document(ended)) if as_json else out().print(
@@ -161,6 +161,9 @@ def _print_why(answer: Mapping[str, Any]) -> None:
         )
         out().print(shown(line))
     attempts = answer["attempts"]
+    if answer["run_id"] is None:
+        out().print("no run is live")
+        return
     out().print(shown(f"run {answer['run_id']}: {_phase(answer)}, {len(attempts)} attempts under way"))
     print_table(
         ("benchmark", "task", "attempt", "waits for", "for", "runs since"),

@@ -130,12 +130,13 @@ class PlainProgress(SilentProgress):
                 self._report_all()
         elif isinstance(event, BenchmarkStarted):
             resumed = f", {event.done} of them done before" if event.done else ""
-            self._say(f"{event.benchmark}: {event.total} attempts{resumed}")
+            count = "1 attempt" if event.total == 1 else f"{event.total} attempts"
+            self._say(f"{event.benchmark}: {count}{resumed}")
         elif isinstance(event, BenchmarkFinished):
             if tally is not None and tally.finished != self._said.get(event.benchmark):
                 self._report(tally)
         elif isinstance(event, BenchmarkSkipped):
-            self._say(f"{event.benchmark}: skipped: {event.reason}")
+            self._say(f"{event.benchmark}: skipped: {event.reason.split(' (')[0]}")  # the results say all of it
         elif isinstance(event, RunStarted):
             self.run_id = run_id
             self._say(f"run {run_id} of {event.model}")

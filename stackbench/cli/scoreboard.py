@@ -195,7 +195,7 @@ def total_line(results: Sequence[BenchmarkResult], cost: Cost | None) -> str:
     """Attempts, errors, tokens and what they cost, over all benchmarks of a run."""
     attempts, errors = sum(result.attempts for result in results), sum(result.errors for result in results)
     sent, received = tokens_of(results)
-    parts = [f"{attempts} attempts", "1 error" if errors == 1 else f"{errors} errors"]
+    parts = ["1 attempt" if attempts == 1 else f"{attempts} attempts", "1 error" if errors == 1 else f"{errors} errors"]
     parts += [f"{sent:,} prompt and {received:,} completion tokens"] if sent or received else []
     parts += [f"cost {cost.amount:,.4f} {cost.currency}"] if cost is not None else []
     return f"total: {', '.join(parts)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ __all__ = ["show"]
 SHOWN_OF_SETTING = 200
 SHOWN_REASONS = 12
 """Of a benchmark's errors, and of its wrong answers."""
+HASH = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 SAMPLING = ("top_p", "max_tokens", "samples", "limit", "limit_seed")
 
 
@@ -221,7 +223,9 @@ def _model_lines(model: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 
 def _pairs(values: Mapping[str, Any], names: Sequence[str], nothing: str = "defaults") -> str:
-    return ", ".join(f"{name} {values[name]}" for name in names if values.get(name) not in (None, {}, "")) or nothing
+    """Names and values; of hashes the beginning (`--json` has them whole)."""
+    found = {name: HASH.sub(r"\1...", str(values[name])) for name in names if values.get(name) not in (None, {}, "")}
+    return ", ".join(f"{name} {text}" for name, text in found.items()) or nothing
 
 
 def _gib(size: int | None) -> str:

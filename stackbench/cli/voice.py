@@ -85,6 +85,7 @@ def listen(
         try:
             await session.run()
         finally:
+            await operator.record_kept()
             if operator.unrecorded:
                 notice(f"no run was live: {operator.unrecorded} turns are in no run's events")
             await link.close()

@@ -127,6 +127,31 @@ class RunSettings(Concern):
             duration=True,
         ),
     ] = 1800.0
+    stalled_after_s: Annotated[
+        float,
+        BeforeValidator(read_duration),
+        Field(gt=0),
+        Setting(
+            "Say what the run waits for when no attempt ended and no token came for so long. Takes 30m or 2h too.",
+            "TIME",
+            flag="--stalled-after",
+            unit="seconds",
+            changeable=True,
+            scores=True,
+            duration=True,
+        ),
+    ] = 900.0
+    metrics_port: Annotated[
+        int | None,
+        Field(ge=1, le=65535),
+        Setting(
+            "Serve `/metrics` for Prometheus on this port of the loopback address while the run is live.",
+            "PORT",
+            unset="no",
+            changeable=True,
+            scores=True,
+        ),
+    ] = None
     max_error_rate: Annotated[
         float,
         Field(ge=0, le=1),

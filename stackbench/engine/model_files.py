@@ -14,7 +14,8 @@ from stackbench.models.manifest import ModelEntry, load_manifest
 from stackbench.models.memory import Fit, entry_of, plan_fits, weight_bytes
 from stackbench.models.pull import is_pulled, pull
 from stackbench.models.registry import KINDS
-from stackbench.voice.weights import find_weights, known_weights, pull_weights, weights_name
+from stackbench.voice.weights import find_weights, known_weights, weights_name
+from stackbench.voice.weights_fetch import pull_weights
 
 __all__ = [
     "Fit",

@@ -39,6 +39,8 @@ class Monitor:
         self._counts = counts
         self._now = now
         self._publish = publish
+        self.latest: dict[str, float | None] = {}
+        """The newest figures, by the columns of the table `resources`."""
 
     async def watch(self) -> None:
         """Runs until cancelled. One row a second, or one for each GPU with the machine's figures on the first."""
@@ -91,6 +93,7 @@ class Monitor:
         self._writer.resources(self._run_id, row)
         values: dict[str, float | None] = {name: value for name, value in asdict(row).items() if name != "ts"}
         values["completion_tokens"] = tokens
+        self.latest = values
         self._publish(Gauges(values=values))
 
     def _load(self) -> ServerLoad | None:

@@ -202,6 +202,8 @@ class Operations:
         if not nesting.is_object(turn):
             raise UsageError("record_voice takes a turn, a JSON object")
         execution = self._execution("record")
+        if not execution.recorded:
+            raise UsageError(f"run {execution.run_id} is not recorded yet; try again")
         execution.record("voice", {"who": command.who, **turn})
         return {"run_id": execution.run_id}
 

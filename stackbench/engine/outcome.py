@@ -12,7 +12,7 @@ from stackbench.engine.plan import RunPlan
 from stackbench.store import BenchmarkResult, Reader, RunInfo
 from stackbench.types import RunStatus
 
-__all__ = ["RunOutcome", "recorded_outcome"]
+__all__ = ["RunOutcome", "recorded_outcome", "summary_line"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,19 @@ class RunOutcome:
     def error_rate(self) -> float:
         """The share of attempts that ended in errors."""
         return sum(result.errors for result in self.results) / self.attempts if self.attempts else 0.0
+
+
+def summary_line(outcome: RunOutcome) -> str:
+    """Model, then of each benchmark its first metric, tasks and errors: for people who are told of a run elsewhere."""
+    parts: list[str] = []
+    for result in outcome.results:
+        metric = result.metrics[0] if result.metrics else None
+        score = f"{metric.name} {metric.value:.3f}, " if metric is not None else ""
+        parts.append(f"{result.benchmark} {score}{result.tasks_completed} tasks, {result.errors} errors")
+    gates = [gate for gate in outcome.gates if not gate.passed]
+    if gates:
+        parts.append(f"gates that failed: {', '.join(gate.name for gate in gates)}")
+    return f"{outcome.model}: {'; '.join(parts) or 'nothing was measured'}"
 
 
 def recorded_outcome(reader: Reader, run: RunInfo) -> RunOutcome:

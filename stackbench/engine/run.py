@@ -30,8 +30,10 @@ from stackbench.engine.controls import RunControls
 from stackbench.engine.executor import LocalExecutor
 from stackbench.engine.fitting import fit_to_window
 from stackbench.engine.gates import check_gate_categories
+from stackbench.engine.metrics_endpoint import BenchmarkState, MetricsEndpoint, RunState
 from stackbench.engine.monitor import Monitor
 from stackbench.engine.outcome import RunOutcome
+from stackbench.engine.progress_watch import ProgressWatch
 from stackbench.engine.replays import Replay, held_by, take_plan
 from stackbench.engine.resources import RunResources
 from stackbench.engine.run_model import create_run_model
@@ -73,7 +75,9 @@ class RunExecution:
         *,
         watched: Callable[[], bool] = lambda: True,
         now: Callable[[], datetime] = utc_now,
+        alert: Callable[[str, str], None] = lambda title, text: None,
     ) -> None:
+        """`alert` tells people who do not look: a title and a text."""
         settings = order.plan.settings
         self.home = home
         self.order = order
@@ -91,11 +95,14 @@ class RunExecution:
         self.counts = RunCounts()
         self._writer = writer
         self._publish = publish
+        self._alert = alert
         self._now = now
         self._record = RunRecord(order, writer, now)
         self._replay: Replay | None = None
         self._left_out = False
         """Whether a replayed run has not made some attempts."""
+        self._monitor: Monitor | None = None
+        self._progress: ProgressWatch | None = None
 
     async def run(self) -> RunOutcome:
         """Runs to the end, to `controls.stop`, or to an error that leaves the run resumable.
@@ -108,6 +115,9 @@ class RunExecution:
         watch.start()
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(watch.close)
+            if (port := self.plan.settings.metrics_port) is not None:
+                endpoint = MetricsEndpoint(port, self._state)
+                stack.push_async_callback(asyncio.to_thread, endpoint.close)
             reader = Reader(FreshQueries(self._writer.cursor))
             self._replay = await asyncio.to_thread(take_plan, self.plan, reader)
             self.plan = self._replay.plan if self._replay is not None else self.plan
@@ -151,7 +161,11 @@ class RunExecution:
             self._writer, self.run_id, resources.model, lambda: (self.tracker.tokens, len(self.tracker)), self._now,
             self._publish,
         )  # fmt: skip
-        watchers = [asyncio.create_task(monitor.watch()), asyncio.create_task(self._stop_at_deadline())]
+        self._monitor, self._progress = monitor, self._progress_watch(monitor)
+        watchers = [
+            asyncio.create_task(watching)
+            for watching in (monitor.watch(), self._stop_at_deadline(), self._progress.watch())
+        ]
         problem = ""
         try:
             for together in _side_by_side(loaded, one_by_one=self.plan.settings.one_by_one):
@@ -172,6 +186,46 @@ class RunExecution:
         left_out = self._left_out or any(runner.cancelled for runner in self.runners.values())
         ended = RunEnd(started, skipped, problem, self.counts.last_error, self._left_unmade(len(loaded)), left_out)
         return await asyncio.to_thread(self._record.finish, self.plan, resources, loaded, ended)
+
+    def _progress_watch(self, monitor: Monitor) -> ProgressWatch:
+        def tell(seconds: float, line: str) -> None:
+            self.say(line)
+            self.record("no_progress", {"seconds": round(seconds, 1), "text": line})
+            self._alert(f"stackbench: run {self.run_id} makes no progress", line)
+
+        def progress() -> tuple[float | None, ...]:
+            ended = sum(runner.progress.done for runner in self.runners.values())
+            return ended, self.tracker.tokens, monitor.latest.get("completion_tokens")
+
+        def held() -> bool:
+            return self.controls.phase != "running" or bool(self.controls.outage.waiting_for)
+
+        return ProgressWatch(self.plan.settings.stalled_after_s, progress, held, self.tracker.describe, tell)
+
+    def _state(self) -> RunState:
+        """For `/metrics`; called from its thread."""
+        benchmarks = {
+            name: BenchmarkState(
+                planned=runner.progress.total,
+                done=runner.progress.before + runner.progress.done,
+                passed=runner.progress.passed,
+                errors=runner.progress.errors,
+                queued=runner.queued,
+                tokens=runner.progress.tokens,
+            )
+            for name, runner in tuple(self.runners.items())
+        }
+        monitor, progress = self._monitor, self._progress
+        return RunState(
+            run_id=self.run_id,
+            suite=self.plan.suite,
+            model=self.plan.settings.model,
+            phase=self.controls.phase,
+            running=len(self.tracker),
+            idle_s=progress.idle_s if progress is not None else 0.0,
+            benchmarks=benchmarks,
+            load=monitor.latest if monitor is not None else {},
+        )
 
     def _selected(self, reader: Reader) -> tuple[Mapping[str, Sequence[str]], bool]:
         """Tasks that are settled already, by benchmark; and whether a limit selects the first ones (old runs)."""
@@ -304,6 +358,11 @@ class RunExecution:
         """Tells the operator, and once the run is recorded, whoever reads it later."""
         self._publish(Notice(text=line))
         self.record("notice", {"text": line})
+
+    @property
+    def recorded(self) -> bool:
+        """Whether events of the run itself are kept by now."""
+        return self._record.exists
 
     def record(self, kind: str, payload: Mapping[str, Any]) -> None:
         """Records an event of the run itself, once the run is recorded."""

@@ -76,9 +76,14 @@ class RunRecord:
         """The next number of an event, unique within the run."""
         return next(self._seq)
 
+    @property
+    def exists(self) -> bool:
+        """Whether the run has its row, so that events of it are kept."""
+        return self._recorded and self._writer.failure is None
+
     def event(self, kind: str, payload: Mapping[str, Any]) -> None:
         """Records an event of the run itself, once the run is recorded."""
-        if self._recorded and self._writer.failure is None:
+        if self.exists:
             record = EventRecord("", "", 0, None, self.next_seq(), self._now(), kind, payload)
             self._writer.event(self._order.run_id, record)
 

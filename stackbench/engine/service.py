@@ -24,11 +24,13 @@ from stackbench.engine.control_server import ControlServer
 from stackbench.engine.detached import start_engine
 from stackbench.engine.event_stream import EventStream
 from stackbench.engine.home_lock import HomeLock
+from stackbench.engine.notifications import Notifier
 from stackbench.engine.operations import Operations
-from stackbench.engine.outcome import RunOutcome
+from stackbench.engine.outcome import RunOutcome, summary_line
 from stackbench.engine.plan import RunPlan
 from stackbench.engine.query_pool import QueryPool
 from stackbench.engine.run import RunExecution, new_run_id
+from stackbench.engine.run_log_file import RunLogFile
 from stackbench.engine.run_record import RunOrder
 from stackbench.engine.samples import SampleFile, read_plan_samples, write_results
 from stackbench.engine.trace_file import TraceFile
@@ -116,6 +118,8 @@ class EngineService:
         self._beating: asyncio.Task[None] | None = None
         self._arrived = asyncio.Event()
         self._queries: QueryPool | None = None
+        self._log: RunLogFile | None = None
+        self._notifier: Notifier | None = None
 
     async def __aenter__(self) -> EngineService:
         self._lock.acquire()
@@ -154,6 +158,8 @@ class EngineService:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
         await self._server.close()
+        if self._notifier is not None:
+            await asyncio.to_thread(self._notifier.close)
         if self._queries is not None:
             self._queries.close()
         await asyncio.to_thread(self._writer.close)
@@ -265,6 +271,12 @@ class EngineService:
 
     async def _carry_out(self, run: SubmittedRun) -> None:
         self.live = run
+        self._log = RunLogFile(self.home.run(run.run_id), run.run_id, self._now, self.say)
+        try:
+            self._notifier = Notifier(self.say)
+        except StackbenchError as error:
+            self._end(run, error, str(error))
+            return
         execution = RunExecution(
             self.home,
             run.order,
@@ -272,6 +284,7 @@ class EngineService:
             lambda what: self.publish(run.run_id, what),
             watched=lambda: self.stream.watched,
             now=self._now,
+            alert=self._notifier.send,
         )
         run.execution = execution
         if run.stop_asked:
@@ -292,9 +305,16 @@ class EngineService:
         if isinstance(result, RunOutcome):
             document = outcome_adapter.dump_python(result, mode="json")
             self.publish(run.run_id, RunFinished(status=result.status.value, outcome=document))
+            status, text = result.status.value, result.problem or summary_line(result)
         else:
             code = result.exit_code if isinstance(result, StackbenchError) else StackbenchError.exit_code
             self.publish(run.run_id, RunFinished(status=RunStatus.FAILED.value, error=error, exit_code=code))
+            status, text = RunStatus.FAILED.value, error
+        if self._notifier is not None:
+            self._notifier.send(f"stackbench: run {run.run_id} {status}", text)
+        if self._log is not None:
+            self._log.close()
+            self._log = None
         if run.order.resume and self.writer.failure is None:
             self.writer.leave_queue(
                 run.run_id, RunStatus.INTERRUPTED if isinstance(result, RunOutcome) else RunStatus.FAILED
@@ -317,6 +337,9 @@ class EngineService:
             self.stream.publish(run_id, what)
         else:
             self._loop.call_soon_threadsafe(self.stream.publish, run_id, what)
+        log, live = self._log, self.live  # another thread may end the run meanwhile
+        if log is not None and live is not None and run_id in ("", live.run_id):
+            log.take(what)
         with contextlib.suppress(Exception):  # a display that fails must not end a run
             self._listener(run_id, what)
 

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
-from stackbench.models.kv_cache import close_gaps, copy_row, empty_cache, start_from_prefixes
+from stackbench.models.kv_cache import close_gaps, copy_row, empty_cache, expect_positions, start_from_prefixes
 from stackbench.models.length_buckets import Bucket, Row, length_class, longest_in_class, regroup
 from stackbench.models.prefixes import SHORTEST_PREFIX, KnownPrefix, PrefixStore, common_prefix
 from stackbench.models.sampling import SeenTokens, draw_tokens, is_plain, penalises, uniform
@@ -26,6 +26,9 @@ from stackbench.types import FinishReason, Generation
 __all__ = ["BatchDecoder"]
 
 PREFILL_TOKENS = {"cpu": 1024, "cuda": 16384}  # read together: enough to fill the device, few enough to stop soon
+LEAST_CHUNK = 128
+MASK_CELLS = 1 << 28
+"""Of a chunk's attention mask: its positions by all before them."""
 
 
 class BatchDecoder:
@@ -73,6 +76,7 @@ class BatchDecoder:
         if not rows:
             return
         self._read_shared_prefix(rows)
+        rows = self._read_long(rows)
         found = [(row, self._prefixes.find(row.prompt_ids, at_most=len(row.prompt_ids) - 1)) for row in rows]
         found.sort(key=lambda one: (length_class(len(one[0].prompt_ids)), _unread(*one)))
         start = 0
@@ -114,6 +118,20 @@ class BatchDecoder:
         self._prefill_tokens //= 2
         self._prefixes = PrefixStore(self._prefixes.budget_bytes // 2)
 
+    def _read_long(self, rows: list[Row]) -> list[Row]:
+        """Reads the prompts that are read in chunks, each by itself and in their order, and returns the other rows.
+
+        What one of them shares with the next is kept, so that it is read once (`Request.shared_prefix`).
+        """
+        others: list[Row] = []
+        for row in rows:
+            known = self._prefixes.find(row.prompt_ids, at_most=len(row.prompt_ids) - 1)
+            if _unread(row, known) <= self._prefill_tokens:
+                others.append(row)
+            elif not self._stopping():
+                self._prefill([(row, known)], keep=row.request.shared_prefix > 0)
+        return others
+
     def _read_shared_prefix(self, rows: list[Row]) -> None:
         """Reads once what all these rows begin with, unless it is known."""
         if len(rows) == 1:
@@ -125,7 +143,8 @@ class BatchDecoder:
             return
         cache = self._begin([known])
         ids = torch.tensor([first[known.length : shared]])
-        self._forward(ids, torch.ones((1, shared), dtype=torch.long), known.length, cache)
+        if self._read(ids, torch.ones((1, shared), dtype=torch.long), known.length, cache) is None:
+            return
         self._prefixes.keep(first[:shared], shared, cache)
         self.prefix_hits -= shared - known.length  # read just now: found by all of these rows but one
 
@@ -137,7 +156,8 @@ class BatchDecoder:
             start_from_prefixes(cache, [(one.cache, one.length) for one in known], width)
         return cache
 
-    def _prefill(self, found: Sequence[tuple[Row, KnownPrefix]]) -> None:
+    def _prefill(self, found: Sequence[tuple[Row, KnownPrefix]], *, keep: bool = False) -> None:
+        """Reads these prompts together and draws their first tokens; `keep`: what was read of the first is kept."""
         rows = [row for row, _ in found]
         known = [prefix for _, prefix in found]
         suffixes = [row.prompt_ids[prefix.length :] for row, prefix in found]
@@ -149,7 +169,9 @@ class BatchDecoder:
             ids[index, width - len(suffix) :] = torch.tensor(suffix)
             mask[index, past + width - len(suffix) :] = 1
         cache = self._begin(known)
-        logits = self._forward(ids, mask, past, cache)
+        logits = self._read(ids, mask, past, cache)
+        if logits is None:
+            return
         close_gaps(cache, past, [one.length for one in known], [len(suffix) for suffix in suffixes])
         self.prefix_hits += sum(one.length for one in known)
         for row in rows:
@@ -161,10 +183,29 @@ class BatchDecoder:
             if sampling.temperature > 0:
                 row.generator = torch.Generator()
                 row.generator.manual_seed(sampling.seed if sampling.seed is not None else 0)
+        if keep:
+            end = cache.get_seq_length()
+            self._prefixes.keep(rows[0].prompt_ids, len(rows[0].prompt_ids), copy_row(cache, 0, 0, end))
         self._score_choices(rows, logits)
         bucket = Bucket(rows, cache, self._draw(rows, logits, cache))
         if bucket.live:
             self._buckets.append(bucket)
+
+    def _read(self, ids: torch.Tensor, mask: torch.Tensor, past: int, cache: DynamicCache) -> torch.Tensor | None:
+        """As `_forward`; a row by itself in chunks, so that memory does not grow with its length. None: stopped."""
+        width = ids.shape[1]
+        if len(ids) > 1 or width <= self._prefill_tokens:
+            return self._forward(ids, mask, past, cache)
+        expect_positions(cache, past + width)
+        logits: torch.Tensor | None = None
+        start = 0
+        while start < width:
+            if self._stopping():
+                return None
+            end = min(width, start + max(LEAST_CHUNK, min(self._prefill_tokens, MASK_CELLS // (past + width))))
+            logits = self._forward(ids[:, start:end], mask[:, : past + end], past + start, cache)
+            start = end
+        return logits
 
     def _forward(self, ids: torch.Tensor, mask: torch.Tensor, past: int, cache: DynamicCache) -> torch.Tensor:
         """The last position's logits, (B, V); `mask` covers the `past` positions in the cache and the new ones."""

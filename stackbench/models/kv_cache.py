@@ -18,12 +18,15 @@ __all__ = [
     "close_gaps",
     "copy_row",
     "empty_cache",
+    "expect_positions",
     "layers_of",
     "rearrange_rows",
     "start_from_prefixes",
 ]
 
 GROWTH = 128
+GROWTH_SHARE = 16
+"""Room grows by one part in so many, so that a long cache is not copied again and again."""
 
 
 class GrowingLayer(DynamicLayer):
@@ -34,6 +37,8 @@ class GrowingLayer(DynamicLayer):
         self.room_k: torch.Tensor | None = None
         self.room_v: torch.Tensor | None = None
         self.length = 0
+        self.expected = 0
+        """Positions that it will have soon: room is made for them at once."""
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
@@ -42,7 +47,7 @@ class GrowingLayer(DynamicLayer):
         added = key_states.shape[-2]
         end = self.length + added
         if self.room_k is None or self.room_v is None or end > self.room_k.shape[-2]:
-            self.reserve(key_states, value_states, end + GROWTH)
+            self.reserve(key_states, value_states, max(end, self.expected) + max(GROWTH, end // GROWTH_SHARE))
         assert self.room_k is not None and self.room_v is not None
         self.room_k[:, :, self.length : end] = key_states
         self.room_v[:, :, self.length : end] = value_states
@@ -79,6 +84,12 @@ def empty_cache(layers: int) -> DynamicCache:
     cache = DynamicCache()
     cache.layers[:] = [GrowingLayer() for _ in range(layers)]
     return cache
+
+
+def expect_positions(cache: DynamicCache, positions: int) -> None:
+    """Has room made for so many at once."""
+    for layer in layers_of(cache):
+        layer.expected = positions
 
 
 def layers_of(cache: DynamicCache) -> list[GrowingLayer]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from stackbench.errors import ModelNotAvailableError, UsageError, one_line
-from stackbench.fetch import FetchError, Progress, sha256_of
+from stackbench.fetch import FetchError, Progress, say_parts, sha256_of
 from stackbench.fetch_lock import fetch_lock
 from stackbench.models.convert import convert_gguf
 from stackbench.models.loaded_files import FileHashes
@@ -30,6 +30,7 @@ __all__ = ["is_pulled", "locate", "locate_gguf", "notice_changes", "origin", "pu
 LOCAL = "STACKBENCH_MODELS"
 """Names a folder with models of one's own: NAME/ with safetensors, or NAME.gguf."""
 
+QUARTERS = 4
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9_][\w.-]{0,95}(@[\w.-]{1,95})?", re.ASCII)
 """owner/name, as the hub takes names, with a commit, branch or tag."""
 
@@ -88,7 +89,7 @@ def locate_gguf(target: str, folder: Path, say: Say, own: Path | None = None) ->
     with _alone(target, folder, say):
         gguf = folder / "gguf" / f"{target}.gguf"
         if _fetched_gguf(target, entry, folder, None) is None:
-            _fetch(target, entry, gguf, folder, say, None)
+            _fetch(target, entry, gguf, folder, say, say_parts(say, QUARTERS))
         return gguf
 
 
@@ -155,6 +156,8 @@ def is_pulled(name: str, folder: Path, own: Path | None = None) -> bool:
 def pull(name: str, folder: Path, say: Say, progress: Progress | None = None, own: Path | None = None) -> Path:
     """Makes a manifest model ready; at once when it is. What was fetched before an interruption is kept.
 
+    Without a `progress` each quarter of what is fetched or converted is said.
+
     Raises:
         UsageError: the manifest has no such name.
         ModelNotAvailableError: no source has the promised bytes, the folder is read-only, or the conversion failed.
@@ -167,7 +170,8 @@ def pull(name: str, folder: Path, say: Say, progress: Progress | None = None, ow
     if found is not None:
         return found
     with _alone(name, folder, say):
-        return pulled(name, folder) or _fetched(name, manifest[name], folder, say, progress, own)
+        show = progress or say_parts(say, QUARTERS)
+        return pulled(name, folder) or _fetched(name, manifest[name], folder, say, show, own)
 
 
 @contextlib.contextmanager
@@ -294,7 +298,7 @@ def _local(path: Path, folder: Path, say: Say, own: Path | None = None) -> Path:
     with _alone(name, folder, say):
         if not is_pulled(name, folder):
             say(f"{gguf.name}: converting to safetensors (once)")
-            convert_gguf(gguf, folder / name, digest)
+            convert_gguf(gguf, folder / name, digest, say_parts(say, QUARTERS))
     return folder / name
 
 
@@ -310,7 +314,7 @@ def _hub_id(target: str, folder: Path, say: Say, own: Path | None = None) -> Pat
         with _alone(name, folder, say):
             if not is_pulled(name, folder):
                 say(f"{target}: fetching from the hub")
-                fetch_repository(target, repo, revision, ready, None)
+                fetch_repository(target, repo, revision, ready, say_parts(say, QUARTERS))
     except FetchError as error:
         raise ModelNotAvailableError(
             f'{error}; name a local folder, or a model that "stackbench models list" shows'

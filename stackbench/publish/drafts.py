@@ -67,7 +67,7 @@ def _settings(publication: Publication) -> Iterator[str]:
         shots = "" if settings.shots is None else f", {settings.shots} examples"
         sampled = ", ".join(f"{name} {settings.sampling[name]}" for name in SAMPLING if name in settings.sampling)
         told = f"{one.name}: asked as {settings.prompt_form}{shots}; {sampled or 'sampling not recorded'}"
-        lines.append(f"- {markdown_text(told)}; {settings.attempts_per_task:g} attempts a task; run {run.run_id}")
+        lines.append(f"- {markdown_text(told)}; {settings.attempts_per_task:.4g} attempts a task; run {run.run_id}")
     yield "\n".join(lines)
 
 

@@ -106,7 +106,7 @@ def _model(publication: Publication, run: RunReport) -> dict[str, Any]:
 
 
 def _result(run: RunReport, one: BenchmarkReport, measure: Measure) -> dict[str, Any]:
-    share = measure.interval == "confidence" and measure.high is not None and measure.high <= 1.0
+    share = measure.at_most == 1.0
     details = {"run_id": run.run_id, "tasks_completed": str(one.tasks_completed), "errors": str(one.errors)}
     if one.partial:
         details["partial"] = "; ".join(one.partial.values())
@@ -179,7 +179,7 @@ def _generation(one: BenchmarkReport) -> dict[str, Any]:
     details = {
         "prompt_form": settings.prompt_form,
         "examples": "none" if settings.shots is None else str(settings.shots),
-        "attempts_per_task": f"{settings.attempts_per_task:g}",
+        "attempts_per_task": f"{settings.attempts_per_task:.4g}",
         "seeds": ", ".join(map(str, settings.seeds)),
         "extraction": settings.extraction or "not recorded",
         "options": json.dumps(settings.options),
@@ -197,7 +197,7 @@ def _sample_lines(
 ) -> Iterator[str]:
     """A line for each completed attempt, under the benchmark's headline."""
     one = next((found for found in run.benchmarks if found.name == benchmark), None)
-    if one is None or one.head is None or one.head.interval != "confidence":
+    if one is None or one.head is None or one.head.interval == "range":
         return
     for row in rows:
         if row["status"] != "completed" or row["score"] is None:

@@ -83,11 +83,14 @@ def _notes(one: BenchmarkReport, measure: Measure) -> str:
     )
     return (
         f"{measure.name}, {_interval(measure)}, n={measure.n}; {settings.prompt_form}{shots}"
-        f"{'; ' + sampled if sampled else ''}; {settings.attempts_per_task:g} attempts a task"
+        f"{'; ' + sampled if sampled else ''}; {settings.attempts_per_task:.4g} attempts a task"
     )
 
 
 def _interval(measure: Measure) -> str:
+    """For a note in a line."""
+    if measure.interval is None:
+        return "no interval for so few tasks"
     return measure_interval(measure) if measure.interval == "range" else f"95% interval {measure_interval(measure)}"
 
 
@@ -99,7 +102,7 @@ def _model_index(publication: Publication, left_out: list[str]) -> str:
     found: list[EvalResult] = []
     for run, one in publication.scores:
         known, head = known_elsewhere(one.name), one.head
-        if known is None or head is None or one.partial or head.interval != "confidence":
+        if known is None or head is None or one.partial or head.at_most != 1.0:
             continue
         found.append(
             EvalResult(

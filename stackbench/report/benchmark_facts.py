@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import functools
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
-from stackbench.benchmarks import create_benchmark
+from stackbench.benchmarks import MetricKind, create_benchmark
 from stackbench.errors import StackbenchError
 
 __all__ = ["BenchmarkFacts", "benchmark_facts"]
@@ -29,6 +29,8 @@ class BenchmarkFacts:
     extraction: str = ""
     citation: str = ""
     limits: tuple[str, ...] = ()
+    kinds: Sequence[MetricKind] = ()
+    """Of the measures that it can have."""
     fixed_shots: int | None = None
     """Examples in the forms that show some, where it is no option."""
     shots_in_chat: bool = False
@@ -50,7 +52,8 @@ def benchmark_facts(name: str, options: Mapping[str, Any]) -> BenchmarkFacts:
         benchmark: Any = create_benchmark(name, options)
         filled: dict[str, Any] = benchmark.options.model_dump(mode="json")
         shown = {key: value for key, value in filled.items() if key != "definition"}
-        return BenchmarkFacts(str(benchmark.title), True, shown, **described)
+        kinds: Sequence[MetricKind] = getattr(benchmark, "metric_kinds", ())
+        return BenchmarkFacts(str(benchmark.title), True, shown, kinds=kinds, **described)
     return BenchmarkFacts(name, False, dict(options), **described)
 
 

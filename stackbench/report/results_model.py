@@ -62,6 +62,8 @@ class Measure(Part):
     """`confidence`: of 95%; `range`: least and greatest of n repeats; None: there is no interval."""
     n: int
     """Units that the interval rests on: tasks, or repeats."""
+    at_most: float | None = None
+    """The greatest value that it can have, 1 for shares; None for amounts, and where that is not known."""
 
 
 class PassAtK(Part):
@@ -69,8 +71,8 @@ class PassAtK(Part):
 
     k: int
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     n: int
     """Tasks."""
 
@@ -82,8 +84,8 @@ class SeedScore(Part):
     tasks: int
     attempts: int
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
 
 
 class CategoryCounts(Part):
@@ -313,8 +315,8 @@ class PairedComparison(Part):
     first: float
     second: float
     difference: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     p_value: float
     test: str
 

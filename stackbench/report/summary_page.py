@@ -10,7 +10,7 @@ from stackbench.report.document import Block, Bullets, Heading, Page, Paragraph,
 from stackbench.report.numbers import duration, interval, measure_interval, number, setting
 from stackbench.report.results_model import BenchmarkReport, Results, RunReport, section
 
-__all__ = ["SETTINGS_COLUMNS", "report_title", "score_table", "settings_row", "summary_page"]
+__all__ = ["SETTINGS_COLUMNS", "report_title", "run_label", "score_table", "settings_row", "summary_page"]
 
 SETTINGS_COLUMNS = (
     "benchmark", "asked as~", "examples>", "temperature>", "top_p>", "max tokens>", "attempts a task>", "seeds~",
@@ -101,11 +101,16 @@ def _score(one: BenchmarkReport) -> tuple[str, ...]:
 
 def _with_run(columns: Sequence[str], runs: Sequence[RunReport]) -> tuple[str, ...]:
     """Several runs are told apart by their first column."""
-    return ("model, run~", *columns) if len(runs) > 1 else tuple(columns)
+    return ("run~", *columns) if len(runs) > 1 else tuple(columns)
 
 
 def _led(run: RunReport, runs: Sequence[RunReport], row: tuple[str, ...]) -> tuple[str, ...]:
-    return (f"{run.model}, {run.run_id}", *row) if len(runs) > 1 else row
+    return (run_label(run, runs), *row) if len(runs) > 1 else row
+
+
+def run_label(run: RunReport, runs: Sequence[RunReport]) -> str:
+    """The model, where each run has another one; else the run's id."""
+    return run.model if len({one.model for one in runs}) == len(runs) else run.run_id
 
 
 def settings_row(one: BenchmarkReport) -> tuple[str, ...]:
@@ -117,7 +122,7 @@ def settings_row(one: BenchmarkReport) -> tuple[str, ...]:
         settings.prompt_form,
         "-" if settings.shots is None else str(settings.shots),
         *(setting(sampling[name]) if name in sampling else "-" for name in ("temperature", "top_p", "max_tokens")),
-        f"{settings.attempts_per_task:g}",
+        f"{settings.attempts_per_task:.4g}",
         setting(settings.seeds),
     )
 
@@ -126,7 +131,7 @@ def _left_out(results: Results) -> Iterator[Block]:
     """What a reader of the scores must know."""
     several = len(results.runs) > 1
     lines = [
-        f"{f'{run.run_id}, ' if several else ''}{one.name}: {line}"
+        f"{f'{run_label(run, results.runs)}, ' if several else ''}{one.name}: {line}"
         for run in results.runs
         for one in run.benchmarks
         for line in one.caveats

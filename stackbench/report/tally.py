@@ -91,7 +91,7 @@ class BenchmarkTally:
         elapsed = max(self.elapsed_s, 1e-9)
         if not self.done:
             return "-"
-        return f"{self.tokens / elapsed:.0f} tok/s" if self.tokens else f"{self.done / elapsed:.1f} att/s"
+        return f"{self.tokens / elapsed:.0f} tok/s" if self.tokens else f"{self.done / elapsed:.1f} attempts/s"
 
     def left_s(self) -> float | None:
         """Seconds left at the speed so far, or None.

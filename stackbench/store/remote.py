@@ -107,8 +107,8 @@ class RemoteQueries:
             time.sleep(AGAIN_EVERY_S)
 
     def _greet(self) -> None:
-        self._file.write(Hello(client="query").model_dump_json().encode() + b"\n")
-        self._file.flush()
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it has closed already, and says why
+            self._socket.sendall(Hello(client="query").model_dump_json().encode() + b"\n")
         reply = self._read()
         if isinstance(reply, Refusal):
             raise StoreError(reply.error)

@@ -191,7 +191,10 @@ class Turns:
         if self._pool is None:
             begun = self._now()
             future: Future[Transcript] = Future()
-            future.set_result(self.recognizer.final(samples))
+            try:
+                future.set_result(self.recognizer.final(samples))
+            except Exception as error:
+                future.set_exception(error)
             return _Pass(future, begun, self._now())
         made = _Pass(Future(), self._now())
 

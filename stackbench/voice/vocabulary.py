@@ -1,34 +1,40 @@
-"""The names in play, as they are spelled: verbs, benchmarks, tools, files. They bias recognition and the grammar."""
+"""What a recogniser is to expect: commands as they are said, and the names in play as they are spelled."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from importlib.metadata import entry_points
-from pathlib import Path
 
-__all__ = ["benchmark_names", "file_names", "names_in_play"]
+__all__ = ["benchmark_names", "names_in_play"]
 
-ALWAYS = ("stackbench", "pytest", "requeue", "max tokens", "JSON", "Python")
+COMMANDS = (
+    "pause",
+    "resume",
+    "stop",
+    "approve",
+    "reject",
+    "confirm",
+    "start HumanEval with 10 tasks",
+    "set concurrency to 8",
+    "open attempt 12",
+    "show failures",
+    "requeue errors",
+    "run the smoke suite",
+    "write a function called read_file that takes a list of numbers and returns a string",
+    "rename the file main.py to notes.txt",
+)
+"""Said often, and short: a recogniser that does not expect them makes other words of them."""
+SPELLED = {"humaneval": "HumanEval", "mbpp": "MBPP", "mbppplus": "MBPP+", "gsm8k": "GSM8K", "mmlu": "MMLU"}
+ALWAYS = ("stackbench", "pytest")
 MOST = 48
 
 
 def names_in_play(extra: Iterable[str] = ()) -> list[str]:
-    """What a recogniser is to expect, most telling first; `extra` are names of the run at hand."""
-    found: dict[str, None] = {}
-    for name in (*extra, *benchmark_names(), *ALWAYS):
-        if name:
-            found.setdefault(name, None)
-    return list(found)[:MOST]
+    """Commands, installed benchmarks, then `extra`: names of the run or the files at hand."""
+    named = (SPELLED.get(name, name) for name in benchmark_names())
+    return list(dict.fromkeys(name for name in (*COMMANDS, *named, *ALWAYS, *extra) if name))[:MOST]
 
 
 def benchmark_names() -> Sequence[str]:
     """Installed benchmarks, whose modules are not loaded."""
     return sorted(point.name for point in entry_points(group="stackbench.benchmarks"))
-
-
-def file_names(folder: Path, most: int = 20) -> list[str]:
-    """Names of files in a folder, for an agent that works there."""
-    try:
-        return sorted(path.name for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))[:most]
-    except OSError:
-        return []

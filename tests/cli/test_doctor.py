@@ -53,7 +53,7 @@ def test_what_a_home_and_a_folder_of_data_lack_is_named(tmp_path: Path) -> None:
     folder = tmp_path / "home"
     folder.mkdir()
     checks = {check.name: check for check in examine(Home(folder, tmp_path / "data", "--home"))}
-    assert checks["home"].found == f"{folder} (--home); it lacks database, models, data (made when needed)"
+    assert checks["home"].found == f"{folder} (--home); not there yet: database, models, data (made when needed)"
     assert checks["STACKBENCH_DATA"].state == "missing"
     assert re.search(r"has 0 of \d+ files; it lacks .*gsm8k/", checks["STACKBENCH_DATA"].found)
     gone = {check.name: check for check in examine(Home(folder, tmp_path / "none"))}["STACKBENCH_DATA"]

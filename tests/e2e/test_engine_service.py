@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -273,7 +274,11 @@ async def test_a_run_is_on_record_before_its_id_is_printed(
 async def test_a_stopped_engine_is_said_to_be_stopped(program: Program, endpoint: FakeEndpoint, detached: Any) -> None:
     endpoint.delay_s = 0.1
     detached_run = await detached(*gsm8k(endpoint, 400, "--concurrency", "2"))
-    await asyncio.to_thread(wait_for, program.home.trace.exists, within_s=30)
+
+    def traced() -> bool:
+        return program.home.trace.exists() and detached_run["run_id"] in program.home.trace.read_text()
+
+    await asyncio.to_thread(wait_for, traced, within_s=30)
     os.kill(detached_run["pid"], signal.SIGSTOP)
     began = time.monotonic()
     why = await ctl(program, "why")
@@ -290,6 +295,38 @@ async def test_a_stopped_engine_is_said_to_be_stopped(program: Program, endpoint
     os.kill(detached_run["pid"], signal.SIGCONT)
     assert (await ctl(program, "stop"))["changed"] is True
     assert await ended(program, detached_run["run_id"]) == "interrupted"
+
+
+HUNG = """
+import asyncio, sys, time
+from pathlib import Path
+from stackbench.config import Home
+from stackbench.engine import EngineService
+
+async def main(home):
+    async with EngineService(home):
+        while not home.trace.exists():
+            await asyncio.sleep(0.02)
+        print("hung", flush=True)
+        time.sleep(600)
+
+asyncio.run(main(Home(Path(sys.argv[1]))))
+"""
+
+
+def test_an_engine_whose_event_loop_is_blocked_is_answered_for(program: Program) -> None:
+    command = [sys.executable, "-c", HUNG, str(program.home.path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=program.environment) as engine:
+        try:
+            assert engine.stdout is not None and engine.stdout.readline() == "hung\n"
+            began = time.monotonic()
+            why = program.json("ctl", "why")
+            took = time.monotonic() - began
+        finally:
+            engine.kill()
+    assert (why["pid"], why["phase"], why["attempts"]) == (engine.pid, "idle", [])
+    assert why["engine"] in ("busy", "hung")
+    assert took < 8, "10 s would be the wait for an engine without a trace"
 
 
 async def test_a_queue_outlives_the_foreground_run_that_it_waited_behind(

@@ -205,6 +205,7 @@ def test_history_can_be_listed_shown_queried_and_exported(program: Program, tmp_
     shown = program.run("show", "last").stdout
     assert "pass@1" in shown
     assert "oracle" in shown
+    assert re.search(r"id sha256:[0-9a-f]{12}\.\.\.", " ".join(shown.split())), "hashes are shortened"
     sample = program.run("show", run_id[:12], "HumanEval/1").stdout
     assert "separate_paren_groups" in sample
     assert "sandbox" in sample
@@ -224,7 +225,7 @@ def test_history_can_be_listed_shown_queried_and_exported(program: Program, tmp_
 
 def test_lists_config_and_doctor(program: Program) -> None:
     assert {row["benchmark"] for row in program.json("list", "benchmarks")} == {
-        "humaneval", "mbpp", "mbppplus", "gsm8k", "mmlu", "tooluse", "throughput",
+        "humaneval", "mbpp", "mbppplus", "gsm8k", "mmlu", "tooluse", "throughput", "voice",
     }  # fmt: skip
     assert "hf:qwen2.5-coder-0.5b-instruct" in program.run("list", "models").stdout
     assert {row["suite"] for row in program.json("list", "suites")} == {"quickstart", "smoke", "core", "full"}

@@ -65,6 +65,32 @@ def test_a_model_that_cannot_be_had_leaves_the_others_alone(program: Program) ->
     assert both.stderr.count("stackbench: error: openai:") == 2
 
 
+async def test_a_model_that_goes_away_in_the_middle_leaves_the_others_alone(
+    program: Program, endpoint: FakeEndpoint
+) -> None:
+    endpoint.delay_s = 0.05
+    process = program.start(
+        "eval", "gsm8k", "--limit", "40", "-m", endpoint.name, "-m", "oracle", "--concurrency", "2", "--retries", "1",
+        "--give-up-after", "1s", "--json",
+    )  # fmt: skip
+    try:
+        await asyncio.to_thread(wait_for, lambda: len(endpoint.requests) >= 5, within_s=60)
+        await endpoint.stop()
+        out, said = await asyncio.to_thread(process.communicate, timeout=120)
+    finally:
+        process.kill()
+    assert process.returncode == 3, said
+    lost, whole = json.loads(out)["runs"]
+    assert (whole["model"], whole["status"], whole["results"][0]["attempts"]) == ("oracle", "completed", 40)
+    assert lost["status"] == "failed"
+    assert f"to go on: stackbench eval --resume {lost['run_id']}" in said
+    endpoint.delay_s = 0
+    await endpoint.start_again()
+    again = await program.run_beside("eval", "--resume", lost["run_id"], "--json")
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout)["results"][0]["attempts"] == 40
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

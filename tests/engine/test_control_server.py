@@ -10,14 +10,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from stackbench.control.client import connect
-from stackbench.control.messages import PROTOCOL, Command, Event, Hello, Notice, Welcome
+from stackbench.control.messages import PROTOCOL, Command, Event, Hello, Notice, Refusal, Welcome
 from stackbench.engine import control_server
 from stackbench.engine.control_server import ControlServer
 from stackbench.engine.event_stream import EventStream
 from stackbench.errors import EngineUnreachableError, StoreError, UsageError
+from stackbench.store import open_queries
 
 HELLO = Hello().model_dump_json().encode() + b"\n"
 
@@ -270,6 +272,28 @@ async def test_a_watcher_that_stops_reading_slows_nobody(served: Served) -> None
         assert (await other.command("look"))["verb"] == "look"
     await other.close()
     writer.close()
+
+
+async def test_a_refusal_is_read_from_a_connection_that_is_closed_already(tmp_path: Path) -> None:
+    path, database = tmp_path / "full.sock", tmp_path / "held.duckdb"
+    held = duckdb.connect(str(database))
+    with socket.socket(socket.AF_UNIX) as full:
+        full.bind(str(path))
+        full.listen()
+
+        def turn_away() -> None:
+            connection, _ = full.accept()
+            connection.sendall(Refusal(error="256 connections already", fault="protocol").model_dump_json().encode())
+            connection.sendall(b"\n")
+            connection.close()  # without a look at what the client said, which resets the connection
+
+        turning = asyncio.to_thread(turn_away)
+        with pytest.raises(EngineUnreachableError, match="256 connections already"):
+            await asyncio.gather(connect(path), turning)
+        turning = asyncio.to_thread(turn_away)
+        with pytest.raises(StoreError, match="256 connections already"):
+            await asyncio.gather(asyncio.to_thread(open_queries, database, path), turning)
+    held.close()
 
 
 async def test_no_engine_and_one_that_does_not_speak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

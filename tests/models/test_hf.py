@@ -222,6 +222,44 @@ async def test_a_shared_prefix_is_read_once_and_changes_nothing(model: HFModel, 
     assert [answer.text for answer in together] == list(reversed(backwards))
 
 
+async def test_a_long_prompt_is_read_in_chunks_and_answers_the_same(
+    model: HFModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompt = "".join(f"Line {number}: the number is {number * 7}.\n" for number in range(60))
+    whole = await one_by_one(model, [ask(prompt)])
+    loaded = model._thread.loaded
+    assert loaded is not None
+    monkeypatch.setattr(loaded.decoder, "_prefill_tokens", 200)
+    widths: list[int] = []
+    hook = loaded.decoder._model.register_forward_pre_hook(
+        lambda _, __, named: widths.append(named["input_ids"].shape[1]), with_kwargs=True
+    )
+    chunked = await one_by_one(model, [ask(prompt)])
+    hook.remove()
+    assert chunked == whole
+    assert max(widths) == 200 and sum(width for width in widths if width > 1) > 600
+
+
+async def test_long_prompts_of_one_haystack_are_read_once(model: HFModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = model._thread.loaded
+    assert loaded is not None
+    monkeypatch.setattr(loaded.decoder, "_prefill_tokens", 200)
+    hay = [f"The {colour} box holds {n} apples.\n" * 40 for n, colour in enumerate(("red", "green"))]
+    requests = [
+        Request(Sampling(max_tokens=8), prompt=f"{text}Question {number}: how many?", shared_prefix=len(text))
+        for text in hay
+        for number in range(3)
+    ]
+    alone = await one_by_one(model, [replace(request, shared_prefix=0) for request in requests])
+    before = model.load()
+    together = [answer.text for answer in await model.generate(requests)]
+    after = model.load()
+    assert before is not None and after is not None
+    asked, found = after.prompt_tokens - before.prompt_tokens, after.prefix_hits - before.prefix_hits
+    assert together == alone
+    assert found > 0.6 * asked
+
+
 async def test_a_chat_that_goes_on_is_not_read_again_and_answers_the_same(model: HFModel) -> None:
     chats = [[Message("user", f"{topic} " * 20 + "Go on.")] for topic in ("red", "green and some", "blue", "one two")]
     read: list[int] = []

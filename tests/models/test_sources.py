@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -38,8 +38,8 @@ def files_of(folder: Path) -> set[str]:
     }
 
 
-async def pull(folder: Path) -> Path:
-    return await asyncio.to_thread(locate, "owner/name", folder / "home" / "models", lambda line: None)
+async def pull(folder: Path, say: Callable[[str], None] = lambda line: None) -> Path:
+    return await asyncio.to_thread(locate, "owner/name", folder / "home" / "models", say)
 
 
 async def refused(folder: Path, why: str) -> None:
@@ -53,7 +53,12 @@ async def refused(folder: Path, why: str) -> None:
 
 async def test_a_repository_is_pulled(tmp_path: Path, hub: FakeHub) -> None:
     hub.files["onnx/config.json"] = b"[]"
-    ready = await pull(tmp_path)
+    hub.files["model.safetensors"] = bytes(16 << 20)
+    said: list[str] = []
+    ready = await pull(tmp_path, said.append)
+    assert said[0] == "owner/name: fetching from the hub"
+    done = [int(line.removeprefix("owner/name: ").split(" of 17 MB")[0]) for line in said[1:]]
+    assert 1 <= len(done) <= 4 and done == sorted(done) and done[-1] == 17, "each quarter is said"
     assert ready == tmp_path / "home" / "models" / "owner--name"
     assert (ready / "onnx" / "config.json").read_bytes() == b"[]"
 

@@ -33,8 +33,8 @@ def write_tiny_gguf(path: Path) -> int:
     draw = np.random.default_rng(7)
     square, wide = (width, width), (inner, width)
     shapes = {
-        "token_embd.weight": (len(tokens), width), "output_norm.weight": (width,),
-        "output.weight": (len(tokens), width),
+        "token_embd.weight": (len(tokens), width), "output.weight": (len(tokens), width),
+        "output_norm.weight": (width,),
         "blk.0.attn_norm.weight": (width,), "blk.0.ffn_norm.weight": (width,),
         **{f"blk.0.attn_{name}.weight": square for name in ("q", "k", "v", "output")},
         **{f"blk.0.attn_{name}.bias": (width,) for name in ("q", "k", "v")},

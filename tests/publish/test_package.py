@@ -24,9 +24,9 @@ from stackbench.store import open_queries
 from tests.report.recorded_results import HOSTILE, Part, collected, make_home, record_run
 
 MODEL = "test-org/Test-Model"
-GSM8K = Part("gsm8k", tasks=15, available=15, datasets={"gsm8k/test.jsonl": "37" * 32}, texts=HOSTILE)
+GSM8K = Part("gsm8k", tasks=20, available=20, datasets={"gsm8k/test.jsonl": "37" * 32}, texts=HOSTILE)
 PARTS = (
-    Part(attempts=2, seeds=(0, 1), errors=3),
+    Part(tasks=20, attempts=2, seeds=(0, 1), errors=3),
     GSM8K,
     Part("tooluse", tasks=6, available=500, categories=("files", "api"), datasets={"tasks": "aa" * 32}),
     Part("throughput", tasks=1, available=1, datasets={}),
@@ -73,7 +73,7 @@ def test_the_hub_gets_whole_benchmarks_in_its_unit_and_the_rest_is_named(package
     share = values(results)["gsm8k", "", "exact_match_flexible"]
     assert (entry.dataset_id, entry.task_id, entry.date) == ("openai/gsm8k", "gsm8k", "2026-11-26")
     assert entry.value == pytest.approx(share * 100)
-    assert entry.notes is not None and "95% interval [" in entry.notes and "n=15; chat, 0 examples" in entry.notes
+    assert entry.notes is not None and "95% interval [" in entry.notes and "n=20; chat, 0 examples" in entry.notes
     left = (package / "huggingface" / "LEFT_OUT.md").read_text()
     assert all(f"- {name} (run " in left for name in ("humaneval", "tooluse", "throughput")) and "gsm8k" not in left
 
@@ -98,7 +98,7 @@ def test_every_eval_ever_has_each_measure_and_each_completed_attempt(package: Pa
         if detailed is not None:
             text = (package / "every-eval-ever" / detailed["file_path"]).read_bytes()
             assert hashlib.sha256(text).hexdigest() == detailed["checksum"]
-            assert detailed["total_rows"] == {"humaneval": 45, "gsm8k": 15, "tooluse": 6}[benchmark]
+            assert detailed["total_rows"] == {"humaneval": 77, "gsm8k": 20, "tooluse": 6}[benchmark]
     assert found == values(results)
 
 
@@ -190,7 +190,7 @@ def test_the_archive_holds_every_file_and_says_nothing_of_its_maker(package: Pat
 
 def test_all_answers_have_their_seeds_and_parameters(package: Path) -> None:
     rows = [json.loads(line) for line in (package / "answers" / f"{RUN}.jsonl").read_text().splitlines()]
-    assert len(rows) == 48 + 15 + 6 + 1
+    assert len(rows) == 80 + 20 + 6 + 1
     assert {row["seed"] for row in rows if row["benchmark"] == "humaneval"} == {0, 1}
     assert all(row["sampling"][0]["temperature"] == 0.8 and row["sampling"][0]["seed"] for row in rows)
     hostile = next(row for row in rows if row["benchmark"] == "gsm8k")
@@ -200,7 +200,7 @@ def test_all_answers_have_their_seeds_and_parameters(package: Path) -> None:
 def test_exclusions_are_named_one_by_one(package: Path) -> None:
     text = (package / "EXCLUSIONS.md").read_text()
     assert "attempts that ended in errors, 3: the endpoint answered 503\n    - humaneval/0" in text
-    assert "tasks that were not selected, 152" in text and "tasks that were not selected, 494" in text
+    assert "tasks that were not selected, 144" in text and "tasks that were not selected, 494" in text
 
 
 def test_papers_and_deposits_hold_the_figures(package: Path, results: Results) -> None:

@@ -14,15 +14,17 @@ import openpyxl
 import pypdf
 import pytest
 
+from stackbench.benchmarks import benchmark_names
 from stackbench.engine import Gate
+from stackbench.report.benchmark_facts import benchmark_facts
 from stackbench.report.results_model import Gate as JudgedGate
 from stackbench.report.results_model import Results, results_schema
 from stackbench.report.write_report import ReportWriter
 from tests.report.recorded_results import HOSTILE, Part, collected, make_home, record_run
 
 PARTS = (
-    Part(attempts=4, seeds=(0, 1), errors=3),
-    Part("tooluse", tasks=15, available=500, categories=("files", "api", "system"), datasets={"tasks": "aa" * 32}),
+    Part(tasks=20, attempts=4, seeds=(0, 1), errors=3),
+    Part("tooluse", tasks=60, available=500, categories=("files", "api", "system"), datasets={"tasks": "aa" * 32}),
     Part("throughput", tasks=1, available=1, datasets={}),
 )
 
@@ -80,8 +82,8 @@ def test_results_follow_the_published_schema(folder: Path) -> None:
 
 def test_results_hold_what_was_recorded(results: Results) -> None:
     humaneval, tooluse, throughput = results.runs[0].benchmarks
-    assert (humaneval.attempts, humaneval.errors, humaneval.tasks_completed) == (96, 3, 12)
-    assert [(p.k, p.n) for p in humaneval.pass_at_k] == [(k, 12) for k in range(1, 6)]
+    assert (humaneval.attempts, humaneval.errors, humaneval.tasks_completed) == (160, 3, 20)
+    assert [(p.k, p.n) for p in humaneval.pass_at_k] == [(k, 20) for k in range(1, 6)]
     head = humaneval.head
     assert head is not None and humaneval.pass_at_k[0].value == pytest.approx(head.value)
     assert [s.seed for s in humaneval.seeds] == [0, 1] and humaneval.seed_sd is not None
@@ -90,9 +92,9 @@ def test_results_hold_what_was_recorded(results: Results) -> None:
     (out,) = [one for one in humaneval.exclusions if one.kind == "error"]
     assert (out.count, out.reason, out.items) == (3, "the endpoint answered 503", ("humaneval/0",))
     assert [(c.category, c.tasks, c.attempts) for c in tooluse.categories] == [
-        ("api", 5, 5),
-        ("files", 5, 5),
-        ("system", 5, 5),
+        ("api", 20, 20),
+        ("files", 20, 20),
+        ("system", 20, 20),
     ]
     assert throughput.latency is None and not throughput.examples
     assert humaneval.latency is not None
@@ -209,7 +211,7 @@ def test_the_workbook_holds_every_figure(results: Results, folder: Path) -> None
     assert {"scores", "pass_at_k", "seeds", "categories", "failures", "exclusions", "settings", "tasks", "runs"} <= set(
         book.sheetnames
     )
-    assert len(list(book["tasks"].values)) == 1 + 12 + 15 + 1
+    assert len(list(book["tasks"].values)) == 1 + 20 + 60 + 1
 
 
 def test_texts_of_models_stay_texts_everywhere(tmp_path: Path) -> None:
@@ -245,3 +247,9 @@ def test_without_packages_the_rest_is_written_and_said(
     assert [line.split(";")[0] for line in writer.left_out] == ["pdf needs the report extra (typst is missing)"]
     with pytest.raises(Exception, match="pdf needs the report extra .*pip install 'stackbench-eval"):
         list(ReportWriter(bare, tmp_path / "b", ["pdf"]).write())
+
+
+def test_every_benchmark_says_what_its_scores_do_not_tell() -> None:
+    for name in benchmark_names():
+        facts = benchmark_facts(name, {})
+        assert facts.known and facts.description and facts.extraction and facts.citation and len(facts.limits) > 1, name

@@ -22,6 +22,7 @@ from stackbench.benchmarks.swebench.instance_sources import read_rows
 from stackbench.benchmarks.swebench.instances import Instance, read_instances
 from stackbench.benchmarks.swebench.official import harness_version, parsers_of_repositories
 from stackbench.benchmarks.swebench.patches import Refusal
+from stackbench.benchmarks.swebench.retrieval import check_retrieval
 from stackbench.benchmarks.swebench.scoring import attempt_metrics, image_event, scored_reason, verdict_event
 from stackbench.benchmarks.swebench.solving import Budget, Solution, solve_as_agent, solve_at_once
 from stackbench.benchmarks.swebench.spec_tables import SpecTables, load_spec_tables
@@ -141,6 +142,8 @@ class SweBench:
         options = self.options
         self._cache = context.cache / "swebench"
         context.say(f"swebench {harness_version()}: {self.task_set}, sha256 {self.tasks_hash[:16]}")
+        if options.mode == "oneshot" and options.retrieval == "bm25":
+            check_retrieval()
         if any(isinstance(task, Instance) and not task.eval_script for task in tasks):
             self._tables = await asyncio.to_thread(load_spec_tables, self._cache)
         if options.hints:
@@ -244,6 +247,11 @@ class SweBench:
             return known
         gold_passes = self._gold_passes(task, image)
         verdict = await grade(task, patch, script, image, context.lease, limits, gold_passes=gold_passes)
+        if verdict.kind in ("environment", "ambiguous") and gold_passes is None and patch != task.gold_patch:
+            # whose failure it is shows in whether the reference patch passes in the same image
+            gold = await self._gold_verdict(task, image, context)
+            if gold.resolved:
+                verdict = replace(verdict, kind="model")
         await asyncio.to_thread(store.keep, task.digest, patch, verdict)
         return verdict
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from stackbench.benchmarks.swebench.instances import Instance
 from stackbench.benchmarks.swebench.spec_tables import SpecTables
-from stackbench.errors import AttemptError, UsageError
+from stackbench.errors import AttemptError
 from stackbench.fetch import FetchError, download_distribution
 from stackbench.sandbox.recipe import ArchiveSource, ImageRecipe, PythonBase
 
@@ -52,7 +52,7 @@ case ":$PATH:" in *:/opt/testbed/bin:*) ;; *) export PATH="/opt/testbed/bin:$PAT
 WRITABLE = "find /opt/testbed ! -type l ! -perm -o+w -exec chmod a+rwX {} +"
 """Whoever works in the container may install there: what is written goes with the container."""
 BEFORE = f"""export PIP_UPLOADED_PRIOR_TO={PACKAGES_BEFORE}
-export SETUPTOOLS_ENABLE_FEATURES=legacy-editable"""
+export PIP_CONFIG_SETTINGS=editable_mode=compat"""
 """Packages of that day; and an installation that puts the repository on Python's path, as older setuptools did: some
 projects' tests look for it there."""
 ENVIRONMENT_SCRIPT = """
@@ -104,8 +104,8 @@ class Environments:
         """The instance's image.
 
         Raises:
-            AttemptError: the tables do not have its repository or version, or it is no Python project.
-            UsageError: the mirrors do not have its repository.
+            AttemptError: the tables do not have its repository or version, it is no Python project, or the folder of
+                mirrors does not have it.
         """
         spec = self.spec(instance)
         environment = self._environment(instance, spec)
@@ -186,7 +186,7 @@ def find_mirror(repo: str, mirrors: Path | None) -> str:
     """The bare git folder of a repository in a folder of mirrors; without one, where it lies on the network.
 
     Raises:
-        UsageError: the folder has none of the names `owner/name`, `owner__name` or `name`, with or without `.git`.
+        AttemptError: the folder has none of the names `owner/name`, `owner__name` or `name`, with or without `.git`.
     """
     if mirrors is None:
         return f"{SOURCE_HOST}/{repo}.git"
@@ -197,7 +197,7 @@ def find_mirror(repo: str, mirrors: Path | None) -> str:
                 return str(path)
             if (path / ".git" / "objects").is_dir():
                 return str(path / ".git")
-    raise UsageError(
+    raise AttemptError(
         f"{mirrors} has no git folder of {repo}; make one: git clone --mirror URL {mirrors}/{owner}__{name}.git"
     )
 

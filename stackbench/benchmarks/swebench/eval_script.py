@@ -26,7 +26,7 @@ PACKAGING = ("setup.py", "setup.cfg", "pyproject.toml", "MANIFEST.in")
 COMPILED_ENDINGS = (".pyx", ".pxd", ".c", ".cpp", ".h", ".rs")
 OFFLINE_PIP = (
     "export PIP_NO_INDEX=1 PIP_NO_DEPS=1 PIP_NO_BUILD_ISOLATION=0 PIP_DISABLE_PIP_VERSION_CHECK=1 "
-    "SETUPTOOLS_ENABLE_FEATURES=legacy-editable"
+    "PIP_CONFIG_SETTINGS=editable_mode=compat"
 )
 """The environment holds what is needed already, and a grading container has no network."""
 CANARY_TEXT = """import unittest

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stackbench.benchmarks.swebench.environments import REPOSITORY
+from stackbench.benchmarks.swebench.patches import Refusal
 from stackbench.errors import SandboxError, ToolError
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ PROCESSES = 1024
 OUTPUT_MIB = 32
 # A new repository takes the commits over: whatever else the old one holds stays behind with it. Files that the
 # installation left in the work tree are no part of any later difference.
-SEAL = f"""set -e
+SEAL = f"""set -eo pipefail
 cd {REPOSITORY}
 export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*'
 head=$(git rev-parse HEAD)
@@ -43,8 +44,12 @@ git -C "$sealed" config core.fileMode "$(git config core.fileMode || echo true)"
 git -C "$sealed" config core.checkStat minimal
 git -C "$sealed" config core.trustctime false
 git -C "$sealed" config gc.auto 0
-fetch="git -C $sealed fetch --quiet --no-tags --no-write-fetch-head"
-$fetch --depth $1 "file://{REPOSITORY}/.git" "+HEAD:refs/heads/main"
+last=$head
+[ "$1" = 1 ] || last=$(git rev-parse --quiet --verify HEAD^ || echo $head)
+git rev-list --objects --no-walk $head $last |
+  git -c pack.window=0 pack-objects --quiet --delta-base-offset "$sealed/.git/objects/pack/pack" > /dev/null
+echo $last > "$sealed/.git/shallow"
+git -C "$sealed" update-ref refs/heads/main $head
 git -C "$sealed" symbolic-ref HEAD refs/heads/main
 mkdir -p "$sealed/.git/info"
 [ ! -f .git/info/exclude ] || cp .git/info/exclude "$sealed/.git/info/exclude"
@@ -53,7 +58,6 @@ cp .git/index "$sealed/.git/index"
 rm -rf .git
 mv "$sealed/.git" .git
 rmdir "$sealed"
-git status --porcelain --untracked-files=no | head -c 2000
 [ "$(git rev-parse HEAD)" = "$head" ]
 """
 # The order and the options of swebench 5.0.2; each begins with the tree as it was.
@@ -146,13 +150,15 @@ async def run_tests(session: Session, script: str, timeout_s: float) -> TestRun:
     )
 
 
-async def read_solution(session: Session, base: str) -> str | None:
-    """What changed in the work tree since `base`, as a patch; None where there is no repository any more."""
+async def read_solution(session: Session, base: str) -> str | Refusal:
+    """What changed in the work tree since `base`, as a patch; or why there is none."""
     done = await session.run(
         ["bash", "-c", DIFF, "diff", base], env=ENVIRONMENT, timeout_s=STEP_TIMEOUT_S, output_mib=OUTPUT_MIB
     )
+    if done.reason == "output limit":
+        return Refusal(f"the work tree's changes are larger than {OUTPUT_MIB} MiB")
     if done.exit_code or done.reason != "ended":
-        return None
+        return Refusal("the repository is gone, or git cannot read what is left of it")
     return done.stdout.decode("utf-8", "surrogateescape")
 
 

@@ -9,6 +9,7 @@ import io
 import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from stackbench.benchmarks.swebench.environments import REPOSITORY
@@ -19,7 +20,7 @@ from stackbench.extras import install_command
 if TYPE_CHECKING:
     from stackbench.sandbox.session import Session
 
-__all__ = ["Retrieved", "oracle_files", "rank", "retrieve"]
+__all__ = ["Retrieved", "check_retrieval", "oracle_files", "rank", "retrieve"]
 
 LARGEST_FILE = 200_000
 MOST_TREE_MIB = 256
@@ -42,7 +43,6 @@ async def retrieve(session: Session, query: str, most_characters: int) -> Retrie
     The index is made of each file's path and text (Robertson's BM25 as bm25s has it, k1 = 1.5, b = 0.75).
 
     Raises:
-        UsageError: bm25s is not installed.
         SandboxError: the repository cannot be read.
     """
     files = await _sources(session)
@@ -63,12 +63,16 @@ async def oracle_files(session: Session, gold: str, most_characters: int) -> Ret
     return _shown(found, most_characters)
 
 
+def check_retrieval() -> None:
+    """Raises UsageError where bm25s is not installed."""
+    if find_spec("bm25s") is None:
+        raise UsageError(f"retrieval needs bm25s, which is not installed; run: {install_command('swe')}")
+
+
 def rank(query: str, files: dict[str, str]) -> list[str]:
     """Paths, the best first."""
-    try:
-        import bm25s
-    except ImportError as error:
-        raise UsageError(f"retrieval needs bm25s, which is not installed; run: {install_command('swe')}") from error
+    import bm25s
+
     paths = sorted(files)
     if not paths:
         return []

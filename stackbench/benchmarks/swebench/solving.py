@@ -130,11 +130,8 @@ async def solve_at_once(
     return _of_answer(instance, prompt, generation, found)
 
 
-def _of_agent(instance: Instance, prompt: str, result: AgentResult, diff: str | None) -> Solution:
-    if diff is None:
-        patch, refused = "", (Refusal("the repository is gone, or git cannot read what is left of it"),)
-    else:
-        patch, refused = solution_of(diff, instance.test_patch)
+def _of_agent(instance: Instance, prompt: str, result: AgentResult, diff: str | Refusal) -> Solution:
+    patch, refused = ("", (diff,)) if isinstance(diff, Refusal) else solution_of(diff, instance.test_patch)
     return Solution(
         patch,
         refused,

@@ -5,10 +5,13 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Plot", "grid", "new_figure", "plain", "rendered"]
+from stackbench.report.results_model import Measure
+
+__all__ = ["Plot", "draw_measures", "grid", "new_figure", "plain", "rendered"]
 
 WIDTH = 7.6
 """Inches: the width of a page's text."""
@@ -49,6 +52,24 @@ def grid(axis: Any, which: str = "x") -> None:
     axis.grid(axis=which, alpha=0.25)
     axis.set_axisbelow(True)
     axis.spines[["top", "right"]].set_visible(False)
+
+
+def draw_measures(
+    axis: Any, measures: Sequence[Measure], places: Sequence[float], colour: str, label: str | None = None
+) -> None:
+    """A point for each measure with its interval as a bar; an empty circle where no interval is shown."""
+    points = list(zip(measures, places, strict=True))
+    whole = [(m.value, m.low, m.high, place) for m, place in points if m.low is not None and m.high is not None]
+    bare = [(m.value, place) for m, place in points if m.low is None or m.high is None]
+    if whole:
+        values, low, high, at = zip(*whole, strict=True)
+        below = [max(0.0, value - end) for value, end in zip(values, low, strict=True)]
+        above = [max(0.0, end - value) for value, end in zip(values, high, strict=True)]
+        axis.errorbar(values, at, xerr=[below, above], fmt="o", markersize=5, capsize=3, color=colour, label=label)
+    if bare:
+        values, at = zip(*bare, strict=True)
+        named = None if whole else label
+        axis.plot(values, at, "o", markersize=5, markerfacecolor="white", color=colour, label=named)
 
 
 def plain(text: str) -> str:

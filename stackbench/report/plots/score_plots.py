@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from stackbench.report.colours import COLOURS
-from stackbench.report.numbers import measure_interval, number
-from stackbench.report.plots.drawing import Plot, grid, new_figure, plain, rendered
+from stackbench.report.numbers import interval, measure_interval, number
+from stackbench.report.plots.drawing import Plot, draw_measures, grid, new_figure, plain, rendered
 from stackbench.report.results_model import BenchmarkReport, Measure, Results, RunReport
+from stackbench.report.summary_page import run_label
 
 __all__ = ["category_plots", "pass_at_k_plot", "score_plot"]
 
@@ -32,12 +33,7 @@ def score_plot(results: Results) -> Plot | None:
         return None
     figure, (axis,) = new_figure(0.9 + 0.34 * len(rows))
     for place, (_, run_number, _, head) in enumerate(reversed(rows)):
-        assert head.low is not None and head.high is not None
-        spread = [[max(0.0, head.value - head.low)], [max(0.0, head.high - head.value)]]
-        axis.errorbar(
-            [head.value], [place], xerr=spread, fmt="o", capsize=4, markersize=6,
-            color=COLOURS[run_number % len(COLOURS)],
-        )  # fmt: skip
+        draw_measures(axis, [head], [place], COLOURS[run_number % len(COLOURS)])
         axis.annotate(
             f"{head.value:.3f}",
             (head.value, place),
@@ -50,7 +46,7 @@ def score_plot(results: Results) -> Plot | None:
     axis.set_yticks(range(len(rows)), labels)
     axis.set_ylim(-0.6, len(rows) - 0.3)
     axis.set_xlim(-0.02, 1.02)
-    axis.set_xlabel("score; the bar is the 95% interval")
+    axis.set_xlabel("score; the bar is the 95% interval, an empty circle has none")
     grid(axis)
     if len(models) > 1:
         _legend_of_runs(axis, models)
@@ -68,7 +64,9 @@ def pass_at_k_plot(run: RunReport, one: BenchmarkReport) -> Plot | None:
         return None
     figure, (axis,) = new_figure(2.8)
     ks, values = [p.k for p in one.pass_at_k], [p.value for p in one.pass_at_k]
-    axis.fill_between(ks, [p.low for p in one.pass_at_k], [p.high for p in one.pass_at_k], alpha=0.18, color=COLOURS[0])
+    known = [(p.k, p.low, p.high) for p in one.pass_at_k if p.low is not None and p.high is not None]
+    if known:
+        axis.fill_between(*zip(*known, strict=True), alpha=0.18, color=COLOURS[0])
     axis.plot(ks, values, marker="o", markersize=4, color=COLOURS[0])
     if len(ks) > 12:
         axis.set_xscale("log")
@@ -78,7 +76,7 @@ def pass_at_k_plot(run: RunReport, one: BenchmarkReport) -> Plot | None:
     axis.set_xlabel("k, attempts at a task")
     axis.set_ylabel("pass@k")
     grid(axis, "both")
-    said = "; ".join(f"k={p.k} {number(p.value)} [{number(p.low)}, {number(p.high)}]" for p in one.pass_at_k)
+    said = "; ".join(f"k={p.k} {number(p.value)} {interval(p.low, p.high)}" for p in one.pass_at_k)
     svg, png = rendered(figure)
     return Plot(
         f"{run.run_id}-{one.name}-pass-at-k", svg, png, f"pass@k of {one.name}: {said}",
@@ -141,17 +139,11 @@ def _intervals(
     for index, name in enumerate(measures):
         points = [(y, by_place[c, name]) for y, c in enumerate(reversed(categories)) if (c, name) in by_place]
         places = [y + (len(measures) - 1) * step / 2 - index * step for y, _ in points]
-        values = [m.value for _, m in points]
-        low = [max(0.0, m.value - (m.low or 0.0)) for _, m in points]
-        high = [max(0.0, (1.0 if m.high is None else m.high) - m.value) for _, m in points]
-        axis.errorbar(
-            values, places, xerr=[low, high], fmt="o", markersize=4, capsize=2, color=COLOURS[index % len(COLOURS)],
-            label=plain(name),
-        )  # fmt: skip
+        draw_measures(axis, [m for _, m in points], places, COLOURS[index % len(COLOURS)], plain(name))
     axis.set_yticks(range(len(categories)), [plain(name) for name in reversed(categories)])
     axis.set_ylim(-0.6, len(categories) - 0.4)
     axis.set_xlim(-0.02, 1.02)
-    axis.set_xlabel("share; the bar is the 95% interval")
+    axis.set_xlabel("share; the bar is the 95% interval, an empty circle has none")
     grid(axis)
     if len(measures) > 1:
         axis.legend(
@@ -171,15 +163,8 @@ def _intervals(
 
 
 def _share(measure: Measure | None) -> bool:
-    """A confidence interval within 0 and 1."""
-    return (
-        measure is not None
-        and measure.interval == "confidence"
-        and measure.low is not None
-        and measure.high is not None
-        and measure.low >= 0.0
-        and measure.high <= 1.0
-    )
+    """A value between 0 and 1, with or without an interval."""
+    return measure is not None and measure.at_most == 1.0 and measure.interval != "range"
 
 
 def _ticks(ks: Sequence[int]) -> list[int]:
@@ -194,7 +179,7 @@ def _legend_of_runs(axis: Any, runs: Sequence[RunReport]) -> None:
     from matplotlib.lines import Line2D
 
     handles = [
-        Line2D([], [], color=COLOURS[i % len(COLOURS)], marker="o", label=plain(f"{run.model}, {run.run_id}"))
+        Line2D([], [], color=COLOURS[i % len(COLOURS)], marker="o", label=plain(run_label(run, runs)))
         for i, run in enumerate(runs)
     ]
     axis.legend(handles=handles, frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0))

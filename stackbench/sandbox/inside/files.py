@@ -105,7 +105,9 @@ def make_directory(frame: dict[str, Any]):
         if name == ".":
             return {"created": False}
         try:
-            os.mkdir(name, frame.get("mode") or 0o755, dir_fd=folder)
+            os.mkdir(name, 0o755, dir_fd=folder)
+            if frame.get("mode"):
+                set_mode(name, folder, frame["mode"])
         except FileExistsError:
             if frame.get("parents") and stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
                 return {"created": False}
@@ -113,6 +115,15 @@ def make_directory(frame: dict[str, Any]):
         return {"created": True}
     finally:
         os.close(folder)
+
+
+def set_mode(name: str, folder: int, mode: int):
+    """The mode of a folder that was just made, whatever the umask is."""
+    made = os.open(name, FOLDER, dir_fd=folder)
+    try:
+        os.fchmod(made, mode)
+    finally:
+        os.close(made)
 
 
 def remove(frame: dict[str, Any]):

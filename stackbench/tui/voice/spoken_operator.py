@@ -45,6 +45,10 @@ class SpokenOperator:
 
     async def record(self, payload: dict[str, Any]) -> None:
         self._unrecorded = [*self._unrecorded, payload][-KEPT_TURNS:]
+        await self.record_kept()
+
+    async def record_kept(self) -> None:
+        """Records what was said before, where a run is live by now."""
         try:
             while self._unrecorded:
                 await self._link.command(RECORD, turn=self._unrecorded[0])

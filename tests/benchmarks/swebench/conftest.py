@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from stackbench.config import Home, Settings
 from stackbench.engine import RunOutcome, RunPlan, plan_benchmarks, read_samples
 from stackbench.store import open_queries
 from tests.benchmarks.swebench import small_repositories
+from tests.benchmarks.swebench.grader import Grader, made_grader
 from tests.benchmarks.swebench.small_repositories import SmallRepositories
 from tests.engines import OneRun
 
@@ -25,6 +27,12 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> SmallRepositories:
 @pytest.fixture(scope="session")
 def swe_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     return Home(tmp_path_factory.mktemp("swe-home"))
+
+
+@pytest.fixture(scope="session")
+async def grader(swe_home: Home, small: SmallRepositories, image: str) -> AsyncIterator[Grader]:
+    async with made_grader(swe_home.path / "cache" / "swebench", small) as grader:
+        yield grader
 
 
 ATTEMPTS = "SELECT task_id, status, passed, reason, metrics, program FROM attempts WHERE run_id = ? ORDER BY task_id"

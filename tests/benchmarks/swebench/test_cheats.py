@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stackbench.benchmarks.swebench.patches import patched_files
 from tests.benchmarks.swebench.conftest import Runs
+from tests.benchmarks.swebench.grader import Grader
 from tests.benchmarks.swebench.small_repositories import CALC, CALC_ID, patch_of
 from tests.benchmarks.swebench.tricks import PATCHES, TRICKS
 from tests.fake_endpoint import FakeEndpoint
@@ -47,15 +47,8 @@ async def test_thirty_tricks_find_no_fix_and_resolve_nothing(runs: Runs, endpoin
     assert {"conftest.py", "sitecustomize.py", "pytest.py", "pytest.ini", "tests/test_calc.py"} <= refused
 
 
-async def test_patches_that_deceive_the_tests_resolve_nothing(runs: Runs, tmp_path: Path) -> None:
-    for name, text in PATCHES.items():
-        path = tmp_path / "predictions.jsonl"
-        row = {
-            "instance_id": CALC_ID,
-            "model_name_or_path": name,
-            "model_patch": patch_of("calc.py", CALC, text + CALC),
-        }
-        path.write_text(json.dumps(row) + "\n")
-        attempt = runs.attempts(await runs.make(runs.plan("oracle"), predictions=path))[CALC_ID]
-        assert attempt.events["grading"]["applied"], (name, attempt.events["grading"]["apply_output"])
-        assert (attempt.passed, attempt.status) == (False, "completed"), (name, attempt.reason)
+async def test_patches_that_deceive_the_tests_resolve_nothing(grader: Grader) -> None:
+    patches = {name: patch_of("calc.py", CALC, text + CALC) for name, text in PATCHES.items()}
+    for name, verdict in (await grader.verdicts(patches)).items():
+        assert verdict.applied, (name, verdict.apply_log)
+        assert (verdict.resolved, verdict.fail_to_pass) == (False, (0, 2)), (name, verdict.log)

@@ -9,7 +9,9 @@ import pytest
 
 from stackbench.types import RunStatus
 from tests.benchmarks.swebench.conftest import Runs
-from tests.benchmarks.swebench.small_repositories import CALC_ID, WORDS_ID
+from tests.benchmarks.swebench.grader import Grader
+from tests.benchmarks.swebench.small_repositories import CALC, CALC_ID, WORDS_ID, patch_of
+from tests.fake_endpoint import FakeEndpoint
 
 pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("swebench")]
 
@@ -49,3 +51,71 @@ async def test_predictions_are_graded_and_written_back_with_verdicts(runs: Runs,
     assert attempts[WORDS_ID].reason == "failed: 0 of 1 FAIL_TO_PASS and 1 of 1 PASS_TO_PASS tests pass"
     assert attempts[WORDS_ID].metrics["file_recall"] == 1
     assert 0 < attempts[WORDS_ID].metrics["edit_similarity"] < 1
+
+
+async def test_a_row_with_a_script_of_its_own_is_taken_as_it_is(runs: Runs, grader: Grader, tmp_path: Path) -> None:
+    row = runs.small.rows[CALC_ID]
+    script = (
+        "#!/bin/bash\nset -uxo pipefail\nsource /opt/miniconda3/bin/activate\nconda activate testbed\ncd /testbed\n"
+        "git config --global --add safe.directory /testbed\npython -m pip install -e .\n"
+        f"git checkout {row['base_commit']} tests/test_calc.py\n"
+        f"git apply -v - <<'EOF_1'\n{row['test_patch']}\nEOF_1\n: '>>>>> Start Test Output'\n"
+        "pytest -rA tests/test_calc.py\n: '>>>>> End Test Output'\n"
+        f"git checkout {row['base_commit']} tests/test_calc.py\n"
+    )
+    scripted = row | {
+        "repo": "some/project",
+        "image": grader.image.name,
+        "eval_script": script,
+        "log_parser": "parse_log_pytest",
+        "eval_type": "pass_and_fail",
+    }
+    plan = runs.plan("oracle", dataset=str(runs.small.written(tmp_path, scripted)))
+    attempt = runs.attempts(await runs.make(plan))[CALC_ID]
+    assert (attempt.passed, attempt.reason) == (True, "passed")
+    assert attempt.metrics["image"] == grader.image.digest
+    log = attempt.events["grading"]["test_output"]
+    assert "pip install -e ." in log and "test_calc.py::test_total" in log
+
+
+async def test_one_answer_is_shown_the_files_that_fit_the_issue(runs: Runs, endpoint: FakeEndpoint) -> None:
+    row = runs.small.rows[CALC_ID]
+    endpoint.reply = lambda body: f"The slice is wrong.\n```diff\n{row['patch']}```"
+    plan = runs.plan(endpoint.name, (CALC_ID,), mode="oneshot", hints=True)
+    attempt = runs.attempts(await runs.make(plan))[CALC_ID]
+    assert attempt.passed and attempt.metrics["hints"] is True
+    asked = endpoint.requests[-1]["messages"][-1]["content"]
+    assert "[start of calc.py]" in asked and "leaves the first number out" in asked and "the slice is wrong" in asked
+    assert "test_calc" not in asked
+    assert any("shown what was said under each issue" in line for line in runs.said)
+
+
+async def test_budgets_end_an_agent_and_what_it_changed_is_graded(runs: Runs, endpoint: FakeEndpoint) -> None:
+    fix = json.dumps({"command": "sed -i 's/numbers\\[1:\\]/numbers/' calc.py; pwd; ls"})
+    endpoint.reply = lambda body: [("exec", fix)]
+    plan = runs.plan(endpoint.name, (CALC_ID,), max_steps=2)
+    attempt = runs.attempts(await runs.make(plan))[CALC_ID]
+    assert attempt.passed and (attempt.metrics["steps"], attempt.metrics["ending"]) == (2, "steps")
+    assert attempt.metrics["edit_similarity"] == 1
+
+
+async def test_a_model_that_removes_the_repository_is_told_of(runs: Runs, endpoint: FakeEndpoint) -> None:
+    said = iter([[("exec", json.dumps({"command": "rm -rf /testbed/.git /testbed/*"}))]])
+    endpoint.reply = lambda body: next(said, "done")
+    attempt = runs.attempts(await runs.make(runs.plan(endpoint.name, (CALC_ID,))))[CALC_ID]
+    assert (attempt.status, attempt.passed) == ("completed", False)
+    assert attempt.reason == "failed: the repository is gone, or git cannot read what is left of it"
+
+
+async def test_whose_failure_it_is_shows_in_the_reference_patch(runs: Runs, tmp_path: Path) -> None:
+    """Tests that end without a result are ambiguous; where the reference patch passes in the image, the model's."""
+    path = tmp_path / "predictions.json"
+    text = "import os\nos._exit(1)\n"
+    rows = {
+        CALC_ID: {"instance_id": CALC_ID, "model_name_or_path": "m", "model_patch": patch_of("calc.py", CALC, text)}
+    }
+    path.write_text(json.dumps(rows))
+    plan = runs.plan("oracle", test_timeout=61)  # other limits, so that no verdict is kept for them
+    attempt = runs.attempts(await runs.make(plan, predictions=path))[CALC_ID]
+    assert (attempt.passed, attempt.metrics["failure"], attempt.metrics["gold_passes"]) == (False, "model", 1)
+    assert attempt.events["gold_grading"]["resolved"] and not attempt.events["grading"]["resolved"]

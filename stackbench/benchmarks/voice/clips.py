@@ -1,0 +1,163 @@
+"""The spoken tasks: texts and recordings of audio_fixtures/, and recordings of a user's own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+import stackbench
+from stackbench.errors import ConfigError, one_line
+from stackbench.types import Task
+from stackbench.voice.conditions import Condition
+
+__all__ = ["Clip", "SpokenTask", "clips_hash", "load_clips", "published_clips", "tasks_of"]
+
+TEXTS = ("coding.yaml", "tools.yaml", "commands.yaml", "corrected.yaml")
+Kind = Literal["coding", "tool", "command"]
+
+
+class Clip(BaseModel):
+    """What is said in a recording, and what is right."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str
+    kind: Kind
+    say: str
+    typed: str = ""
+    """What a user would type; unset: what is said, with symbols in place of the words for them."""
+    entities: tuple[str, ...] = ()
+    """Names, paths and numbers, as they must be spelled."""
+    # of coding requests
+    function: str = ""
+    reference: str = ""
+    tests: tuple[str, ...] = ()
+    """Expressions that are true of a right function."""
+    # of tool requests
+    files: dict[str, str] = Field(default_factory=dict)
+    command: str = ""
+    """Does what is asked for."""
+    checks: tuple[dict[str, Any], ...] = ()
+    # of commands
+    action: str = ""
+    name: str = ""
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    # of the recording
+    path: Path = Path()
+    voice: str = ""
+    speech_begins_s: float | None = None
+    speech_ends_s: float | None = None
+    corrected: bool = False
+    """Whether it has fillers, restarts or self-corrections."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenTask(Task):
+    """A recording under a condition."""
+
+    clip: Clip | None = None
+    condition: Condition = "clean"
+
+    @property
+    def spec(self) -> Clip:
+        assert self.clip is not None
+        return self.clip
+
+    @property
+    def strata(self) -> tuple[str, ...]:
+        return (self.category, self.spec.kind)
+
+
+def published_clips() -> Path:
+    """The folder of the published recordings: beside the package in a checkout, in it when installed."""
+    package = Path(stackbench.__file__).parent
+    beside = package.parent / "audio_fixtures"
+    return beside if beside.is_dir() else package / "audio_fixtures"
+
+
+def load_clips(folder: Path) -> list[Clip]:
+    """Every recording of a folder with its text: coding.yaml, tools.yaml, commands.yaml, corrected.yaml, clips/ID.flac.
+
+    Raises:
+        ConfigError: a text is malformed, its recording is not there, or there is none at all.
+    """
+    recordings = _recordings(folder)
+    found: list[Clip] = []
+    for name in TEXTS:
+        for number, row in enumerate(_rows(folder / name), 1):
+            found.append(_clip(folder, name, number, row, recordings))
+    if not found:
+        raise ConfigError(f"{folder} holds no spoken tasks: it needs one of {', '.join(TEXTS)}")
+    ids = [clip.id for clip in found]
+    twice = sorted({one for one in ids if ids.count(one) > 1})
+    if twice:
+        raise ConfigError(f"{folder}: {', '.join(twice)} is there twice; ids are unique")
+    return found
+
+
+def tasks_of(clips: Sequence[Clip], conditions: Sequence[Condition]) -> Iterator[SpokenTask]:
+    """Each recording under each condition."""
+    for clip in clips:
+        for condition in conditions:
+            yield SpokenTask(f"{clip.id}@{condition}", condition, clip, condition)
+
+
+def clips_hash(clips: Sequence[Clip]) -> str:
+    """sha256 over texts and recordings."""
+    made = hashlib.sha256()
+    for clip in clips:
+        made.update(clip.model_dump_json(exclude={"path"}).encode())
+        made.update(clip.path.read_bytes())
+    return made.hexdigest()
+
+
+def _clip(folder: Path, name: str, number: int, row: Any, recordings: Mapping[str, Any]) -> Clip:
+    try:
+        clip = Clip.model_validate(row)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"{folder / name}: entry {number}: {place}: {one_line(first['msg'])}") from error
+    path = next((one for one in sorted((folder / "clips").glob(f"{clip.id}.*"))), None)
+    if path is None:
+        raise ConfigError(f"{folder / 'clips'} has no recording {clip.id}.flac (or .wav, .opus) for {name}")
+    known = recordings.get(clip.id, {})
+    ends = known.get("speech_ends_s")
+    return clip.model_copy(
+        update={
+            "path": path,
+            "voice": str(known.get("voice", "")),
+            "speech_begins_s": known.get("speech_begins_s"),
+            "speech_ends_s": None if ends is None else float(ends),
+            "corrected": name == "corrected.yaml",
+        }
+    )
+
+
+def _rows(path: Path) -> list[Any]:
+    if not path.is_file():
+        return []
+    try:
+        rows = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path} is no YAML: {one_line(error)}") from error
+    if not isinstance(rows, list):
+        raise ConfigError(f"{path} is a list of entries, each with id, kind and say")
+    return rows  # pyright: ignore[reportUnknownVariableType]
+
+
+def _recordings(folder: Path) -> Mapping[str, Any]:
+    path = folder / "clips.json"
+    if not path.is_file():
+        return {}
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise ConfigError(f"{path} is no JSON object: {one_line(error)}") from error
