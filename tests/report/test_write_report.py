@@ -28,6 +28,7 @@ PARTS = (
     Part("tooluse", tasks=60, available=500, categories=("files", "api", "system"), datasets={"tasks": "aa" * 32}),
     Part("throughput", tasks=1, available=1, datasets={}),
 )
+FINDINGS = ({"fault": "humaneval: 2 attempts too many"}, {"hint": "gsm8k: 3 answers equal the reference"})
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
     home = make_home(tmp_path_factory.mktemp("home"))
     gate = Gate(name="floor", benchmark="humaneval", metric="pass@1", min=0.9)
     operator = {"verb": "set", "who": "me@here", "arguments": {"name": "concurrency"}, "old": 4, "new": 2}
-    run = record_run(home, parts=PARTS, gates=[gate], operator=operator)
+    run = record_run(home, parts=PARTS, gates=[gate], operator=operator, findings=FINDINGS)
     found = collected(home, run)
     gates = (JudgedGate(name="floor", measure="humaneval pass@1", bounds="min 0.9", value=0.6, passed=False),)
     return found.model_copy(update={"runs": (found.runs[0].model_copy(update={"gates": gates}),)})
@@ -139,6 +140,8 @@ def test_markdown_tables_hold_the_figures(results: Results, folder: Path) -> Non
         for plot in re.findall(r"\]\((plots/[^)]+)\)", text):
             assert (folder / plot).is_file()
     assert "set concurrency: 4 to 2" in text
+    assert f"| {results.runs[0].run_id} | fault | humaneval: 2 attempts too many |" in text
+    assert "- hint: gsm8k: 3 answers equal the reference" in (folder / "BENCHMARKS.md").read_text()
 
 
 class Reader(HTMLParser):
