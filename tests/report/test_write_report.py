@@ -23,6 +23,7 @@ from stackbench.report.results_model import Results, results_schema
 from stackbench.report.write_report import ReportWriter
 from tests.report.recorded_results import HOSTILE, Part, collected, make_home, record_run
 
+ROOT = Path(__file__).parents[2]
 PARTS = (
     Part(tasks=20, attempts=4, seeds=(0, 1), errors=3),
     Part("tooluse", tasks=60, available=500, categories=("files", "api", "system"), datasets={"tasks": "aa" * 32}),
@@ -73,7 +74,7 @@ def shown_figures(results: Results) -> dict[str, list[str]]:
 
 def test_results_follow_the_published_schema(folder: Path) -> None:
     document = json.loads((folder / "results.json").read_text())
-    published = json.loads(Path("docs/results.schema.json").read_text())
+    published = json.loads((ROOT / "docs" / "results.schema.json").read_text())
     assert published == results_schema() == json.loads((folder / "results.schema.json").read_text())
     jsonschema.Draft202012Validator.check_schema(published)
     jsonschema.validate(document, published)
