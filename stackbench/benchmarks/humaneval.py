@@ -70,6 +70,9 @@ class HumanEval:
             for row in data.rows("humaneval")
         ]
 
+    def reference(self, task: HumanEvalTask) -> str:
+        return task.canonical_solution
+
     async def prepare(self, tasks: Sequence[Task], context: PrepareContext) -> None:
         """Nothing to make."""
 

@@ -107,6 +107,9 @@ class Mbpp:
             self._turns += [Message("user", _ask(every[number])), Message("assistant", _fenced(every[number]))]
         return [every[number] for number in TEST_SPLIT]
 
+    def reference(self, task: MbppTask) -> str:
+        return task.code
+
     async def prepare(self, tasks: Sequence[Task], context: PrepareContext) -> None:
         """Nothing to make."""
 

@@ -103,6 +103,9 @@ class MbppPlus:
             for row in data.rows("mbppplus")
         ]
 
+    def reference(self, task: MbppPlusTask) -> str:
+        return task.canonical_solution
+
     async def prepare(self, tasks: Sequence[Task], context: PrepareContext) -> None:
         """Expected outputs, computed once per data and harness and kept. Raises DataError when a reference fails."""
         wanted = [(task, which) for task in tasks if isinstance(task, MbppPlusTask) for which in ("base", "plus")]

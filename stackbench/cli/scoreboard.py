@@ -12,9 +12,10 @@ from stackbench.cli.console import fits, make_table, out, shown
 from stackbench.cli.length_tables import is_by_length, length_tables
 from stackbench.cli.speeds import is_speed, speeds_table
 from stackbench.engine import Cost, GateResult, RunOutcome
-from stackbench.report.caveats import caveats, counted, partial_reasons
+from stackbench.report.caveats import caveats, counted, number_of, partial_reasons
 from stackbench.report.headlines import counts
 from stackbench.report.tally import clock
+from stackbench.stats.replicates import differ
 from stackbench.store import BenchmarkResult
 from stackbench.types import Metric
 
@@ -39,7 +40,9 @@ def outcome_document(outcome: RunOutcome) -> dict[str, Any]:
         "status": outcome.status.value,
         "model": outcome.model,
         "seconds": round(outcome.seconds, 3),
+        **({"chain": outcome.chain} if outcome.chain else {}),
         **({"sampling_not_set": outcome.sampling_not_set} if outcome.sampling_not_set else {}),
+        **({"hints": list(outcome.hints)} if outcome.hints else {}),
         **cost_document(outcome.cost, outcome.results),
         "results": result_documents(outcome.results, outcome.skipped, outcome.status.value),
         "gates": [
@@ -109,6 +112,7 @@ def result_document(result: BenchmarkResult, status: str) -> dict[str, Any]:
         "token_limit": limits[0] if len(limits) == 1 else list(limits) or None,
         "missing_metrics": [asdict(missing) for missing in planned.missing] if planned is not None else [],
         "errors_as_failures": dict(planned.lower_bounds) if planned is not None else {},
+        **_replicates(result),
         "metrics": {
             metric_key(m): {
                 "value": m.value,
@@ -120,6 +124,25 @@ def result_document(result: BenchmarkResult, status: str) -> dict[str, Any]:
             }
             for m in result.metrics
         },
+    }
+
+
+def _replicates(result: BenchmarkResult) -> dict[str, Any]:
+    """Of a run of several seeds: each one's mean score, and what they come to together."""
+    if not result.replicates:
+        return {}
+    from stackbench.stats.spread import spread
+
+    together = spread(list(result.replicates.values()))
+    by_seed = {str(seed): score for seed, score in result.replicates.items()}
+    return {
+        "replicates": {
+            "seeds": by_seed,
+            "mean": together.mean,
+            "median": together.median,
+            "sd": together.sd,
+            "differ": differ(result.replicates),
+        }
     }
 
 
@@ -154,6 +177,7 @@ def scoreboard(outcome: RunOutcome, last_lines: Sequence[str] = ()) -> Renderabl
     parts += caveat_lines(outcome.results, outcome.status.value)
     parts += sampling_lines(outcome.sampling_not_set)
     parts += skipped_lines(outcome.skipped)
+    parts += [shown(line, "yellow") for line in outcome.hints]
     for gate in outcome.gates:
         value = _not_measured(outcome, gate) if gate.value is None else f"{gate.value:.4f}"
         word, style = ("passed", "green") if gate.passed else ("FAILED", "red")
@@ -171,7 +195,7 @@ def total_line(results: Sequence[BenchmarkResult], cost: Cost | None) -> str:
     """Attempts, errors, tokens and what they cost, over all benchmarks of a run."""
     attempts, errors = sum(result.attempts for result in results), sum(result.errors for result in results)
     sent, received = tokens_of(results)
-    parts = ["1 attempt" if attempts == 1 else f"{attempts} attempts", "1 error" if errors == 1 else f"{errors} errors"]
+    parts = [number_of(attempts, "attempt"), number_of(errors, "error")]
     parts += [f"{sent:,} prompt and {received:,} completion tokens"] if sent or received else []
     parts += [f"cost {cost.amount:,.4f} {cost.currency}"] if cost is not None else []
     return f"total: {', '.join(parts)}"
