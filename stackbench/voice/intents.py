@@ -16,8 +16,8 @@ Action = Literal["verb", "start", "place", "confirm", "deny", "prompt"]
 """`prompt`: it is no command; the agent is asked."""
 
 SECOND_WORD = frozenset({"stop", "drain", "cancel", "abort", "approve", "delete"})
-"""Verbs that stop, delete or approve: they are carried out after a second word alone. So is `policy never`, which approves
-all calls to come."""
+"""Verbs that stop, delete or approve: they are carried out after a second word alone. So is `policy never`, which
+approves all calls to come."""
 
 
 class Intent(BaseModel):
