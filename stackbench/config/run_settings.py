@@ -67,6 +67,11 @@ class RunSettings(Concern):
         Field(min_length=1),
         Setting("Each is a replicate of every attempt.", "SEED", flag="--seed", basic=True),
     ] = (0,)
+    reruns: Annotated[
+        int,
+        Field(ge=0, le=10),
+        Setting("Times to repeat replicates (`--seed`) that lie more than 2 points apart.", "N"),
+    ] = 0
     concurrency: Annotated[
         int | None,
         Field(ge=1),

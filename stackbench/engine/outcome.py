@@ -34,8 +34,12 @@ class RunOutcome:
     """Of the attempts that ended in errors."""
     sampling_not_set: str = ""
     """Whose sampling took the place of what the user did not set, where it is not neutral."""
+    hints: tuple[str, ...] = ()
+    """What the checks at the run's end have to say of its scores, a line each."""
     cost: Cost | None = None
     """By the price table of the configuration, where that has a price for the model."""
+    chain: str = ""
+    """The last hash of the run's chain, for whoever will verify it (docs/verifying.md)."""
     recorded: bool = True
     """False when the run was stopped before it began."""
 
@@ -76,5 +80,6 @@ def recorded_outcome(reader: Reader, run: RunInfo) -> RunOutcome:
         results=results,
         gates=check_gates(plan.gates, results, baseline, difference_to_baseline(reader, run.run_id, baseline, results)),
         skipped=reader.skipped(run.run_id),
+        chain=reader.chain_head(run.run_id),
         cost=run_cost(plan.settings.prices, run.model, results),
     )

@@ -101,6 +101,8 @@ class RunExecution:
         self._replay: Replay | None = None
         self._monitor: Monitor | None = None
         self._progress: ProgressWatch | None = None
+        self._left_out = False
+        """Whether a replayed run has not made some attempts."""
 
     async def run(self) -> RunOutcome:
         """Runs to the end, to `controls.stop`, or to an error that leaves the run resumable.
@@ -181,7 +183,8 @@ class RunExecution:
                 watcher.cancel()
             await asyncio.gather(*watchers, return_exceptions=True)
         resources.sandbox.begin_closing()  # the stack waits for its end
-        ended = RunEnd(started, skipped, problem, self.counts.last_error, self._left_unmade(len(loaded)))
+        left_out = self._left_out or any(runner.cancelled for runner in self.runners.values())
+        ended = RunEnd(started, skipped, problem, self.counts.last_error, self._left_unmade(len(loaded)), left_out)
         return await asyncio.to_thread(self._record.finish, self.plan, resources, loaded, ended)
 
     def _progress_watch(self, monitor: Monitor) -> ProgressWatch:
@@ -278,6 +281,7 @@ class RunExecution:
         done = resources.reader.done(self.run_id) if self.order.resume else set[AttemptKey]()
         left, lacking = held_by(resources.model, [spec for spec in work if spec.key not in done])
         if lacking:
+            self._left_out = True
             self.say(f"{name}: {lacking} attempts were not made in the replayed run and are left out")
         before = [s for s in resources.reader.summaries(self.run_id, name) if s.passed] if self.order.resume else []
         if left:
@@ -305,6 +309,10 @@ class RunExecution:
         runner = AttemptRunner(self.run_id, self.plan, item, executor, resources, self.counts, progress)
         self.runners[name] = runner
         await runner.run_all(left)
+        if len(self.plan.settings.seeds) > 1:
+            from stackbench.engine.reruns import repeat_replicates
+
+            await repeat_replicates(runner, self._publish, self.say, self.record)
         if len(loaded) == 1:
             resources.sandbox.begin_closing()  # beside the summing up
         await self._sum_up(item, resources)

@@ -21,6 +21,7 @@ from stackbench.engine.replays import model_traits
 from stackbench.engine.resources import RunResources
 from stackbench.engine.run_model import check_same_model, sampling_not_set
 from stackbench.engine.samples import SampleFile
+from stackbench.engine.sanity import Sanity, check_same_data, check_sanity
 from stackbench.engine.work import LoadedBenchmark, planned_attempts, planned_rows
 from stackbench.models import Templated
 from stackbench.sandbox.head_start import HeadStart
@@ -54,6 +55,8 @@ class RunEnd:
     last_error: str
     unmade: bool
     """Whether the operator ended it before its work was done."""
+    left_out: bool = False
+    """Whether attempts were cancelled, or a replayed run has not made them."""
 
 
 class RunRecord:
@@ -90,13 +93,14 @@ class RunRecord:
         """The run's row and those of its benchmarks; of a run that goes on, what is new.
 
         Raises:
-            UsageError: the run goes on with other files of its model.
+            UsageError: the run goes on with other files of its model, or other data.
             StoreError: the database failed.
         """
         run_id, planned = self._order.run_id, planned_rows(plan, loaded, skipped, self._order.samples)
         environment = self._environment(resources)
         if self._order.resume:
             check_same_model(resources.reader.run(run_id), resources.model.describe())
+            check_same_data(run_id, resources.reader.planned(run_id), planned)
             self._seq = itertools.count(resources.reader.last_seq(run_id) + 1)
             self._writer.resume_run(run_id, planned, environment=environment, git_commit=self._commit)
         else:
@@ -149,9 +153,17 @@ class RunRecord:
             cost=run_cost(plan.settings.prices, resources.model.name, results),
             sampling_not_set=sampling_not_set(plan.settings.generation_config, resources.model.describe()),
         )
-        if end.unmade and not end.problem:
+        sanity = Sanity()
+        if not end.problem:
+            whole = not end.unmade and not end.left_out
+            sanity = check_sanity(plan, loaded, results, reader, run_id, whole=whole)
+            outcome = replace(outcome, problem="; ".join(sanity.faults), hints=sanity.hints)
+            for kind, lines in (("fault", sanity.faults), ("hint", sanity.hints)):
+                for line in lines:
+                    self.event("sanity", {kind: line})
+        if end.unmade and not outcome.problem:
             status = RunStatus.INTERRUPTED
-        elif end.problem or outcome.error_rate > plan.settings.max_error_rate:
+        elif outcome.problem or outcome.error_rate > plan.settings.max_error_rate:
             status = RunStatus.FAILED
         else:
             status = RunStatus.COMPLETED
@@ -164,7 +176,7 @@ class RunRecord:
             lower_bounds={name: found.lower_bounds for name, found in figures.items()},
             missing={name: found.missing for name, found in figures.items()},
         )
-        return replace(outcome, status=status)
+        return replace(outcome, status=status, chain=reader.chain_head(run_id))
 
     def figures_of(
         self, plan: RunPlan, reader: Reader, item: LoadedBenchmark, *, ended: bool = False, again: bool = False

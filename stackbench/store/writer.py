@@ -78,6 +78,7 @@ INSERT OR REPLACE INTO run_benchmarks (run_id, benchmark, position, tasks_availa
     task_ids, selection, datasets, skipped) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 UPDATE_BENCHMARK = "UPDATE run_benchmarks SET lower_bounds = ?, missing_metrics = ? WHERE run_id = ? AND benchmark = ?"
+PLAN_MORE = "UPDATE run_benchmarks SET attempts_planned = attempts_planned + ? WHERE run_id = ? AND benchmark = ?"
 DELETE_METRICS = "DELETE FROM metrics WHERE run_id = ?"
 UPDATE_STATUS = "UPDATE runs SET status = ?, finished_at = ? WHERE run_id = ?"
 FINISH_RUN = """
@@ -267,6 +268,10 @@ class Writer:
                 connection.executemany(INSERT_BENCHMARKS, planned)
 
         self._call(work)
+
+    def plan_more(self, run_id: str, benchmark: str, attempts: int) -> None:
+        """Records that a benchmark gets so many attempts more than it set out with."""
+        self._call(lambda connection: connection.execute(PLAN_MORE, [attempts, run_id, benchmark]))
 
     def take_back(self, run_id: str, keys: Sequence[AttemptKey]) -> None:
         """Removes recorded attempts with their events and tool calls, so that they can be made again."""

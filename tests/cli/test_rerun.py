@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -28,6 +29,7 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, Any, str]
 
 def test_a_greedy_run_comes_out_the_same(place: Home, capsys: pytest.CaptureFixture[str]) -> None:
     first = run(capsys, "eval", "gsm8k", "-m", "oracle", "--limit", "6", "--name", "first", "--json")[1]
+    assert re.fullmatch("[0-9a-f]{64}", first["chain"])
     code, found, _ = run(capsys, "rerun", "first", "--json")
     assert (code, found["repeats"], found["status"]) == (0, first["run_id"], "completed")
     assert (found["attempts"], found["same_answers"], found["same_verdicts"]) == (6, 6, 6)

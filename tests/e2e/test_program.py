@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.docker]
 def test_oracle_scores_one_and_null_scores_nothing(program: Program, benchmark: str, tasks: int, metric: str) -> None:
     for model, value in (("oracle", 1.0), ("null", 0.0)):
         document = program.json("eval", benchmark, "-m", model)
-        assert set(document) == {"run_id", "status", "model", "seconds", "results", "gates"}
+        assert set(document) == {"run_id", "status", "model", "seconds", "chain", "results", "gates"}
         assert (document["status"], document["model"]) == ("completed", model)
         (result,) = document["results"]
         assert (result["benchmark"], result["tasks"], result["attempts"], result["errors"]) == (

@@ -19,6 +19,7 @@ from huggingface_hub.repocard_data import model_index_to_eval_results
 from stackbench.config import Home
 from stackbench.publish.package import write_package
 from stackbench.publish.publication import Publication, hub_id
+from stackbench.report.bundle import unpack_bundle
 from stackbench.report.results_model import Results
 from stackbench.store import open_queries
 from tests.report.recorded_results import HOSTILE, Part, collected, make_home, record_run
@@ -174,6 +175,19 @@ def test_hashes_find_a_changed_file(package: Path) -> None:
         assert done.returncode == 1 and "report/results.json: FAILED" in done.stdout
     finally:
         path.write_text(whole)
+
+
+def test_the_bundle_is_one_that_verify_reads_and_a_changed_table_is_found(package: Path, tmp_path: Path) -> None:
+    bundle = package / "bundle" / RUN
+    tables, problems = unpack_bundle(bundle, tmp_path)
+    assert (tables / "attempts.parquet").is_file() and problems == []
+    path = tables / "metrics.parquet"
+    whole = path.read_bytes()
+    try:
+        path.write_bytes(whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:])
+        assert [problem.path for problem in unpack_bundle(bundle, tmp_path)[1]] == ["tables/metrics.parquet"]
+    finally:
+        path.write_bytes(whole)
 
 
 RUN = "20261126-090000-aaaaaa"
