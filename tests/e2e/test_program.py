@@ -231,7 +231,7 @@ def test_lists_config_and_doctor(program: Program) -> None:
     assert {row["suite"] for row in program.json("list", "suites")} == {"quickstart", "smoke", "core", "full"}
     tools = {tool["function"]["name"]: tool["function"] for tool in program.json("list", "tools")}
     assert tools["read"]["parameters"]["required"] == ["path"]
-    assert "oldText" in program.run("list", "tools").stdout
+    assert "path, edits" in program.run("list", "tools").stdout
     (program.home.path / "stackbench.toml").write_text("limit = 4\n")
     settings = {row["setting"]: row for row in program.json("config")}
     assert (settings["limit"]["value"], settings["limit"]["from"]) == (4, "stackbench.toml")
