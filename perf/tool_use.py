@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from perf.peers import peer, served, stackbench, timed
-from stackbench.agents import AgentLimits, run_agent
-from stackbench.agents.tools import Workspace, call_tool
+from stackbench.agents import AgentLimits, Watch, run_agent
+from stackbench.agents.tools import TOOLS, Workspace, call_tool
 from stackbench.config import Settings
 from stackbench.engine import plan_benchmarks
 from stackbench.engine.attempt_tracker import AttemptTracker
@@ -43,7 +43,7 @@ from stackbench.types import AttemptKey, AttemptRecord, AttemptStatus, Sampling,
 STEPS = 30
 AGENTS = 12
 READS = 500
-ALL_TOOLS = ("read", "write", "edit", "apply_patch", "exec", "process", "web_fetch", "http_request")
+ALL_TOOLS = tuple(TOOLS)
 
 PEER = """
 import asyncio, sys, time
@@ -184,6 +184,18 @@ async def round_trips() -> None:
                 cuts = statistics.quantiles(times, n=100)
                 asked = " (asked: under 5 p50)" if name == "read" else ""
                 print(f"{name}: {cuts[49]:.2f} ms p50, {cuts[98]:.2f} ms p99{asked}")
+            await session.run("for n in $(seq 100); do mkdir -p d/$((n % 7)); echo $n > d/$((n % 7))/$n; done")
+            watch = Watch(session)
+            await watch.begin()
+            times = []
+            for number in range(READS):
+                await session.run(f"echo {number} > d/1/1")
+                began = time.perf_counter()
+                effects = await watch.look()
+                times.append((time.perf_counter() - began) * 1000)
+                assert effects is not None and effects.paths == {"d/1/1"}
+            cuts = statistics.quantiles(times, n=100)
+            print(f"effects of a call, 108 files: {cuts[49]:.2f} ms p50, {cuts[98]:.2f} ms p99 (asked: under 3 p50)")
     finally:
         await pool.close()
 

@@ -12,8 +12,9 @@ from stackbench.types import Generation, Request, TokenCount, ToolCall, ToolCall
 
 __all__ = ["AgentLimits", "AgentResult", "Backend", "CallMade", "Ending", "Script"]
 
-Ending = Literal["answered", "steps", "tokens", "seconds", "repeats", "stopped", "window"]
-"""Why an agent ended: it gave its answer, a limit was reached, it was told to stop, or its chat outgrew the window."""
+Ending = Literal["answered", "steps", "tokens", "seconds", "repeats", "stopped", "window", "length"]
+"""Why an agent ended: it gave its answer, a limit was reached, it was told to stop, its chat outgrew the window, or its
+turns ended at their token limit again and again."""
 
 
 class Backend(Protocol):

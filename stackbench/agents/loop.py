@@ -51,12 +51,14 @@ async def run_agent(
     from langchain.agents import create_agent
 
     from stackbench.agents.chat_model import BridgedChatModel
-    from stackbench.agents.middleware import CallsInOrder, ContextWindow, Limits, OperatorControls, ToolRunner
+    from stackbench.agents.middleware import CallsInOrder, ContextWindow, CutTurns, Limits, OperatorControls, ToolRunner
 
+    workspace.background = "process" in tools
     session = AgentSession(backend, workspace, tool_specs(tools), sampling, limits, parser, operator, script)
     controls = [OperatorControls(session, operator)] if operator is not None else []
     middleware: list[Any] = [
-        Limits(session), CallsInOrder(session), *controls, ContextWindow(session), ToolRunner(session),
+        CutTurns(session), Limits(session), CallsInOrder(session), *controls, ContextWindow(session),
+        ToolRunner(session),
     ]  # fmt: skip
     agent = create_agent(
         BridgedChatModel(session=session), tools=_for_langchain(tools), system_prompt=system, middleware=middleware

@@ -13,6 +13,8 @@ from langchain.agents.middleware import AgentMiddleware, ModelRequest, ModelResp
 from langchain.agents.middleware.types import ToolCallRequest
 from langchain_core.messages import HumanMessage, ToolMessage
 
+from stackbench import nesting
+from stackbench.agents.base import CallMade
 from stackbench.agents.chat_model import to_messages
 from stackbench.agents.operator import Operator
 from stackbench.agents.session import AgentEndedError, AgentSession
@@ -21,12 +23,18 @@ from stackbench.agents.trimming import estimate_tokens, trim
 from stackbench.errors import GenerationError
 from stackbench.types import ToolCall
 
-__all__ = ["CallsInOrder", "ContextWindow", "Limits", "OperatorControls", "ToolRunner"]
+__all__ = ["CallsInOrder", "ContextWindow", "CutTurns", "Limits", "OperatorControls", "ToolRunner"]
 
 TOO_LONG = re.compile(r"window|context.length|maximum.{0,200}(length|tokens)|too (long|large)", re.IGNORECASE)
 LONGEST_ERROR = 2000
 TIGHTEN = 0.6
 TRIES = 3
+MOST_CUT = 3
+"""Turns in a row that come to nothing."""
+GO_ON = (
+    "Your last message ended before it came to a call or an answer. Go on: make the next call, or give your answer, "
+    "and keep it short."
+)
 NEAR = 0.8
 """Share of the window from which on the model's tokenizer is asked, in place of an estimate."""
 
@@ -48,9 +56,32 @@ class Limits(AgentMiddleware[Any, Any, Any]):
         if session.limits.tokens is not None and sum(session.tokens) >= session.limits.tokens:
             raise AgentEndedError("tokens")
         latest = session.calls[-session.limits.repeats :]
-        if len(latest) == session.limits.repeats and len({(call.tool, call.arguments) for call in latest}) == 1:
+        alike = len({(call.tool, call.arguments) for call in latest}) == 1
+        if len(latest) == session.limits.repeats and alike and not _waits(latest[0]):
             raise AgentEndedError("repeats")
         return await handler(request)
+
+
+class CutTurns(AgentMiddleware[Any, Any, Any]):
+    """Has the model go on after a turn that came to neither a call nor an answer; ends the agent after some of them."""
+
+    def __init__(self, session: AgentSession) -> None:
+        super().__init__()
+        self._session = session
+
+    async def awrap_model_call(self, request: ModelRequest[Any], handler: CallModel) -> ModelResponse[Any]:
+        beside: list[Any] = []
+        for _ in range(MOST_CUT):
+            try:
+                response = await handler(request.override(messages=[*request.messages, *beside]))
+            except AgentEndedError as ended:
+                raise AgentEndedError("length" if beside and ended.ending == "steps" else ended.ending) from ended
+            if not self._session.cut:
+                return ModelResponse(
+                    result=[*beside, *response.result], structured_response=response.structured_response
+                )
+            beside += [*response.result, HumanMessage(GO_ON)]
+        raise AgentEndedError("length")
 
 
 class OperatorControls(AgentMiddleware[Any, Any, Any]):
@@ -110,7 +141,8 @@ class ContextWindow(AgentMiddleware[Any, Any, Any]):
     async def awrap_model_call(self, request: ModelRequest[Any], handler: CallModel) -> ModelResponse[Any]:
         session = self._session
         window = session.backend.window
-        most = None if window is None else max(1, window - session.sampling.max_tokens)
+        # An answer may be long, but not at the price of the chat: a small window is left to it by half at least.
+        most = None if window is None else max(1, window - min(session.sampling.max_tokens, window // 2))
         for turn in range(TRIES):
             asked, estimate = await self._fitted(request, most)
             try:
@@ -165,6 +197,11 @@ class CallsInOrder(AgentMiddleware[Any, Any, Any]):
             return await handler(request)
         finally:
             self._done[call.id].set()
+
+
+def _waits(call: CallMade) -> bool:
+    """Whether a call looks after a background command: that is done again until it has ended."""
+    return call.tool == "process" and (nesting.object_of(call.arguments) or {}).get("action") in ("poll", "log")
 
 
 def _reads(call: ToolCall) -> bool:

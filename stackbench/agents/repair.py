@@ -1,4 +1,4 @@
-"""Calls that a model wrote into its text instead of making them: fenced JSON, tags around JSON, bare JSON."""
+"""Calls that a model wrote into its text instead of making them: in tags, behind tokens, in fences, as bare JSON."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stackbench import nesting
+from stackbench.agents.call_forms import function_tags, marked, pythonic, tagged_arguments, token_calls
 from stackbench.nesting import is_array, is_object
 from stackbench.types import ToolCall
 
@@ -34,17 +35,18 @@ class Found:
 
 
 def find_calls(text: str, tools: Collection[str]) -> Found:
-    """Calls of the named tools in an answer, in their order; thoughts are no part of it.
+    """Calls in an answer, in their order; thoughts are no part of it.
 
-    What plainly was to be such a call but is no JSON comes as a call whose arguments are the text that was written,
-    so that the model can be told.
+    In tags or behind tokens, which stand for calls alone, calls of any tool are found; elsewhere those of the named
+    tools. What plainly was to be such a call but is no JSON comes as a call whose arguments are the text that was
+    written, so that the model can be told.
     """
-    for parts in (_tagged, _fenced):
+    for parts, calls_in in ((_tagged, _tagged_calls), (marked, _marked_calls), (_fenced, _calls_in)):
         calls: list[tuple[str, str]] = []
         rest: list[str] = []
         at = 0
         for begin, end, body in parts(text):
-            found = list(_calls_in(body, tools))
+            found = list(calls_in(body, tools))
             if found:
                 calls += found
                 rest.append(text[at:begin])
@@ -54,8 +56,34 @@ def find_calls(text: str, tools: Collection[str]) -> Found:
             return Found("".join(rest).strip(), _numbered(calls))
     stripped = text.strip()
     if stripped.startswith(("{", "[")):
-        return Found("", _numbered(found)) if (found := list(_calls_in(stripped, tools))) else Found(text, ())
+        if not any(_json_values(stripped)) and (behind := _with_words_behind(stripped, tools)) is not None:
+            return behind
+        found = list(_calls_in(stripped, tools)) or [call for call in pythonic(stripped) if call[0] in tools]
+        return Found("", _numbered(found)) if found else Found(text, ())
     return Found(text, ())
+
+
+def _with_words_behind(text: str, tools: Collection[str]) -> Found | None:
+    """A call as bare JSON that words follow."""
+    if nesting.is_deep(text):
+        return None
+    try:
+        value, end = json.JSONDecoder(strict=False).raw_decode(text)
+    except ValueError:
+        return None
+    found = [call for one in (value if is_array(value) else [value]) if (call := _call(one, tools)) is not None]
+    return Found(text[end:].strip(), _numbered(found)) if found else None
+
+
+def _tagged_calls(body: str, tools: Collection[str]) -> Iterator[tuple[str, str]]:
+    found = list(_calls_in(body, tools)) or list(function_tags(body)) or list(tagged_arguments(body))
+    if not found:  # a tool that is not on offer: the model is told
+        found = [call for one in _json_values(body) if (call := _call(one, None)) is not None]
+    yield from found
+
+
+def _marked_calls(body: str, tools: Collection[str]) -> Iterator[tuple[str, str]]:
+    yield from token_calls(body)
 
 
 def _tagged(text: str) -> Iterator[tuple[int, int, str]]:
@@ -118,13 +146,13 @@ def _json_values(body: str) -> Iterator[Any]:
     yield from values
 
 
-def _call(value: Any, tools: Collection[str]) -> tuple[str, str] | None:
+def _call(value: Any, tools: Collection[str] | None) -> tuple[str, str] | None:
     if not is_object(value):
         return None
     if is_object(value.get("function")):
         value = value["function"]
     name = next((value[key] for key in NAMES if isinstance(value.get(key), str)), None)
-    if name is None or name not in tools:
+    if name is None or (tools is not None and name not in tools):
         return None
     arguments = next((value[key] for key in ARGUMENTS if key in value), None)
     if arguments is None:

@@ -15,7 +15,17 @@ from stackbench.agents.operator import Operator
 from stackbench.agents.prompting import chat_without_tools
 from stackbench.agents.repair import find_calls
 from stackbench.agents.tools import TOOLS, CallResult, ToolOutcome, Workspace, call_tool
-from stackbench.types import Message, Request, Sampling, TokenCount, ToolCall, ToolCallRecord, ToolParser, ToolSpec
+from stackbench.types import (
+    FinishReason,
+    Message,
+    Request,
+    Sampling,
+    TokenCount,
+    ToolCall,
+    ToolCallRecord,
+    ToolParser,
+    ToolSpec,
+)
 
 __all__ = ["AgentEndedError", "AgentSession", "Answer"]
 
@@ -59,6 +69,8 @@ class AgentSession:
     model_s: float = 0.0
     rejected: int = 0
     answer: str = ""
+    cut: bool = False
+    """Whether the last turn came to no call and no answer: it ended at its token limit, or held thoughts only."""
     turn: tuple[ToolCall, ...] = ()
     """The calls of the last answer, in their order."""
     calls: list[CallMade] = field(default_factory=list[CallMade])
@@ -107,7 +119,9 @@ class AgentSession:
         if repaired:
             self._repaired.update(call.id for call in self.turn)
             backend.log("repair", {"step": self.step, "calls": len(self.turn)})
-        if not calls:
+        thought_only = not text.strip() and bool(generation.thought.strip())
+        self.cut = not calls and (generation.finish_reason is FinishReason.LENGTH or thought_only)
+        if not calls and not self.cut:
             self.answer = text
         return Answer(text, self.turn)
 

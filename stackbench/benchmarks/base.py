@@ -235,6 +235,10 @@ class PrepareContext(Protocol):
         """Executes code in the sandbox. Raises SandboxError."""
         ...
 
+    def lease(self, spec: SandboxSpec | None = None) -> AbstractAsyncContextManager[Session]:
+        """A clean container for a benchmark of agents. Raises SandboxError."""
+        ...
+
     def say(self, line: str) -> None:
         """Tells the operator what takes time."""
         ...
@@ -367,7 +371,7 @@ class NamedTasks(Protocol):
 
 @runtime_checkable
 class CodeBenchmark(Protocol):
-    """A benchmark whose samples are program texts that can be scored without a model."""
+    """A benchmark whose samples, mostly program texts, can be scored without a model."""
 
     async def score(self, task: Any, sample: Sample, context: Context) -> Scored:
         """Scores one sample. Raises SandboxError."""

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 
 from stackbench.benchmarks.base import Context, Options, PrepareContext, Sample, near_limit
 from stackbench.benchmarks.declared_metrics import MetricKind, pass_at
+from stackbench.benchmarks.evalplus_forms import evalplus_request, read_evalplus
 from stackbench.benchmarks.extract import cut_at, read_program
 from stackbench.benchmarks.passes import KS, pass_at_k_metrics
 from stackbench.datasets import DatasetStore
@@ -29,8 +30,9 @@ ASK = (
 class HumanEvalOptions(Options):
     """Options of `humaneval`."""
 
-    style: Literal["auto", "chat", "completion"] = "auto"
-    """How to ask: a chat turn, or the bare prompt to continue; auto: chat where the model has a chat template."""
+    style: Literal["auto", "chat", "completion", "evalplus-chat", "evalplus-base"] = "auto"
+    """How to ask: a chat turn, or the bare prompt to continue; auto: chat where the model has a chat template.
+    EvalPlus's forms: a chat whose answer has begun, or the bare prompt with its stop texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +77,14 @@ class HumanEval:
         """Nothing to make."""
 
     async def attempt(self, task: HumanEvalTask, context: Context) -> Scored:
-        chat = self.options.style == "chat" or (self.options.style == "auto" and context.chat)
-        if chat:
+        style = self.options.style
+        chat = style == "chat" or (style == "auto" and context.chat)
+        if style == "evalplus-chat" or style == "evalplus-base":
+            prompt, request = evalplus_request(style, "humaneval", task.prompt, task.canonical_solution, context)
+            generation = await context.generate(request)
+            program = await read_evalplus(style, prompt, generation.text, task.entry_point)
+            sample = Sample(program, whole=True)
+        elif chat:
             prompt = ASK.format(prompt=task.prompt)
             generation = await context.generate(
                 Request(
@@ -96,7 +104,7 @@ class HumanEval:
             )
             sample = Sample(cut_at(generation.text, STOP))
         scored = await self.score(task, sample, context)
-        form = "chat" if chat else "completion"
+        form = style if style != "auto" else "chat" if chat else "completion"
         return replace(scored, metrics={**scored.metrics, "form": form}).of(prompt, generation)
 
     async def score(self, task: HumanEvalTask, sample: Sample, context: Context) -> Scored:

@@ -32,14 +32,23 @@ ASK = (
 )
 SHOT = "Python programming task: {text}\nThe code has to pass these tests:\n{tests}\n" + BEGIN + "\n"
 
+# Austin et al. 2021, section 4; lm-eval 0.4.13, lm_eval/tasks/mbpp/mbpp.yaml (version 1).
+PAPER = (
+    "You are an expert Python programmer, and here is your task: {text} Your code should pass these tests:\n\n{tests}\n"
+    + BEGIN
+    + "\n"
+)
+PAPER_TOKENS = 256
+
 
 class MbppOptions(Options):
     """Options of `mbpp`."""
 
-    style: Literal["auto", "chat", "fewshot"] = "auto"
+    style: Literal["auto", "chat", "fewshot", "paper"] = "auto"
     """A chat turn with the tests shown, or three examples; auto: chat where there is a template.
 
-    The examples are the paper's, tasks 2, 3 and 4 between its marks; the words around them are this project's own.
+    The examples are the paper's, tasks 2, 3 and 4 between its marks; the words around them are this project's own;
+    in the form `paper` they are the paper's, as lm-eval's task mbpp has them.
     """
     fewshot_as_turns: bool = False
     """In a chat, show the examples as earlier turns of it: a question of the user's, an answer of the assistant's."""
@@ -73,6 +82,8 @@ class Mbpp:
         self.options = options
         self._shots = ""
         self._turns: list[Message] = []
+        self._paper: dict[str, str] = {}
+        self._paper_shots: list[str] = []
 
     def tasks(self, data: DatasetStore) -> list[MbppTask]:
         every = {
@@ -85,6 +96,11 @@ class Mbpp:
             )
             for row in data.rows("mbpp", "full")
         }
+        rows = {str(row["task_id"]): row for row in data.rows("mbpp", "full")}
+        self._paper = {
+            name: PAPER.format(text=row["text"], tests="\n".join(row["test_list"][:3])) for name, row in rows.items()
+        }
+        self._paper_shots = [f"{self._paper[str(n)]}{rows[str(n)]['code']}\n{DONE}\n\n" for n in EXAMPLES]
         self._shots = "".join(f"{_shot(every[number])}{_unix(every[number].code)}\n{DONE}\n\n" for number in EXAMPLES)
         self._turns = []
         for number in EXAMPLES:
@@ -110,6 +126,13 @@ class Mbpp:
                 )
             )
             sample = Sample(await read_program(generation.text, _tested_names(task)))
+        elif self.options.style == "paper":
+            prompt, shots = self._paper[task.task_id], "".join(self._paper_shots)
+            sampling = context.sampling(max_tokens=PAPER_TOKENS, stop=(DONE,))
+            generation = await context.generate(
+                Request(sampling, prompt=shots + prompt, shared_prefix=len(shots), reference=task.code)
+            )
+            sample = Sample(cut_at(generation.text, (DONE,)))
         else:
             prompt = _shot(task)
             generation = await context.generate(
@@ -122,7 +145,8 @@ class Mbpp:
             )
             sample = Sample(cut_at(generation.text, (DONE,)))
         scored = await self.score(task, sample, context)
-        form = "chat" if chat else "fewshot"
+        style = self.options.style
+        form = style if style != "auto" else "chat" if chat else "fewshot"
         return replace(scored, metrics={**scored.metrics, "form": form}).of(prompt, generation)
 
     async def score(self, task: MbppTask, sample: Sample, context: Context) -> Scored:

@@ -8,7 +8,7 @@ import json
 import os
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Literal
 
 from stackbench.benchmarks.base import Context, Options, PrepareContext, Sample, near_limit
 from stackbench.benchmarks.declared_metrics import MetricKind, pass_at
+from stackbench.benchmarks.evalplus_forms import evalplus_request, read_evalplus
 from stackbench.benchmarks.extract import cut_at, read_program
 from stackbench.benchmarks.passes import KS, pass_at_k_metrics
 from stackbench.datasets import DatasetStore
@@ -45,8 +46,9 @@ ASK = (
 class MbppPlusOptions(Options):
     """Options of `mbppplus`."""
 
-    style: Literal["auto", "chat", "completion"] = "auto"
-    """How to ask: a chat turn, or the bare docstring to continue; auto: chat where the model has a chat template."""
+    style: Literal["auto", "chat", "completion", "evalplus-chat", "evalplus-base"] = "auto"
+    """How to ask: a chat turn, or the bare docstring to continue; auto: chat where the model has a chat template.
+    EvalPlus's forms: a chat whose answer has begun, or the bare docstring with its stop texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +122,15 @@ class MbppPlus:
         self._truths = {name: kept[key] for name, key in names.items()}
 
     async def attempt(self, task: MbppPlusTask, context: Context) -> Scored:
-        chat = self.options.style == "chat" or (self.options.style == "auto" and context.chat)
+        style = self.options.style
+        chat = style == "chat" or (style == "auto" and context.chat)
         reference = task.prompt + task.canonical_solution
-        if chat:
+        if style == "evalplus-chat" or style == "evalplus-base":
+            prompt, request = evalplus_request(style, "mbpp", task.prompt, task.canonical_solution, context)
+            generation = await context.generate(request)
+            program = await read_evalplus(style, prompt, generation.text, task.entry_point)
+            sample = Sample(program, whole=True)
+        elif chat:
             prompt = ASK.format(prompt=task.prompt)
             generation = await context.generate(
                 Request(
@@ -141,7 +149,8 @@ class MbppPlus:
             )
             sample = Sample(cut_at(generation.text, STOP))
         scored = await self.score(task, sample, context)
-        return scored.of(prompt, generation)
+        form = style if style != "auto" else "chat" if chat else "completion"
+        return replace(scored, metrics={**scored.metrics, "form": form}).of(prompt, generation)
 
     async def score(self, task: MbppPlusTask, sample: Sample, context: Context) -> Scored:
         program = sample.text if sample.whole else task.prompt + sample.text

@@ -35,7 +35,12 @@ def show_list(what: str, *, as_json: bool) -> None:
         print_json(rows)
         return
     columns = list(rows[0]) if rows else []
-    print_table(columns, [[_cell(row[column]) for column in columns] for row in rows], whole=columns[:1])
+    print_table(
+        columns,
+        [[_cell(row[column]) for column in columns] for row in rows],
+        whole=columns[:1],
+        or_list=what == "benchmarks",
+    )
 
 
 def _baselines() -> list[dict[str, Any]]:

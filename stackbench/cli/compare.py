@@ -16,7 +16,7 @@ from stackbench.cli.speeds import is_speed
 from stackbench.config import Home
 from stackbench.engine.setup_differences import setup_differences
 from stackbench.errors import UsageError
-from stackbench.report.caveats import counted
+from stackbench.report.caveats import counted, number_of
 from stackbench.report.comparison import WHICH, BenchmarkComparison, compare_runs
 from stackbench.report.regressions import GateMode, regression_document, regression_line, regressions
 from stackbench.store import BenchmarkResult, Reader, RunInfo
@@ -131,7 +131,7 @@ def _print_tasks(comparison: BenchmarkComparison, most: int) -> None:
     listed = differing[: most or None]
     left = len(differing) - len(listed)
     console.print()
-    console.print(shown(f"{comparison.benchmark}: {len(differing)} tasks with other scores"))
+    console.print(shown(f"{comparison.benchmark}: {number_of(len(differing), 'task')} with other scores"))
     print_table(
         ["task", "first", "second"],
         [(task, f"{a:g}", f"{b:g}") for task, a, b in listed],

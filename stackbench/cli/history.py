@@ -19,7 +19,7 @@ from stackbench.cli.scoreboard import cost_document, result_documents
 from stackbench.config import Home, load_settings
 from stackbench.engine import Cost, run_cost
 from stackbench.errors import NoRunsError, StackbenchError, UsageError
-from stackbench.report.caveats import counted, partial_reasons
+from stackbench.report.caveats import counted, number_of, partial_reasons
 from stackbench.report.headlines import headline
 from stackbench.store import BenchmarkResult, Labels, Queries, Reader, RunInfo, open_queries
 
@@ -125,7 +125,7 @@ def _called(labels: Labels) -> str:
 def _run_lines(run: RunInfo, labels: Labels, results: Sequence[BenchmarkResult]) -> Iterator[Text]:
     """A run as a list, where a table has no room."""
     yield shown("  ".join(filter(None, (run.run_id, _called(labels), run.status))), "bold")
-    yield shown(f"  {run.created_at} UTC  {run.suite}, {_attempts(results)} attempts")
+    yield shown(f"  {run.created_at} UTC  {run.suite}, {number_of(_attempts(results), 'attempt')}")
     yield shown(f"  {run.model}")
     for head in _heads(run, results):
         yield shown(f"  {head}")

@@ -260,7 +260,8 @@ def line_of(run_id: str, event: EventKind) -> str:
     if isinstance(event, Notice):
         return event.text
     if isinstance(event, RunQueued):
-        before = f"{event.position} queued runs and the live one are" if event.position else "one run is"
+        queued = "1 queued run" if event.position == 1 else f"{event.position} queued runs"
+        before = f"{queued} and the live one are" if event.position else "one run is"
         return f"run {run_id} is queued: {before} before it"
     if isinstance(event, OperatorAction):
         return f"operator ({event.who or 'unnamed'}): {change_line(event.verb, event.arguments, event.old, event.new)}"

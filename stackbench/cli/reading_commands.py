@@ -213,7 +213,7 @@ def export(
         typer.Option(
             "--format",
             metavar="NAME",
-            help="jsonl, csv, parquet, xlsx, samples, plots, swebench [these]; bundle; repeatable.",
+            help="jsonl, csv, parquet, xlsx, samples, plots, swebench, atif [these]; bundle; repeatable.",
         ),
     ] = None,
     home: HomeOption = None,

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, cast
 
 from stackbench.cli.console import notice, print_json, print_line
 from stackbench.cli.history import cost_of, opened
 from stackbench.config import Home
-from stackbench.engine.gates import check_gates
+from stackbench.engine.baseline_gates import difference_to_baseline
+from stackbench.engine.gates import GateResult, check_gates
 from stackbench.engine.plan import RunPlan
 from stackbench.report.collect import Judged, collect_results
 from stackbench.report.results_model import Gate, Price, Results
 from stackbench.report.write_report import ReportWriter
-from stackbench.store import BenchmarkResult, RunInfo
+from stackbench.store import BenchmarkResult, Reader, RunInfo
 
 __all__ = ["collected", "report"]
 
@@ -39,10 +41,11 @@ def report(home: Path | None, runs: Sequence[str], to: Path, formats: Sequence[s
 def collected(home: Path | None, runs: Sequence[str]) -> Results:
     """Everything that is recorded of runs, with what the engine's rules make of it."""
     with opened(Home.find(home, to_write=False)) as queries:
-        return collect_results(queries, runs, _judge)
+        reader = Reader(queries)
+        return collect_results(queries, runs, lambda run, results: _judge(reader, run, results))
 
 
-def _judge(run: RunInfo, results: Sequence[BenchmarkResult]) -> Judged:
+def _judge(reader: Reader, run: RunInfo, results: Sequence[BenchmarkResult]) -> Judged:
     """A run's gates, and the price of its tokens."""
     cost = cost_of(run, results)
     price = Price(amount=cost.amount, currency=cost.currency, pattern=cost.pattern) if cost is not None else None
@@ -50,7 +53,21 @@ def _judge(run: RunInfo, results: Sequence[BenchmarkResult]) -> Judged:
         plan = RunPlan.model_validate(run.config)
     except ValueError:  # of another version
         return (), price
-    return [
-        Gate(name=gate.name, measure=gate.measure, bounds=gate.bounds, value=gate.value, passed=gate.passed)
-        for gate in check_gates(plan.gates, results)
-    ], price
+    baseline = plan.settings.baseline
+    difference = difference_to_baseline(reader, run.run_id, baseline, results)
+    return [_gate(gate) for gate in check_gates(plan.gates, results, baseline, difference)], price
+
+
+def _gate(gate: GateResult) -> Gate:
+    return Gate(
+        name=gate.name,
+        measure=gate.measure,
+        bounds=gate.bounds,
+        value=gate.value,
+        passed=gate.passed,
+        verdict=cast("Any", gate.verdict),
+        low=gate.ci_low,
+        high=gate.ci_high,
+        needed=gate.needed,
+        why=gate.why,
+    )

@@ -12,7 +12,7 @@ from stackbench.cli.console import fits, make_table, out, shown
 from stackbench.cli.length_tables import is_by_length, length_tables
 from stackbench.cli.speeds import is_speed, speeds_table
 from stackbench.engine import Cost, GateResult, RunOutcome
-from stackbench.report.caveats import caveats, counted, partial_reasons
+from stackbench.report.caveats import caveats, counted, number_of, partial_reasons
 from stackbench.report.headlines import counts
 from stackbench.report.tally import clock
 from stackbench.stats.replicates import differ
@@ -195,7 +195,7 @@ def total_line(results: Sequence[BenchmarkResult], cost: Cost | None) -> str:
     """Attempts, errors, tokens and what they cost, over all benchmarks of a run."""
     attempts, errors = sum(result.attempts for result in results), sum(result.errors for result in results)
     sent, received = tokens_of(results)
-    parts = ["1 attempt" if attempts == 1 else f"{attempts} attempts", "1 error" if errors == 1 else f"{errors} errors"]
+    parts = [number_of(attempts, "attempt"), number_of(errors, "error")]
     parts += [f"{sent:,} prompt and {received:,} completion tokens"] if sent or received else []
     parts += [f"cost {cost.amount:,.4f} {cost.currency}"] if cost is not None else []
     return f"total: {', '.join(parts)}"

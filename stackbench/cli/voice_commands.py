@@ -79,5 +79,32 @@ def transcribe(
     voice.transcribe(home, files, recognizer=recognizer, language=language, silence_s=silence, as_json=as_json)
 
 
-VOICE = {"devices": devices, "listen": listen, "transcribe": transcribe}
+def bench(
+    live: Annotated[bool, typer.Option("--live", help="Prompts sentences that you speak.")] = False,
+    sentences: Annotated[int, typer.Option("--sentences", metavar="N", help="How many.", min=1, max=144)] = 10,
+    device: DeviceOption = None,
+    recognizer: RecognizerOption = "whisper-base",
+    silence: SilenceOption = 0.5,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", metavar="FILE", help="Write the latencies as a picture, .png.")
+    ] = None,
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+) -> int:
+    """Latency and errors of your own voice and microphone, sentence by sentence."""
+    from stackbench.cli import voice_bench
+
+    return voice_bench.bench(
+        home,
+        live=live,
+        count=sentences,
+        device=device,
+        recognizer=recognizer,
+        silence_s=silence,
+        plot=plot,
+        as_json=as_json,
+    )
+
+
+VOICE = {"devices": devices, "listen": listen, "transcribe": transcribe, "bench": bench}
 """The commands of the group `voice`."""

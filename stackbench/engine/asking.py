@@ -54,6 +54,7 @@ def run_sampling(
 def with_run_texts(request: Request, settings: SamplingSettings) -> tuple[Request, str]:
     """The request with the run's system prompt before its chat, and how its answer begins; and that beginning.
 
+    A prefill of the run takes the place of a benchmark's own, which is no part of the answer.
     A chat that has a system prompt of its own gets the run's before that. An agent's turns begin as the model will.
 
     Raises:
@@ -72,7 +73,7 @@ def with_run_texts(request: Request, settings: SamplingSettings) -> tuple[Reques
     prefill = "" if request.tools else settings.prefill
     if prefill and request.prompt is not None:
         return replace(request, prompt=request.prompt + prefill), prefill
-    return replace(request, prefill=prefill), prefill
+    return replace(request, prefill=prefill or request.prefill), prefill
 
 
 def whole_answer(generation: Generation, prefill: str) -> Generation:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,7 +31,8 @@ from stackbench.engine.seats import known_tool
 from stackbench.errors import AttemptError, ModelNotAvailableError
 from stackbench.models import Preset, Reloadable, Tokenizing, Watched
 from stackbench.models.text_counting import named_counter
-from stackbench.sandbox import CodeJob, CodeResult, Sandbox, SandboxSpec
+from stackbench.sandbox import CodeJob, CodeResult, SandboxSpec
+from stackbench.sandbox.sandboxes import Sandboxes
 from stackbench.sandbox.session import Session
 from stackbench.slots import Slots
 from stackbench.types import (
@@ -210,7 +211,7 @@ class AttemptContext:
             on_retry=self._note_retry,
         )
         request, prefill = with_run_texts(request, self._plan.settings)
-        recorded = self._recorder.record(request, prefill)
+        recorded = self._recorder.record(request, prefill or request.prefill)
         try:
             generation = await self._ask(request)
         except BaseException as problem:  # of whatever kind, a limit of time included: what was sent is recorded
@@ -381,13 +382,16 @@ class AttemptContext:
 class Preparation:
     """Implements `stackbench.benchmarks.PrepareContext`."""
 
-    def __init__(self, cache: Path, sandbox: Sandbox, say: Callable[[str], None]) -> None:
+    def __init__(self, cache: Path, sandbox: Sandboxes, say: Callable[[str], None]) -> None:
         self.cache = cache
         self._sandbox = sandbox
         self._say = say
 
     async def run_code(self, job: CodeJob) -> CodeResult:
         return await self._sandbox.run(job)
+
+    def lease(self, spec: SandboxSpec | None = None) -> AbstractAsyncContextManager[Session]:
+        return self._sandbox.lease(spec)
 
     def say(self, line: str) -> None:
         self._say(line)

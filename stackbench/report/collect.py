@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
-from itertools import combinations
 from typing import Any
 
 from stackbench import __version__
 from stackbench.benchmarks import MetricKind, kind_of
 from stackbench.errors import UsageError
-from stackbench.natural_order import natural
 from stackbench.nesting import is_object
 from stackbench.report.benchmark_facts import BenchmarkFacts, benchmark_facts
 from stackbench.report.benchmark_rows import (
@@ -20,8 +19,8 @@ from stackbench.report.benchmark_rows import (
     category_counts,
     pass_at_k_curve,
 )
+from stackbench.report.beside import compare_reports, published_results
 from stackbench.report.caveats import caveats, partial_reasons
-from stackbench.report.comparison import compare_benchmark
 from stackbench.report.headlines import headline
 from stackbench.report.reasons import ReasonGroup, group_reasons
 from stackbench.report.results_model import (
@@ -32,7 +31,6 @@ from stackbench.report.results_model import (
     FailureKind,
     Gate,
     Measure,
-    PairedComparison,
     Price,
     Results,
     RunReport,
@@ -40,6 +38,8 @@ from stackbench.report.results_model import (
     TaskOutcome,
     section,
 )
+from stackbench.stats.intervals import Z95
+from stackbench.stats.power import minimum_detectable_effect
 from stackbench.store import BenchmarkResult, Queries, Reader, RunInfo
 from stackbench.types import Metric, RunStatus
 from stackbench.visible_text import in_one_line
@@ -77,9 +77,13 @@ def collect_results(
     reports = [
         _run_report(queries, reader, run, found, judge(run, found)) for run, found in zip(runs, results, strict=True)
     ]
-    comparisons, warnings = _compare(reader, runs, reports)
+    comparisons, warnings = compare_reports(reader, runs, reports)
     return Results(
-        stackbench=__version__, runs=tuple(reports), comparisons=tuple(comparisons), warnings=tuple(warnings)
+        stackbench=__version__,
+        runs=tuple(reports),
+        comparisons=tuple(comparisons),
+        published=tuple(published_results(reports)),
+        warnings=tuple(warnings),
     )
 
 
@@ -251,8 +255,20 @@ def _measure(metric: Metric, kinds: Sequence[MetricKind]) -> Measure:
         high=high,
         interval="range" if ranged else "confidence" if low is not None else None,
         n=metric.n,
+        minimum_detectable_effect=_detectable(metric),
         at_most=found[0].at_most if found is not None else None,
     )
+
+
+def _detectable(metric: Metric) -> float | None:
+    """For two runs like this one at other tasks: the variances of both add up.
+
+    Where all values are alike the standard error is 0, and the interval's half width tells more.
+    """
+    if metric.stderr is None or metric.ci_low is None or metric.ci_high is None:
+        return None
+    stderr = max(metric.stderr, (metric.ci_high - metric.ci_low) / 2 / Z95)
+    return minimum_detectable_effect(math.sqrt(2) * stderr)
 
 
 def _failure(group: ReasonGroup) -> FailureKind:
@@ -295,49 +311,3 @@ def _exclusions(result: BenchmarkResult, groups: Sequence[ReasonGroup]) -> list[
         left = planned.attempts_planned - result.attempts
         found.append(Exclusion(kind="not_attempted", reason="the run ended before them", count=left))
     return found
-
-
-def _compare(
-    reader: Reader, runs: Sequence[RunInfo], reports: Sequence[RunReport]
-) -> tuple[list[PairedComparison], list[str]]:
-    """Every pair of models at every benchmark that both have; what makes them less than comparable."""
-    models = [number for number, report in enumerate(reports) if not report.harness_check]
-    found: list[PairedComparison] = []
-    warnings: list[str] = []
-    for one, other in combinations(models, 2):
-        names = {benchmark.name: benchmark for benchmark in reports[other].benchmarks}
-        for benchmark in reports[one].benchmarks:
-            match = names.get(benchmark.name)
-            if match is None or benchmark.latency is None:  # a benchmark of speed has no score to compare
-                continue
-            pair = f"{benchmark.name}: runs {runs[one].run_id} and {runs[other].run_id}"
-            compared = compare_benchmark(reader, (runs[one], runs[other]), benchmark.name)
-            if compared is None:
-                warnings.append(f"{pair} have no completed task in common")
-                continue
-            if compared.only_first or compared.only_second:
-                warnings.append(
-                    f"{pair} have different tasks: {compared.only_first} of the first and {compared.only_second} of "
-                    "the second are left out of their comparison, and their scores are not of the same tasks"
-                )
-            if benchmark.settings.prompt_form != match.settings.prompt_form:
-                warnings.append(
-                    f"{pair} asked in different forms: {benchmark.settings.prompt_form}; {match.settings.prompt_form}"
-                )
-            paired = compared.paired
-            found.append(
-                PairedComparison(
-                    benchmark=benchmark.name,
-                    first_run=runs[one].run_id,
-                    second_run=runs[other].run_id,
-                    n=paired.difference.n,
-                    first=compared.first,
-                    second=compared.second,
-                    difference=paired.difference.value,
-                    low=paired.difference.ci_low,
-                    high=paired.difference.ci_high,
-                    p_value=paired.p_value,
-                    test=paired.test,
-                )
-            )
-    return found, sorted(set(warnings), key=natural)

@@ -13,9 +13,11 @@ from typing import Any
 from stackbench import nesting
 from stackbench.errors import UsageError
 from stackbench.extras import install_command
+from stackbench.report.atif import trajectories
 from stackbench.report.bundle import write_bundle
 from stackbench.report.leaderboard import leaderboard_files
 from stackbench.report.saturation import saturation_plot
+from stackbench.report.voice_plot import voice_plot
 from stackbench.report.whole_files import whole_file, write_whole
 from stackbench.report.workbook import write_workbook
 from stackbench.store import HAS_PLANNED, Queries, Reader
@@ -64,7 +66,7 @@ WHERE a.run_id = ? AND a.benchmark = ? AND a.status = 'completed'
 GROUP BY a.task_id, a.seed, a.attempt, a.completion ORDER BY a.task_id, a.seed, a.attempt
 """
 QUERY_FORMATS = {"jsonl": "jsonl", "csv": "csv", "parquet": "parquet"}
-FORMATS = (*QUERY_FORMATS, "xlsx", "samples", "plots", "swebench")
+FORMATS = (*QUERY_FORMATS, "xlsx", "samples", "plots", "swebench", "atif")
 ASKED_FORMATS = (*FORMATS, "bundle")
 """With what is written only where it is asked for."""
 LONGEST_ROW = 16 << 20
@@ -98,6 +100,9 @@ def export(queries: Queries, run_id: str, to: Path, formats: Sequence[str] = ())
                 continue
             if name == "swebench":
                 yield from _leaderboard(queries, run_id, to, asked=bool(formats))
+                continue
+            if name == "atif":
+                yield from _trajectories(queries, run_id, to, asked=bool(formats))
                 continue
             if name == "plots":
                 yield from _plots(queries, run_id, to, asked=bool(formats))
@@ -168,22 +173,39 @@ def _samples(queries: Queries, run_id: str, to: Path) -> Iterator[Path]:
         yield write_whole(to / f"samples-{benchmark}.jsonl", "".join(lines).encode())
 
 
+def _trajectories(queries: Queries, run_id: str, to: Path, *, asked: bool) -> Iterator[Path]:
+    """`atif/`, a document for each attempt of an agent."""
+    none = True
+    for name, document in trajectories(queries, run_id):
+        none = False
+        (to / "atif").mkdir(exist_ok=True)
+        yield write_whole(to / "atif" / name, json.dumps(document, indent=1, allow_nan=False).encode())
+    if none and asked:
+        raise UsageError(f"no agent made an attempt of run {run_id}, so there are no trajectories")
+
+
 def _plots(queries: Queries, run_id: str, to: Path, *, asked: bool) -> Iterator[Path]:
-    """`throughput.png`, for a run that measured it; without matplotlib only where it was not asked for by name."""
+    """`throughput.png` and `voice.png`, for a run that measured them; without matplotlib only where plots were not
+    asked for by name."""
     reader = Reader(queries)
-    metrics = next((r.metrics for r in reader.results(run_id) if r.benchmark == "throughput"), ())
+    found = {result.benchmark: result.metrics for result in reader.results(run_id)}
+    title = f"{reader.run(run_id).model}, run {run_id}"
     try:
-        picture = saturation_plot(metrics, f"{reader.run(run_id).model}, run {run_id}")
+        pictures = {
+            "throughput": saturation_plot(found.get("throughput", ()), title),
+            "voice": voice_plot(found.get("voice", ()), title),
+        }
     except ImportError as error:
         if asked:
             raise UsageError(
                 f"plots need the report extra ({error.name} is missing); run: {install_command('report')}"
             ) from error
         return
-    if picture is not None:
-        yield write_whole(to / "throughput.png", picture)
-    elif asked:
-        raise UsageError(f"run {run_id} measured no throughput, so there is nothing to draw")
+    drawn = {name: picture for name, picture in pictures.items() if picture is not None}
+    for name, picture in drawn.items():
+        yield write_whole(to / f"{name}.png", picture)
+    if asked and not drawn:
+        raise UsageError(f"run {run_id} measured neither throughput nor voice, so there is nothing to draw")
 
 
 def _leaderboard(queries: Queries, run_id: str, to: Path, *, asked: bool) -> Iterator[Path]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from stackbench.report.trajectory import Event, trajectory
+from stackbench.report.atif import TimedEvent, iso_time, trajectory
 from stackbench.store import Queries, Reader
 
 __all__ = ["BENCHMARK", "leaderboard_files", "run_report"]
@@ -47,7 +47,14 @@ class Graded:
     reason: str
     metrics: Mapping[str, Any]
     grading: Mapping[str, Any]
-    events: Sequence[Event] = ()
+    attempt: int = 0
+    seed: int = 0
+    events: Sequence[TimedEvent] = ()
+
+    @property
+    def key(self) -> tuple[str, str, int, int]:
+        """Benchmark, task, attempt and seed."""
+        return (BENCHMARK, self.task_id, self.attempt, self.seed)
 
     @property
     def empty(self) -> bool:
@@ -77,7 +84,7 @@ def leaderboard_files(queries: Queries, run_id: str) -> Iterator[tuple[str, byte
         if one.completed and not one.empty:
             yield f"logs/{one.task_id}/report.json", _json({one.task_id: one.grading["report"]})
         if one.events:
-            yield f"trajs/{one.task_id}.json", _json(trajectory(f"{run_id}-{one.task_id}", model, one.events))
+            yield f"trajs/{one.task_id}.json", _json(trajectory(run_id, one.key, model, one.events))
     planned = next((b for b in Reader(queries).results(run_id) if b.benchmark == BENCHMARK), None)
     asked = planned.planned.tasks_planned if planned is not None and planned.planned is not None else len(graded)
     report = run_report(graded, asked)
@@ -145,8 +152,8 @@ def _graded(queries: Queries, run_id: str) -> Iterator[Graded]:
         ATTEMPTS, [run_id, BENCHMARK]
     ):
         rows = queries.rows(EVENTS, [run_id, BENCHMARK, task_id, attempt, seed])
-        events: list[Event] = [(ts, kind, json.loads(payload)) for _, ts, kind, payload in rows]
-        last = {kind: payload for _, kind, payload in events}
+        events: list[TimedEvent] = [(kind, iso_time(ts), json.loads(payload)) for _, ts, kind, payload in rows]
+        last = {kind: payload for kind, _, payload in events}
         grading, solution = last.get("grading", {}), last.get("solution", {})
         yield Graded(
             task_id=task_id,
@@ -155,7 +162,9 @@ def _graded(queries: Queries, run_id: str) -> Iterator[Graded]:
             reason=reason or "",
             metrics=json.loads(metrics or "{}"),
             grading=grading,
-            events=[event for event in events if event[1] in TURNS],
+            attempt=attempt,
+            seed=seed,
+            events=[event for event in events if event[0] in TURNS],
         )
 
 

@@ -8,7 +8,10 @@ from typing import Any, cast
 from stackbench.nesting import is_array, is_object
 from stackbench.report.results_model import Measure
 
-__all__ = ["duration", "interval", "measure_interval", "number", "setting"]
+__all__ = ["COMPARABLE", "detectable", "duration", "interval", "measure_interval", "number", "setting"]
+
+COMPARABLE = {"close": "closely", "partly": "in part", "not": "not"}
+"""How far a published result compares, in words."""
 
 
 def number(value: float | None) -> str:
@@ -27,8 +30,16 @@ def interval(low: float | None, high: float | None, kind: str | None = "confiden
 
 
 def measure_interval(measure: Measure) -> str:
-    """A measure's interval."""
+    """A measure's interval; `3 of 5, no interval` of few tasks, where the value is of whole ones."""
+    whole = measure.value * measure.n
+    if measure.interval is None and measure.at_most == 1.0 and abs(whole - round(whole)) < 1e-9:
+        return f"{round(whole)} of {measure.n}, no interval"
     return interval(measure.low, measure.high, measure.interval)
+
+
+def detectable(measure: Measure) -> str:
+    """A measure's minimum detectable effect."""
+    return number(measure.minimum_detectable_effect) or "-"
 
 
 def duration(seconds: float) -> str:

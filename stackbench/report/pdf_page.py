@@ -8,9 +8,7 @@ typst's own do not.
 # pyright: reportUnknownMemberType=false
 from __future__ import annotations
 
-import functools
 import json
-import re
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
@@ -22,13 +20,11 @@ from typing import Any, cast
 from stackbench.errors import StackbenchError, one_line
 from stackbench.nesting import is_object
 from stackbench.report.document import Block, Page
+from stackbench.report.glyphs import font_folder, printable
 
 __all__ = ["STANDARDS", "pdf_page"]
 
 STANDARDS: list[Any] = ["ua-1", "a-2a"]
-FONT = "DejaVuSans.ttf"
-MONO = "DejaVuSansMono.ttf"
-RIGHT_TO_LEFT = r"\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff"
 
 
 def pdf_page(page: Page, svgs: Mapping[str, bytes], made_at: str) -> bytes:
@@ -60,7 +56,7 @@ def pdf_page(page: Page, svgs: Mapping[str, bytes], made_at: str) -> bytes:
                 pdf_standards=STANDARDS,
                 timestamp=int(datetime.fromisoformat(made_at).replace(tzinfo=UTC).timestamp()),
                 ignore_system_fonts=True,
-                font_paths=[_fonts()],
+                font_paths=[font_folder()],
             )
         except RuntimeError as error:
             raise StackbenchError(f"the PDF cannot be made: {one_line(error)}") from error
@@ -80,40 +76,11 @@ def _document(block: Block) -> dict[str, Any]:
 
 
 def _printable(value: Any) -> Any:
-    r"""Texts with each character that no font here holds as its escape, `\u4e2d`: PDF/A refuses a missing letter."""
+    """Texts as the fonts hold them: PDF/A refuses a missing letter."""
     if isinstance(value, str):
-        return _missing().sub(_escape, value)
+        return printable(value)
     if is_object(value):
         return {name: _printable(one) for name, one in value.items()}
     if isinstance(value, list | tuple):
         return [_printable(one) for one in cast("Iterable[Any]", value)]
     return value
-
-
-def _escape(match: re.Match[str]) -> str:
-    point = ord(match[0])
-    return f"\\u{point:04x}" if point < 0x10000 else f"\\U{point:08x}"
-
-
-@functools.cache
-def _missing() -> re.Pattern[str]:
-    """Characters that the fonts lack, and those of scripts that would turn a line's order around."""
-    from matplotlib.ft2font import FT2Font
-
-    held = set(FT2Font(str(_fonts() / FONT)).get_charmap()) & set(FT2Font(str(_fonts() / MONO)).get_charmap())
-    kept = sorted({point for point in held if point >= 0x20} | {0x0A})
-    ranges: list[list[int]] = []
-    for point in kept:
-        if ranges and ranges[-1][1] == point - 1:
-            ranges[-1][1] = point
-        else:
-            ranges.append([point, point])
-    inside = "".join(f"\\U{low:08x}-\\U{high:08x}" for low, high in ranges)
-    return re.compile(f"[^{inside}]|[{RIGHT_TO_LEFT}]")
-
-
-@functools.cache
-def _fonts() -> Path:
-    import matplotlib
-
-    return Path(matplotlib.get_data_path()) / "fonts" / "ttf"

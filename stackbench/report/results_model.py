@@ -28,6 +28,7 @@ __all__ = [
     "PairedComparison",
     "PassAtK",
     "Price",
+    "PublishedResult",
     "Results",
     "RunReport",
     "SeedScore",
@@ -62,6 +63,8 @@ class Measure(Part):
     """`confidence`: of 95%; `range`: least and greatest of n repeats; None: there is no interval."""
     n: int
     """Units that the interval rests on: tasks, or repeats."""
+    minimum_detectable_effect: float | None = None
+    """The smallest true difference to another run, of as many other tasks, that is found four times in five."""
     at_most: float | None = None
     """The greatest value that it can have, 1 for shares; None for amounts, and where that is not known."""
 
@@ -262,6 +265,15 @@ class Gate(Part):
     bounds: str
     value: float | None
     passed: bool
+    verdict: Literal["", "pass", "fail", "undecided"] = ""
+    """Of a gate on the difference to a baseline."""
+    low: float | None = None
+    """Of the difference's interval."""
+    high: float | None = None
+    needed: int | None = None
+    """Independent attempts that would decide an undecided gate."""
+    why: str = ""
+    """Why there is no value."""
 
 
 class Change(Part):
@@ -318,7 +330,29 @@ class PairedComparison(Part):
     low: float | None
     high: float | None
     p_value: float
+    p_adjusted: float
+    """Holm's, over all comparisons of these two runs."""
     test: str
+    minimum_detectable_effect: float | None
+
+
+class PublishedResult(Part):
+    """A published result of another model beside a run's figure; a share, as the run's is."""
+
+    benchmark: str
+    measure: str
+    model: str
+    value: float
+    low: float
+    """Of Wilson's interval on its tasks."""
+    high: float
+    n: int
+    comparability: Literal["close", "partly", "not"]
+    """How far it compares with a run of stackbench."""
+    source: str
+    where: str
+    setting: str
+    note: str
 
 
 class Results(Part):
@@ -329,6 +363,8 @@ class Results(Part):
     """The version that wrote this document."""
     runs: tuple[RunReport, ...] = Field(min_length=1)
     comparisons: tuple[PairedComparison, ...] = ()
+    published: tuple[PublishedResult, ...] = ()
+    """Of other models, at the benchmarks and measures of these runs."""
     warnings: tuple[str, ...] = ()
     """What makes runs less than comparable."""
 

@@ -28,6 +28,7 @@ def write_results_workbook(results: Results, to: BinaryIO) -> None:
         "exclusions": _each(results, lambda one: one.exclusions),
         "settings": _settings(results),
         "tasks": _each(results, lambda one: one.tasks),
+        "published": (dump(one) for one in results.published),
         "comparisons": (dump(one) for one in results.comparisons),
         "gates": ({"run_id": run.run_id, **dump(gate)} for run in results.runs for gate in run.gates),
         "changes": ({"run_id": run.run_id, **dump(change)} for run in results.runs for change in run.changes),
@@ -57,7 +58,7 @@ def _scores(results: Results) -> Iterator[Row]:
 
 def _score(run: RunReport, one: BenchmarkReport) -> Row:
     head = one.head
-    names = ("value", "stderr", "low", "high", "interval", "n")
+    names = ("value", "stderr", "low", "high", "interval", "n", "minimum_detectable_effect")
     return {
         "run_id": run.run_id,
         "model": run.model,

@@ -7,8 +7,8 @@ from typing import Any
 
 from stackbench.nesting import is_array, is_object
 from stackbench.report.document import Block, Bullets, Heading, Page, Paragraph, Picture, table
-from stackbench.report.numbers import duration, interval, measure_interval, number, setting
-from stackbench.report.results_model import BenchmarkReport, Results, RunReport, section
+from stackbench.report.numbers import detectable, duration, interval, measure_interval, number, setting
+from stackbench.report.results_model import BenchmarkReport, Gate, Results, RunReport, section
 
 __all__ = ["SETTINGS_COLUMNS", "report_title", "run_label", "score_table", "settings_row", "summary_page"]
 
@@ -77,10 +77,11 @@ def _verdict(run: RunReport) -> str:
 
 
 def _scores(runs: Sequence[RunReport]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    columns = _with_run(
-        ("benchmark", "measure", "value>", "95% interval>", "n>", "tasks>", "attempts>", "errors>", "cut>"), runs
-    )
-    return columns, [_led(run, runs, _score(one)) for run in runs for one in run.benchmarks]
+    columns = (
+        "benchmark", "measure", "value>", "95% interval>", "n>", "detectable>", "tasks>", "attempts>",
+        "errors>", "cut>",
+    )  # fmt: skip
+    return _with_run(columns, runs), [_led(run, runs, _score(one)) for run in runs for one in run.benchmarks]
 
 
 def _score(one: BenchmarkReport) -> tuple[str, ...]:
@@ -88,15 +89,10 @@ def _score(one: BenchmarkReport) -> tuple[str, ...]:
     available = f" of {one.tasks_available:,}" if one.tasks_available is not None else ""
     counts = (f"{one.tasks_completed:,}{available}", f"{one.attempts:,}", f"{one.errors:,}", f"{one.cut:,}")
     if head is None:
-        return (
-            one.name,
-            "no completed attempt" if one.attempts == one.errors else "no headline",
-            "",
-            "none",
-            "0",
-            *counts,
-        )
-    return (one.name, head.name, number(head.value), measure_interval(head), f"{head.n:,}", *counts)
+        why = "no completed attempt" if one.attempts == one.errors else "no headline"
+        return (one.name, why, "", "none", "0", "-", *counts)
+    figures = (number(head.value), measure_interval(head), f"{head.n:,}", detectable(head))
+    return (one.name, head.name, *figures, *counts)
 
 
 def _with_run(columns: Sequence[str], runs: Sequence[RunReport]) -> tuple[str, ...]:
@@ -152,10 +148,7 @@ def _gates(results: Results) -> list[Block]:
     rows = [
         _led(
             run, results.runs,
-            (
-                gate.name, gate.measure, gate.bounds, number(gate.value) or "not measured",
-                "met" if gate.passed else "NOT MET",
-            ),
+            (gate.name, gate.measure, gate.bounds, _gate_value(gate), _gate_outcome(gate)),
         )
         for run in results.runs
         for gate in run.gates
@@ -163,16 +156,30 @@ def _gates(results: Results) -> list[Block]:
     return table("Gates", _with_run(("gate", "measure~", "bounds", "value>", "outcome"), results.runs), rows)
 
 
+def _gate_value(gate: Gate) -> str:
+    if gate.value is None:
+        return gate.why or "not measured"
+    return f"{number(gate.value)} {interval(gate.low, gate.high)}" if gate.low is not None else number(gate.value)
+
+
+def _gate_outcome(gate: Gate) -> str:
+    if gate.verdict == "undecided":
+        return "UNDECIDED" + (f", {gate.needed:,} attempts would decide" if gate.needed is not None else "")
+    return "met" if gate.passed else "NOT MET"
+
+
 def _comparisons(results: Results) -> list[Block]:
     rows = [
         (
             one.benchmark, one.first_run, one.second_run, number(one.first), number(one.second), number(one.difference),
-            interval(one.low, one.high), f"{one.n:,}", f"{one.p_value:.3g}", one.test,
+            interval(one.low, one.high), f"{one.n:,}", number(one.minimum_detectable_effect) or "-",
+            f"{one.p_value:.3g}", f"{one.p_adjusted:.3g}", one.test,
         )
         for one in results.comparisons
     ]  # fmt: skip
     columns = (
-        "benchmark", "first run", "second run", "first>", "second>", "difference>", "95% interval>", "n>", "p>", "test",
+        "benchmark", "first run", "second run", "first>", "second>", "difference>", "95% interval>", "n>",
+        "detectable>", "p>", "p, Holm>", "test",
     )  # fmt: skip
     return table("Paired differences (second minus first, over the tasks that both completed)", columns, rows)
 

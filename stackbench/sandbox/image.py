@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import shutil
 import subprocess
@@ -22,11 +23,18 @@ if TYPE_CHECKING:
 __all__ = ["build_image", "ensure_image", "find_image", "image_tag", "pull_image"]
 
 REPOSITORY = "stackbench-sandbox"
-# The registry's image first; where no registry is reached, the same distribution from its package archive.
-BASE = "python:3.11-slim-bookworm"
+# The registry's image first; where no registry is reached, the same distribution from its package archive. Either way
+# the same packages of the same release are in it.
+BASE = "debian:bookworm-slim"
 SUITE = "bookworm"
 PACKAGES = "python3,git,ca-certificates,curl,procps"
-RECIPE = f"v1 {BASE} {SUITE} {PACKAGES}"
+RECIPE = f"v2 {BASE} {SUITE} {PACKAGES}"
+DOCKERFILE = """\
+FROM {base}
+RUN apt-get update -qq \\
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends {packages} \\
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/archives/*.deb
+"""
 LABELS = {"stackbench": "image"}
 
 Say = Callable[[str], None]
@@ -71,19 +79,32 @@ def build_image(say: Say, base: str | None = None, *, again: bool = False) -> st
         tag = image_tag(base)
         if _exists(client, tag) and not again:
             return tag
-        wanted = base or BASE
-        if not _exists(client, wanted):
-            try:
-                _pull(client, wanted, say)
-            except SandboxError as error:
-                if base is not None:
-                    raise
-                say(str(error))
-                say("making the image with debootstrap instead (about a minute)")
-                _debootstrap(tag)
-                return tag
-        client.images.get(wanted).tag(tag)
+        if base is not None:
+            if not _exists(client, base):
+                _pull(client, base, say)
+            client.images.get(base).tag(tag)
+            return tag
+        try:
+            if not _exists(client, BASE):
+                _pull(client, BASE, say)
+            _install(client, tag, say)
+        except SandboxError as error:
+            say(str(error))
+            say("making the image with debootstrap instead (about a minute)")
+            _debootstrap(tag)
         return tag
+
+
+def _install(client: docker.DockerClient, tag: str, say: Say, base: str = BASE) -> None:
+    """Makes the image from the registry's by installing the packages. Raises SandboxError."""
+    from docker.errors import DockerException
+
+    say(f"installing {PACKAGES.replace(',', ', ')} in {base}")
+    text = DOCKERFILE.format(base=base, packages=PACKAGES.replace(",", " "))
+    try:
+        client.images.build(fileobj=io.BytesIO(text.encode()), tag=tag, labels=LABELS, rm=True, forcerm=True)
+    except (DockerException, TypeError) as error:
+        raise SandboxError(f"the packages could not be installed in {base}: {one_line(error, 160)}") from error
 
 
 def _pull(client: docker.DockerClient, name: str, say: Say) -> None:

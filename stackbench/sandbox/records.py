@@ -18,6 +18,7 @@ __all__ = [
     "HttpRate",
     "HttpRequest",
     "HttpRoute",
+    "HttpStore",
     "Match",
     "Observed",
     "Output",
@@ -156,6 +157,26 @@ class HttpPages:
 
 
 @dataclass(frozen=True, slots=True)
+class HttpStore:
+    """What a route keeps and changes: items of a collection, by their member `key`, or one document.
+
+    Changes with a body that does not fit `schema` (JSON Schema: type, properties, required, additionalProperties, enum,
+    pattern, minimum) are refused with 422; with `etag` those without If-Match with 428, with another tag with 412.
+    """
+
+    items: Sequence[Mapping[str, Any]] = ()
+    document: Mapping[str, Any] | None = None
+    key: str = "id"
+    methods: Sequence[str] = ("GET", "POST", "PUT", "PATCH", "DELETE")
+    schema: Mapping[str, Any] | None = None
+    etag: bool = False
+    ids: Sequence[Any] = ()
+    """Of the items that are added, in this order; then numbers."""
+    adds: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Members that every added item gets."""
+
+
+@dataclass(frozen=True, slots=True)
 class HttpRoute:
     """What the HTTP service answers at a method and path; `{name}` in the path stands for one segment.
 
@@ -176,6 +197,8 @@ class HttpRoute:
     pages: HttpPages | None = None
     etag: bool = False
     """Entity tags: 304 for If-None-Match, 412 for an If-Match that does not fit."""
+    store: HttpStore | None = None
+    """Then the path and those of its items answer all methods; faults and rate are of those that change something."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,6 +79,7 @@ def route_frame(route: HttpRoute) -> dict[str, Any]:
         "rate": None if route.rate is None else asdict(route.rate),
         "pages": None if route.pages is None else asdict(route.pages),
         "etag": route.etag,
+        "store": None if route.store is None else asdict(route.store),
     }
 
 

@@ -50,10 +50,17 @@ def _compare() -> RoomScreen:
     return CompareScreen()
 
 
+def _voice() -> RoomScreen:
+    from stackbench.tui.voice.voice_screen import VoiceScreen
+
+    return VoiceScreen()
+
+
 ROOMS: Mapping[str, Room] = {
     "home": Room("All runs: search, attach, resume, compare, report, delete", _home),
     "new": Room("A new run: benchmarks, model, settings, estimate, command line", _new),
     "agents": Room("Agents at work: follow, approve, steer, their sandboxes; chats", _agents),
     "sql": Room("Ask the database: completion, saved queries, plots, export", _sql),
     "compare": Room("Two runs: paired differences, flips, the two answers side by side", _compare),
+    "voice": Room("Operate runs by speech: push-to-talk or an open microphone", _voice),
 }

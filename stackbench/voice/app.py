@@ -116,6 +116,18 @@ class VoiceSession:
         if self._turns is not None:
             self._keys.append(self._turns.release)
 
+    def set_push_to_talk(self, wanted: bool) -> None:
+        """From push-to-talk to an open microphone and back; a turn that is open ends."""
+        turns = self._turns
+        if turns is None:
+            return
+
+        def change() -> None:
+            turns.release()
+            turns.endpointer.push_to_talk = wanted
+
+        self._keys.append(change)
+
     async def run(self) -> None:
         """Raises DeviceError, UsageError, ModelError: listening cannot begin."""
         loop = asyncio.get_running_loop()

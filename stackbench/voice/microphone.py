@@ -21,6 +21,8 @@ __all__ = ["Microphone"]
 BUFFER_S = 20
 SILENT_FOR_S = 0.5
 """Without a callback for so long, the device counts as gone: PortAudio does not report an unplugged one."""
+BEGINS_WITHIN_S = 3.0
+"""The first callback may take so long: a sound server that has just started, a busy machine."""
 LOOK_EVERY_S = 1.0
 CLOSE_WITHIN_S = 2.0
 WAIT_S = 0.1
@@ -48,6 +50,7 @@ class Microphone:
         self._resampler: Any = None
         self._arrived = threading.Event()
         self._last_callback = 0.0
+        self._heard_anything = False
         self._next_look = 0.0
         self._lost_told = 0
         self._overflows = 0
@@ -76,8 +79,9 @@ class Microphone:
 
     def _open(self, device: InputDevice) -> None:
         self._ring = RingBuffer(BUFFER_S * 48_000)
-        self._last_callback = self._now()
+        self._heard_anything = False
         stream = self._backend.open(device, self._heard)
+        self._last_callback = self._now()
         self.rate = stream.rate
         self._resampler = None
         if stream.rate != RATE:
@@ -91,6 +95,7 @@ class Microphone:
         begun = time.perf_counter()
         self._ring.write(mono(data))
         self._last_callback = self._now()
+        self._heard_anything = True
         self._overflows += overflow
         self._arrived.set()
         self.longest_callback_s = max(self.longest_callback_s, time.perf_counter() - begun)
@@ -126,7 +131,8 @@ class Microphone:
 
     def _watch(self) -> None:
         assert self._stream is not None and self.device is not None
-        if self._stream.active and self._now() - self._last_callback < SILENT_FOR_S:
+        patience_s = SILENT_FOR_S if self._heard_anything else BEGINS_WITHIN_S
+        if self._stream.active and self._now() - self._last_callback < patience_s:
             return
         self._say(f'"{self.device.name}" sends nothing any more; waiting until it is back')
         self._close(self._stream)

@@ -36,6 +36,11 @@ HOPELESS_LOG_PROBABILITY = -1.6
 HOPELESS_EXPECTED = -2.7
 """Of a text that is an expected one, word for word: a short word has a low probability by itself."""
 NO_SPEECH_EXPECTED = 0.5
+SURE = 0.65
+"""From this confidence on the language is not asked about."""
+LEAST_LANGUAGE = 0.25
+"""Below this probability of the language that is asked for it was another one."""
+ECHO = 3
 MOST_THREADS = 4
 REPEATED = re.compile(r"(.{2,30}?)\1{3,}")
 FINAL_BEAM = 1
@@ -67,6 +72,7 @@ class WhisperRecognizer:
         self._whole_window = whole_window
         self._beam = beam
         self._whisper: Any = None
+        self._multilingual = False
         self._start: list[int] = []
         self._prompt: list[int] = []
         self._expected: tuple[str, ...] = ()
@@ -94,6 +100,7 @@ class WhisperRecognizer:
             )
         except (RuntimeError, ValueError, OSError) as error:
             raise ModelNotAvailableError(f"{self._folder} holds no Whisper model: {one_line(error)}") from error
+        self._multilingual = bool(self._whisper.model.is_multilingual)
         self._start = self._start_tokens()
         self.expect(self._expected)
         self.final(np.zeros(RATE, np.float32))
@@ -157,7 +164,27 @@ class WhisperRecognizer:
             return Transcript("", confidence, no_speech, "no words")
         if not self._credible(text, score, no_speech):
             return Transcript("", confidence, no_speech, "no speech, or none that could be understood")
+        if self._echoes(text):
+            return Transcript("", confidence, no_speech, "it only repeats what was expected")
+        if self._multilingual and confidence < SURE and length >= FRAMES_A_SECOND:
+            other = self._other_language(model.detect_language(encoded)[0])
+            if other:
+                return Transcript("", confidence, no_speech, f'that sounded like "{other}", not "{self._language}"')
         return Transcript(text, confidence, no_speech)
+
+    def _echoes(self, text: str) -> bool:
+        """Whether it is a piece of the prompt: three expected texts or more, in their order."""
+        bare = _bare(text)
+        return any(
+            bare.startswith(" ".join(_bare(one) for one in self._expected[start : start + ECHO]))
+            for start in range(len(self._expected) - ECHO + 1)
+        )
+
+    def _other_language(self, found: Sequence[tuple[str, float]]) -> str:
+        """The language that it rather is in; empty where it may well be the one that is asked for."""
+        shares = {name.strip("<|>"): share for name, share in found}
+        likely = max(shares, key=lambda name: shares[name])
+        return likely if shares.get(self._language, 0.0) < LEAST_LANGUAGE and likely != self._language else ""
 
     def _credible(self, text: str, score: float, no_speech: float) -> bool:
         """Whether somebody said it; a recogniser makes text of noise too."""

@@ -139,6 +139,6 @@ async def test_a_page_that_takes_too_long_or_too_much_is_refused_and_the_next_is
 def test_arguments_of_calls_are_plain_numbers() -> None:
     from stackbench.agents.tools import TOOLS
 
-    for text in ('{"command": "x", "timeout": NaN}', '{"command": "x", "timeout": Infinity}'):
+    for text in ('{"command": "x", "timeoutSeconds": NaN}', '{"command": "x", "timeoutSeconds": Infinity}'):
         with pytest.raises(ValueError, match=r"finite|greater"):
             TOOLS["exec"].parameters.model_validate(json.loads(text))

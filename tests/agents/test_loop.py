@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from stackbench.agents import AgentLimits, AgentResult, Decision, Operator, run_agent
+from stackbench.agents import AgentLimits, AgentResult, Decision, Operator, Watch, run_agent
 from stackbench.agents.tools import Workspace
 from stackbench.errors import GenerationError, SandboxError
 from stackbench.sandbox.pool import SandboxPool
-from stackbench.types import Generation, Message, Sampling, ToolCall
+from stackbench.types import FinishReason, Generation, Message, Sampling, ToolCall
 from tests.agents.scripted_backend import ScriptedBackend, calls, says
 from tests.waiting import until
 
@@ -323,6 +323,76 @@ async def test_the_operator_edits_and_refuses_calls(workspace: Workspace) -> Non
     assert results[2] == "error: the operator refused this call: nothing is deleted here"
     assert [call.failed for call in result.calls] == [False, False, True]
     assert pieces[-1] == "done"
+
+
+CUT = says("I think that", finish_reason=FinishReason.LENGTH)
+
+
+@pytest.mark.parametrize("cut", [CUT, says("", thought="First I should look.")])
+async def test_a_turn_that_came_to_nothing_is_gone_on_from(workspace: Workspace, cut: Generation) -> None:
+    backend = ScriptedBackend(cut, calls(("write", {"path": "a", "content": "x"})), cut, says("Done."))
+    result = await run(workspace, backend)
+    assert (result.answer, result.ending, result.steps, len(result.calls)) == ("Done.", "answered", 4, 1)
+    assert [message.role for message in backend.asked[1]] == ["system", "user", "assistant", "user"]
+    assert "Go on: make the next call, or give your answer" in backend.asked[1][-1].content
+
+
+async def test_turns_that_come_to_nothing_again_and_again_end_it_by_length(workspace: Workspace) -> None:
+    result = await run(workspace, ScriptedBackend(CUT, CUT, CUT, says("late")))
+    assert (result.answer, result.ending, result.steps) == ("", "length", 3)
+    result = await run(workspace, ScriptedBackend(CUT, CUT, says("late")), limits=AgentLimits(steps=2))
+    assert (result.answer, result.ending, result.steps) == ("", "length", 2)
+
+
+async def test_an_answer_that_is_empty_is_an_answer(workspace: Workspace) -> None:
+    result = await run(workspace, ScriptedBackend(says("")))
+    assert (result.answer, result.ending, result.steps) == ("", "answered", 1)
+
+
+async def test_a_background_command_may_be_polled_again_and_again(workspace: Workspace) -> None:
+    poll = calls(("process", {"action": "poll", "sessionId": "s1"}))
+    backend = ScriptedBackend(
+        calls(("exec", {"command": "sleep 60", "background": True})), *[poll] * 7, says("It still runs.")
+    )
+    result = await run(workspace, backend)
+    assert (result.ending, len(result.calls)) == ("answered", 8)
+
+
+async def test_without_process_on_offer_a_command_runs_to_its_end(workspace: Workspace) -> None:
+    backend = ScriptedBackend(calls(("exec", {"command": "sleep 0.3; echo late", "yieldMs": 10, "background": True})))
+    result = await run(workspace, backend, tools=("exec",))
+    assert result.calls[0].text == "late"
+
+
+async def test_a_tool_that_is_not_on_offer_and_called_in_text_is_told(workspace: Workspace) -> None:
+    backend = ScriptedBackend(says('<tool_call>{"name": "list_files", "arguments": {}}</tool_call>'), says("Then not."))
+    result = await run(workspace, backend)
+    assert result.calls[0].text.startswith('error: there is no tool "list_files" here.')
+    assert (result.calls[0].valid, result.answer) == (False, "Then not.")
+
+
+async def test_the_effects_of_calls_are_observed(pool: SandboxPool) -> None:
+    async with pool.lease() as session:
+        await session.write("keep.txt", b"keep")
+        await session.start(["bystander", "60"], program="/bin/sleep")
+        watch = Watch(session)
+        workspace = Workspace(session, watch=watch)
+        await watch.begin()
+        backend = ScriptedBackend(
+            calls(("exec", {"command": "cat keep.txt; for f in *; do wc -c $f; done"})),
+            calls(("exec", {"command": "echo x >> keep.txt; mkdir -p d && echo 1 > d/new"})),
+            calls(("read", {"path": "d/new"}), ("write", {"path": "w", "content": "w"})),
+            calls(("exec", {"command": "rm d/new; pkill bystander; sleep 60 > /dev/null 2>&1 &"})),
+        )
+        result = await run(workspace, backend)
+        looked, changed, read, wrote, ended = [call.effects for call in result.calls]
+        await workspace.close()
+    assert looked is not None and changed is not None and wrote is not None and ended is not None
+    assert (looked.paths, looked.files.read, looked.logged()) == (set(), {"", "keep.txt"}, {})
+    assert (changed.files.changed, changed.files.added) == ({"keep.txt"}, {"d", "d/new"})
+    assert (read, wrote.files.added) == (None, {"w"})
+    assert ended.files.removed == {"d/new"}
+    assert ([one.command[0] for one in ended.ended], len(ended.started)) == (["bystander"], 1)
 
 
 async def test_a_conversation_goes_on_until_the_operator_ends_it(workspace: Workspace) -> None:

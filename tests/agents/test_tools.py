@@ -119,7 +119,8 @@ async def test_one_exact_place_is_edited(workspace: Workspace) -> None:
     twice = await call(workspace, "edit", path="code.py", oldText="a = 1", newText="a = 3")
     assert twice.failed and "found 2 times" in twice.text
     absent = await call(workspace, "edit", path="code.py", oldText="c = 1", newText="")
-    assert absent.failed and "was not found. Nothing was changed" in absent.text
+    assert absent.failed and "was not found; the closest is line 1: a = 1" in absent.text
+    assert "Nothing was changed" in absent.text
     assert (await call(workspace, "edit", path="code.py", oldText="", newText="x")).failed
     done = await call(workspace, "edit", path="code.py", oldText="b = 2\na = 1", newText="b = 4\na = 5")
     assert done.text == "edited code.py at line 2"
@@ -246,7 +247,7 @@ async def test_folder_environment_and_time_limit(workspace: Workspace) -> None:
     outcome = await call(workspace, "exec", command='echo "$PWD $WHO"', workdir="sub", env={"WHO": "me"})
     assert outcome.text == "/workspace/sub me"
     assert "leads out of the workspace" in (await call(workspace, "exec", command="pwd", workdir="../etc")).text
-    slow = await call(workspace, "exec", command="echo begun; sleep 60", timeout=0.5)
+    slow = await call(workspace, "exec", command="echo begun; sleep 60", timeoutSeconds=0.5)
     assert slow.failed and slow.text == "begun\n[timed out]"
     assert (await call(workspace, "exec", command="  ")).failed
 
@@ -447,14 +448,102 @@ async def test_a_malformed_call_is_told_apart_and_can_be_mended(
 def test_schemas_are_those_that_models_are_sent() -> None:
     listed = {tool["function"]["name"]: tool["function"] for tool in list_tools()}
     assert list(listed) == list(TOOLS) == [
-        "read", "write", "edit", "apply_patch", "exec", "process", "web_fetch", "http_request",
+        "ls", "read", "write", "edit", "apply_patch", "exec", "process", "web_fetch", "http_request", "ask_user",
     ]  # fmt: skip
-    assert set(listed["edit"]["parameters"]["properties"]) == {"path", "oldText", "newText"}
-    assert listed["edit"]["parameters"]["required"] == ["path", "oldText", "newText"]
+    assert listed["edit"]["parameters"]["required"] == ["path", "edits"]
+    replacement = listed["edit"]["parameters"]["properties"]["edits"]["items"]
+    assert replacement["required"] == ["oldText", "newText"]
+    assert "$ref" not in json.dumps(listed) and '"title": "' not in json.dumps(listed)
     assert set(listed["exec"]["parameters"]["properties"]) == {
-        "command", "workdir", "env", "yieldMs", "background", "timeout", "pty",
+        "command", "workdir", "env", "yieldMs", "background", "timeoutSeconds", "pty", "title",
     }  # fmt: skip
     assert set(listed["http_request"]["parameters"]["properties"]) == {
         "method", "url", "headers", "query", "json", "body", "timeout",
     }  # fmt: skip
     json.dumps(listed)
+
+
+async def test_a_folder_is_listed_in_parts(workspace: Workspace) -> None:
+    await workspace.session.run("mkdir -p d/sub && cd d && echo abc > b.txt && ln -s b.txt c && mkfifo p")
+    assert (await call(workspace, "ls", path="d")).text == "b.txt  4 bytes\nc -> b.txt\np  (fifo)\nsub/"
+    assert (await call(workspace, "ls", path="d", limit=2)).text.endswith("\n[2 more; go on with after=c]")
+    assert (await call(workspace, "ls", path="d", after="c")).text == "p  (fifo)\nsub/"
+    assert (await call(workspace, "ls", path="d/sub")).text == "(an empty folder)"
+    assert (await call(workspace, "ls", path="none")).failed
+
+
+async def test_a_long_line_is_read_on_from_a_character(workspace: Workspace) -> None:
+    line = "".join(chr(97 + n % 26) for n in range(120_000))
+    await put(workspace, "one.txt", f"{line}\nlast\n".encode())
+    first = await call(workspace, "read", path="one.txt", limit=1)
+    assert first.text.startswith(
+        line[:51_200] + " [... 68800 characters of this line left out; go on with cursor=51200]"
+    )
+    rest = await call(workspace, "read", path="one.txt", limit=1, cursor=102_400)
+    assert rest.text.startswith(line[102_400:] + "\n\n[lines 1-1;")
+
+
+async def test_a_file_that_is_not_there(workspace: Workspace) -> None:
+    await put(workspace, "notes/summary_2025.txt", b"x")
+    missing = await call(workspace, "read", path="notes/summary-2025.txt")
+    assert missing.failed and missing.text.endswith("did you mean notes/summary_2025.txt?")
+    optional = await call(workspace, "read", path="notes/other", optional=True)
+    assert (optional.failed, optional.text) == (False, "(there is no notes/other)")
+
+
+async def test_several_edits_are_made_together_or_not_at_all(workspace: Workspace) -> None:
+    await put(workspace, "f", b"a = 1\nb = 2\nc = 3\n")
+    edits = [{"oldText": "c = 3", "newText": "c = a"}, {"oldText": "a = 1", "newText": "a = c = 3"}]
+    done = await call(workspace, "edit", path="f", edits=edits)
+    assert (done.text, await got(workspace, "f")) == ("edited f at lines 1, 3", b"a = c = 3\nb = 2\nc = a\n")
+    for second, said in (
+        ({"oldText": "none", "newText": ""}, "oldText of edit 2 was not found"),
+        ({"oldText": "2\nc", "newText": ""}, "two edits overlap"),
+        ({"oldText": "c", "newText": ""}, "oldText of edit 2 was found 2 times"),
+        ({"oldText": "", "newText": ""}, "oldText of edit 2 is empty"),
+    ):
+        refused = await call(workspace, "edit", path="f", edits=[{"oldText": "b = 2", "newText": "b"}, second])
+        assert refused.failed and said in refused.text
+    assert await got(workspace, "f") == b"a = c = 3\nb = 2\nc = a\n"
+
+
+async def test_writing_what_is_there_changes_nothing(workspace: Workspace) -> None:
+    await call(workspace, "write", path="f", content="x")
+    again = await call(workspace, "write", path="f", content="x")
+    assert (again.failed, again.text) == (False, "no changes: f holds that already")
+
+
+async def test_a_poll_waits_for_news(workspace: Workspace) -> None:
+    begun = await call(workspace, "exec", command="sleep 0.4; echo one; sleep 60", background=True)
+    session = begun.details["session_id"]
+    waited = await call(workspace, "process", action="poll", sessionId=session, timeout=20_000)
+    assert waited.text == "one\n[running]"
+    nothing = await call(workspace, "process", action="poll", sessionId=session, timeout=10)
+    assert nothing.text == "[running, no new output]"
+
+
+async def test_keys_bytes_and_text_are_typed(workspace: Workspace) -> None:
+    begun = await call(workspace, "exec", command="head -c 5 | od -An -c", pty=True, yieldMs=50)
+    session = begun.details["session_id"]
+    typed = await call(workspace, "process", action="send-keys", sessionId=session, hex=["41", "0a"], literal="b\\\n")
+    assert "A" in typed.text
+    refused = await call(workspace, "process", action="send-keys", sessionId=session, hex=["zz"])
+    assert refused.failed
+
+
+async def test_the_old_name_of_a_time_limit_is_answered_with_the_new_one(workspace: Workspace) -> None:
+    refused = await call_tool("exec", '{"command": "ls", "timeout": 3}', workspace)
+    assert (refused.valid, "it is called timeoutSeconds" in refused.outcome.text) == (False, True)
+
+
+async def test_questions_are_answered_by_whoever_plays_the_user(pool: SandboxPool) -> None:
+    async with pool.lease() as session:
+        workspace = Workspace(session, user=lambda question: f"you asked: {question}")
+        options = [{"label": "A", "description": "the first"}, {"label": "B"}]
+        asked = [{"id": "q", "header": "Which", "question": "A or B?", "options": options}]
+        done = await call(workspace, "ask_user", questions=asked)
+        assert json.loads(done.text) == {"answers": {"q": "you asked: Which\nA or B?\nA the first\nB"}}
+        assert (await call(workspace, "ask_user", questions=asked * 2)).failed
+        assert not (await call_tool("ask_user", '{"questions": []}', workspace)).valid
+        nobody = await call(Workspace(session), "ask_user", questions=asked)
+        assert "the user is not there" in nobody.text

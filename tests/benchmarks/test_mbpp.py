@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import json
+from pathlib import Path
+
 import pytest
 
 from stackbench.benchmarks import Sample
@@ -73,3 +78,17 @@ async def test_examples_can_be_turns_of_the_chat(sandbox: Scorer, data: DatasetS
     turns = context.asked[0]["turns"]
     assert [role for role, _ in turns] == ["user", "assistant"] * 3 + ["user"]
     assert all(text.startswith("```python\ndef ") or "import" in text for role, text in turns if role == "assistant")
+
+
+async def test_the_papers_form_equals_lm_evals_requests(data: DatasetStore) -> None:
+    """Recorded by `python -m perf.agreement_lm_eval --prompts 50 --record-prompts ...`, from lm-eval's `arguments`."""
+    recorded = json.loads((Path(__file__).parent / "lm_eval_prompts.json").read_text())["requests"]["mbpp lm-eval"]
+    benchmark = Mbpp(MbppOptions(style="paper"))
+    tasks = {task.task_id: task for task in benchmark.tasks(data)}
+    context = ScriptedContext("")
+    for task_id, digest in recorded.items():
+        with contextlib.suppress(AssertionError):  # code is not run here
+            await benchmark.attempt(tasks[task_id], context)
+        sent = [context.asked[-1]["text"], list(context.asked[-1]["stop"])]
+        assert hashlib.sha256(json.dumps(sent).encode()).hexdigest() == digest
+    assert len(recorded) == len(context.asked) == 50

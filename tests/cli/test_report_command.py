@@ -99,7 +99,7 @@ def test_one_attempt_and_a_benchmark_that_is_gone(home: Home, tmp_path: Path) ->
     assert (gone["known"], gone["attempts"], gone["measures"], gone["headline"]) == (False, 0, [], None)
     text = (tmp_path / "BENCHMARKS_DETAILED.md").read_text()
     assert "This version of stackbench does not know the benchmark gone" in text
-    assert "| gone | no completed attempt |  | none | 0 | 0 of 164 | 0 | 0 | 0 |" in text
+    assert "| gone | no completed attempt |  | none | 0 | - | 0 of 164 | 0 | 0 | 0 |" in text
 
 
 def test_a_run_of_errors_alone_has_no_score_and_names_them(home: Home, tmp_path: Path) -> None:

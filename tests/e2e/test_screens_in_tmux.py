@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import shutil
@@ -10,6 +11,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -120,3 +122,65 @@ def drive(tmux: Tmux, program: Program, model: str) -> None:
     assert run == {"status": "completed", "model": model}
     (count,) = program.query("SELECT count(*) AS n FROM attempts WHERE status = 'completed'")
     assert count == {"n": 60}
+
+
+async def test_a_chat_with_an_agent_is_steered_and_outlives_the_screens(
+    tmux: Tmux, program: Program, endpoint: FakeEndpoint
+) -> None:
+    def speaks(body: dict[str, Any]) -> str | list[tuple[str, str]]:
+        last = body.get("messages", [{"role": "user", "content": ""}])[-1]
+        if last["role"] == "user" and last["content"].startswith("run "):
+            return [("exec", json.dumps({"command": last["content"].removeprefix("run ")}))]
+        return f"I heard: {last['content']}"
+
+    endpoint.reply, endpoint.pieces = speaks, lambda text: [text]
+    settings = f'model = "{endpoint.name}"\napprove-calls = "risky"\n'
+    (program.home.path / "stackbench.toml").write_text(settings)
+    await asyncio.to_thread(talk, tmux, program)
+
+
+def talk(tmux: Tmux, program: Program) -> None:
+    tmux.start()
+    tmux.shows("Nothing has been run here yet")
+    tmux.type(":agents")
+    tmux.send("Enter")
+    tmux.shows("no agent is at work: n begins a chat")
+    tmux.send("n")
+    tmux.shows("A chat with which model?", "as configured")
+    tmux.send("Enter")
+    tmux.shows("a chat with openai:fake")
+    tmux.type("good morning")
+    tmux.send("Enter")
+    tmux.shows("I heard: good morning", "listens")
+    tmux.type("run echo one > made.txt; cat made.txt")
+    tmux.send("Enter")
+    tmux.shows("call 1 waits for you: exec", "may change something")
+    tmux.send("Escape")  # out of the line of the message
+    tmux.shows("a Approve")
+    tmux.send("a")
+    tmux.shows("operator approved exec", "I heard: one")
+    tmux.send("2")
+    tmux.shows("/workspace", "made.txt")
+    tmux.send("Enter")
+    tmux.shows("made.txt   4 bytes")
+    tmux.send("3")
+    tmux.type("wc -c made.txt")
+    tmux.send("Enter")
+    tmux.shows("4 made.txt")
+    engine = int(re.findall(r'"pid": (\d+)', program.home.lock.read_text())[0])
+    os.kill(tmux.pid, signal.SIGKILL)
+    wait_for(lambda: not tmux.text().strip(), within_s=20)
+    os.kill(engine, 0)  # the engine lives, and the chat with it
+    asked = program.run("ctl", "transcript", "--content", "--json")
+    assert "operator" in [step["kind"] for step in json.loads(asked.stdout)["steps"]]
+    tmux.start()
+    tmux.shows("run 20", "▶ running")
+    tmux.send("a")
+    tmux.shows("I heard: one", "operator ran in the sandbox (exit code 0)", "wc -c made.txt")
+    tmux.send("X")
+    tmux.shows("End this chat?")
+    tmux.send("y")
+    tmux.shows("■ ended")
+    wait_for(lambda: program.query("SELECT status FROM runs") == [{"status": "completed"}], within_s=60)
+    (attempt,) = program.query("SELECT reason, completion FROM attempts")
+    assert attempt == {"reason": "ended by the operator", "completion": "I heard: one"}

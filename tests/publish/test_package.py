@@ -179,6 +179,19 @@ def test_hashes_find_a_changed_file(package: Path) -> None:
         path.write_text(whole)
 
 
+def test_the_bundle_is_one_that_verify_reads_and_a_changed_table_is_found(package: Path, tmp_path: Path) -> None:
+    bundle = package / "bundle" / RUN
+    tables, problems = unpack_bundle(bundle, tmp_path)
+    assert (tables / "attempts.parquet").is_file() and problems == []
+    path = tables / "metrics.parquet"
+    whole = path.read_bytes()
+    try:
+        path.write_bytes(whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:])
+        assert [problem.path for problem in unpack_bundle(bundle, tmp_path)[1]] == ["tables/metrics.parquet"]
+    finally:
+        path.write_bytes(whole)
+
+
 RUN = "20261126-090000-aaaaaa"
 
 

@@ -11,7 +11,7 @@ import pytest
 from stackbench.config import Home, Settings
 from stackbench.engine import plan_benchmarks, read_samples, run_plan
 from stackbench.errors import UsageError
-from stackbench.report.export import FORMATS, export
+from stackbench.report.export import QUERY_FORMATS, export
 from stackbench.store import open_queries
 
 pytestmark = pytest.mark.docker
@@ -36,9 +36,7 @@ def files_of(home: Home, run_id: str, to: Path, formats: tuple[str, ...] = ()) -
 async def test_every_format_holds_the_same_rows(home: Home, run_id: str, tmp_path: Path) -> None:
     paths = {path.name for path in files_of(home, run_id, tmp_path / "out")}
     tables = ("attempts", "benchmarks", "events", "metrics", "run", "texts")
-    assert paths == {
-        f"{t}.{f}" for t in tables for f in FORMATS if f not in ("xlsx", "samples", "plots", "swebench")
-    } | {
+    assert paths == {f"{t}.{f}" for t in tables for f in QUERY_FORMATS} | {
         "samples-humaneval.jsonl",
         "tables.xlsx",
     }
@@ -104,7 +102,7 @@ async def test_an_exported_run_can_be_replayed(home: Home, run_id: str, tmp_path
 
 
 async def test_bad_requests_are_one_clear_error(home: Home, run_id: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="measured no throughput"):
+    with pytest.raises(UsageError, match="measured neither throughput nor voice"):
         files_of(home, run_id, tmp_path / "plots", ("plots",))
     with pytest.raises(UsageError, match='unknown format "docx"; formats: jsonl'):
         files_of(home, run_id, tmp_path / "out", ("docx",))

@@ -11,7 +11,6 @@ import pytest
 from stackbench.errors import UsageError
 from stackbench.report.export import export
 from stackbench.report.leaderboard import Graded, run_report
-from stackbench.report.trajectory import trajectory
 
 REPORT = {"patch_is_None": False, "patch_exists": True, "patch_successfully_applied": True, "infra_failure": False}
 
@@ -61,27 +60,6 @@ def test_the_summary_is_swebenchs_own(tmp_path: Path, monkeypatch: pytest.Monkey
     written = json.loads(reporting.make_run_report(predictions, dataset, "r").read_text())
     assert run_report(attempts, len(dataset)) == written
     assert written["error_ids"] == ["a__a-4", "a__a-5"] and written["infra_failure_ids"] == ["a__a-6"]
-
-
-def test_turns_become_a_trajectory() -> None:
-    events = [
-        ("t0", "agent_start", {"system": "You are", "task": "Solve"}),
-        ("t1", "model_call", {"text": "I look", "thought": "hm", "prompt_tokens": 5, "completion_tokens": 2}),
-        ("t2", "tool_result", {"call": "c1", "tool": "exec", "arguments": '{"command": "ls"}', "text": "calc.py"}),
-        ("t3", "tool_result", {"call": "c2", "tool": "exec", "arguments": "not json", "text": "error"}),
-        ("t4", "model_call", {"text": "done", "prompt_tokens": 9, "completion_tokens": 1}),
-        ("t5", "agent_end", {"ending": "answered"}),
-    ]
-    found = trajectory("s", "m", events)
-    assert [(step["step_id"], step["source"]) for step in found["steps"]] == [
-        (1, "system"), (2, "user"), (3, "agent"), (4, "agent"),
-    ]  # fmt: skip
-    looked = found["steps"][2]
-    assert looked["reasoning_content"] == "hm" and looked["metrics"] == {"prompt_tokens": 5, "completion_tokens": 2}
-    assert [call["arguments"] for call in looked["tool_calls"]] == [{"command": "ls"}, {"text": "not json"}]
-    assert looked["observation"]["results"][0] == {"source_call_id": "c1", "content": "calc.py"}
-    assert found["final_metrics"] == {"total_prompt_tokens": 14, "total_completion_tokens": 3, "total_steps": 4}
-    assert found["schema_version"] == "ATIF-v1.4"
 
 
 class NoRows:

@@ -15,6 +15,7 @@ import pypdf
 import pytest
 
 from stackbench.benchmarks import benchmark_names
+from stackbench.benchmarks.baselines import baselines
 from stackbench.engine import Gate
 from stackbench.report.benchmark_facts import benchmark_facts
 from stackbench.report.results_model import Gate as JudgedGate
@@ -100,6 +101,28 @@ def test_results_hold_what_was_recorded(results: Results) -> None:
     assert humaneval.latency is not None
     assert {s.name: round(s.mean_s, 6) for s in humaneval.latency.stages}["code execution"] == 0.125
     assert results.runs[0].changes[0].what == "set concurrency: 4 to 2"
+
+
+def test_a_score_says_what_difference_it_could_find(results: Results, folder: Path) -> None:
+    """Twice the variance, found with a power of 0.8 at 5%: 1.96 + 0.84 standard errors."""
+    head = results.runs[0].benchmarks[0].head
+    assert head is not None and head.stderr and head.low is not None and head.high is not None
+    stderr = max(head.stderr, (head.high - head.low) / 2 / 1.959964)
+    assert head.minimum_detectable_effect == pytest.approx(2.801585 * 2**0.5 * stderr, rel=1e-5)
+    assert f"| 20 | {head.minimum_detectable_effect:.4f} | 20 of 164 |" in (folder / "BENCHMARKS.md").read_text()
+
+
+def test_published_results_stand_beside_with_their_source(results: Results, folder: Path) -> None:
+    published = [one for one in baselines() if (one.benchmark, one.metric) == ("humaneval", "pass@1")]
+    assert {(one.model, one.value) for one in results.published} == {(one.model, one.share) for one in published}
+    text = (folder / "BENCHMARKS_DETAILED.md").read_text()
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    for one in results.published:
+        (row,) = [
+            row for row in rows if row[:3] == [one.model, one.measure, f"{one.value:.4f}"] and one.where in row[-1]
+        ]
+        assert row[4] == str(one.n) and one.setting.split(";")[0] in row[6]
+    assert (folder / "plots" / f"{results.runs[0].run_id}-humaneval-published.png").is_file()
 
 
 def test_markdown_tables_hold_the_figures(results: Results, folder: Path) -> None:

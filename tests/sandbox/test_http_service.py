@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from stackbench.sandbox.pool import SandboxPool
-from stackbench.sandbox.records import HttpAnswer, HttpPages, HttpRate, HttpRoute
+from stackbench.sandbox.records import HttpAnswer, HttpPages, HttpRate, HttpRoute, HttpStore
 from stackbench.sandbox.session import Session
 
 pytestmark = pytest.mark.docker
@@ -28,6 +28,15 @@ class Client:
         first, *lines = head.split("\r\n")
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
         return int(first.split()[1]), headers, body
+
+    async def send(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, dict[str, str], str]:
+        flags = [flag for name, value in headers.items() for flag in ("-H", f"{name.replace('_', '-')}: {value}")]
+        data = [] if body is None else ["-H", "Content-Type: application/json", "-d", json.dumps(body)]
+        return await self.ask(path, "-X", method, *flags, *data)
+
+    async def json(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+        status, _, text = await self.send(method, path, body, **headers)
+        return status, json.loads(text) if text.startswith(("{", "[")) else text
 
     async def statuses(self, path: str, times: int, *flags: str) -> list[int]:
         return [(await self.ask(path, *flags))[0] for _ in range(times)]
@@ -134,3 +143,73 @@ async def test_paths_methods_and_heads(serve: Any) -> None:
     assert (status, headers["allow"]) == (405, "DELETE, GET")
     status, headers, body = await client.ask("/users/42", "--head")
     assert (status, headers["content-length"], body) == (200, "6", "")
+
+
+async def test_a_collection_answers_as_it_was_changed(serve: Any) -> None:
+    items = [{"id": 3, "team": "a"}, {"id": 4, "team": "b", "more": {"x": 1, "y": 2}}]
+    client = await serve(HttpRoute("/users", "STORE", store=HttpStore(items, ids=["T-9"], adds={"state": "open"})))
+    assert await client.json("GET", "/users") == (200, items)
+    assert await client.json("PATCH", "/users/4", {"team": "c", "more": {"x": None}}) == (
+        200, {"id": 4, "team": "c", "more": {"y": 2}},
+    )  # fmt: skip
+    assert await client.json("PUT", "/users/3", {"team": "z"}) == (200, {"id": 3, "team": "z"})
+    assert await client.json("POST", "/users", {"team": "n"}) == (201, {"id": "T-9", "team": "n", "state": "open"})
+    assert (await client.json("POST", "/users", {"team": "n"}))[1]["id"] == 5
+    assert (await client.send("DELETE", "/users/3"))[0] == 204
+    assert [(await client.send(method, "/users/3"))[0] for method in ("GET", "DELETE")] == [404, 404]
+    assert [item["id"] for item in (await client.json("GET", "/users"))[1]] == [4, "T-9", 5]
+    assert [(await client.send(method, path))[0] for method, path in (("PUT", "/users"), ("GET", "/users/4/x"))] == [
+        405, 404,
+    ]  # fmt: skip
+
+
+async def test_a_store_refuses_what_does_not_fit_and_keeps_what_it_had(serve: Any) -> None:
+    schema = {
+        "type": "object",
+        "required": ["sku", "n"],
+        "additionalProperties": False,
+        "properties": {
+            "sku": {"type": "string", "pattern": "^P"},
+            "n": {"type": "integer", "minimum": 1},
+            "to": {"type": "object", "required": ["c"], "properties": {"c": {"enum": ["DE", "NO"]}}},
+        },
+    }
+    client = await serve(HttpRoute("/orders", "STORE", store=HttpStore(schema=schema, methods=("GET", "POST"))))
+    for body, why in (
+        ({"sku": "P1"}, "n missing in the body"),
+        ({"sku": "P1", "n": "2"}, "n must be of type integer"),
+        ({"sku": "P1", "n": True}, "n must be of type integer"),
+        ({"sku": "P1", "n": 0}, "n must be at least 1"),
+        ({"sku": "x", "n": 1}, "sku must match ^P"),
+        ({"sku": "P1", "n": 1, "to": {"c": "Norway"}}, "to.c must be one of DE, NO"),
+        ({"sku": "P1", "n": 1, "b": 1}, "b unknown in the body"),
+        ([1], "the body is no object"),
+    ):
+        assert await client.json("POST", "/orders", body) == (422, {"error": why})
+    assert await client.json("GET", "/orders") == (200, [])
+    assert (await client.json("POST", "/orders", {"sku": "P1", "n": 1, "to": {"c": "NO"}}))[0] == 201
+    assert (await client.send("DELETE", "/orders/1"))[0] == 405
+
+
+async def test_a_document_is_changed_only_under_its_present_tag(serve: Any) -> None:
+    store = HttpStore(document={"limit": 1}, etag=True, methods=("GET", "PUT"))
+    client = await serve(HttpRoute("/policy", "STORE", store=store))
+    _, headers, _ = await client.send("GET", "/policy")
+    old = headers["etag"]
+    assert (await client.json("PUT", "/policy", {"limit": 2}))[0] == 428
+    assert (await client.json("PUT", "/policy", {"limit": 2}, if_match='"x"'))[0] == 412
+    assert (await client.json("PUT", "/policy", {"limit": 2}, if_match="*"))[0] == 412
+    assert await client.json("PUT", "/policy", {"limit": 2}, if_match=old) == (200, {"limit": 2})
+    assert (await client.json("PUT", "/policy", {"limit": 3}, if_match=old))[0] == 412
+    _, headers, body = await client.send("GET", "/policy")
+    assert (headers["etag"] != old, body) == (True, '{"limit": 2}')
+    assert (await client.send("GET", "/policy", if_none_match=headers["etag"]))[0] == 304
+
+
+async def test_faults_and_limits_of_a_store_are_those_of_changes(serve: Any) -> None:
+    client = await serve(HttpRoute("/s", "STORE", store=HttpStore(), faults=[HttpAnswer(503)], rate=HttpRate(2, 600.0)))
+    statuses = [
+        (await client.json(method, "/s", {} if method == "POST" else None))[0]
+        for method in ("GET", "POST", "GET", "POST", "POST")
+    ]
+    assert statuses == [200, 503, 200, 201, 429]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +13,10 @@ import pytest
 from stackbench.errors import ModelNotAvailableError, UsageError
 from stackbench.voice.audio import RATE, Samples
 from stackbench.voice.audio_file import read_samples
+from stackbench.voice.conditions import noise_of
+from stackbench.voice.endpointing import Endpointer
+from stackbench.voice.speech_probability import SileroModel
+from stackbench.voice.turns import Turn, TurnEvent, Turns
 from stackbench.voice.vocabulary import names_in_play
 from stackbench.voice.weights import find_weights, weights_name
 from stackbench.voice.whisper import WhisperRecognizer
@@ -87,3 +93,51 @@ def test_a_language_that_the_model_does_not_know_is_refused(whisper_weights: Wei
         WhisperRecognizer(whisper_weights("whisper-tiny.en"), language="de", device="cpu").start()
     with pytest.raises(UsageError, match='knows no language "klingon"'):
         WhisperRecognizer(whisper_weights("whisper-base"), language="klingon", device="cpu").start()
+
+
+@pytest.mark.model
+def test_ten_minutes_of_noise_and_silence_give_no_text(whisper: WhisperRecognizer) -> None:
+    """Rooms from quiet to loud, a hum, clicks; the names in play must not come out of nothing."""
+    random = np.random.default_rng(7)
+    minute = 60 * RATE
+    clicks = np.zeros(minute, np.float32)
+    clicks[:: 3 * RATE] = 0.9
+    hum = (0.2 * np.sin(2 * np.pi * 50 * np.arange(minute) / RATE)).astype(np.float32)
+    rooms = [np.float32(level) * noise_of(minute, random) for level in (0.003, 0.01, 0.03, 0.1)]
+    white = [np.float32(level) * random.normal(size=minute).astype(np.float32) for level in (0.01, 0.1)]
+    whisper.expect(names_in_play())
+    heard: list[TurnEvent] = []
+    turns = Turns(Endpointer(SileroModel()), whisper, heard.append, live=False)
+    try:
+        for sound in (np.zeros(2 * minute, np.float32), clicks, hum, *rooms, *white):
+            for start in range(0, len(sound), RATE):
+                turns.feed(sound[start : start + RATE])
+        turns.finish()
+    finally:
+        whisper.expect(())
+    assert turns.endpointer.now_s > 599
+    assert [one.text for one in heard if isinstance(one, Turn)] == []
+
+
+@pytest.mark.model
+@pytest.mark.parametrize(
+    ("voice", "said"),
+    [
+        ("de", "Bitte starte den Lauf mit zehn Aufgaben und zeige mir danach die Fehler"),
+        ("fr", "Bonjour, montrez moi les erreurs de la derniere execution"),
+        ("es", "Por favor, muestrame los errores de la ultima prueba"),
+    ],
+)
+def test_another_language_than_the_one_asked_for_is_no_command(
+    voice: str, said: str, whisper_weights: Weights, tmp_path: Path
+) -> None:
+    if shutil.which("espeak-ng") is None:
+        pytest.skip("needs espeak-ng")
+    path = tmp_path / "said.wav"
+    subprocess.run(["espeak-ng", "-v", voice, "-s", "140", "-w", path, said], check=True)
+    made = WhisperRecognizer(whisper_weights("whisper-base"), device="cpu")
+    made.expect(names_in_play())
+    made.start()
+    found = made.final(read_samples(path))
+    assert found.text == ""
+    assert "that sounded like" in found.why_empty or "repeats what was expected" in found.why_empty

@@ -35,11 +35,23 @@ class Job:
     """Bytes, of all that was written, that `poll` has told."""
     ended: Completed | None = None
     reader: asyncio.Task[None] | None = None
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when something was written."""
 
-    async def wait(self, seconds: float) -> None:
-        """Waits until it has ended, so long at most."""
+    async def wait(self, seconds: float | None) -> None:
+        """Waits until it has ended, so long at most (None: as long as it takes)."""
         assert self.reader is not None
         await asyncio.wait({self.reader}, timeout=seconds)
+
+    async def wait_for_news(self, seconds: float) -> None:
+        """Waits until it has ended or written what was not polled yet, so long at most."""
+        assert self.reader is not None
+        if not seconds or self.written > self.polled:
+            return
+        self.news.clear()
+        news = asyncio.create_task(self.news.wait())
+        await asyncio.wait({self.reader, news}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        news.cancel()
 
     @property
     def written(self) -> int:
@@ -100,6 +112,7 @@ class Jobs:
     async def _read(self, job: Job) -> None:
         async for piece in job.process.output():
             job.output += piece.data
+            job.news.set()
             if self.on_output is not None:
                 self.on_output(job.session_id, piece.data)
             if len(job.output) > KEPT_BYTES:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from stackbench.agents.tools.background import Jobs
+from stackbench.nesting import is_array, is_object
 
 if TYPE_CHECKING:
     from stackbench.agents.effects import Watch
@@ -52,8 +53,13 @@ class Workspace:
         root: str | None = None,
         environment: Mapping[str, str] | None = None,
         watch: Watch | None = None,
+        user: Callable[[str], str] | None = None,
     ) -> None:
         self.session = session
+        self.background = True
+        """Whether commands may go on in the background; without the tool that looks after them they may not."""
+        self.user = user or nobody
+        """Answers the agent's questions."""
         self.watch = watch
         """Tells the effects of calls; None where nobody asks for them."""
         self.environment = dict(environment or {})
@@ -75,6 +81,11 @@ class Workspace:
     async def close(self) -> None:
         """Ends what still runs in the background."""
         await self.jobs.close()
+
+
+def nobody(question: str) -> str:
+    """The answer where nobody plays the user."""
+    return "(no answer: the user is not there; go by what the task says)"
 
 
 class Tool(Protocol, Generic[P]):
@@ -104,10 +115,23 @@ def tool_schema(tool: Tool[Any]) -> dict[str, Any]:
 
 @cache
 def parameters_schema(parameters: type[Parameters]) -> dict[str, Any]:
-    """The JSON schema of a tool's parameters; made once, and not to be changed."""
+    """The JSON schema of a tool's parameters, without references; made once, and not to be changed."""
     schema = parameters.model_json_schema()
-    schema.pop("title", None)
+    schema = _written_out(schema, schema.pop("$defs", {}))
     schema.pop("description", None)
-    for one in schema.get("properties", {}).values():
-        one.pop("title", None)
     return schema
+
+
+def _written_out(schema: Any, definitions: Mapping[str, Any]) -> Any:
+    """A schema with what it refers to in its place, and without titles: not every server follows references."""
+    if is_array(schema):
+        return [_written_out(one, definitions) for one in schema]
+    if not is_object(schema):
+        return schema
+    if "$ref" in schema:
+        return _written_out(definitions[str(schema["$ref"]).rpartition("/")[2]], definitions)
+    properties = schema.get("properties")
+    made = {name: _written_out(one, definitions) for name, one in schema.items() if name not in ("title", "properties")}
+    if is_object(properties):
+        made["properties"] = {name: _written_out(one, definitions) for name, one in properties.items()}
+    return made

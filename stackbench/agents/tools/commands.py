@@ -7,12 +7,13 @@ import signal
 import time
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from stackbench.agents.tools.background import Job
 from stackbench.agents.tools.base import Parameters, ToolOutcome, ToolRefusedError, Workspace
 from stackbench.agents.tools.keys import encode_keys
 from stackbench.agents.tools.text import cut_middle
+from stackbench.nesting import is_object
 
 __all__ = ["Exec", "ProcessTool"]
 
@@ -31,8 +32,18 @@ class ExecParameters(Parameters):
         default=10_000, ge=0, le=600_000, alias="yieldMs", description="Go on in the background after so long."
     )
     background: bool = Field(default=False, description="Go on in the background at once.")
-    timeout: float = Field(default=1800, gt=0, le=86_400, description="Seconds until it is ended.")
+    timeout_seconds: float = Field(
+        default=1800, ge=0, le=86_400, alias="timeoutSeconds", description="Seconds until it is ended; 0: never."
+    )
     pty: bool = Field(default=False, description="Give it a terminal.")
+    title: str | None = Field(default=None, description="A few words on what it is for.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names(cls, value: Any) -> Any:
+        if is_object(value) and "timeout" in value:
+            raise ValueError("there is no timeout: it is called timeoutSeconds (yieldMs goes on in the background)")
+        return value
 
 
 class Exec:
@@ -56,10 +67,12 @@ class Exec:
             stdin=True,
             pty=asked.pty,
             merge=not asked.pty,
-            timeout_s=asked.timeout,
+            timeout_s=asked.timeout_seconds or None,
         )
         job = workspace.jobs.adopt(asked.command, process, pty=asked.pty)
-        if not asked.background:
+        if not workspace.background:
+            await job.wait(None)
+        elif not asked.background:
             await job.wait(asked.yield_ms / 1000)
         if job.ended is None:
             workspace.jobs.show(job)
@@ -84,10 +97,16 @@ def _folder(workdir: str | None, workspace: Workspace) -> str | None:
 class ProcessParameters(Parameters):
     action: Literal["list", "poll", "log", "write", "send-keys", "submit", "paste", "kill", "clear", "remove"]
     session_id: str | None = Field(default=None, alias="sessionId", description="Which command; all but list need it.")
+    timeout: int = Field(
+        default=0, ge=0, le=30_000, description="For poll: milliseconds to wait for output or the end."
+    )
     data: str | None = Field(default=None, description="Text for write.")
     eof: bool = Field(default=False, description="With write: end the input after it.")
     keys: list[str] | None = Field(default=None, description="For send-keys: Enter, Tab, C-c, Up, or plain text.")
+    hex: list[str] | None = Field(default=None, description="For send-keys: bytes as two hexadecimal digits each.")
+    literal: str | None = Field(default=None, description="For send-keys: text to type as it is.")
     text: str | None = Field(default=None, description="For paste, and for submit before its Enter.")
+    bracketed: bool = Field(default=True, description="For paste: tell a terminal that this is no typing.")
     offset: int | None = Field(default=None, ge=0, description="For log: first line, counted from 0 [the last lines].")
     limit: int | None = Field(default=None, ge=1, description="For log: most lines [200].")
 
@@ -115,6 +134,7 @@ class ProcessTool:
             return ToolOutcome(f"forgot {len(ended)} commands that had ended")
         job = _find(asked, workspace)
         if asked.action == "poll":
+            await job.wait_for_news(asked.timeout / 1000)
             return _poll(job)
         if asked.action == "log":
             return _log(job, asked)
@@ -179,19 +199,29 @@ async def _type(job: Job, asked: ProcessParameters) -> ToolOutcome:
             raise ToolRefusedError("write needs data, or eof")
         job.process.write((asked.data or "").encode(), eof=asked.eof)
     elif asked.action == "send-keys":
-        if not asked.keys:
-            raise ToolRefusedError("send-keys needs keys")
-        job.process.write(encode_keys(asked.keys))
+        job.process.write(_typed(asked))
     elif asked.action == "paste":
         if asked.text is None:
             raise ToolRefusedError("paste needs text")
         # A terminal is told that this is no typing (bracketed paste), so that an editor does not indent it anew.
-        data = f"\x1b[200~{asked.text}\x1b[201~" if job.pty else asked.text
+        data = f"\x1b[200~{asked.text}\x1b[201~" if job.pty and asked.bracketed else asked.text
         job.process.write(data.encode())
     else:
         job.process.write((asked.text or "").encode() + (b"\r" if job.pty else b"\n"))
     await job.wait(SETTLE_S)
     return _poll(job)
+
+
+def _typed(asked: ProcessParameters) -> bytes:
+    """The keys, bytes and text to type, in this order. Raises ToolRefusedError."""
+    try:
+        raw = bytes(int(one, 16) for one in asked.hex or ())
+    except ValueError as error:
+        raise ToolRefusedError("hex is a list of bytes, each two hexadecimal digits") from error
+    typed = (encode_keys(asked.keys) if asked.keys else b"") + raw + (asked.literal or "").encode()
+    if not typed:
+        raise ToolRefusedError("send-keys needs keys, hex or literal")
+    return typed
 
 
 def _result(job: Job) -> str:

@@ -10,7 +10,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from stackbench.agents.tools.base import Parameters, ToolOutcome, ToolRefusedError, Workspace
-from stackbench.agents.tools.files import read_text
+from stackbench.agents.tools.edits import read_text
 from stackbench.errors import ToolError
 
 __all__ = ["ApplyPatch", "FileChange", "Hunk", "LineSearch", "apply_hunks", "parse_patch"]

@@ -10,9 +10,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from stackbench import nesting
+from stackbench.agents.tools.asking import AskUser
 from stackbench.agents.tools.base import Parameters, Tool, ToolOutcome, ToolRefusedError, Workspace, tool_schema
 from stackbench.agents.tools.commands import Exec, ProcessTool
-from stackbench.agents.tools.files import Edit, Read, Write
+from stackbench.agents.tools.edits import EditTool
+from stackbench.agents.tools.files import Ls, Read, Write
 from stackbench.agents.tools.patch import ApplyPatch
 from stackbench.agents.tools.text import cut_middle
 from stackbench.agents.tools.web import HttpRequestTool, WebFetch
@@ -31,7 +33,18 @@ MOST_MEMBERS = 1000
 
 TOOLS: Mapping[str, Tool[Any]] = {
     tool.name: tool
-    for tool in (Read(), Write(), Edit(), ApplyPatch(), Exec(), ProcessTool(), WebFetch(), HttpRequestTool())
+    for tool in (
+        Ls(),
+        Read(),
+        Write(),
+        EditTool(),
+        ApplyPatch(),
+        Exec(),
+        ProcessTool(),
+        WebFetch(),
+        HttpRequestTool(),
+        AskUser(),
+    )
 }
 
 

@@ -20,13 +20,14 @@ from stackbench.sandbox.records import Completed
 __all__ = ["HttpRequestTool", "WebFetch"]
 
 MOST_CHARACTERS = 50_000
+MOST_PAGE = 20_000
 RESPONSE_MIB = 8
 MOST_HEAD = 16_000
 MOST_ADDRESS = 2000
 LARGEST_INDENTED = 1 << 18
 """Of JSON that is laid out anew: each level in depth makes every line longer."""
 FETCH_TIMEOUT_S = 30.0
-MOST_REDIRECTS = 5
+MOST_REDIRECTS = 3
 HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 """A token of RFC 9110, section 5.6.2."""
 META = "stackbench-meta:"
@@ -88,7 +89,12 @@ class HttpRequestTool:
 class WebFetchParameters(Parameters):
     url: str = Field(description="http or https.")
     extract_mode: Literal["markdown", "text"] = Field(default="markdown", alias="extractMode")
-    max_chars: int = Field(default=MOST_CHARACTERS, ge=100, le=MOST_CHARACTERS, alias="maxChars")
+    max_chars: int = Field(default=MOST_PAGE, ge=100, alias="maxChars", description=f"{MOST_PAGE} at most.")
+
+    @property
+    def most(self) -> int:
+        """The characters that are given."""
+        return min(self.max_chars, MOST_PAGE)
 
 
 class WebFetch:
@@ -108,9 +114,9 @@ class WebFetch:
         if done.exit_code and not (status and done.stdout):
             raise ToolRefusedError(_problem(done, asked.url))
         text, length = await _readable(done.stdout, kind, asked)
-        left = length - asked.max_chars
+        left = length - asked.most
         if left > 0:
-            text = f"{text[: asked.max_chars]}\n[... {left} more characters; maxChars is {asked.max_chars}]"
+            text = f"{text[: asked.most]}\n[... {left} more characters; maxChars is {asked.most}]"
         head = f"[HTTP {status}]\n" if status >= 400 else ""
         moved = f"[redirected to {final}]\n" if redirects else ""
         cut = f"\n[the page ended early: {_problem(done, asked.url)}]" if done.exit_code else ""
@@ -197,8 +203,8 @@ async def _readable(body: bytes, kind: str, asked: WebFetchParameters) -> tuple[
     """What is to be read of a body, its first part at least, and how long all of it is. Raises ToolRefusedError."""
     text = _body_text(body)
     if "html" in kind.lower() or (not kind and text[:1000].lstrip()[:15].lower().startswith(("<!doctype", "<html"))):
-        read, length = await read_page(text, asked.extract_mode, asked.max_chars)
-        if len(text) > MOST_HTML and length <= asked.max_chars:
+        read, length = await read_page(text, asked.extract_mode, asked.most)
+        if len(text) > MOST_HTML and length <= asked.most:
             read += f"\n[only the first {MOST_HTML} characters of the page were read]"
         return read, length
     if "json" in kind.lower() and len(text) <= LARGEST_INDENTED:

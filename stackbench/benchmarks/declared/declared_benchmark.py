@@ -39,7 +39,7 @@ class DeclaredOptions(Options):
 
 
 class DeclaredBenchmark:
-    """Implements `Benchmark`, `DeclaredMetrics`, `CategorisedMetrics` and `HashedFiles`."""
+    """Implements `Benchmark`, `CodeBenchmark`, `DeclaredMetrics`, `CategorisedMetrics` and `HashedFiles`."""
 
     name: ClassVar[str] = ""
     title: ClassVar[str] = ""
@@ -77,6 +77,10 @@ class DeclaredBenchmark:
         generation = await context.generate(self._request(task, context))
         scored = await self._scored(task, generation.text, context)
         return scored.of(task.prompt, generation)
+
+    async def score(self, task: DeclaredTask, sample: Sample, context: Context) -> Scored:
+        """A sample is a model's whole answer, and is read as one."""
+        return await self._scored(task, sample.text, context)
 
     def metric_categories(self, tasks: Sequence[Task]) -> set[str]:
         return {task.category for task in tasks if task.category}
@@ -153,7 +157,7 @@ class DeclaredBenchmark:
 
 
 class DeclaredCode(DeclaredBenchmark):
-    """One whose answers are programs with tests; implements `CodeBenchmark` too."""
+    """One whose answers are programs with tests."""
 
     uses_sandbox: ClassVar[bool] = True
 

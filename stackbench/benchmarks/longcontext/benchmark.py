@@ -72,11 +72,17 @@ class LongContext:
         """Texts are made when they are asked for."""
         self._prompts = PromptMaker(self.options, context.say)
 
+    def _chats(self, context: Context) -> bool:
+        return self.options.style == "chat" or (self.options.style == "auto" and context.chat)
+
+    async def prompt(self, task: LongTask, context: Context) -> LongPrompt:
+        """What is asked at a task. Raises AttemptError where what is asked about does not fit its length."""
+        return await self._prompts.prompt(task, context, self._chats(context))
+
     async def attempt(self, task: LongTask, context: Context) -> Scored:
-        style = self.options.style
-        chat = style == "chat" or (style == "auto" and context.chat)
+        chat = self._chats(context)
         variant = VARIANTS[task.variant]
-        prompt = await self._prompts.prompt(task, context, chat)
+        prompt = await self.prompt(task, context)
         code = prompt.question.kind == "code"
         sampling = context.sampling(max_tokens=variant.answer_tokens, stop=() if chat or code else STOP)
         generation = await context.generate(self._prompts.request(prompt, sampling, chat))

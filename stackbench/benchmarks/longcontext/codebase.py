@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ast
 import random
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from stackbench.benchmarks.longcontext.haystack import Haystack, Placed, Question, fill
+from stackbench.benchmarks.longcontext.haystack import Haystack, Placed, Question, Text, fill
 from stackbench.benchmarks.longcontext.prose import remarks
 from stackbench.benchmarks.longcontext.variants import Order, Variant
 from stackbench.benchmarks.longcontext.vocabulary import NameMaker, vocabulary
@@ -16,6 +17,7 @@ __all__ = ["CODEBASE", "PACKAGE", "files_of"]
 
 FAMILY = "codebase"
 PACKAGE = "workshop"
+FUNCTION = re.compile(r"^def (\w+)", re.MULTILINE)
 FILE = f"# File: {PACKAGE}/"
 INTRO = "These are the files of a Python package. A question about the package comes afterwards.\n"
 HOPS = 5
@@ -92,7 +94,7 @@ def _filler(names: _Names, rng: random.Random) -> Iterator[str]:
         yield _file(module, "".join(parts).removeprefix("\n"), imports)
 
 
-def _package(order: Order, names: _Names, evidence: Sequence[str]) -> str:
+def _package(order: Order, names: _Names, evidence: Sequence[str]) -> Text:
     """The whole package's text, with the evidence's files anywhere in it."""
     rng = order.rng
     placed = [Placed(text, rng.random()) for text in evidence]
@@ -139,13 +141,14 @@ def _callers(order: Order) -> Haystack:
             function = f"\ndef {names.function()}(value):\n    {body}\n"
             evidence.append(_file(names.module(), function, [(module, name)]))
     text = _package(order, names, evidence)
-    functions = _functions(text)
+    functions = _functions(text.text)
+    callers = _callers_of(functions, asked)
     return Haystack(
         text,
         tuple(
             Question(
                 f"Which functions call {name} directly? {NAMES}",
-                tuple(sorted(caller for caller, node in functions.items() if name in _called(node))),
+                tuple(sorted(callers[name])),
                 candidates=tuple(functions),
             )
             for name in asked
@@ -168,7 +171,7 @@ def _overrides(order: Order) -> Haystack:
             body = f"    def {replaced}(self):\n        return {rng.randint(1, 99)}\n"
             evidence.append(_file(names.module(), f"\nclass {names.kind()}({base}):\n{body}", [(module, base)]))
     text = _package(order, names, evidence)
-    classes = [node for tree in _trees(text) for node in tree.body if isinstance(node, ast.ClassDef)]
+    classes = [node for tree in _trees(text.text) for node in tree.body if isinstance(node, ast.ClassDef)]
     kinds = tuple(node.name for node in classes)
     return Haystack(
         text,
@@ -204,7 +207,7 @@ def _breaks(order: Order) -> Haystack:
             program += function
         questions.append((name, parameter, tuple(sorted(_failing(program, callers)))))
     text = _package(order, names, evidence)
-    candidates = tuple(_functions(text))
+    candidates = tuple(FUNCTION.findall(text.text))
     return Haystack(
         text,
         tuple(
@@ -262,6 +265,15 @@ def _trees(text: str) -> list[ast.Module]:
 
 def _functions(text: str) -> dict[str, ast.FunctionDef]:
     return {node.name: node for tree in _trees(text) for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
+def _callers_of(functions: Mapping[str, ast.FunctionDef], asked: Sequence[str]) -> dict[str, list[str]]:
+    """The functions that call each of those."""
+    found: dict[str, list[str]] = {name: [] for name in asked}
+    for caller, node in functions.items():
+        for name in _called(node) & found.keys():
+            found[name].append(caller)
+    return found
 
 
 def _called(function: ast.FunctionDef) -> set[str]:

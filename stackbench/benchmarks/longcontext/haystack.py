@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from stackbench.benchmarks.longcontext.token_table import TokenTable
 
-__all__ = ["Haystack", "Placed", "Question", "Spacers", "fill", "paddings"]
+__all__ = ["Haystack", "Placed", "Question", "Spacers", "Text", "fill"]
 
 BATCH = 512
 LEAST_LEFT = 40
@@ -55,11 +54,18 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
+class Text:
+    """A text that ends with a line's end, and how long it is."""
+
+    text: str
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class Haystack:
     """A text and questions about it."""
 
-    text: str
-    """Ends with a line's end."""
+    hay: Text
     questions: tuple[Question, ...]
 
 
@@ -121,20 +127,22 @@ def fill(
     rng: random.Random,
     *,
     take: Callable[[str], None] | None = None,
-) -> str:
+) -> Text:
     """A text of `budget` tokens, or as few less as spacers allow.
 
     `take` is told each unit of filler that is used. Raises ValueError where what is placed does not fit.
     """
-    fixed = sum(tokens.counts([one.text for one in placed]))
-    room = budget - fixed
+    sizes = tokens.counts([one.text for one in placed])
+    room = budget - sum(sizes)
     if room < 0:
-        raise ValueError(f"{fixed} tokens of what is asked about do not fit {budget}")
-    units, ends = _take(tokens, room - LEAST_LEFT, filler, take)
-    for line in spacers.lines(room - (ends[-1] if ends else 0), rng):
+        raise ValueError(f"{sum(sizes)} tokens of what is asked about do not fit {budget}")
+    units, counts = _take(tokens, room - LEAST_LEFT, filler, take)
+    spaces = spacers.lines(room - sum(counts), rng)
+    for line, count in zip(spaces, tokens.counts(spaces), strict=True):
         at = rng.randint(0, len(units))
         units.insert(at, line)
-    ends = list(np.cumsum(tokens.counts(units))) if units else []
+        counts.insert(at, count)
+    ends = list(itertools.accumulate(counts))
     total = ends[-1] if ends else 0
     parts: list[str] = []
     done = 0
@@ -144,37 +152,30 @@ def fill(
         parts.append(one.text)
         done = max(at, done)
     parts += units[done:]
-    return "".join(parts)
+    return Text("".join(parts), total + sum(sizes))
 
 
 def _take(
     tokens: TokenTable, room: int, filler: Iterator[str], take: Callable[[str], None] | None
 ) -> tuple[list[str], list[int]]:
-    """As many units as fit, with the tokens up to each one's end; the first that does not fit ends them."""
+    """As many units as fit, with the tokens of each; the first that does not fit ends them."""
     units: list[str] = []
-    ends: list[int] = []
+    counts: list[int] = []
     total = 0
     while True:
         batch = [unit for _, unit in zip(range(_batch(room - total)), filler, strict=False)]
         for unit, count in zip(batch, tokens.counts(batch), strict=True):
             if total + count > room:
-                return units, ends
+                return units, counts
             total += count
             units.append(unit)
-            ends.append(total)
+            counts.append(count)
             if take is not None:
                 take(unit)
         if not batch:
-            return units, ends
+            return units, counts
 
 
 def _batch(room: int) -> int:
     """Units to make at once: about what is needed, and few of large ones."""
     return max(1, min(BATCH, room // 64 + 1))
-
-
-def paddings(tokens: TokenTable, texts: Sequence[str], spacers: Spacers, rng: random.Random) -> list[str]:
-    """For each question's text, lines that make all of them as long as the longest."""
-    counts = tokens.counts(texts)
-    longest = max(counts)
-    return ["".join(spacers.lines(longest - count, rng)) for count in counts]

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from stackbench.benchmarks.longcontext.haystack import Haystack, Placed, Question, fill
+from stackbench.benchmarks.longcontext.haystack import Haystack, Placed, Question, Text, fill
 from stackbench.benchmarks.longcontext.prose import remarks
 from stackbench.benchmarks.longcontext.variants import Order, Variant
 from stackbench.benchmarks.longcontext.vocabulary import NameMaker, vocabulary
@@ -89,7 +89,7 @@ def _different(draw: Callable[[], str], count: int) -> list[str]:
     return list(found)
 
 
-def _records(order: Order) -> tuple[_Ledger, str, list[_Record]]:
+def _records(order: Order) -> tuple[_Ledger, Text, list[_Record]]:
     """A ledger that fills the budget, and its records."""
     ledger, rng = _Ledger(order), order.rng
     fewest = 2 if order.budget < 2000 else 4

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from stackbench.benchmarks.longcontext.haystack import Haystack, Placed, Question, fill
+from stackbench.benchmarks.longcontext.haystack import Haystack, Placed, Question, Text, fill
 from stackbench.benchmarks.longcontext.prose import prose, remarks
 from stackbench.benchmarks.longcontext.variants import Order, Variant
 from stackbench.benchmarks.longcontext.vocabulary import NameMaker, vocabulary
@@ -103,7 +103,7 @@ def _varied(
             return other
 
 
-def _in_prose(order: Order, placed: Sequence[Placed]) -> str:
+def _in_prose(order: Order, placed: Sequence[Placed]) -> Text:
     return fill(order.tokens, order.budget, placed, prose(order.seed, order.rng), order.spacers, order.rng)
 
 

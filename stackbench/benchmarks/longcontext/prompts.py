@@ -49,12 +49,6 @@ class LongPrompt:
     """Whether that is the model's own count."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Made:
-    haystack: Haystack
-    tokens: int
-
-
 class PromptMaker:
     """Makes prompts one at a time, in a thread; haystacks that were just made are kept for their other questions."""
 
@@ -73,7 +67,7 @@ class PromptMaker:
         self._samples: dict[str, str] = {}
         self._reserve: dict[str, int] = {}
         self._checked: set[tuple[str, int]] = set()
-        self._kept: OrderedDict[tuple[str, int, int, int], _Made] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, int, int, int], Haystack] = OrderedDict()
 
     async def prompt(self, task: LongTask, context: Context, chat: bool) -> LongPrompt:
         """The prompt of a task. Raises AttemptError where what is asked about does not fit its length."""
@@ -115,7 +109,7 @@ class PromptMaker:
         for name, variant in VARIANTS.items():
             rng = random.Random(f"{self._seed} sample {name}")
             spacers = Spacers(variant.spacer_lines(rng), table)
-            found[name] = variant.build(Order(table, spacers, SAMPLE_BUDGET, self._seed, rng, (0.5,))).text
+            found[name] = variant.build(Order(table, spacers, SAMPLE_BUDGET, self._seed, rng, (0.5,))).hay.text
         return found
 
     async def _measure(self, variant: Variant, context: Context, chat: bool) -> None:
@@ -221,11 +215,11 @@ class PromptMaker:
             if key not in self._kept:
                 budget = room - (self._reserve[name] if reserve is None else reserve)
                 haystack = variant.build(self._order(task, variant, budget))
-                self._keep(key, _Made(haystack, table.count(haystack.text)))
+                self._keep(key, haystack)
             made = self._kept[key]
-            question = made.haystack.questions[task.number]
+            question = made.questions[task.number]
             tail = table.count(_text("", "", "", question.text, chat))
-            left = room - made.tokens - tail
+            left = room - made.hay.tokens - tail
             padding = "".join(self._spacers[name].lines(max(0, left), random.Random(task.task_id)))
             short = left - table.count(padding) > (1 - LEAST_FILL) * task.asked
             if left >= 0 and (not short or number >= TRIES):
@@ -236,11 +230,9 @@ class PromptMaker:
             else:  # no spacer is so short: the text itself is made as long
                 reserve = tail
             del self._kept[key]
-        text = _text(variant.intro, made.haystack.text, padding, question.text, chat)
-        tokens = overhead + made.tokens + table.count(padding) + tail
-        return LongPrompt(
-            question, made.haystack.text, text, len(variant.intro + made.haystack.text), tokens, table.exact
-        )
+        text = _text(variant.intro, made.hay.text, padding, question.text, chat)
+        tokens = overhead + made.hay.tokens + table.count(padding) + tail
+        return LongPrompt(question, made.hay.text, text, len(variant.intro + made.hay.text), tokens, table.exact)
 
     def _order(self, task: LongTask, variant: Variant, budget: int) -> Order:
         if budget < 64:
@@ -249,7 +241,7 @@ class PromptMaker:
         depths = tuple(depth / 100 for depth in task.depths)
         return Order(self._tables(), self._spacers[_name(variant)], budget, self._seed, rng, depths)
 
-    def _keep(self, key: tuple[str, int, int, int], made: _Made) -> None:
+    def _keep(self, key: tuple[str, int, int, int], made: Haystack) -> None:
         self._kept[key] = made
         while len(self._kept) > KEPT:
             self._kept.popitem(last=False)

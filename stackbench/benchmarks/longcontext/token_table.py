@@ -7,7 +7,7 @@ to the space behind it. What adds up for the tokenizer at hand is measured first
 
 from __future__ import annotations
 
-import math
+import itertools
 import re
 from collections.abc import Callable, Iterable, Sequence
 
@@ -23,7 +23,9 @@ SPLITS = {
 ESTIMATE = "estimate"
 ANCHORS = ("a", "a\n")
 """Stand before parts that begin with a space, and others, so that what a tokenizer puts before every text is known."""
-MOST_KEPT = 2_000_000
+MOST_KEPT = 500_000
+MOST_LINES = 20_000
+"""Texts whose counts are kept whole: the sentences of the pool, which come again and again."""
 
 
 class TokenTable:
@@ -36,6 +38,7 @@ class TokenTable:
         self._split = next(iter(SPLITS.values()))
         self._per_character = per_character
         self._anchors: list[int] = []
+        self._lines: dict[str, int] = {}
         self.level = ESTIMATE
         """What adds up."""
         if count is None:
@@ -59,14 +62,22 @@ class TokenTable:
     def count(self, text: str) -> int:
         """Tokens of a text that begins at a line's beginning, behind a line's end."""
         if self.level == ESTIMATE:
-            return math.ceil(len(text) * self._per_character)
+            return round(len(text) * self._per_character)
         return self._sum(text)
 
     def counts(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each."""
-        if self.level != ESTIMATE:
-            self._learn(part for text in texts for part in self._split.findall(text))
-        return [self.count(text) for text in texts]
+        if self.level == ESTIMATE:
+            return [self.count(text) for text in texts]
+        new = [text for text in texts if text not in self._lines]
+        parts = [self._split.findall(text) for text in new]
+        self._learn(itertools.chain.from_iterable(parts))
+        known = self._known.__getitem__
+        found = dict(zip(new, [sum(map(known, some)) for some in parts], strict=True))
+        counts = [found[text] if text in found else self._lines[text] for text in texts]
+        if len(self._lines) < MOST_LINES:
+            self._lines |= found
+        return counts
 
     def _sum(self, text: str) -> int:
         parts = self._split.findall(text)

@@ -11,7 +11,7 @@ from typing import Any
 
 from stackbench.benchmarks.swebench.environments import REPOSITORY
 from stackbench.benchmarks.swebench.instances import Instance
-from stackbench.benchmarks.swebench.patches import patched_files, split_patch
+from stackbench.benchmarks.swebench.patches import is_test_file, patched_files, split_patch
 from stackbench.benchmarks.swebench.spec_tables import SpecTables
 
 __all__ = ["END", "EXIT_CODE", "START", "Canary", "EvalScript", "eval_script", "with_canary"]
@@ -22,6 +22,7 @@ EXIT_CODE = ">>>>> Test Exit Code"
 HEREDOC = "EOF_114329324912"
 STATUS_VARIABLE = "STACKBENCH_TEST_STATUS"
 TOX = re.compile(r"^tox --current-env -epy\d+ -v --$")
+DJANGO = "parse_log_django"
 PACKAGING = ("setup.py", "setup.cfg", "pyproject.toml", "MANIFEST.in")
 COMPILED_ENDINGS = (".pyx", ".pxd", ".c", ".cpp", ".h", ".rs")
 OFFLINE_PIP = (
@@ -92,7 +93,7 @@ def eval_script(
             for line in instance.eval_script.strip().split("\n")
             if line not in ("#!/bin/bash", "set -uxo pipefail")
         ]
-        directives = patched_files(instance.test_patch)
+        directives = _named_for(patched_files(instance.test_patch), django=instance.log_parser == DJANGO)
         return EvalScript((OFFLINE_PIP, *lines), directives, instance.log_parser, instance.eval_type or "pass_and_fail")
     assert tables is not None, "rows without a script need the tables"
     spec = tables.spec(instance.repo, instance.version) or {}
@@ -108,11 +109,11 @@ def eval_script(
 
 def with_canary(script: EvalScript, nonce: str) -> EvalScript:
     """The script with one more test, beside the last test file; as it was where the test command names no such file."""
-    files = [one for one in script.directives if _file_of(one, script)]
+    named = [(one, _file_of(one, script)) for one in script.directives]
+    files = [(one, file) for one, file in named if file]
     if not files:
         return script
-    directive = files[-1]
-    file = _file_of(directive, script)
+    directive, file = ([pair for pair in files if is_test_file(posixpath.basename(pair[1]))] or files)[-1]
     name = f"test_{nonce}.py"
     path = posixpath.join(posixpath.dirname(file), name)
     added = path if directive == file else ".".join([*directive.split(".")[:-1], f"test_{nonce}"])
@@ -135,7 +136,7 @@ def _file_of(directive: str, script: EvalScript) -> str:
     """The file that a directive names: itself, or a module of Django's below `tests`; empty for none."""
     if directive.endswith(".py"):
         return directive
-    if script.log_parser == "parse_log_django" and re.fullmatch(r"\w+(\.\w+)+", directive):
+    if script.log_parser == DJANGO and re.fullmatch(r"\w+(\.\w+)+", directive):
         return f"tests/{directive.replace('.', '/')}.py"
     return ""
 
@@ -187,6 +188,11 @@ def _directives(instance: Instance, non_test_endings: Sequence[str]) -> tuple[st
     """The test files of the test patch, as swebench 4.1.0's `get_test_directives` names them."""
     files = [file.path for file in split_patch(instance.test_patch)]
     files = [path for path in files if not path.endswith(tuple(non_test_endings))]
-    if instance.repo == "django/django":
+    return _named_for(files, django=instance.repo == "django/django")
+
+
+def _named_for(files: Sequence[str], *, django: bool) -> tuple[str, ...]:
+    """Files as a test command names them: Django's runner takes modules below `tests`."""
+    if django:
         return tuple(path.removesuffix(".py").removeprefix("tests/").replace("/", ".") for path in files)
     return tuple(files)

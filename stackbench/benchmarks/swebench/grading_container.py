@@ -23,7 +23,8 @@ ENVIRONMENT = {
     "LANG": "C.UTF-8",
     "PYTHONDONTWRITEBYTECODE": "",
     "GIT_TERMINAL_PROMPT": "0",
-    "PATH": "/opt/testbed/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    # the environment of an image made here, or of one of swebench's
+    "PATH": "/opt/testbed/bin:/opt/miniconda3/envs/testbed/bin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "PIP_NO_INDEX": "1",
 }
 PATCH = f"{TEMPORARY}/patch.diff"

@@ -99,14 +99,16 @@ def _instance(row: Mapping[str, Any], where: str) -> Instance:
     version = row.get("version")
     if not scripted and not version:
         raise DataCorruptError(f"{where} lacks version, which says how it is installed")
-    setup = row.get("environment_setup_commit") or texts["base_commit"]
+    setup = str(row.get("environment_setup_commit") or texts["base_commit"])
+    if not COMMIT.fullmatch(setup):
+        raise DataCorruptError(f"{where}: environment_setup_commit {setup[:100]!r} is no commit")
     return Instance(
         texts["instance_id"],
         texts["repo"],
         repo=texts["repo"],
         version=str(version or ""),
         base_commit=texts["base_commit"],
-        environment_commit=str(setup),
+        environment_commit=setup,
         problem=texts["problem_statement"],
         hints=str(row.get("hints_text") or ""),
         gold_patch=texts["patch"],

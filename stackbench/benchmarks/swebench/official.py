@@ -22,7 +22,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from stackbench.errors import UsageError
+from stackbench.errors import DataNotAvailableError, UsageError
 from stackbench.extras import install_command
 
 __all__ = ["OfficialReport", "classify", "grade_log", "harness_version", "parse_log", "parsers_of_repositories"]
@@ -53,7 +53,7 @@ def grade_log(
     """The verdict of `swebench.harness.grading.get_eval_report` on a log.
 
     Raises:
-        UsageError: swebench is not installed, or does not know the log parser.
+        UsageError: swebench does not know the log parser.
     """
     grading = _module("grading")
     spec = _spec(instance_id, required, log_parser, eval_type)
@@ -100,17 +100,17 @@ def harness_version() -> str:
     """The version of swebench.
 
     Raises:
-        UsageError: it is not installed, or too old.
+        DataNotAvailableError: it is not installed, or too old; a suite goes on without the benchmark.
     """
     try:
         found = version("swebench")
     except PackageNotFoundError as error:
-        raise UsageError(
+        raise DataNotAvailableError(
             f"SWE-bench is graded by swebench, which is not installed; run: {install_command('swe')}"
         ) from error
     numbers = tuple(int(part) for part in found.split(".")[:3] if part.isdigit())
     if numbers < LEAST:
-        raise UsageError(
+        raise DataNotAvailableError(
             f"SWE-bench is graded by swebench 5.0.2 or later, and {found} is installed; run: {install_command('swe')}"
         )
     return found

@@ -23,6 +23,7 @@ from stackbench.benchmarks.tooluse.checks.evaluation import CheckResult, evaluat
 from stackbench.benchmarks.tooluse.checks.observation import observe
 from stackbench.benchmarks.tooluse.checks.outcome import Outcome
 from stackbench.benchmarks.tooluse.scenario.expansion import PUBLISHED_SEED, ToolTask, load_tasks, set_hash
+from stackbench.benchmarks.tooluse.scenario.programs import program_versions
 from stackbench.benchmarks.tooluse.scenario.scenario import Scenario
 from stackbench.benchmarks.tooluse.scenario.staging import staged
 from stackbench.benchmarks.tooluse.scoring.matching import CallScore, score_calls
@@ -34,7 +35,8 @@ from stackbench.types import AttemptSummary, Metric, Scored, Task
 
 __all__ = ["SYSTEM", "ToolUse", "ToolUseOptions", "published_scenarios"]
 
-MAX_TOKENS = 2048
+MAX_TOKENS = 4096
+"""Of a turn, thoughts included."""
 SYSTEM = (
     "You are an operator's assistant. You work in a Linux sandbox through tools; the working folder is /workspace and "
     "paths are taken from there; scratch files belong in /tmp. Do what the operator asks and nothing beside it. Look "
@@ -104,10 +106,16 @@ class ToolUse:
         return list(_mixed(kept))
 
     async def prepare(self, tasks: Sequence[Task], context: PrepareContext) -> None:
-        """Nothing to make; says which set of scenarios this is."""
+        """Says which set of scenarios this is, and checks that the image has the programs that tasks need.
+
+        Raises:
+            SandboxError: it lacks some, or no container can be had.
+        """
         edition = self.edition(self.tasks_hash)
         named = f" ({edition})" if edition else ""
         context.say(f"tool-use scenarios: sha256 {self.tasks_hash[:16]}{named}, drawn with seed {self.options.seed}")
+        async with context.lease() as session:
+            context.say(f"the sandbox image has {', '.join(await program_versions(session))}")
 
     async def attempt(self, task: ToolTask, context: Context) -> Scored:
         spec = task.spec

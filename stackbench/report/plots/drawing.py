@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stackbench.report.glyphs import printable
 from stackbench.report.results_model import Measure
 
 __all__ = ["Plot", "draw_measures", "grid", "new_figure", "plain", "rendered"]
 
+LONGEST_LABEL = 48
 WIDTH = 7.6
 """Inches: the width of a page's text."""
 STYLE: dict[Any, Any] = {
@@ -73,8 +75,10 @@ def draw_measures(
 
 
 def plain(text: str) -> str:
-    """A name, not a formula: matplotlib typesets what stands between dollar signs."""
-    return text.replace("$", r"\$")
+    """A name that the font holds, of bounded length, and no formula: what stands between dollar signs is typeset."""
+    shown = printable(text)
+    shown = shown if len(shown) <= LONGEST_LABEL else f"{shown[: LONGEST_LABEL - 3]}..."
+    return shown.replace("$", r"\$")
 
 
 def rendered(figure: Any) -> tuple[bytes, bytes]:

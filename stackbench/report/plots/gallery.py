@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stackbench.report.plots.drawing import Plot
-from stackbench.report.plots.score_plots import category_plots, pass_at_k_plot, score_plot
+from stackbench.report.plots.score_plots import category_plots, pass_at_k_plot, published_plot, score_plot
 from stackbench.report.plots.time_plots import latency_plot, throughput_plot
 from stackbench.report.results_model import Results
 
@@ -29,7 +29,8 @@ def _plots(results: Results) -> Iterator[Plot]:
         yield scores
     for run in results.runs:
         for one in run.benchmarks:
-            for plot in (pass_at_k_plot(run, one), throughput_plot(run, one)):
+            beside = published_plot(run, one, results.published)
+            for plot in (beside, pass_at_k_plot(run, one), throughput_plot(run, one)):
                 if plot is not None:
                     yield plot
             yield from category_plots(run, one)

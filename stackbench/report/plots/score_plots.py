@@ -10,12 +10,13 @@ from typing import Any
 from stackbench.report.colours import COLOURS
 from stackbench.report.numbers import interval, measure_interval, number
 from stackbench.report.plots.drawing import Plot, draw_measures, grid, new_figure, plain, rendered
-from stackbench.report.results_model import BenchmarkReport, Measure, Results, RunReport
+from stackbench.report.results_model import BenchmarkReport, Measure, PublishedResult, Results, RunReport
 from stackbench.report.summary_page import run_label
 
-__all__ = ["category_plots", "pass_at_k_plot", "score_plot"]
+__all__ = ["category_plots", "pass_at_k_plot", "published_plot", "score_plot"]
 
 MOST_CATEGORIES = 70
+PUBLISHED = "#767676"
 TOOL_MEASURES = ("completion", "tool_call_accuracy", "parameter_correctness", "workflow_success")
 
 
@@ -81,6 +82,35 @@ def pass_at_k_plot(run: RunReport, one: BenchmarkReport) -> Plot | None:
     return Plot(
         f"{run.run_id}-{one.name}-pass-at-k", svg, png, f"pass@k of {one.name}: {said}",
         f"{one.name}: pass@k with its 95% interval over {one.pass_at_k[0].n:,} tasks.",
+    )  # fmt: skip
+
+
+def published_plot(run: RunReport, one: BenchmarkReport, published: Sequence[PublishedResult]) -> Plot | None:
+    """A run's figures beside published results of other models at the same measure; None without any."""
+    measures = {m.name: m for m in one.measures if not m.category}
+    found = [p for p in published if p.benchmark == one.name and p.measure in measures]
+    if not found:
+        return None
+    mine = list(dict.fromkeys(p.measure for p in found))
+    named = {name: f", {name}" if len(mine) > 1 else "" for name in mine}
+    names = [f"{plain(run.model)}{named[name]} (n={measures[name].n:,})" for name in mine]
+    names += [f"{p.model}{named[p.measure]} (n={p.n:,})" for p in found]
+    figure, (axis,) = new_figure(1.0 + 0.24 * len(names))
+    places = list(range(len(names) - 1, -1, -1))
+    others = [Measure(name=p.measure, value=p.value, low=p.low, high=p.high, n=p.n) for p in found]
+    draw_measures(axis, [measures[name] for name in mine], places[: len(mine)], COLOURS[1])
+    draw_measures(axis, others, places[len(mine) :], PUBLISHED)
+    axis.set_yticks(places, names, fontsize=8)
+    axis.set_ylim(-0.6, len(names) - 0.4)
+    axis.set_xlim(-0.02, 1.02)
+    axis.set_xlabel(f"{plain(', '.join(mine))}; bar: 95% interval; grey: published")
+    grid(axis)
+    svg, png = rendered(figure)
+    said = [f"{run.model} {name} {number(measures[name].value)} {measure_interval(measures[name])}" for name in mine]
+    said += [f"{p.model} {p.measure} {number(p.value)} {interval(p.low, p.high)} published" for p in found]
+    return Plot(
+        f"{run.run_id}-{one.name}-published", svg, png, f"{one.name} beside published results: {'; '.join(said)}",
+        f"{one.name} beside published results of other models, in grey; the table says how far each compares.",
     )  # fmt: skip
 
 

@@ -1,4 +1,5 @@
-"""What the HTTP service of fixtures answers: routes with faults, authorisation, rate limits, pages and entity tags."""
+"""What the HTTP service of fixtures answers: routes with faults, authorisation, rate limits, pages, entity tags and
+stores."""
 
 from __future__ import annotations
 
@@ -9,11 +10,14 @@ import re
 import threading
 from urllib.parse import parse_qs
 
+from .collection import Collection
+
 TYPE_CHECKING = False  # to import typing would cost each container its memory
 if TYPE_CHECKING:
     from typing import Any
 
 CHANGING = ("PUT", "PATCH", "DELETE")
+LOOKING = ("GET", "HEAD", "OPTIONS")
 
 
 class Answer:
@@ -41,19 +45,20 @@ class Fixtures:
         self.routes = [Route(route) for route in routes]
         self.lock = threading.Lock()
 
-    def answer(self, method: str, path: str, query: str, headers: dict[str, str], now: float):
+    def answer(self, method: str, path: str, query: str, headers: dict[str, str], now: float, body: bytes = b""):
         """`headers` has lower-case names; `now` is in seconds of a steady clock."""
-        found = [route for route in self.routes if route.pattern.match(path)]
+        found = [route for route in self.routes if route.holds(path)]
         if not found:
             return Answer(404, body=b"not found\n")
         wanted = "GET" if method == "HEAD" else method
         chosen = [route for route in found if route.method in (method, wanted)]
         chosen.sort(key=lambda route: route.method != method)
+        chosen = chosen or [route for route in found if route.collection is not None]
         if not chosen:
             allowed = ", ".join(sorted({route.method for route in found}))
             return Answer(405, {"Allow": allowed}, b"method not allowed\n")
         with self.lock:
-            return chosen[0].answer(method, query, headers, now)
+            return chosen[0].answer(method, path, query, headers, now, body)
 
 
 class Route:
@@ -70,9 +75,14 @@ class Route:
         self.rate = given.get("rate")
         self.pages = given.get("pages")
         self.etag = given.get("etag", False)
+        store = given.get("store")
+        self.collection = None if store is None else Collection(given["path"], store)
         self.faults = [(fault.get("times", 1), self.of(fault)) for fault in given.get("faults", [])]
         self.asked = 0
         self.times = []
+
+    def holds(self, path: str):
+        return bool(self.pattern.match(path)) if self.collection is None else self.collection.holds(path)
 
     @staticmethod
     def of(given: Any):
@@ -84,19 +94,22 @@ class Route:
             given.get("keep"),
         )
 
-    def answer(self, method: str, query: str, headers: dict[str, str], now: float):
-        limited = self.limited(now)
+    def answer(self, method: str, path: str, query: str, headers: dict[str, str], now: float, body: bytes):
+        looks = self.collection is not None and method in LOOKING  # faults and limits are of what changes a store
+        limited = None if looks else self.limited(now)
         if limited is not None:
             return limited
         if self.auth and not self.authorised(headers.get("authorization", "")):
             scheme = self.auth.split(" ")[0]
             return Answer(401, {"WWW-Authenticate": f'{scheme} realm="fixture"'}, b"authorisation needed\n")
-        self.asked += 1
+        self.asked += not looks
         last = 0
-        for times, fault in self.faults:
+        for times, fault in self.faults if not looks else ():
             last += times
             if self.asked <= last:
                 return fault
+        if self.collection is not None:
+            return Answer(*self.collection.answer(method, path, headers, body))
         if self.etag:
             return self.tagged(method, headers)
         if self.pages is not None:

@@ -181,7 +181,7 @@ def serve(listener: socket.socket, log_fd: int, routes: list[dict[str, Any]]):
                 answer = Answer(414, body=b"the address is too long\n")
             else:
                 lowered = {name.lower(): value for name, value in self.headers.items()}
-                answer = fixtures.answer(self.command, path, query, lowered, time.monotonic())
+                answer = fixtures.answer(self.command, path, query, lowered, time.monotonic(), body)
             entry["status"] = answer.status
             with logging:  # entries of requests at once must not mingle
                 write_all(log_fd, framed(entry))

@@ -326,17 +326,29 @@ class AgentScreen(RoomScreen):
         if engine.runs:
             question = f"Run {engine.runs[0].run_id} is live: a chat waits behind it. With which model?"
 
-        def chosen(place: int | None) -> None:
-            if place is not None:
-                self.attempt(lambda: self._begin_chat(models[place][0]), group="chat")
+        def entered(model: str | None) -> None:
+            if model and model.strip():
+                self.query_one("#message", Input).focus()
+                self.attempt(lambda: self._begin_chat(model.strip()), group="chat")
 
-        self.app.push_screen(ChooseScreen(question, [f"{name}   {about}" for name, about in models]), chosen)
+        def chosen(place: int | None) -> None:
+            if place is not None and not models[place][0]:
+                self.app.push_screen(AskScreen("The model:", "", "hf:NAME, gguf:NAME or openai:MODEL@URL"), entered)
+            elif place is not None:
+                entered(models[place][0])
+
+        names = [f"{name}   {about}".strip() for name, about in models]
+        self.app.push_screen(ChooseScreen(question, names), chosen)
 
     async def _begin_chat(self, model: str) -> None:
         self.tell(f"a chat with {model} begins; the first message may be written at once")
-        await self.link.submit(await chat_submission(model))
         self._begun = True
-        self.query_one("#message", Input).focus()
+        try:
+            await self.link.submit(await chat_submission(model))
+        except StackbenchError:
+            self._begun = False
+            self._first.clear()
+            raise
 
     # -- parts
 

@@ -10,21 +10,31 @@ from stackbench.tui.new_run.choices import find_servers, models_here
 
 __all__ = ["chat_models", "chat_submission"]
 
+NO_TALKERS = ("oracle", "null")
+
 
 async def chat_models(home: Home) -> list[tuple[str, str]]:
-    """Models to talk with, and what is known of each; the one for a person who names none comes first."""
+    """Models to talk with, and what is known of each; the one for a person who names none comes first. One without a
+    name stands for any other.
+
+    Raises ConfigError for files of settings that cannot be read.
+    """
     servers, first, known = await asyncio.gather(
-        find_servers(), asyncio.to_thread(_interactive), asyncio.to_thread(models_here, home)
+        find_servers(), asyncio.to_thread(_first), asyncio.to_thread(models_here, home)
     )
-    found = [(first, "the embedded model, as it answers one person fastest here")]
-    found += [(name, "answers on this machine") for name in servers]
-    return found + [(name, about) for name, about in known if name not in (first, "oracle", "null")]
+    here = [(name, "answers on this machine") for name in servers]
+    found = [*first, *here, ("", "another one, by its name"), *known]
+    return [one for number, one in enumerate(found) if one[0] not in (*NO_TALKERS, *(n for n, _ in found[:number]))]
 
 
-def _interactive() -> str:
+def _first() -> list[tuple[str, str]]:
+    """The model that the configuration names, and the embedded one."""
+    from stackbench.config import DEFAULT_MODEL, load_settings
     from stackbench.models.interactive import interactive_model
 
-    return interactive_model()
+    configured = load_settings().settings.model
+    embedded = (interactive_model(), "the embedded model, in the form that answers one person fastest here")
+    return [embedded] if configured == DEFAULT_MODEL else [(configured, "as configured"), embedded]
 
 
 async def chat_submission(model: str) -> Submission:

@@ -60,14 +60,19 @@ async def test_patches_of_every_shape_come_to_a_verdict(grader: Grader) -> None:
 async def test_tests_that_hang_fork_fill_the_disk_or_print_nothing_come_to_a_verdict(grader: Grader) -> None:
     found = await grader.verdicts(
         {
-            "forks": before("import os\nwhile True:\n    os.fork()\n"),
             "fills the disk": before("open('/opt/tmp/x', 'wb').write(bytes(200 << 20))\n"),
             "prints nothing": before("import os\nos.closerange(1, 100)\nos._exit(0)\n"),
             "prints without end": before("import os\nwhile True:\n    os.write(2, b'x' * 65536)\n"),
         },
         timeout_s=60,
     )
-    found["hangs"] = await grader.verdict(before("import time\ntime.sleep(1000)\n"), timeout_s=5)
+    found |= await grader.verdicts(
+        {
+            "hangs": before("import time\ntime.sleep(1000)\n"),
+            "forks": before("import os\nwhile True:\n    os.fork()\n"),
+        },
+        timeout_s=5,
+    )
     assert {name for name, verdict in found.items() if verdict.resolved} == set()
     assert found["hangs"].timed_out and "time limit" in found["hangs"].reason
     assert found["hangs"].kind == "ambiguous"

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from stackbench.benchmarks import create_benchmark
 from stackbench.benchmarks.swebench.eval_script import END, START, Canary
 from stackbench.benchmarks.swebench.official import classify, grade_log, harness_version, parsers_of_repositories
 from stackbench.benchmarks.swebench.test_log import read_log
+from stackbench.datasets import DatasetStore
+from stackbench.errors import DataNotAvailableError, UsageError
 
 STATUSES = ("PASSED", "FAILED", "ERROR", "SKIPPED", "XFAIL", "absent")
 PARSER = "parse_log_pytest"
@@ -109,3 +112,19 @@ def test_parsers_and_signatures_are_swebenchs() -> None:
 def test_the_rows_of_the_shared_data_name_parsers_that_exist(data_dir: Path) -> None:
     rows = [json.loads(line) for line in (data_dir / "swebench" / "instances.jsonl").read_text().splitlines()]
     assert {row["repo"] for row in rows} <= parsers_of_repositories().keys()
+
+
+def test_without_swebench_a_suite_goes_on_and_the_command_that_installs_it_is_told(
+    monkeypatch: pytest.MonkeyPatch, data_dir: Path, tmp_path: Path
+) -> None:
+    data = DatasetStore(tmp_path, data_dir)
+    monkeypatch.setattr("stackbench.benchmarks.swebench.official.version", lambda name: "4.1.0")
+    with pytest.raises(
+        DataNotAvailableError, match=r"5.0.2 or later, and 4.1.0 is installed; run: pip install .*\[swe\]"
+    ):
+        create_benchmark("swebench", {}).tasks(data)
+
+
+def test_an_unknown_log_parser_is_named() -> None:
+    with pytest.raises(UsageError, match="swebench .* has no log parser 'parse_log_none'"):
+        grade_log("x", {"FAIL_TO_PASS": ["t"], "PASS_TO_PASS": []}, "parse_log_none", "pass_and_fail", "")

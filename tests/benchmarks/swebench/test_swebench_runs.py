@@ -11,7 +11,7 @@ from stackbench.types import RunStatus
 from tests.benchmarks.swebench.conftest import Runs
 from tests.benchmarks.swebench.grader import Grader
 from tests.benchmarks.swebench.small_repositories import CALC, CALC_ID, WORDS_ID, patch_of
-from tests.fake_endpoint import FakeEndpoint
+from tests.fake_endpoint import Calls, FakeEndpoint
 
 pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("swebench")]
 
@@ -100,8 +100,8 @@ async def test_budgets_end_an_agent_and_what_it_changed_is_graded(runs: Runs, en
 
 
 async def test_a_model_that_removes_the_repository_is_told_of(runs: Runs, endpoint: FakeEndpoint) -> None:
-    said = iter([[("exec", json.dumps({"command": "rm -rf /testbed/.git /testbed/*"}))]])
-    endpoint.reply = lambda body: next(said, "done")
+    removal: Calls = [("exec", json.dumps({"command": "rm -rf /testbed/.git /testbed/*"}))]
+    endpoint.reply = lambda body: "done" if body.get("messages", [{}])[-1].get("role") == "tool" else removal
     attempt = runs.attempts(await runs.make(runs.plan(endpoint.name, (CALC_ID,))))[CALC_ID]
     assert (attempt.status, attempt.passed) == ("completed", False)
     assert attempt.reason == "failed: the repository is gone, or git cannot read what is left of it"

@@ -14,6 +14,7 @@ from stackbench.benchmarks.tooluse.checks.outcome import Outcome
 from stackbench.benchmarks.tooluse.checks.texts import listed
 from stackbench.benchmarks.tooluse.checks.world_checks import (
     answer_problem,
+    asked_problem,
     command_problem,
     looked_problem,
     named_problem,
@@ -22,6 +23,7 @@ from stackbench.benchmarks.tooluse.checks.world_checks import (
 )
 from stackbench.benchmarks.tooluse.scenario.check_fields import (
     AnswerCheck,
+    AskedCheck,
     Check,
     CommandCheck,
     FileCheck,
@@ -123,6 +125,8 @@ async def _problem(check: Check, seen: Observation) -> str:
                 return await asyncio.to_thread(answer_problem, check, seen.answer) or await named_problem(check, seen)
             case LookedCheck():
                 return looked_problem(check, seen)
+            case AskedCheck():
+                return await asyncio.to_thread(asked_problem, check, seen)
             case CommandCheck():
                 return await command_problem(check, seen)
     except (ToolError, LongTextError) as error:

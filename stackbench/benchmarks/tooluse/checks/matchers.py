@@ -36,17 +36,26 @@ CONTENT = {
     "data",
     "text",
     "keys",
+    "hex",
+    "literal",
+    "edits",
+    "questions",
 }
 """Parameters that can be right in many ways: where nothing is asked of them, the outcome tells."""
 INCIDENTAL = {
-    "offset", "limit", "workdir", "env", "yieldMs", "background", "timeout", "pty", "extractMode", "maxChars", "eof",
+    "offset", "limit", "workdir", "env", "yieldMs", "background", "timeout", "timeoutSeconds", "pty", "extractMode",
+    "maxChars", "eof", "title", "cursor", "optional", "after", "bracketed",
 }  # fmt: skip
 """Parameters that say how rather than what: where nothing is asked of them, they do not count."""
 
 
 def arguments_of(call: CallMade) -> dict[str, Any]:
-    """The arguments of a call; none where they are no JSON object."""
-    return nesting.object_of(call.arguments) or {}
+    """The arguments of a call; none where they are no JSON object. One replacement without the list is one in it."""
+    given = nesting.object_of(call.arguments) or {}
+    if call.tool == "edit" and "edits" not in given and "oldText" in given:
+        one = {name: given.pop(name) for name in ("oldText", "newText") if name in given}
+        return {**given, "edits": [one]}
+    return given
 
 
 def call_fits(rule: ForbiddenCall, call: CallMade) -> bool:

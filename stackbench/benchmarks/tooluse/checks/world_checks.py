@@ -20,6 +20,7 @@ from stackbench.benchmarks.tooluse.checks.equality import (
 from stackbench.benchmarks.tooluse.checks.texts import json_problem, lines_problem, relative, sequence_problem, shown
 from stackbench.benchmarks.tooluse.scenario.check_fields import (
     AnswerCheck,
+    AskedCheck,
     CommandCheck,
     LookedCheck,
     ProcessCheck,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "answer_problem",
+    "asked_problem",
     "command_problem",
     "looked_problem",
     "named_problem",
@@ -171,6 +173,14 @@ def looked_problem(check: LookedCheck, seen: Observation) -> str:
         elif path in effects.files.read:
             return ""
     return "no call looked at it"
+
+
+def asked_problem(check: AskedCheck, seen: Observation) -> str:
+    """Whether no question to the user fits; empty where one does."""
+    asked = [call.arguments for call in seen.calls if call.tool == "ask_user" and not call.failed]
+    if any(is_found(check.asked, text, IGNORECASE | DOTALL) for text in asked):
+        return ""
+    return "the user was not asked" if not asked else "the user was asked something else"
 
 
 async def command_problem(check: CommandCheck, seen: Observation) -> str:

@@ -12,6 +12,7 @@ from stackbench.nesting import is_object
 
 __all__ = [
     "AnswerCheck",
+    "AskedCheck",
     "Check",
     "CommandCheck",
     "FileCheck",
@@ -164,8 +165,14 @@ class LookedCheck(Part):
     looked: str
 
 
+class AskedCheck(Part):
+    """A question that the agent must have put to the user, as a regular expression on it and its options."""
+
+    asked: Pattern
+
+
 # A check of the answer may have a file as well, so it is told first.
-check_kind = kind_among("answer", "file", "folder", "process", "request", "command", "looked")
+check_kind = kind_among("answer", "file", "folder", "process", "request", "command", "looked", "asked")
 
 Check = Annotated[
     Annotated[FileCheck, Tag("file")]
@@ -174,10 +181,11 @@ Check = Annotated[
     | Annotated[RequestCheck, Tag("request")]
     | Annotated[AnswerCheck, Tag("answer")]
     | Annotated[CommandCheck, Tag("command")]
-    | Annotated[LookedCheck, Tag("looked")],
+    | Annotated[LookedCheck, Tag("looked")]
+    | Annotated[AskedCheck, Tag("asked")],
     Discriminator(
         check_kind,
         custom_error_type="check",
-        custom_error_message="a check has one of file, folder, process, request, answer, command, looked",
+        custom_error_message="a check has one of file, folder, process, request, answer, command, looked, asked",
     ),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import random
 import tomllib
 from collections.abc import Callable, Mapping
@@ -17,6 +18,8 @@ __all__ = ["DRAWS", "DrawError", "Drawer"]
 
 MOST_DRAWN = 10_000
 MOST_TRIES = 10_000
+MISSPELT = 0.7
+"""So like a draw's name that nothing else can be meant."""
 Draw = Callable[["Drawer", Any], Any]
 
 
@@ -62,6 +65,9 @@ class Drawer:
                     raise
                 except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError) as error:
                     raise DrawError(f"{kind} cannot be drawn from {str(given)[:80]}: {error}") from error
+            near = difflib.get_close_matches(str(kind), [*DRAWS, "table", "list"], n=1, cutoff=MISSPELT)
+            if near:
+                raise DrawError(f'{kind} is no draw; did you mean "{near[0]}"?')
         return render(how, values)
 
     def word(self, kind: str) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
+import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from stackbench.benchmarks.tooluse.scenario.author_errors import author_error
 from stackbench.benchmarks.tooluse.scenario.draws import Drawer, DrawError
 from stackbench.benchmarks.tooluse.scenario.scenario import Scenario
 from stackbench.benchmarks.tooluse.scenario.source import ScenarioError, Source, read_source
@@ -22,7 +25,7 @@ __all__ = ["PUBLISHED_SEED", "ToolTask", "expand", "list_sources", "load_tasks",
 
 PUBLISHED_SEED = 29
 MOST_TASKS = 8
-OWN_FIELDS = ("parameters", "tasks")
+OWN_FIELDS = ("parameters", "tasks", "twin", "twins")
 """Fields of a template that its tasks do not have."""
 
 
@@ -84,27 +87,66 @@ def expand(source: Source, seed: int = PUBLISHED_SEED) -> list[ToolTask]:
     if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MOST_TASKS:
         raise source.error(("tasks",), f"between 1 and {MOST_TASKS} tasks come from one template, not {count!r}")
     name = str(source.fields.get("id", ""))
+    twins = _twins(source, name, count, seed)
     tasks: list[ToolTask] = []
     for number in range(count):
         with bounded():
-            tasks.append(_task(source, name, number, count, seed))
+            tasks.append(_task(source, name, number, count, seed, is_twin=number in twins))
     return tasks
 
 
-def _task(source: Source, name: str, number: int, count: int, seed: int) -> ToolTask:
+def _twins(source: Source, name: str, count: int, seed: int) -> set[int]:
+    """Which of a template's tasks are twins: tasks that look alike and want the opposite."""
+    twin = source.fields.get("twin")
+    if twin is None:
+        return set()
+    if not is_object(twin):
+        raise source.error(("twin",), "a twin is a mapping of the fields in which it differs")
+    many = source.fields.get("twins", count // 2)
+    if not isinstance(many, int) or isinstance(many, bool) or not 1 <= many < count:
+        raise source.error(("twins",), f"between 1 and {count - 1} of {count} tasks are twins, not {many!r}")
+    return set(random.Random(f"{seed}\0{name}\0twins").sample(range(count), many))
+
+
+def _task(source: Source, name: str, number: int, count: int, seed: int, *, is_twin: bool) -> ToolTask:
     values = _drawn(source, name, number, seed)
     given = {key: value for key, value in source.fields.items() if key not in OWN_FIELDS}
+    twin: dict[str, Any] = source.fields["twin"] if is_twin else {}
+    given = _overlaid(given, twin)
+
+    def place(path: Sequence[str | int]) -> tuple[str | int, ...]:
+        return ("twin", *path) if path and path[0] in twin else tuple(path)
+
     try:
         rendered = render(given, values)
     except RenderError as error:
-        raise source.error(error.path, str(error)) from error
+        raise source.error(place(error.path), str(error)) from error
     try:
         scenario = Scenario.model_validate(rendered)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise source.error(_written(first["loc"]), first["msg"].removeprefix("Value error, ")) from error
+        # A name that is misspelt is told before the field that is missing for it.
+        first = next((one for one in error.errors() if one["type"] == "extra_forbidden"), error.errors()[0])
+        said = first["msg"].removeprefix("Value error, ") + _meant(first["loc"])
+        raise source.error(place(_written(first["loc"])), said) from error
+    mistake = author_error(scenario)
+    if mistake is not None:
+        raise source.error(place(mistake[0]), mistake[1])
     task_id = name if count == 1 else f"{name}-{number + 1}"
     return ToolTask(task_id, scenario.category, name, scenario, source)
+
+
+def _overlaid(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """A mapping with others laid over it: mappings are merged, null takes a member away, anything else replaces it."""
+    made = dict(base)
+    for name, value in over.items():
+        old = made.get(name)
+        if value is None:
+            made.pop(name, None)
+        elif is_object(value) and is_object(old):
+            made[name] = _overlaid(old, value)
+        else:
+            made[name] = value
+    return made
 
 
 def _drawn(source: Source, name: str, number: int, seed: int) -> dict[str, Any]:
@@ -129,6 +171,12 @@ def _written(place: Sequence[str | int]) -> tuple[str | int, ...]:
     if len(place) > 2 and place[0] in ("checks", "forbidden"):
         return (*place[:2], *place[3:])
     return tuple(place)
+
+
+def _meant(place: Sequence[str | int]) -> str:
+    """The field of a scenario that a name like it may have been meant for."""
+    near = difflib.get_close_matches(str(place[0]), Scenario.model_fields, n=1) if len(place) == 1 else []
+    return f'; did you mean "{near[0]}"?' if near and near[0] != place[0] else ""
 
 
 def set_hash(tasks: Iterable[ToolTask]) -> str:

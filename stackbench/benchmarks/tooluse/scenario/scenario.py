@@ -15,7 +15,9 @@ from stackbench.nesting import is_object
 __all__ = ["Category", "ExpectedCall", "ForbiddenCall", "ForbiddenRequest", "OracleCall", "Play", "Scenario"]
 
 Category = Literal["files", "system", "api", "workflow", "recovery"]
-ToolName = Literal["read", "write", "edit", "apply_patch", "exec", "process", "web_fetch", "http_request"]
+ToolName = Literal[
+    "ls", "read", "write", "edit", "apply_patch", "exec", "process", "web_fetch", "http_request", "ask_user"
+]
 
 
 class ExpectedCall(Part):
@@ -110,6 +112,14 @@ class Play(Part):
     answer: Text = ""
 
 
+class Reply(Part):
+    """What the scripted user answers to a question."""
+
+    asked: Pattern = ""
+    """A regular expression on the question with its options, upper and lower case alike."""
+    says: Text
+
+
 class Limits(Part):
     steps: int = Field(default=25, ge=1, le=1000)
     seconds: float = Field(default=300, gt=0, le=86_400)
@@ -127,6 +137,8 @@ class Scenario(Part):
     distractors: dict[str, SetupFile] = {}
     """Files that look as if they mattered."""
     tools: tuple[ToolName, ...] = Field(min_length=1)
+    user: list[Reply] = []
+    """Answers to `ask_user`: the first that fits and was not given yet, else the last that fits."""
     limits: Limits = Limits()
     checks: list[Check] = []
     changes: list[str] = []
@@ -154,15 +166,6 @@ class Scenario(Part):
 
     @model_validator(mode="after")
     def _consistent(self) -> Scenario:
-        for plan in [self.expected, *self.alternatives]:
-            ids = [call.id for call in plan if call.id]
-            if len(ids) != len(set(ids)):
-                raise ValueError(f"expected: an id is there twice: {', '.join(sorted(ids))}")
-            missing = {name for call in plan for name in call.after} - set(ids)
-            if missing:
-                raise ValueError(f"expected: after names no call: {', '.join(sorted(missing))}")
-            if len(plan) > 12:
-                raise ValueError("expected: more than 12 calls")
         if not self.checks and not self.idle:
             raise ValueError("checks: a task without checks is completed by anything")
         return self

@@ -8,7 +8,9 @@ from pydantic import Field, model_validator
 
 from stackbench.benchmarks.tooluse.scenario.fields import Part, Text
 
-__all__ = ["Fault", "Pages", "Rate", "Route", "Setup", "SetupFile", "SetupProcess"]
+__all__ = ["Fault", "Pages", "Rate", "Route", "Setup", "SetupFile", "SetupProcess", "Store"]
+
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
 class SetupFile(Part):
@@ -63,6 +65,28 @@ class Pages(Part):
     style: Literal["number", "cursor"] = "number"
 
 
+class Store(Part):
+    """What a `STORE` route keeps and changes: items of a collection, or one document."""
+
+    items: list[dict[str, Any]] = []
+    document: dict[str, Any] | None = None
+    key: str = "id"
+    """The member by which an item is found at its path."""
+    methods: tuple[Method, ...] = ("GET", "POST", "PUT", "PATCH", "DELETE")
+    schema_of: dict[str, Any] | None = Field(default=None, alias="schema")
+    """What a body must be: a subset of JSON Schema. Others are refused with 422."""
+    ids: list[Any] = []
+    """Of the items that are added, in order; then numbers."""
+    adds: dict[str, Any] = {}
+    """Members that every added item gets."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Store:
+        if self.document is not None and self.items:
+            raise ValueError("a store has items or a document")
+        return self
+
+
 class Route(Part):
     """What the HTTP service answers at one address."""
 
@@ -78,6 +102,8 @@ class Route(Part):
     rate: Rate | None = None
     pages: Pages | None = None
     etag: bool = False
+    store: Store | None = None
+    """For `STORE /items`."""
 
 
 class SetupProcess(Part):
@@ -104,4 +130,29 @@ class Setup(Part):
     processes: list[SetupProcess] = []
     environment: dict[str, Text] = {}
     http: dict[str, Route] = {}
-    """By method and path, `GET /v1/items/{id}`; on port 8080 of the sandbox."""
+    """By method and path, `GET /v1/items/{id}`, on port 8080 of the sandbox; `STORE /v1/items` keeps its items."""
+
+    @model_validator(mode="after")
+    def _stores(self) -> Setup:
+        for name, route in self.http.items():
+            if name.startswith("STORE ") != (route.store is not None):
+                raise ValueError(f"http: {name}: STORE and store belong together")
+        return self
+
+    @property
+    def changing_requests(self) -> dict[str, int]:
+        """Requests that change something, `POST /v1/items`, with the status that they are answered with."""
+        found: dict[str, int] = {}
+        for name, route in self.http.items():
+            method, _, path = name.partition(" ")
+            if route.store is None:
+                if method not in ("GET", "HEAD", "OPTIONS"):
+                    found[name] = route.status
+                continue
+            one = path if route.store.document is not None else f"{path}/{{id}}"
+            for changing in set(route.store.methods) - {"GET"}:
+                if changing == "POST" and route.store.document is None:
+                    found[f"POST {path}"] = 201
+                elif changing != "POST":
+                    found[f"{changing} {one}"] = 204 if changing == "DELETE" else 200
+        return found

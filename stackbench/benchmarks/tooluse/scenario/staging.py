@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from stackbench.agents import Watch
 from stackbench.agents.effects import of_agent
-from stackbench.agents.tools import Workspace
-from stackbench.benchmarks.tooluse.scenario.scenario import Scenario
-from stackbench.benchmarks.tooluse.scenario.setup_fields import Route, SetupFile, SetupProcess
+from stackbench.agents.tools import User, Workspace
+from stackbench.benchmarks.tooluse.scenario.patterns import DOTALL, IGNORECASE, LongTextError, found
+from stackbench.benchmarks.tooluse.scenario.scenario import Reply, Scenario
+from stackbench.benchmarks.tooluse.scenario.setup_fields import Route, SetupFile, SetupProcess, Store
 from stackbench.errors import SandboxError, ToolError
-from stackbench.sandbox.records import HttpAnswer, HttpPages, HttpRate, HttpRoute, ProcessInfo, Snapshot
+from stackbench.sandbox.records import HttpAnswer, HttpPages, HttpRate, HttpRoute, HttpStore, ProcessInfo, Snapshot
 
 if TYPE_CHECKING:
     from stackbench.sandbox.session import Session
@@ -37,6 +38,7 @@ GIT_IDENTITY = {
     "GIT_COMMITTER_DATE": "2026-01-05T09:00:00Z",
 }
 FOREVER = "86400"
+NOTHING_TO_ADD = "I have nothing to add to what I wrote."
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +67,38 @@ async def staged(scenario: Scenario, session: Session) -> AsyncGenerator[World]:
     """
     await stage(scenario, session)
     watch = Watch(session)
-    workspace = Workspace(session, environment=scenario.setup.environment, watch=watch)
+    user = scripted_user(scenario.user)
+    workspace = Workspace(session, environment=scenario.setup.environment, watch=watch, user=user)
     try:
         start = await start_of(session)
         await watch.begin()
         yield World(start, workspace, watch)
     finally:
         await workspace.close()
+
+
+def scripted_user(replies: Sequence[Reply]) -> User | None:
+    """Who answers as the scenario says: the first fitting reply not given yet, else the last fitting one."""
+    if not replies:
+        return None
+    given: set[int] = set()
+
+    def answer(question: str) -> str:
+        fitting = [place for place, one in enumerate(replies) if _asks_for(one, question)]
+        place = next((one for one in fitting if one not in given), fitting[-1] if fitting else None)
+        if place is None:
+            return NOTHING_TO_ADD
+        given.add(place)
+        return replies[place].says
+
+    return answer
+
+
+def _asks_for(reply: Reply, question: str) -> bool:
+    try:
+        return found(reply.asked, question, IGNORECASE | DOTALL)
+    except LongTextError:
+        return False
 
 
 async def start_of(session: Session) -> Start:
@@ -177,6 +204,13 @@ def _route(name: str, route: Route) -> HttpRoute:
         rate=HttpRate(route.rate.requests, route.rate.per_s) if route.rate else None,
         pages=HttpPages(route.pages.items, route.pages.size, route.pages.style) if route.pages else None,
         etag=route.etag,
+        store=None if route.store is None else _store(route.store, etag=route.etag),
+    )
+
+
+def _store(store: Store, *, etag: bool) -> HttpStore:
+    return HttpStore(
+        store.items, store.document, store.key, store.methods, store.schema_of, etag, store.ids, store.adds
     )
 
 

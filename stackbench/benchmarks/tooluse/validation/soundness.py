@@ -128,6 +128,8 @@ async def check_task(task: ToolTask, lease: Lease, *, looking: bool = True) -> l
 
 
 async def _solution_with_a_look_around(spec: Scenario, session: Session) -> list[str]:
+    limits = spec.limits.model_copy(update={"steps": spec.limits.steps + 2 * len(looks(spec))})
+    spec = spec.model_copy(update={"limits": limits})
     async with staged(spec, session) as world:
         calls = [*looks(spec), *spec.oracle, *looks(spec)]
         result = await play_script(spec, world.workspace, calls, spec.answer)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+from stackbench.benchmarks.tooluse.checks.matchers import MATCHERS
+from stackbench.benchmarks.tooluse.scenario.author_errors import MATCHER_NAMES
 from stackbench.benchmarks.tooluse.scenario.expansion import load_tasks, set_hash
 from stackbench.benchmarks.tooluse.scenario.source import ScenarioError
 from tests.benchmarks.tooluse.made import write
@@ -83,6 +86,56 @@ def test_the_hash_changes_with_anything_in_a_task(tmp_path: Path) -> None:
         ("oracle:", "surprise: 1\noracle:", 25, "surprise", "Extra inputs"),
         ("difficulty: 2", "difficulty: {", 6, "", "no YAML"),
         ("checks:", "proofs:", 22, "proofs", "Extra inputs"),
+        ("tools:", "tool:", 21, "tool", 'did you mean "tools"?'),
+        ("{word: service}", "{wrod: service}", 7, "parameters.name", 'wrod is no draw; did you mean "word"?'),
+        ("{choice: [a, b]}", "{chioce: [a, b]}", 8, "parameters.rows", 'did you mean "choice"?'),
+        ('{answer: {number: "{{ best.amount }}"}}', "{answer: {}}", 24, "checks.1", "every answer passes it"),
+        ('{answer: {number: "{{ best.amount }}"}}', '{answer: {regex: ".*"}}', 24, "checks.1", "every answer passes"),
+        (
+            '{answer: {number: "{{ best.amount }}"}}',
+            '{answer: {regex: "("}}',
+            24,
+            "checks.1.regex",
+            "no regular",
+        ),
+        ("oracle:", "expected: [{call: read, with: {pth: a}}]\noracle:", 25, "expected.0.with.pth", 'mean "path"?'),
+        (
+            "oracle:",
+            "expected: [{call: read, with: {path: {regx: a}}}]\noracle:",
+            25,
+            "expected.0.with.path",
+            'regx is no matcher; did you mean "regex"?',
+        ),
+        (
+            "oracle:",
+            "expected: [{id: a, call: read}, {call: write, after: b}]\noracle:",
+            25,
+            "expected.1.after",
+            "b is the id of no other call",
+        ),
+        (
+            "oracle:",
+            "expected: [{id: a, call: read}, {id: a, call: read}]\noracle:",
+            25,
+            "expected.1.id",
+            "a is the id of a call before it",
+        ),
+        (
+            "oracle:",
+            "alternatives: [[{call: read, with: {pat: a}}]]\noracle:",
+            25,
+            "alternatives.0.0.with.pat",
+            "read has no parameter pat",
+        ),
+        ("oracle:", 'forbidden: [{call: read, with: {path: {regex: "("}}}]\noracle:', 25, "forbidden.0", "no regular"),
+        ("oracle:", 'forbidden: [{request: "POST /("}]\noracle:', 25, "forbidden.0", "no regular expression"),
+        (
+            "oracle:",
+            "forbidden: [{call: read, with: {pth: a}}]\noracle:",
+            25,
+            "forbidden.0.with.pth",
+            "no parameter pth",
+        ),
     ],
 )
 def test_an_error_names_file_line_and_field(
@@ -95,6 +148,10 @@ def test_an_error_names_file_line_and_field(
     assert text.startswith(f"{path}, line {line}: {field}"), text
     assert said in text
     assert "\n" not in text
+
+
+def test_the_matchers_that_authors_may_name_are_those_there_are() -> None:
+    assert set(MATCHER_NAMES) == set(MATCHERS)
 
 
 def test_bad_folders_and_files(tmp_path: Path) -> None:
@@ -124,3 +181,42 @@ def test_a_template_cannot_reach_out_of_its_sandbox(tmp_path: Path) -> None:
     write(tmp_path, TEMPLATE.replace("write them down", "{{ range(10000000) | list }}"))
     with pytest.raises(ScenarioError, match="range of more than"):
         load_tasks(tmp_path)
+
+
+TWIN = """\
+twin:
+  refuse: false
+  setup: {files: {"{{ name }}.csv": null, other.txt: "{{ name }}"}}
+  checks: [{file: other.txt}]
+"""
+
+
+def test_twins_are_drawn_by_the_seed_and_differ_in_their_fields_alone(tmp_path: Path) -> None:
+    path = write(tmp_path, TEMPLATE.replace("tasks: 3", "tasks: 4\nrefuse: true") + TWIN)
+    which = []
+    for seed in range(6):
+        tasks = load_tasks(path, seed)
+        twins = [task for task in tasks if not task.spec.refuse]
+        which.append(tuple(task.task_id for task in twins))
+        assert len(twins) == 2
+        for task in tasks:
+            name = "other.txt" if task in twins else next(iter(task.spec.setup.files))
+            assert list(task.spec.setup.files) == [name]
+            assert len(task.spec.checks) == (1 if task in twins else 2)
+            assert task.spec.prompt.startswith("Add up the amounts in ")
+    assert len(set(which)) > 1
+
+
+@pytest.mark.parametrize(
+    ("twin", "line", "said"),
+    [
+        ("twin: 3\n", 27, "twin: a twin is a mapping"),
+        ("twins: 3\ntwin: {refuse: false}\n", 27, "twins: between 1 and 2 of 3 tasks are twins, not 3"),
+        ("twin:\n  refuse: false\n  checks:\n    - {file: x, holds: y}\n", 30, "checks.0.holds"),
+        ("twin:\n  answer: '{{ nothing }}'\n", 28, "twin.answer"),
+    ],
+)
+def test_an_error_in_a_twin_names_its_line(tmp_path: Path, twin: str, line: int, said: str) -> None:
+    path = write(tmp_path, TEMPLATE + twin)
+    with pytest.raises(ScenarioError, match=rf"line {line}: .*{re.escape(said)}"):
+        load_tasks(path)

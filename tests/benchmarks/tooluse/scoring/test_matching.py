@@ -83,10 +83,10 @@ def test_parameters_are_counted_over_matched_calls() -> None:
 
 
 def test_incidental_parameters_do_not_count_unless_asked_for() -> None:
-    made = [call("exec", command="make", timeout=9, yieldMs=10)]
+    made = [call("exec", command="make", timeoutSeconds=9, yieldMs=10)]
     plain = scenario(expected=[{"call": "exec", "with": {"command": "make"}}])
     assert score_calls(plain, made, completed=False).counted == 1
-    asked = scenario(expected=[{"call": "exec", "with": {"command": "make", "pty": True, "timeout": 9}}])
+    asked = scenario(expected=[{"call": "exec", "with": {"command": "make", "pty": True, "timeoutSeconds": 9}}])
     score = score_calls(asked, made, completed=False)
     assert (score.correct, score.counted) == (2, 3)
     assert score_calls(asked, made, completed=True).correct == 3

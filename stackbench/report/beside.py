@@ -1,0 +1,133 @@
+"""What stands beside a run's figures in a report: other runs, task by task, and published results of other models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from stackbench.benchmarks.baselines import baselines
+from stackbench.natural_order import natural
+from stackbench.report.benchmark_rows import ends
+from stackbench.report.comparison import BenchmarkComparison, compare_benchmark
+from stackbench.report.results_model import BenchmarkReport, PairedComparison, PublishedResult, RunReport
+from stackbench.stats import proportion
+from stackbench.stats.multiple import holm
+from stackbench.store import Reader, RunInfo
+
+__all__ = ["compare_reports", "published_results"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """Two runs of models."""
+
+    reader: Reader
+    runs: tuple[RunInfo, RunInfo]
+    reports: tuple[RunReport, RunReport]
+
+
+def compare_reports(
+    reader: Reader, runs: Sequence[RunInfo], reports: Sequence[RunReport]
+) -> tuple[list[PairedComparison], list[str]]:
+    """Every pair of models at every benchmark that both have; what makes them less than comparable."""
+    models = [number for number, report in enumerate(reports) if not report.harness_check]
+    found: list[PairedComparison] = []
+    warnings: set[str] = set()
+    for one, other in combinations(models, 2):
+        pair = _Pair(reader, (runs[one], runs[other]), (reports[one], reports[other]))
+        compared, said = _compare_pair(pair)
+        found += compared
+        warnings |= said
+    return found, sorted(warnings, key=natural)
+
+
+def _compare_pair(pair: _Pair) -> tuple[list[PairedComparison], set[str]]:
+    names = {benchmark.name: benchmark for benchmark in pair.reports[1].benchmarks}
+    found: list[BenchmarkComparison] = []
+    warnings: set[str] = set()
+    for benchmark in pair.reports[0].benchmarks:
+        match = names.get(benchmark.name)
+        if match is None or _is_speed(benchmark):
+            continue
+        compared = compare_benchmark(pair.reader, pair.runs, benchmark.name)
+        named = f"{benchmark.name}: runs {pair.runs[0].run_id} and {pair.runs[1].run_id}"
+        warnings |= {f"{named} {line}" for line in _differences(benchmark, match, compared)}
+        if compared is not None:
+            found.append(compared)
+    adjusted = holm([one.paired.p_value for one in found])
+    return [_paired(pair, one, p) for one, p in zip(found, adjusted, strict=True)], warnings
+
+
+def _is_speed(benchmark: BenchmarkReport) -> bool:
+    """Its figures are no scores of tasks."""
+    return any(measure.interval == "range" for measure in benchmark.measures)
+
+
+def _differences(first: BenchmarkReport, second: BenchmarkReport, compared: BenchmarkComparison | None) -> list[str]:
+    if compared is None:
+        return ["have no completed task in common"]
+    lines: list[str] = []
+    if compared.only_first or compared.only_second:
+        lines.append(
+            f"have different tasks: {compared.only_first} of the first and {compared.only_second} of the second are "
+            "left out of their comparison, and their scores are not of the same tasks"
+        )
+    if first.settings.prompt_form != second.settings.prompt_form:
+        lines.append(f"asked in different forms: {first.settings.prompt_form}; {second.settings.prompt_form}")
+    return lines
+
+
+def _paired(pair: _Pair, one: BenchmarkComparison, p_adjusted: float) -> PairedComparison:
+    paired = one.paired
+    low, high = ends(paired.difference)
+    return PairedComparison(
+        benchmark=one.benchmark,
+        first_run=pair.runs[0].run_id,
+        second_run=pair.runs[1].run_id,
+        n=paired.difference.n,
+        first=one.first,
+        second=one.second,
+        difference=paired.difference.value,
+        low=low,
+        high=high,
+        p_value=paired.p_value,
+        p_adjusted=p_adjusted,
+        test=paired.test,
+        minimum_detectable_effect=one.detectable,
+    )
+
+
+def published_results(reports: Sequence[RunReport]) -> list[PublishedResult]:
+    """Those of the benchmarks and measures that these runs of models have, in the order of the benchmarks."""
+    measured = {
+        (benchmark.name, measure.name): None
+        for report in reports
+        if not report.harness_check
+        for benchmark in report.benchmarks
+        for measure in benchmark.measures
+        if not measure.category
+    }
+    found: list[PublishedResult] = []
+    for benchmark, measure in measured:
+        for one in baselines():
+            if (one.benchmark, one.metric) != (benchmark, measure):
+                continue
+            estimate = proportion(round(one.share * one.tasks), one.tasks)
+            found.append(
+                PublishedResult(
+                    benchmark=benchmark,
+                    measure=measure,
+                    model=one.model,
+                    value=one.share,
+                    low=estimate.ci_low,
+                    high=estimate.ci_high,
+                    n=one.tasks,
+                    comparability=one.comparability,
+                    source=one.source.title,
+                    where=one.source.where,
+                    setting=one.source.setting,
+                    note=one.note,
+                )
+            )
+    return found
