@@ -21,7 +21,9 @@ from stackbench.publish.package import write_package
 from stackbench.publish.publication import Publication, hub_id
 from stackbench.report.bundle import unpack_bundle
 from stackbench.report.results_model import Results
-from stackbench.store import open_queries
+from stackbench.store import LocalQueries, open_database, open_queries
+from stackbench.store.chain_audit import audit_chain
+from stackbench.store.run_tables import load_tables
 from tests.report.recorded_results import HOSTILE, Part, collected, make_home, record_run
 
 MODEL = "test-org/Test-Model"
@@ -257,3 +259,20 @@ def test_the_checklist_says_what_is_done_and_what_is_not(package: Path) -> None:
 )
 def test_a_models_name_on_the_hub_is_found_where_it_can_be(model: str, found: str | None) -> None:
     assert hub_id(model) == found
+
+
+def test_a_package_holds_the_run_as_verify_reads_it(package: Path, tmp_path: Path) -> None:
+    """Its chain fits, and a file of the package that was changed is named."""
+    (archive,) = (package / "archive").glob("*.tar.gz")
+    tables, problems = unpack_bundle(archive, tmp_path)
+    assert problems == []
+    load_tables(tables, tmp_path / "db.duckdb")
+    connection = open_database(tmp_path / "db.duckdb", read_only=True)
+    ((run_id,),) = connection.execute("SELECT run_id FROM runs").fetchall()
+    assert audit_chain(LocalQueries(connection), run_id).problems == ()
+    connection.close()
+    folder = tables.parents[2]
+    (folder / "EXCLUSIONS.md").write_text("nothing was left out")
+    assert [(one.path, one.what[:11]) for one in unpack_bundle(folder, tmp_path)[1]] == [
+        ("EXCLUSIONS.md", "was changed")
+    ]
