@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
-from stackbench.benchmarks.voice.clips import load_clips, published_clips
+from stackbench.benchmarks.voice.prompted import Sentence, prompted_sentences
 from stackbench.cli.console import notice, print_json, print_line, print_table
 from stackbench.config import Home
 from stackbench.errors import StackbenchError, UsageError
@@ -31,14 +31,6 @@ __all__ = ["bench"]
 SPEAK_WITHIN_S = 30.0
 PERCENTILES = (50, 90, 99)
 STEPS = ("endpoint", "text", "text after the endpoint", "final pass")
-
-
-@dataclass(frozen=True, slots=True)
-class Sentence:
-    """What is to be said, and the names in it."""
-
-    text: str
-    entities: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +67,7 @@ def bench(
     try:
         made.start()
         notice(f'"{opened.name}", {made.name}; speak each sentence once, Ctrl-C ends it early')
-        measured = _measure(microphone, made, _sentences(count), EndpointSettings(silence_s=silence_s), tell)
+        measured = _measure(microphone, made, prompted_sentences(count), EndpointSettings(silence_s=silence_s), tell)
     finally:
         microphone.close()
     if not measured:
@@ -94,15 +86,6 @@ def bench(
     )
     print_line(f"word error rate {100 * errors:.1f}% over {len(measured)} sentences")
     return 0
-
-
-def _sentences(count: int) -> list[Sentence]:
-    """Commands, requests to an agent and coding requests by turns."""
-    clips = [clip for clip in load_clips(published_clips()) if not clip.corrected]
-    by_kind = {kind: [clip for clip in clips if clip.kind == kind] for kind in ("command", "tool", "coding")}
-    longest = max(len(members) for members in by_kind.values())
-    mixed = [members[place] for place in range(longest) for members in by_kind.values() if place < len(members)]
-    return [Sentence(clip.say, clip.entities) for clip in mixed[:count]]
 
 
 def _measure(

@@ -171,11 +171,11 @@ class VoiceSession:
         try:
             microphone.read()  # what came while the model was loaded
             while not self._stop.is_set():
-                while self._keys:
-                    self._keys.pop(0)()
                 samples = microphone.read()
                 if len(samples):
                     turns.feed(samples)
+                while self._keys:  # behind what was said before the key
+                    self._keys.pop(0)()
             turns.finish()
         except Exception as error:
             put(Notice(f"listening ended: {error}", bad=True))

@@ -15,8 +15,9 @@ __all__ = ["SECOND_WORD", "Action", "Intent", "IntentPhrases", "Phrasebook", "lo
 Action = Literal["verb", "start", "place", "confirm", "deny", "prompt"]
 """`prompt`: it is no command; the agent is asked."""
 
-SECOND_WORD = frozenset({"stop", "drain", "cancel", "approve", "delete"})
-"""Verbs that stop, delete or approve: they are carried out after a second word alone."""
+SECOND_WORD = frozenset({"stop", "drain", "cancel", "abort", "approve", "delete"})
+"""Verbs that stop, delete or approve: they are carried out after a second word alone. So is `policy never`, which
+approves all calls to come."""
 
 
 class Intent(BaseModel):
@@ -34,7 +35,8 @@ class Intent(BaseModel):
 
     @property
     def needs_second_word(self) -> bool:
-        return self.action == "verb" and self.name in SECOND_WORD
+        approves_all = self.name == "policy" and self.arguments.get("policy") == "never"
+        return self.action == "verb" and (self.name in SECOND_WORD or approves_all)
 
     def describe(self) -> str:
         """In one line, as `ctl` would write it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -14,7 +13,6 @@ from stackbench.config import Home
 from stackbench.tui.sql.sql_screen import SqlScreen
 from stackbench.tui.voice.voice_screen import VoiceScreen
 from stackbench.voice.app import ListenSettings, Operator, Told, VoiceSession
-from stackbench.voice.audio import RATE
 from stackbench.voice.devices import DeviceError
 from stackbench.voice.grammar import Grammar
 from tests.tui.pilots import Screens, opened
@@ -65,18 +63,9 @@ async def talking(home: Home, texts: Sequence[str]) -> AsyncIterator[tuple[Scree
 async def say(screens: Screens, audio: Talker) -> None:
     """One turn with the key."""
     await screens.press("space")
-    await screens.shows("talking")
-    audio.hear(loud(1))
-    await screens.shows("listening ...")
-    audio.hear(quiet(0.3))
-    await asyncio.to_thread(_heard, audio)
+    await screens.shows("talking", "listening ...")
+    audio.hear(np.concatenate([loud(1), quiet(0.3)]))
     await screens.press("space")
-
-
-def _heard(audio: Talker) -> None:
-    """All that was said went into the ring: the lock of the idle thread was passed since."""
-    with audio._lock:
-        assert RATE
 
 
 async def test_a_turn_shows_its_text_what_became_of_it_and_where_its_time_went(tmp_path: Path) -> None:
@@ -116,3 +105,11 @@ async def test_without_a_microphone_the_screen_says_what_to_do(tmp_path: Path) -
         await screens.shows("no device to record from; connect a microphone")
         await screens.press("space", "o")  # neither does harm
         await screens.shows("no device to record from")
+
+
+async def test_a_prompted_sentence_is_compared_with_what_is_heard(tmp_path: Path) -> None:
+    async with talking(make_home(tmp_path), ["show humaneval with ten tasks"]) as (screens, audio):
+        await screens.press("p")
+        await screens.shows("say: Start human eval with ten tasks.")
+        await say(screens, audio)
+        await screens.shows("of the prompted sentence 1 of 5 words wrong")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["go_to_place"]
 
-ROOMS_SAID = ("new", "sql", "compare")
+ROOMS_SAID = ("new", "agents", "sql", "compare")
 OUTCOMES_SAID: dict[str, Outcome] = {"failures": "failed", "errors": "errors"}
 
 

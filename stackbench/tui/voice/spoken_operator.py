@@ -97,6 +97,9 @@ def _summary(verb: str, answer: Any) -> str:
             for row in answer["benchmarks"]
         )
         return f"run {answer['run_id']}: {answer['phase']}; {parts}"
+    if verb == "agents":
+        listed = ", ".join(f"{agent['task_id']} ({agent['state']})" for agent in answer)
+        return f"{len(answer)} agents at work: {listed}" if answer else "no agent is at work"
     waits: dict[str, int] = {}
     for attempt in answer["attempts"]:
         reason = str(attempt["waits_for"] or "nothing")

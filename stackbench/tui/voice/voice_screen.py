@@ -13,6 +13,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import RichLog, Static
 
+from stackbench.benchmarks.voice.prompted import Sentence, prompted_sentences
 from stackbench.config import Home
 from stackbench.errors import StackbenchError
 from stackbench.tui.engine_link import EngineLink
@@ -21,7 +22,7 @@ from stackbench.tui.safe_text import cut_line
 from stackbench.tui.tones import Tones, tones_of
 from stackbench.tui.voice.places import go_to_place
 from stackbench.tui.voice.spoken_operator import SpokenOperator
-from stackbench.tui.voice.voice_text import level_line, percentile_lines, turn_lines, waterfall
+from stackbench.tui.voice.voice_text import compared_line, level_line, percentile_lines, turn_lines, waterfall
 from stackbench.voice.app import Handled, ListenSettings, Notice, Operator, Told, VoiceSession
 from stackbench.voice.turns import Dropped, Latency, Level, Partial, SpeechBegan, Turn
 
@@ -31,6 +32,7 @@ MakeSession = Callable[[Home, Operator, Callable[[Told], None]], VoiceSession]
 """Makes what listens; tests have one without a microphone."""
 
 LONGEST = 300
+PROMPTED = 60
 
 
 def real_session(home: Home, operator: Operator, tell: Callable[[Told], None]) -> VoiceSession:
@@ -61,6 +63,7 @@ class VoiceScreen(RoomScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "talk", "Talk"),
         Binding("o", "open_microphone", "Open microphone"),
+        Binding("p", "prompt", "Prompted sentence"),
         Binding("x", "clear", "Clear", show=False),
     ]
 
@@ -74,6 +77,8 @@ class VoiceScreen(RoomScreen):
         self._pressed = False
         self._open = False
         self._latencies: list[Latency] = []
+        self._prompted: list[Sentence] = []
+        self._sentence: Sentence | None = None
         self._voice_link: EngineLink | None = None
 
     def compose_room(self) -> ComposeResult:
@@ -139,6 +144,9 @@ class VoiceScreen(RoomScreen):
         for line in turn_lines(handled, self._tones):
             log.write(line)
         self._latencies.append(handled.turn.latency)
+        if self._sentence is not None:
+            log.write(compared_line(self._sentence.text, handled.turn.text, self._tones))
+            self._sentence = None
         lines = [*waterfall(handled, self._tones), *percentile_lines(self._latencies)]
         self.query_one("#voice-waterfall", Static).update(Text("\n").join(lines))
         if handled.turn.clipped:
@@ -173,6 +181,13 @@ class VoiceScreen(RoomScreen):
         self._open, self._pressed = not self._open, False
         self._session.set_push_to_talk(not self._open)
         self._show_state()
+
+    def action_prompt(self) -> None:
+        """Shows a sentence to speak; what is heard is compared with it."""
+        if not self._prompted:
+            self._prompted = prompted_sentences(PROMPTED)
+        self._sentence = self._prompted.pop(0)
+        self._say_state(f"say: {self._sentence.text}")
 
     def action_clear(self) -> None:
         self.query_one("#voice-turns", RichLog).clear()

@@ -10,9 +10,11 @@ from rich.text import Text
 from stackbench.tui.safe_text import cut_line
 from stackbench.tui.tones import Tones
 from stackbench.voice.app import Handled
+from stackbench.voice.scoring import as_written, word_errors
+from stackbench.voice.spoken_symbols import written
 from stackbench.voice.turns import Latency, Level
 
-__all__ = ["level_line", "percentile_lines", "turn_lines", "waterfall"]
+__all__ = ["compared_line", "level_line", "percentile_lines", "turn_lines", "waterfall"]
 
 QUIETEST_DBFS = -60.0
 LEVEL_WIDTH = 30
@@ -42,6 +44,14 @@ def turn_lines(handled: Handled, tones: Tones) -> list[Text]:
     became = Text("refused " if handled.refused else "became  ", style=tones["bad" if handled.refused else "good"])
     became.append(cut_line(handled.line, LONGEST))
     return [said, became]
+
+
+def compared_line(meant: str, heard: str, tones: Tones) -> Text:
+    """How much of a prompted sentence was understood."""
+    errors = word_errors(as_written(meant), written(heard))
+    line = Text("        ", style=tones["dim"])
+    line.append(f"of the prompted sentence {errors.errors} of {errors.length} words wrong", style=tones["accent"])
+    return line
 
 
 def waterfall(handled: Handled, tones: Tones) -> list[Text]:
