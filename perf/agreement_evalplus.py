@@ -1,6 +1,6 @@
-"""MBPP+ beside EvalPlus 0.3.1 on the same samples: the same verdict on every one, and how long each takes.
+"""MBPP+ or HumanEval+ beside EvalPlus 0.3.1 on the same samples: the same verdict on each, and how long each takes.
 
-Usage: python -m perf.agreement_evalplus [VARIANTS]    For each of the 399 tasks the reference and VARIANTS (3) changed
+Usage: python -m perf.agreement_evalplus [VARIANTS [humanevalplus]]  Of each task the reference and VARIANTS (3) changed
 ones are scored by both: results of another type, a little off, out of order, right on the base inputs only; where the
 verdicts differ, by EvalPlus again with more time. Then the references alone are timed, ground truth cached on both
 sides.
@@ -13,6 +13,7 @@ import json
 import statistics
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,22 +38,41 @@ CHANGES = {
 }
 
 
+@dataclass(frozen=True)
+class Benchmark:
+    """One of the two, as this project and EvalPlus name it."""
+
+    name: str
+    file: str
+    evalplus_name: str
+    override: str
+
+
+BENCHMARKS = {
+    "mbppplus": Benchmark("mbppplus", "MbppPlus-v0.1.0.jsonl.gz", "mbpp", "MBPP_OVERRIDE_PATH"),
+    "humanevalplus": Benchmark(
+        "humanevalplus", "HumanEvalPlus-v0.1.10.jsonl.gz", "humaneval", "HUMANEVAL_OVERRIDE_PATH"
+    ),
+}
+
+
 def main() -> None:
     variants = int(sys.argv[1]) if len(sys.argv) > 1 else 3
+    benchmark = BENCHMARKS[sys.argv[2] if len(sys.argv) > 2 else "mbppplus"]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        tasks = read_tasks(folder)
+        tasks = read_tasks(folder, benchmark)
         references = [{"task_id": t["task_id"], "solution": t["prompt"] + t["canonical_solution"]} for t in tasks]
         changed = [row for number in range(variants) for row in change(tasks, number)]
-        compare(folder, references, changed)
-        speed(folder, references)
+        compare(folder, benchmark, references, changed)
+        speed(folder, benchmark, references)
 
 
-def read_tasks(folder: Path) -> list[dict[str, Any]]:
+def read_tasks(folder: Path, benchmark: Benchmark) -> list[dict[str, Any]]:
     """The tasks; also unpacked for EvalPlus."""
-    with gzip.open(data_dir() / "mbppplus" / "MbppPlus-v0.1.0.jsonl.gz", "rt") as file:
+    with gzip.open(data_dir() / benchmark.name / benchmark.file, "rt") as file:
         text = file.read()
-    (folder / "mbpp.jsonl").write_text(text)
+    (folder / "tasks.jsonl").write_text(text)
     return [json.loads(line) for line in text.splitlines()]
 
 
@@ -71,10 +91,12 @@ def change(tasks: list[dict[str, Any]], number: int) -> list[dict[str, str]]:
     return made
 
 
-def compare(folder: Path, references: list[dict[str, str]], changed: list[dict[str, str]]) -> None:
+def compare(
+    folder: Path, benchmark: Benchmark, references: list[dict[str, str]], changed: list[dict[str, str]]
+) -> None:
     rows = [*references, *changed]
-    ours, _ = score_ours(folder, rows)
-    theirs, _ = score_theirs(folder, rows)
+    ours, _ = score_ours(folder, benchmark, rows)
+    theirs, _ = score_theirs(folder, benchmark, rows)
     differ = [index for index in range(len(rows)) if ours[index] != theirs[index]]
     passed = sum(plus for _, plus in theirs)
     agreed = f"{len(rows) - len(differ)} of {len(rows)}"
@@ -82,7 +104,7 @@ def compare(folder: Path, references: list[dict[str, str]], changed: list[dict[s
     if not differ:
         return
     # EvalPlus wants every task in a file of samples.
-    again = score_theirs(folder, [*references, *(rows[i] for i in differ)], PATIENT_S)[0][len(references) :]
+    again = score_theirs(folder, benchmark, [*references, *(rows[i] for i in differ)], PATIENT_S)[0][len(references) :]
     for index, patient in zip(differ, again, strict=True):
         (base, plus), other = ours[index], theirs[index]
         print(
@@ -93,19 +115,19 @@ def compare(folder: Path, references: list[dict[str, str]], changed: list[dict[s
     print(f"with at least {PATIENT_S} s for the inputs of a sample in place of 1: {same} of {len(rows)}")
 
 
-def speed(folder: Path, rows: list[dict[str, str]]) -> None:
+def speed(folder: Path, benchmark: Benchmark, rows: list[dict[str, str]]) -> None:
     ratios: list[float] = []
     for _ in range(TIMES):
-        ours, theirs = score_ours(folder, rows)[1], score_theirs(folder, rows)[1]
+        ours, theirs = score_ours(folder, benchmark, rows)[1], score_theirs(folder, benchmark, rows)[1]
         ratios.append(theirs / ours)
         print(f"{len(rows)} references: stackbench {ours:.1f} s, EvalPlus {theirs:.1f} s, ratio {ratios[-1]:.2f}")
     print(f"median ratio {statistics.median(ratios):.2f} (asked: 2.5)")
 
 
-def score_ours(folder: Path, rows: list[dict[str, str]]) -> tuple[list[tuple[bool, bool]], float]:
+def score_ours(folder: Path, benchmark: Benchmark, rows: list[dict[str, str]]) -> tuple[list[tuple[bool, bool]], float]:
     path = folder / "ours.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    done = timed(stackbench("score", str(path), "-b", "mbppplus", "--json", "--home", str(folder / "home")))
+    done = timed(stackbench("score", str(path), "-b", benchmark.name, "--json", "--home", str(folder / "home")))
     run_id = json.loads(done.stdout)["run_id"]
     sql = (
         "SELECT task_id, attempt, CAST(metrics->>'base_passed' AS BOOLEAN) AS base, "
@@ -118,20 +140,20 @@ def score_ours(folder: Path, rows: list[dict[str, str]]) -> tuple[list[tuple[boo
 
 
 def score_theirs(
-    folder: Path, rows: list[dict[str, str]], least_limit_s: int | None = None
+    folder: Path, benchmark: Benchmark, rows: list[dict[str, str]], least_limit_s: int | None = None
 ) -> tuple[list[tuple[bool, bool]], float]:
     python = peer("evalplus==0.3.1")
     path = folder / "theirs.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     results = folder / "theirs_eval_results.json"
     results.unlink(missing_ok=True)
-    environment = {"MBPP_OVERRIDE_PATH": str(folder / "mbpp.jsonl"), "XDG_CACHE_HOME": str(folder / "cache")}
+    environment = {benchmark.override: str(folder / "tasks.jsonl"), "XDG_CACHE_HOME": str(folder / "cache")}
     command = [
         str(python),
         "-m",
         "evalplus.evaluate",
         "--dataset",
-        "mbpp",
+        benchmark.evalplus_name,
         "--samples",
         str(path),
         "--i_just_wanna_run",

@@ -13,7 +13,7 @@ from stackbench.agents.base import AgentLimits, AgentResult, Backend, Ending, Sc
 from stackbench.agents.live_output import LiveOutput
 from stackbench.agents.operator import Operator
 from stackbench.agents.session import AgentEndedError, AgentSession
-from stackbench.agents.tools import TOOLS, Workspace, tool_schema
+from stackbench.agents.tools import TOOL_SET, TOOLS, Workspace, tool_schema
 from stackbench.types import Sampling, ToolParser, ToolSpec
 
 __all__ = ["run_agent", "tool_specs"]
@@ -66,7 +66,8 @@ async def run_agent(
     workspace.jobs.on_output = LiveOutput(backend.command_output).take
     if operator is not None:
         operator.converses, operator.at_work = converse, True
-    backend.log("agent_start", {"system": system, "task": task, "tools": list(tools), "parser": parser})
+    told = {"system": system, "task": task, "tools": list(tools), "tool_set": TOOL_SET, "parser": parser}
+    backend.log("agent_start", told)
     ending: Ending = "answered"
     time_left: asyncio.Timeout | None = None
     try:

@@ -317,6 +317,10 @@ class ServedModel(Protocol):
         """Asks once, beside the run; not logged. Raises GenerationError."""
         ...
 
+    async def text_counter(self, tokenizer: str = "") -> Callable[[Sequence[str]], Sequence[int]] | None:
+        """As `Context.text_counter`."""
+        ...
+
 
 @runtime_checkable
 class WindowedBenchmark(Protocol):

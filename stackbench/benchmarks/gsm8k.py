@@ -7,21 +7,21 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from stackbench.benchmarks.base import Context, Options, PrepareContext
 from stackbench.benchmarks.declared_metrics import MetricKind, pass_at, shares
 from stackbench.benchmarks.number_answers import exact_match, flexible_match, read_answer, shown_number, strict_match
 from stackbench.benchmarks.passes import KS, pass_at_k_metrics
 from stackbench.datasets import DatasetStore
+from stackbench.nesting import is_object
 from stackbench.types import AttemptSummary, Generation, Message, Metric, Request, Scored, Task
 
 __all__ = ["Gsm8k", "Gsm8kOptions", "Gsm8kTask"]
 
 MAX_TOKENS = 512
-USUAL_SHOTS = 8
 STOP = ("\nQuestion:",)
 # lm-eval 0.4.13, lm_eval/tasks/gsm8k/gsm8k.yaml (version 3), and the token limit of its Hugging Face models.
 LM_EVAL_FORMS = ("lm-eval", "lm-eval-chat")
@@ -43,10 +43,17 @@ class Gsm8kOptions(Options):
     style: Literal["auto", "chat", "fewshot", "lm-eval", "lm-eval-chat"] = "auto"
     """One chat turn without examples, or few-shot chain of thought; auto: chat where there is a template. The forms of
     lm-eval's task gsm8k: a bare prompt, or a chat with the examples as turns (--apply_chat_template)."""
-    shots: int | None = Field(default=None, ge=0, le=100)
-    """Examples from the training split; unset: the first 8, in lm-eval's forms the 5 that it draws."""
+    shots: int = Field(default=8, ge=0, le=100)
+    """Examples from the training split: its first rows; in lm-eval's forms those that it draws, 5 unless set."""
     fewshot_as_turns: bool = False
     """In a chat, show the examples as earlier turns of it: a question of the user's, an answer of the assistant's."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _usual_shots(cls, values: Any) -> Any:
+        if not is_object(values) or "shots" in values or values.get("style") not in LM_EVAL_FORMS:
+            return values
+        return {**values, "shots": LM_EVAL_SHOTS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +88,7 @@ class Gsm8k:
 
     def tasks(self, data: DatasetStore) -> list[Gsm8kTask]:
         train = data.rows("gsm8k", "train")
-        examples = train[: USUAL_SHOTS if self.options.shots is None else self.options.shots]
+        examples = train[: self.options.shots]
         self._shots = "".join(
             f"Question: {row['question']}\nAnswer: {CALCULATOR.sub('', row['answer'])}\n\n" for row in examples
         )
@@ -104,7 +111,7 @@ class Gsm8k:
     def _draw_as_lm_eval(self, tasks: Sequence[Gsm8kTask], train: Sequence[tuple[str, str]]) -> None:
         """lm-eval draws examples for one task after another, from one generator."""
         rng = random.Random(LM_EVAL_SEED)
-        count = LM_EVAL_SHOTS if self.options.shots is None else self.options.shots
+        count = self.options.shots
         self._drawn = {task.task_id: rng.sample(train, count) if count else [] for task in tasks}
 
     async def prepare(self, tasks: Sequence[Task], context: PrepareContext) -> None:

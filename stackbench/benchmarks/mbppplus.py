@@ -61,6 +61,10 @@ class MbppPlusTask(Task):
     base_input: tuple[Any, ...] = ()
     plus_input: tuple[Any, ...] = ()
     atol: float = 0.0
+    input_rule: str = ""
+    """How its inputs become Python values; see mbppplus_rules.toml."""
+    output_rule: str = ""
+    """How its outputs are compared, where not by equality."""
 
     def inputs(self, which: str) -> tuple[Any, ...]:
         return self.base_input if which == "base" else self.plus_input
@@ -84,6 +88,9 @@ class MbppPlus:
     uses_sandbox: ClassVar[bool] = True
     options_type: ClassVar[type[Options]] = MbppPlusOptions
     metric_kinds: ClassVar[Sequence[MetricKind]] = (pass_at(KS), pass_at(KS, "base_"))
+    ask: ClassVar[str] = ASK
+    stop: ClassVar[tuple[str, ...]] = STOP
+    evalplus_name: ClassVar[Literal["humaneval", "mbpp"]] = "mbpp"
 
     def __init__(self, options: MbppPlusOptions) -> None:
         self.options = options
@@ -99,22 +106,27 @@ class MbppPlus:
                 base_input=tuple(row["base_input"]),
                 plus_input=tuple(row["plus_input"]),
                 atol=float(row["atol"]),
+                input_rule=self._rule("inputs", int(row["task_id"].rsplit("/", 1)[-1])),
+                output_rule=self._rule("outputs", row["entry_point"]),
             )
-            for row in data.rows("mbppplus")
+            for row in data.rows(self.name)
         ]
 
     def reference(self, task: MbppPlusTask) -> str:
         return task.canonical_solution
 
+    def _rule(self, part: str, member: str | int) -> str:
+        return _rules()[part].get(member, "")
+
     async def prepare(self, tasks: Sequence[Task], context: PrepareContext) -> None:
         """Expected outputs, computed once per data and harness and kept. Raises DataError when a reference fails."""
         wanted = [(task, which) for task in tasks if isinstance(task, MbppPlusTask) for which in ("base", "plus")]
         names = {(task.task_id, which): _truth_key(task, which) for task, which in wanted}
-        kept_at = context.cache / "mbppplus-truth.json"
+        kept_at = context.cache / f"{self.name}-truth.json"
         kept = _read_kept(kept_at)
         missing = [(task, which) for task, which in wanted if names[task.task_id, which] not in kept]
         if missing:
-            context.say(f"mbppplus: computing expected outputs of {len(missing)} input sets (once)")
+            context.say(f"{self.name}: computing expected outputs of {len(missing)} input sets (once)")
             truths = await asyncio.gather(*(_truth(task, which, context) for task, which in missing))
             for (task, which), truth in zip(missing, truths, strict=True):
                 kept[names[task.task_id, which]] = truth
@@ -126,12 +138,12 @@ class MbppPlus:
         chat = style == "chat" or (style == "auto" and context.chat)
         reference = task.prompt + task.canonical_solution
         if style == "evalplus-chat" or style == "evalplus-base":
-            prompt, request = evalplus_request(style, "mbpp", task.prompt, task.canonical_solution, context)
+            prompt, request = evalplus_request(style, self.evalplus_name, task.prompt, task.canonical_solution, context)
             generation = await context.generate(request)
             program = await read_evalplus(style, prompt, generation.text, task.entry_point)
             sample = Sample(program, whole=True)
         elif chat:
-            prompt = ASK.format(prompt=task.prompt)
+            prompt = self.ask.format(prompt=task.prompt)
             generation = await context.generate(
                 Request(
                     context.sampling(max_tokens=MAX_TOKENS),
@@ -139,18 +151,23 @@ class MbppPlus:
                     reference=f"```python\n{reference}\n```",
                 )
             )
-            sample = Sample(await read_program(generation.text, (task.entry_point,)), whole=True)
+            sample = Sample(await self._read(generation.text, task), whole=True)
         else:
             prompt = task.prompt
             generation = await context.generate(
                 Request(
-                    context.sampling(max_tokens=MAX_TOKENS, stop=STOP), prompt=prompt, reference=task.canonical_solution
+                    context.sampling(max_tokens=MAX_TOKENS, stop=self.stop),
+                    prompt=prompt,
+                    reference=task.canonical_solution,
                 )
             )
-            sample = Sample(cut_at(generation.text, STOP))
+            sample = Sample(cut_at(generation.text, self.stop))
         scored = await self.score(task, sample, context)
         form = style if style != "auto" else "chat" if chat else "completion"
         return replace(scored, metrics={**scored.metrics, "form": form}).of(prompt, generation)
+
+    async def _read(self, answer: str, task: MbppPlusTask) -> str:
+        return await read_program(answer, (task.entry_point,))
 
     async def score(self, task: MbppPlusTask, sample: Sample, context: Context) -> Scored:
         program = sample.text if sample.whole else task.prompt + sample.text
@@ -219,13 +236,12 @@ async def _truth(task: MbppPlusTask, which: str, context: PrepareContext) -> Tru
 
 
 def _payload(task: MbppPlusTask, which: str) -> dict[str, Any]:
-    number = int(task.task_id.rsplit("/", 1)[-1])
     return {
         "entry_point": task.entry_point,
         "inputs": task.inputs(which),
         "atol": task.atol,
-        "input_rule": _rules()["inputs"].get(number, ""),
-        "output_rule": _rules()["outputs"].get(task.entry_point, ""),
+        "input_rule": task.input_rule,
+        "output_rule": task.output_rule,
     }
 
 

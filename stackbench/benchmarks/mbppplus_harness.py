@@ -1,4 +1,4 @@
-"""Runs MBPP+ inputs through a sample's function, inside the sandbox: makes expected outputs, or compares with them.
+"""Runs inputs of MBPP+ and HumanEval+ through a sample's function, inside the sandbox: makes expected outputs, or compares with them.
 
 Standard library only; executed by the judge, with `_channel` (to the process of the sample, which has the inputs and
 never the outputs) and `_payload` (JSON). Leaves `_result` for expected outputs; raises for a wrong output. Outputs that
@@ -76,6 +76,8 @@ def matches(rule, got, want, given, tolerance):
         exact = True
     elif rule == "or_zero":
         exact = exact or got == 0
+    elif rule == "polynomial_root":
+        return abs(sum(c * got**power for power, c in enumerate(given[0]))) <= tolerance
     elif rule == "or_pyramid_surface":
         exact = exact or abs(got - pyramid_surface(*given)) <= tolerance
     elif rule == "or_padded_digit_distance":

@@ -17,6 +17,7 @@ from stackbench.config import Home
 from stackbench.control.client import connect
 from stackbench.control.messages import Command
 from stackbench.engine import EngineService
+from stackbench.engine.deletion import remove_run
 from stackbench.errors import EngineUnreachableError, UsageError
 from stackbench.labels import check_label, check_labels
 from stackbench.store import Labels, Reader, RunInfo
@@ -51,7 +52,7 @@ def remove(home: Path | None, names: Sequence[str], *, yes: bool) -> int:
             notice("nothing was removed")
             return 1
     for run in runs:
-        asyncio.run(_carry_out(place, "delete", run=run.run_id))
+        asyncio.run(remove_run(place, run.run_id, who=f"runs ({getpass.getuser()})"))
         print_line(f"removed {run.run_id}")
     return 0
 
@@ -74,7 +75,7 @@ def tag(
     }
     with opened(place) as queries:
         run_id = Reader(queries).run(run).run_id
-    asyncio.run(_carry_out(place, "label", run=run_id, **given))
+    asyncio.run(_label(place, run=run_id, **given))
     with opened(place) as queries:
         labels = Reader(queries).labels().get(run_id, Labels())
     if as_json:
@@ -85,17 +86,17 @@ def tag(
     print_line(f"{run_id}  name {labels.name or '-'}  tags {', '.join(labels.tags) or '-'}")
 
 
-async def _carry_out(home: Home, verb: str, **arguments: Any) -> None:
+async def _label(home: Home, **arguments: Any) -> None:
     """By the live engine, else by one of this process's."""
     who = f"runs ({getpass.getuser()})"
     try:
         client = await connect(home.socket, "runs")
     except EngineUnreachableError:
         async with EngineService(home) as service:
-            await service.command(Command(id=1, verb=verb, arguments=arguments, who=who))
+            await service.command(Command(id=1, verb="label", arguments=arguments, who=who))
         return
     try:
-        await client.command(verb, who=who, **arguments)
+        await client.command("label", who=who, **arguments)
     finally:
         await client.close()
 

@@ -114,12 +114,13 @@ async def _play(tasks: Sequence[ToolTask], sandboxes: int) -> list[Finding]:
     sandbox = make_sandboxes(settings, "scenarios", notice)
     findings: list[Finding] = []
     queue = iter(tasks)
+    firsts = {task.task_id for task in {task.template: task for task in reversed(tasks)}.values()}
     done = 0
 
     async def worker() -> None:
         nonlocal done
         for task in queue:
-            findings.extend(await check_task(task, sandbox.lease))
+            findings.extend(await check_task(task, sandbox.lease, looking=task.task_id in firsts))
             done += 1
             if sys.stderr.isatty():
                 displays_stream().write(f"\r{done}/{len(tasks)} played, {len(findings)} problems ")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stackbench.active_clock import ActiveClock
-from stackbench.config import user_cache
 from stackbench.control.messages import (
     AttemptText,
     CallDecided,
@@ -24,13 +22,13 @@ from stackbench.control.messages import (
 from stackbench.engine.asking import run_sampling, whole_answer, with_run_texts
 from stackbench.engine.attempt_tracker import attempt_ref
 from stackbench.engine.calls import call_payload
+from stackbench.engine.fitting import text_counter
 from stackbench.engine.plan import BenchmarkPlan, RunPlan
 from stackbench.engine.processor_pressure import ProcessorPressure
 from stackbench.engine.recorded_requests import RequestRecorder
 from stackbench.engine.seats import known_tool
 from stackbench.errors import AttemptError, ModelNotAvailableError
-from stackbench.models import Preset, Reloadable, Tokenizing, Watched
-from stackbench.models.text_counting import named_counter
+from stackbench.models import Preset, Reloadable, Watched
 from stackbench.sandbox import CodeJob, CodeResult, SandboxSpec
 from stackbench.sandbox.sandboxes import Sandboxes
 from stackbench.sandbox.session import Session
@@ -235,10 +233,7 @@ class AttemptContext:
         return await self._model.count_tokens(complete)
 
     async def text_counter(self, tokenizer: str = "") -> Callable[[Sequence[str]], Sequence[int]] | None:
-        if tokenizer:
-            return await asyncio.to_thread(named_counter, tokenizer, [user_cache() / "models"])
-        model = self._model
-        return await asyncio.to_thread(model.text_counter) if isinstance(model, Tokenizing) else None
+        return await text_counter(self._model, tokenizer)
 
     async def _ask(self, request: Request) -> Generation:
         """Waits for a place at the model, then for its answer."""

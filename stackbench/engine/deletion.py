@@ -1,16 +1,54 @@
-"""Deletes a recorded run where no engine serves the home."""
+"""Deletes a recorded run: by the home's engine where one serves it, as its only writer otherwise."""
 
 from __future__ import annotations
 
+import asyncio
 import shutil
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 from stackbench.config import Home
+from stackbench.control.client import connect
 from stackbench.engine.home_lock import HomeLock
-from stackbench.errors import UsageError
+from stackbench.errors import EngineUnreachableError, UsageError
 from stackbench.store import Writer
 
-__all__ = ["delete_run", "remove_files"]
+__all__ = ["delete_run", "remove_files", "remove_run"]
+
+WITHIN_S = 60.0
+
+
+async def remove_run(
+    home: Home,
+    run_id: str,
+    *,
+    who: str,
+    alone: Callable[[Callable[[], None]], Awaitable[None]] = asyncio.to_thread,
+) -> None:
+    """Takes a run that has ended out of the home, rows and files; `runs rm` and the screens do it so.
+
+    `alone` carries work out while this process has the database open nowhere else; without an engine it is needed.
+
+    Raises:
+        UsageError: it is live or queued.
+        HomeLockedError, StoreError: the database cannot be written.
+        EngineUnreachableError: the engine does not answer.
+    """
+    try:
+        client = await connect(home.socket, who)
+    except EngineUnreachableError:
+        await alone(partial(delete_run, home, run_id))
+        return
+    try:
+        async with asyncio.timeout(WITHIN_S):
+            await client.command("delete", who=who, run=run_id)
+    except TimeoutError as error:
+        raise EngineUnreachableError(
+            f"the engine (process {client.welcome.pid}) does not answer; is it hung?"
+        ) from error
+    finally:
+        await client.close()
 
 
 def delete_run(home: Home, run_id: str) -> None:

@@ -8,8 +8,10 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
+from urllib.parse import urlsplit
 
 from stackbench.errors import UsageError
+from stackbench.extras import install_command
 from stackbench.models.manifest import load_manifest
 from stackbench.report.results_model import BenchmarkReport, Results, RunReport
 
@@ -83,10 +85,25 @@ def check_publishable(publication: Publication) -> None:
         raise UsageError(f"the runs are of {len(models)} models ({', '.join(sorted(models))}); publish them apart")
     if not publication.scores:
         raise UsageError("the runs have no score, so there is nothing to publish")
-    if not publication.authors:
+    if not publication.authors or not all(author.strip() for author in publication.authors):
         raise UsageError('name who publishes: --author "Family, Given" or an organisation\'s name; repeatable')
     if not MODEL_ID.fullmatch(publication.model_id):
         raise UsageError(f'"{publication.model_id}" is no name of a model on a hub; give --model-id ORGANISATION/NAME')
+    if publication.source_url is not None and urlsplit(publication.source_url).scheme not in ("http", "https"):
+        raise UsageError(f'--source-url "{publication.source_url}" is no address that begins with http:// or https://')
+    if publication.licence is not None:
+        _check_licence(publication.licence)
+
+
+def _check_licence(licence: str) -> None:
+    try:
+        from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+    except ImportError as error:
+        raise UsageError(f"--licence needs the publish extra; run: {install_command('publish')}") from error
+    try:
+        canonicalize_license_expression(licence)
+    except InvalidLicenseExpression as error:
+        raise UsageError(f'--licence "{licence}" is no SPDX identifier, such as CC-BY-4.0 or Apache-2.0') from error
 
 
 def hub_id(model: str) -> str | None:

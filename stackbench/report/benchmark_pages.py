@@ -57,6 +57,7 @@ def detailed_blocks(results: Results, pictures: Sequence[Picture]) -> list[Block
             mine = [picture for picture in pictures if picture.name.startswith(f"{run.run_id}-{one.name}-")]
             blocks += [Heading(2, f"{one.title}{several}"), *_benchmark(run, one, mine, results.published)]
         blocks += [picture for picture in pictures if picture.name == f"{run.run_id}-latency"]
+    blocks += [Heading(2, "Anomalies"), *_anomalies(results)]
     blocks += [Heading(2, "Exclusions"), *_exclusions(results)]
     blocks += [Heading(2, "Changes while running"), *_changes(results)]
     blocks += [Heading(2, "Everything that was set"), *(block for run in results.runs for block in _everything(run))]
@@ -259,6 +260,13 @@ KINDS = {
 
 def _items(out: Exclusion) -> str:
     return ", ".join(out.items[:8]) + (f", and {len(out.items) - 8} more" if len(out.items) > 8 else "")
+
+
+def _anomalies(results: Results) -> Iterator[Block]:
+    rows = [(run.run_id, one.kind, one.text) for run in results.runs for one in run.anomalies]
+    if not rows:
+        yield Paragraph("None was recorded.")
+    yield from table("Findings of the checks at the runs' end", ("run", "kind", "what~"), rows)
 
 
 def _changes(results: Results) -> Iterator[Block]:

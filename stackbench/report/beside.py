@@ -60,8 +60,8 @@ def _compare_pair(pair: _Pair) -> tuple[list[PairedComparison], set[str]]:
 
 
 def _is_speed(benchmark: BenchmarkReport) -> bool:
-    """Its figures are no scores of tasks."""
-    return any(measure.interval == "range" for measure in benchmark.measures)
+    """Its headline is no score of tasks."""
+    return benchmark.head is not None and benchmark.head.interval == "range"
 
 
 def _differences(first: BenchmarkReport, second: BenchmarkReport, compared: BenchmarkComparison | None) -> list[str]:

@@ -17,6 +17,8 @@ __all__ = ["MANIFEST", "BundleProblem", "unpack_bundle", "write_bundle", "write_
 
 MANIFEST = "MANIFEST.sha256"
 """Lines of hash, two spaces and path below the folder, as `sha256sum` writes and checks them."""
+PACKAGE_SUMS = "SHA256SUMS"
+"""The same of a publication package, in which a bundle lies."""
 TABLES = "tables"
 LARGEST = 64 << 30
 """Bytes of an archive's files, unpacked."""
@@ -58,23 +60,29 @@ def unpack_bundle(path: Path, scratch: Path) -> tuple[Path, list[BundleProblem]]
         UsageError: it is no bundle.
     """
     folder = path if path.is_dir() else _extracted(path, scratch / "bundle")
-    found = sorted(folder.rglob("attempts.parquet"))
-    if len(found) != 1:
-        raise UsageError(f"{path} is no bundle of a run: it holds {len(found) or 'no'} attempts.parquet, not one")
-    tables = found[0].parent
-    manifests = sorted(folder.rglob(MANIFEST), key=lambda one: len(one.parts))
-    if not manifests:
-        return tables, [BundleProblem(MANIFEST, "is missing: nothing tells what the files are to be")]
-    return tables, list(_problems(manifests[0]))
+    found = sorted(one.parent for one in folder.rglob("attempts.parquet") if one.parent.name == TABLES)
+    if len(found) > 1:
+        named = ", ".join(str(one.parent.relative_to(folder)) for one in found[:5])
+        raise UsageError(f"{path} holds {len(found)} runs; unpack it and name the folder of one: {named}")
+    if not found:
+        raise UsageError(f"{path} is no bundle of a run: it holds no {TABLES}/attempts.parquet")
+    manifest = found[0].parent / MANIFEST
+    problems = [BundleProblem(MANIFEST, "is missing: nothing tells what the files are to be")]
+    if manifest.is_file():
+        problems = list(_problems(manifest))
+    for sums in sorted(folder.rglob(PACKAGE_SUMS)):
+        problems += _problems(sums, whole=False)
+    return found[0], problems
 
 
-def _problems(manifest: Path) -> Iterator[BundleProblem]:
+def _problems(manifest: Path, *, whole: bool = True) -> Iterator[BundleProblem]:
+    """`whole`: what lies beside and is not listed is a problem too."""
     listed: set[str] = set()
     folder = manifest.parent
     for number, line in enumerate(manifest.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
         digest, separator, name = line.partition("  ")
         if not separator or len(digest) != 64:
-            yield BundleProblem(MANIFEST, f"line {number} is no hash and path")
+            yield BundleProblem(manifest.name, f"line {number} is no hash and path")
             continue
         listed.add(name)
         target = folder / name
@@ -82,7 +90,7 @@ def _problems(manifest: Path) -> Iterator[BundleProblem]:
             yield BundleProblem(name, "is missing")
         elif _sha256(target) != digest:
             yield BundleProblem(name, "was changed: its sha256 is not the manifest's")
-    for path in _files(folder):
+    for path in _files(folder) if whole else ():
         name = path.relative_to(folder).as_posix()
         if name not in listed:
             yield BundleProblem(name, "is not in the manifest")

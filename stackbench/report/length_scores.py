@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Protocol, TypeVar
 
 from stackbench.types import Metric
 
-__all__ = ["effective_lines", "family_rows", "has_lengths", "heat_map"]
+__all__ = ["depth_cells", "effective_lines", "family_rows", "has_lengths", "heat_map"]
 
 SCORE = "score"
 LENGTH = re.compile(r"(\d+)(K?)")
@@ -18,6 +19,25 @@ EFFECTIVE = {
     "effective_length_ruler": "effective length, RULER (mean >= 0.856)",
     "effective_length_nolima": "effective length, NoLiMa (>= 0.85 of the score at 1K)",
 }
+
+
+class Valued(Protocol):
+    """A measure, as runs and reports have them."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def category(self) -> str: ...
+
+    @property
+    def value(self) -> float: ...
+
+    @property
+    def n(self) -> int: ...
+
+
+M = TypeVar("M", bound=Valued)
 
 
 def has_lengths(metrics: Sequence[Metric]) -> bool:
@@ -41,20 +61,25 @@ def family_rows(metrics: Sequence[Metric]) -> tuple[list[str], list[tuple[str, l
 
 def heat_map(metrics: Sequence[Metric]) -> list[str]:
     """Lines of a map of scores, depth by length: each cell is shaded and has its score in percent."""
-    cells: dict[tuple[float, str], float] = {}
-    for metric in metrics:
-        found = CELL.fullmatch(metric.category) if metric.name == SCORE else None
-        if found is not None:
-            cells[float(found["depth"]), found["length"]] = metric.value
+    lengths, depths, cells = depth_cells(metrics)
     if not cells:
         return []
-    lengths = sorted({length for _, length in cells}, key=_tokens)
     width = max(6, *(len(length) + 2 for length in lengths))
     lines = [f"{'depth':>6} " + "".join(f"{length:>{width}}" for length in lengths)]
-    for depth in sorted({depth for depth, _ in cells}):
+    for depth in depths:
         row = "".join(_cell(cells.get((depth, length)), width) for length in lengths)
         lines.append(f"{depth:>5g}% {row}")
     return lines
+
+
+def depth_cells(metrics: Sequence[M]) -> tuple[list[str], list[float], dict[tuple[float, str], M]]:
+    """Lengths, depths in percent, and the score at each (depth, length) that there is."""
+    cells: dict[tuple[float, str], M] = {}
+    for metric in metrics:
+        found = CELL.fullmatch(metric.category) if metric.name == SCORE else None
+        if found is not None:
+            cells[float(found["depth"]), found["length"]] = metric
+    return sorted({length for _, length in cells}, key=_tokens), sorted({depth for depth, _ in cells}), cells
 
 
 def effective_lines(metrics: Sequence[Metric]) -> list[str]:
@@ -69,9 +94,10 @@ def effective_lines(metrics: Sequence[Metric]) -> list[str]:
     return found
 
 
-def _cell(value: float | None, width: int) -> str:
-    if value is None:
+def _cell(metric: Valued | None, width: int) -> str:
+    if metric is None:
         return f"{'-':>{width}}"
+    value = metric.value
     shade = SHADES[min(len(SHADES) - 1, int(value * len(SHADES)))]
     return f"{shade}{100 * value:.0f}".rjust(width, " ")
 

@@ -16,6 +16,7 @@ from stackbench.nesting import is_object
 
 __all__ = [
     "SCHEMA_VERSION",
+    "Anomaly",
     "BenchmarkReport",
     "CategoryCounts",
     "Change",
@@ -276,6 +277,14 @@ class Gate(Part):
     """Why there is no value."""
 
 
+class Anomaly(Part):
+    """Something about a run that a reader must know before the scores."""
+
+    kind: Literal["fault", "hint"]
+    """`fault`: it cannot be, and the run has failed; `hint`: it may have an innocent reason."""
+    text: str
+
+
 class Change(Part):
     """What an operator changed while the run went on."""
 
@@ -312,6 +321,7 @@ class RunReport(Part):
     cost: Price | None
     gates: tuple[Gate, ...]
     changes: tuple[Change, ...]
+    anomalies: tuple[Anomaly, ...] = ()
     skipped: dict[str, str]
     benchmarks: tuple[BenchmarkReport, ...]
 

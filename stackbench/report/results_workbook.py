@@ -31,6 +31,7 @@ def write_results_workbook(results: Results, to: BinaryIO) -> None:
         "published": (dump(one) for one in results.published),
         "comparisons": (dump(one) for one in results.comparisons),
         "gates": ({"run_id": run.run_id, **dump(gate)} for run in results.runs for gate in run.gates),
+        "anomalies": ({"run_id": run.run_id, **dump(one)} for run in results.runs for one in run.anomalies),
         "changes": ({"run_id": run.run_id, **dump(change)} for run in results.runs for change in run.changes),
         "runs": (_run(run) for run in results.runs),
     }
@@ -96,4 +97,4 @@ def _settings(results: Results) -> Iterator[Row]:
 
 def _run(run: RunReport) -> Row:
     whole = dump(run)
-    return {name: value for name, value in whole.items() if name not in ("benchmarks", "gates", "changes")}
+    return {name: value for name, value in whole.items() if name not in ("benchmarks", "gates", "changes", "anomalies")}

@@ -132,6 +132,7 @@ def _left_out(results: Results) -> Iterator[Block]:
         for one in run.benchmarks
         for line in one.caveats
     ]
+    lines = [*(f"{one.kind}: {one.text}" for run in results.runs for one in run.anomalies), *lines]
     lines += [f"{name} was skipped: {why}" for run in results.runs for name, why in run.skipped.items()]
     lines += [f"changed while running, {change.at}: {change.what}" for run in results.runs for change in run.changes]
     lines += results.warnings

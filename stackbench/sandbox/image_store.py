@@ -8,8 +8,8 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +31,7 @@ from stackbench.sandbox.recipe import (
 
 if TYPE_CHECKING:
     import docker
+    from docker.models.containers import Container as DockerContainer
 
 __all__ = ["ImageStore"]
 
@@ -61,6 +62,8 @@ class ImageStore:
         self._index = limits.folder / "images.json"
         self._guard = threading.Lock()
         self._making: dict[str, threading.Lock] = {}
+        self._closed = False
+        self._containers: set[DockerContainer] = set()
         self._told: set[str] = set()
         self._bases: dict[PythonBase, tuple[str, str]] = {}
         self._held: Counter[str] = Counter()
@@ -159,7 +162,8 @@ class ImageStore:
                 began = time.monotonic()
                 self._say(f"building {recipe.name}")
                 log = self._log_of(recipe.name)
-                build_layer(client, recipe, parent, log, {"stackbench.python": python})
+                with self._building() as building:
+                    build_layer(client, recipe, parent, log, {"stackbench.python": python}, building)
                 there, built = _inspect(client, recipe.tag), True
                 self._say(f"built {recipe.name} in {time.monotonic() - began:.0f} s")
             if there is None:
@@ -168,6 +172,35 @@ class ImageStore:
             own = there.size - (below_size.size if below_size is not None else 0)
             self._record(recipe.tag, parent, own, python)
             return ReadyImage(recipe.tag, there.digest, python, built, own, (*notes, *there.notes))
+
+    @contextmanager
+    def _building(self) -> Iterator[Callable[[DockerContainer], None]]:
+        """Knows the container of a build while it goes on. Raises SandboxError when this is closed."""
+        known: list[DockerContainer] = []
+
+        def begin(container: DockerContainer) -> None:
+            with self._guard:
+                if self._closed:
+                    raise SandboxError("the run has ended, and builds nothing more")
+                known.append(container)
+                self._containers.add(container)
+
+        try:
+            yield begin
+        finally:
+            with self._guard:
+                self._containers.difference_update(known)
+
+    def close(self) -> None:
+        """Ends the builds that go on; whoever waits for one gets a SandboxError."""
+        from docker.errors import DockerException
+
+        with self._guard:
+            self._closed = True
+            containers = list(self._containers)
+        for container in containers:
+            with suppress(DockerException):  # it has ended meanwhile
+                container.kill()
 
     def _python_base(self, client: docker.DockerClient, wanted: PythonBase) -> tuple[str, str]:
         """An image with that Python, and its version."""

@@ -8,10 +8,11 @@ import errno
 import io
 import json
 import os
+import shlex
 import tarfile
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -29,6 +30,12 @@ if TYPE_CHECKING:
 __all__ = ["NOTES", "build_dockerfile", "build_layer", "build_settings"]
 
 SCRIPT = f"{BUILD_FILES}/build.sh"
+# Settings may hold a password of a proxy or an index: they come in a file that is gone afterwards, not in the
+# container's environment, which the image would keep.
+PROLOGUE = f"""set -euo pipefail
+trap "rm -rf {BUILD_FILES}" EXIT
+source {BUILD_FILES}/settings.sh
+"""
 CERTIFICATES = f"{BUILD_FILES}/certificates.pem"
 NETWORK_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "PIP_INDEX_URL")
 LABELS = {"stackbench": "image"}
@@ -40,10 +47,16 @@ NOTES = "stackbench.notes"
 
 
 def build_layer(
-    client: docker.DockerClient, recipe: ImageRecipe, parent: str, log: Path, labels: Mapping[str, str]
+    client: docker.DockerClient,
+    recipe: ImageRecipe,
+    parent: str,
+    log: Path,
+    labels: Mapping[str, str],
+    on_container: Callable[[DockerContainer], None] = lambda container: None,
 ) -> None:
     """Makes the image `recipe.tag` from the image `parent`. The build's output goes to `log`; its lines that begin with
-    `stackbench: ` become the image's label `NOTES`, a JSON list.
+    `stackbench: ` become the image's label `NOTES`, a JSON list. `on_container` is told the container, which ends the
+    build when it is killed.
 
     Raises:
         SandboxError: the script failed, took too long, or the disk is full; names the log.
@@ -51,6 +64,7 @@ def build_layer(
     """
     container = _create(client, recipe, parent)
     try:
+        on_container(container)
         with tempfile.TemporaryFile() as packed:
             _pack(recipe, packed)
             packed.seek(0)
@@ -59,9 +73,7 @@ def build_layer(
         repository, _, tag = recipe.tag.partition(":")
         changes = [f'LABEL "{name}"="{value}"' for name, value in {**LABELS, **labels}.items()]
         changes.append(f"LABEL {NOTES}={json.dumps(json.dumps(_notes(log)))}")
-        container.commit(
-            repository, tag, changes="\n".join([*changes, "CMD []", "ENV PIP_CERT=", "ENV SSL_CERT_FILE="])
-        )
+        container.commit(repository, tag, changes="\n".join([*changes, "CMD []"]))
     finally:
         with suppress(SandboxError):
             remove(container)
@@ -88,7 +100,6 @@ def build_settings() -> dict[str, str]:
 def _create(client: docker.DockerClient, recipe: ImageRecipe, parent: str) -> DockerContainer:
     from docker.types import LogConfig
 
-    trust = {"PIP_CERT": CERTIFICATES, "SSL_CERT_FILE": CERTIFICATES} if _certificates() else {}
     return client.containers.create(
         parent,
         ["bash", SCRIPT],
@@ -96,13 +107,6 @@ def _create(client: docker.DockerClient, recipe: ImageRecipe, parent: str) -> Do
         user="0:0",
         working_dir="/",
         labels=owner_labels() | {"stackbench.layer": recipe.name},
-        environment={
-            "BUILD_FILES": BUILD_FILES,
-            "PIP_NO_CACHE_DIR": "1",
-            "LANG": "C.UTF-8",
-            **trust,
-            **build_settings(),
-        },
         security_opt=["no-new-privileges"],
         log_config=LogConfig(type="json-file"),
         mem_limit=MEMORY,
@@ -124,11 +128,14 @@ def _certificates() -> Path | None:
 def _pack(recipe: ImageRecipe, target: Any) -> None:
     folder = BUILD_FILES.lstrip("/")
     with tarfile.open(fileobj=target, mode="w") as archive:
-        script = f'set -euo pipefail\ntrap "rm -rf {BUILD_FILES}" EXIT\n{recipe.script}\n'
-        files = {"build.sh": script.encode(), **recipe.files}
+        files = {"build.sh": f"{PROLOGUE}{recipe.script}\n".encode(), **recipe.files}
+        settings = {"BUILD_FILES": BUILD_FILES, "PIP_NO_CACHE_DIR": "1", "LANG": "C.UTF-8", **build_settings()}
         trusted = _certificates()
         if trusted is not None:
             files["certificates.pem"] = trusted.read_bytes()
+            settings |= {"PIP_CERT": CERTIFICATES, "SSL_CERT_FILE": CERTIFICATES}
+        lines = [f"export {name}={shlex.quote(value)}\n" for name, value in settings.items()]
+        files["settings.sh"] = "".join(lines).encode()
         for name, data in files.items():
             entry = tarfile.TarInfo(f"{folder}/{name}")
             entry.size, entry.mode = len(data), 0o644

@@ -154,6 +154,7 @@ class Sandboxes:
     async def _close(self) -> None:
         self._engine.stop_waiting()
         self.images.close()
+        await asyncio.gather(*(asyncio.to_thread(store.close) for store in self._image_stores.values()))
         begun = [*self._scorers.values(), *self._pools.values(), self._clearing]
         tasks: list[asyncio.Task[Any]] = [task for task in begun if task is not None]
         for task in tasks:

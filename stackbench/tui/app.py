@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.app import App
 from textual.binding import Binding, BindingType
@@ -23,6 +23,8 @@ from stackbench.tui.safe_text import cut_line
 from stackbench.tui.themes import DEFAULT_THEME, THEMES
 
 if TYPE_CHECKING:
+    from textual.screen import Screen
+
     from stackbench.store.attempt_pages import AttemptFilter
     from stackbench.types import AttemptKey
 
@@ -47,6 +49,7 @@ class StackbenchApp(App[int]):
         Binding("colon", "screen.go_to", "Go to", key_display=":"),
         Binding("question_mark", "screen.help", "Help", key_display="?"),
         Binding("ctrl+p", "command_palette", "Commands", key_display="^p"),
+        Binding("ctrl+g", "jump", "Jump", show=False, key_display="^g", priority=True),
         Binding("ctrl+t", "next_theme", "Next theme", show=False, key_display="^t"),
         Binding("q", "quit", "Quit"),
         Binding("ctrl+q,ctrl+c", "quit", "Quit", show=False, priority=True),
@@ -168,6 +171,22 @@ class StackbenchApp(App[int]):
 
     def set_theme(self, name: str) -> None:
         self.theme = name
+
+    def action_jump(self) -> None:
+        """Letters over what can take the keys; the one that is typed takes them."""
+        from textual.widget import Widget
+
+        from stackbench.tui.jump_mode import JumpScreen, jump_targets
+
+        screen = self.screen
+        if not isinstance(screen, RoomScreen):
+            return
+
+        def chosen(widget: Widget | None) -> None:
+            if widget is not None and widget.is_attached:
+                screen.set_focus(widget)
+
+        self.push_screen(JumpScreen(jump_targets(cast("Screen[object]", screen))), chosen)
 
     def action_next_theme(self) -> None:
         names = [theme.name for theme in THEMES]

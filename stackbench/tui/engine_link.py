@@ -287,21 +287,19 @@ class EngineLink:
             UsageError: it is live or queued.
             StackbenchError: the database cannot be written.
         """
-        try:
-            client = await self._connected()
-        except EngineUnreachableError:
-            await self._end_queries()
-            await asyncio.to_thread(self._delete, run_id)
-            return
-        await self._within(client.command("delete", who=self.who, run=run_id), client)
+        from stackbench.engine.deletion import remove_run
 
-    def _delete(self, run_id: str) -> None:
+        await remove_run(self.home, run_id, who=self.who, alone=self._alone)
+
+    async def _alone(self, work: Callable[[], None]) -> None:
         """With no read under way: DuckDB opens a file of this process's either for reading or for writing."""
-        from stackbench.engine.deletion import delete_run
+        await self._end_queries()
+        await asyncio.to_thread(self._with_file, work)
 
+    def _with_file(self, work: Callable[[], None]) -> None:
         with self._file:
             self._close_local()
-            delete_run(self.home, run_id)
+            work()
 
     async def _start(self, run: Submission) -> None:
         from stackbench.engine.detached import engine_log, start_engine

@@ -58,6 +58,7 @@ async def test_a_call_is_made_and_its_result_told(workspace: Workspace) -> None:
         (2, "read", None),
     ]
     assert backend.kinds() == ["agent_start", "tool_result", "tool_result", "agent_end"]
+    assert backend.events[0][1]["tool_set"] == "openclaw-2026.9"
     assert [spec.name for spec in backend.tools[0]] == list(EVERYTHING)
 
 

@@ -112,6 +112,9 @@ GIVEN = ("--author", "Doe, Jane", "--model-id", "test/model")
         (("20261126-0900", "--author", "A"), "the model hf:test-model has no name on a hub that is known here"),
         (("20261126-0900", "--author", "A", "--model-id", "../x"), '"../x" is no name of a model on a hub'),
         (("20261126-0900", *GIVEN, "--evaluator", "friend"), "evaluator"),
+        (("20261126-0900", *GIVEN, "--author", " "), "name who publishes"),
+        (("20261126-0900", *GIVEN, "--licence", "mine"), '--licence "mine" is no SPDX identifier'),
+        (("20261126-0900", *GIVEN, "--source-url", "example"), '--source-url "example" is no address'),
         (("20261126-0900", *GIVEN, "--upload"), "--upload needs a token of the Hugging Face hub"),
     ],
 )

@@ -92,7 +92,7 @@ def test_help_is_quick_and_says_how_to_use_it(program: Program) -> None:
         (["score", "none.jsonl", "-b", "humaneval"], "none.jsonl cannot be read"),
         (["score", "none.jsonl"], "-b"),
         (["show", "nope"], "no database at"),
-        (["list", "planets"], 'no list of "planets"; lists: benchmarks'),
+        (["list", "planets"], 'no list of "planets"; lists: baselines, benchmarks'),
         (["models", "pull", "nope"], 'unknown model "nope"; "stackbench models list"'),
         (["data", "pull", "nope"], 'unknown dataset "nope"'),
         (["eval", "gsm8k", "-m", "oracle", "--home", "/proc/nope"], "cannot be made"),
@@ -225,13 +225,13 @@ def test_history_can_be_listed_shown_queried_and_exported(program: Program, tmp_
 
 def test_lists_config_and_doctor(program: Program) -> None:
     assert {row["benchmark"] for row in program.json("list", "benchmarks")} == {
-        "humaneval", "mbpp", "mbppplus", "gsm8k", "mmlu", "tooluse", "throughput", "voice",
+        "humaneval", "mbpp", "mbppplus", "gsm8k", "mmlu", "tooluse", "throughput", "voice", "longcontext", "swebench",
     }  # fmt: skip
     assert "hf:qwen2.5-coder-0.5b-instruct" in program.run("list", "models").stdout
     assert {row["suite"] for row in program.json("list", "suites")} == {"quickstart", "smoke", "core", "full"}
     tools = {tool["function"]["name"]: tool["function"] for tool in program.json("list", "tools")}
     assert tools["read"]["parameters"]["required"] == ["path"]
-    assert "oldText" in program.run("list", "tools").stdout
+    assert "path, edits" in program.run("list", "tools").stdout
     (program.home.path / "stackbench.toml").write_text("limit = 4\n")
     settings = {row["setting"]: row for row in program.json("config")}
     assert (settings["limit"]["value"], settings["limit"]["from"]) == (4, "stackbench.toml")

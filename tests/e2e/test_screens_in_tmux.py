@@ -142,7 +142,10 @@ async def test_a_chat_with_an_agent_is_steered_and_outlives_the_screens(
 def talk(tmux: Tmux, program: Program) -> None:
     tmux.start()
     tmux.shows("Nothing has been run here yet")
-    tmux.type(":agents")
+    tmux.type(":")
+    tmux.shows("a screen or the start of a run's id")
+    tmux.type("agents")
+    tmux.shows(": agents")
     tmux.send("Enter")
     tmux.shows("no agent is at work: n begins a chat")
     tmux.send("n")

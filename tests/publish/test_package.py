@@ -21,7 +21,9 @@ from stackbench.publish.package import write_package
 from stackbench.publish.publication import Publication, hub_id
 from stackbench.report.bundle import unpack_bundle
 from stackbench.report.results_model import Results
-from stackbench.store import open_queries
+from stackbench.store import LocalQueries, open_database, open_queries
+from stackbench.store.chain_audit import audit_chain
+from stackbench.store.run_tables import load_tables
 from tests.report.recorded_results import HOSTILE, Part, collected, make_home, record_run
 
 MODEL = "test-org/Test-Model"
@@ -126,29 +128,29 @@ def validator(name: str) -> str:
     return str(path)
 
 
-def test_every_eval_evers_own_validator_accepts_the_files(package: Path) -> None:
-    program = validator("eee/bin/every_eval_ever")
+def validated(package: Path, files: str) -> list[dict[str, Any]]:
+    """What Every Eval Ever's own validator says of files, one report each."""
     done = subprocess.run(
-        [program, "validate", "data/*/*/*/*", "--format", "json"],
+        [validator("eee/bin/every_eval_ever"), "validate", files, "--format", "json"],
         capture_output=True, text=True, cwd=package / "every-eval-ever", check=False,
     )  # fmt: skip
-    reports = json.loads(done.stdout)
-    assert len(reports) == 7, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_every_eval_evers_own_validator_accepts_the_files(package: Path) -> None:
+    reports = validated(package, "data/*/*/*/*")
+    assert len(reports) == 7
     assert [(r["errors"], r["warnings"]) for r in reports if not r["valid"] or r["warnings"]] == []
+
+
+def test_every_eval_evers_own_validator_is_not_content_with_anything(package: Path) -> None:
     (path,) = (package / "every-eval-ever/data/gsm8k").rglob("*_samples.jsonl")
     whole = path.read_bytes()
     try:
         path.write_bytes(whole.replace(b'"gsm8k/0"', b"0", 1))
-        done = subprocess.run(
-            [*done.args[:2], "data/gsm8k/*/*/*"], capture_output=True, cwd=done_folder(package), check=False
-        )
-        assert done.returncode != 0
+        assert not all(report["valid"] for report in validated(package, "data/gsm8k/*/*/*"))
     finally:
         path.write_bytes(whole)
-
-
-def done_folder(package: Path) -> Path:
-    return package / "every-eval-ever"
 
 
 def test_the_citation_is_valid(package: Path) -> None:
@@ -257,3 +259,20 @@ def test_the_checklist_says_what_is_done_and_what_is_not(package: Path) -> None:
 )
 def test_a_models_name_on_the_hub_is_found_where_it_can_be(model: str, found: str | None) -> None:
     assert hub_id(model) == found
+
+
+def test_a_package_holds_the_run_as_verify_reads_it(package: Path, tmp_path: Path) -> None:
+    """Its chain fits, and a file of the package that was changed is named."""
+    (archive,) = (package / "archive").glob("*.tar.gz")
+    tables, problems = unpack_bundle(archive, tmp_path)
+    assert problems == []
+    load_tables(tables, tmp_path / "db.duckdb")
+    connection = open_database(tmp_path / "db.duckdb", read_only=True)
+    ((run_id,),) = connection.execute("SELECT run_id FROM runs").fetchall()
+    assert audit_chain(LocalQueries(connection), run_id).problems == ()
+    connection.close()
+    folder = tables.parents[2]
+    (folder / "EXCLUSIONS.md").write_text("nothing was left out")
+    assert [(one.path, one.what[:11]) for one in unpack_bundle(folder, tmp_path)[1]] == [
+        ("EXCLUSIONS.md", "was changed")
+    ]

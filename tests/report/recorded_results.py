@@ -84,6 +84,7 @@ def record_run(
     status: RunStatus = RunStatus.COMPLETED,
     gates: Sequence[Gate] = (),
     operator: Mapping[str, Any] | None = None,
+    findings: Sequence[Mapping[str, str]] = (),
 ) -> str:
     """Records a run; which attempts pass is a fixed pattern."""
     plan = RunPlan(
@@ -108,6 +109,8 @@ def record_run(
             RunRow(run_id, "eval", BEGAN, model, plan.model_dump(mode="json"), seeds, "c0ffee", ENVIRONMENT), rows
         )
         metrics = {part.name: _record_part(writer, run_id, part) for part in parts}
+        for number, finding in enumerate(findings):
+            writer.event(run_id, EventRecord("", "", 0, None, 2 + number, BEGAN, "sanity", finding))
         if operator is not None:
             writer.event(run_id, EventRecord("", "", 0, None, 1, BEGAN, "operator", operator))
         writer.flush()

@@ -23,11 +23,13 @@ from stackbench.report.results_model import Results, results_schema
 from stackbench.report.write_report import ReportWriter
 from tests.report.recorded_results import HOSTILE, Part, collected, make_home, record_run
 
+ROOT = Path(__file__).parents[2]
 PARTS = (
     Part(tasks=20, attempts=4, seeds=(0, 1), errors=3),
     Part("tooluse", tasks=60, available=500, categories=("files", "api", "system"), datasets={"tasks": "aa" * 32}),
     Part("throughput", tasks=1, available=1, datasets={}),
 )
+FINDINGS = ({"fault": "humaneval: 2 attempts too many"}, {"hint": "gsm8k: 3 answers equal the reference"})
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +37,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
     home = make_home(tmp_path_factory.mktemp("home"))
     gate = Gate(name="floor", benchmark="humaneval", metric="pass@1", min=0.9)
     operator = {"verb": "set", "who": "me@here", "arguments": {"name": "concurrency"}, "old": 4, "new": 2}
-    run = record_run(home, parts=PARTS, gates=[gate], operator=operator)
+    run = record_run(home, parts=PARTS, gates=[gate], operator=operator, findings=FINDINGS)
     found = collected(home, run)
     gates = (JudgedGate(name="floor", measure="humaneval pass@1", bounds="min 0.9", value=0.6, passed=False),)
     return found.model_copy(update={"runs": (found.runs[0].model_copy(update={"gates": gates}),)})
@@ -72,7 +74,7 @@ def shown_figures(results: Results) -> dict[str, list[str]]:
 
 def test_results_follow_the_published_schema(folder: Path) -> None:
     document = json.loads((folder / "results.json").read_text())
-    published = json.loads(Path("docs/results.schema.json").read_text())
+    published = json.loads((ROOT / "docs" / "results.schema.json").read_text())
     assert published == results_schema() == json.loads((folder / "results.schema.json").read_text())
     jsonschema.Draft202012Validator.check_schema(published)
     jsonschema.validate(document, published)
@@ -139,6 +141,8 @@ def test_markdown_tables_hold_the_figures(results: Results, folder: Path) -> Non
         for plot in re.findall(r"\]\((plots/[^)]+)\)", text):
             assert (folder / plot).is_file()
     assert "set concurrency: 4 to 2" in text
+    assert f"| {results.runs[0].run_id} | fault | humaneval: 2 attempts too many |" in text
+    assert "- hint: gsm8k: 3 answers equal the reference" in (folder / "BENCHMARKS.md").read_text()
 
 
 class Reader(HTMLParser):

@@ -43,7 +43,7 @@ async def failures(
     made += [OracleCall(**call) for call in calls]
     async with staged(spec, session) as world:
         result = await play_script(spec, world.workspace, made, answer)
-        seen = await observe(spec, session, world.before, result.answer, result.calls)
+        seen = await observe(spec, session, world.start, result.answer, result.calls)
         results = await evaluate(spec, seen)
     return {one.name: one.why for one in results if not one.passed}
 

@@ -63,6 +63,8 @@ def test_text_in_small_letters_fits_in_any_case(queries: Queries) -> None:
     assert read_index(queries, RUN, AttemptFilter(text="HumanEval/52")).total == 11
     assert read_index(queries, RUN, AttemptFilter(text="Humaneval/52")).total == 0
     assert read_index(queries, RUN, AttemptFilter(text="%' OR 1=1 --")).total == 0
+    for text in ("humaneval_52", "human%52", "humaneval\\52"):  # what means something to LIKE means itself here
+        assert read_index(queries, RUN, AttemptFilter(text=text)).total == 0
     assert read_index(queries, RUN, AttemptFilter(benchmark="mbpp")).total == 0
 
 

@@ -44,9 +44,9 @@ class Screens:
         """Waits for a notification with these words."""
         await self.until(lambda: any(wanted in one.message for one in self.app._notifications), f"{wanted!r} told")
 
-    async def until(self, condition: Callable[[], object], what: str = "") -> None:
+    async def until(self, condition: Callable[[], object], what: str = "", *, within_s: float = WITHIN_S) -> None:
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + WITHIN_S
+        deadline = loop.time() + within_s
         while True:
             await self.pilot.pause()
             if condition():

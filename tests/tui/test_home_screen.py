@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from stackbench.config import Home
+from stackbench.errors import StackbenchError
 from stackbench.store import Reader, open_queries
+from stackbench.tui.home.report_files import write_report
 from tests.tui.pilots import opened
 from tests.tui.recorded_home import CLOCK
 from tests.tui.scripted_engine import scripted_engine
@@ -167,3 +169,21 @@ async def test_keys_typed_right_after_the_colon_are_the_prompts(
         await screens.pilot.pause()
         prompt = screens.pilot.app.screen.query_one("#prompt-input")
         assert (prompt.value, begun) == ("sql", [])
+
+
+async def test_a_report_of_the_marked_runs_is_written_by_the_command(recorded: Home, tmp_path: Path) -> None:
+    async with opened(recorded) as screens:
+        await screens.shows(COMPLETED)
+        await screens.press("end", "R")
+        await screens.shows(f"Write the report of run {COMPLETED}")
+        await screens.press("ctrl+a", "ctrl+k")
+        await screens.type(str(tmp_path / "out"))
+        await screens.press("enter")
+        await screens.tells("the report is being written")
+        await screens.until(lambda: any("files to" in one.message for one in screens.app._notifications), within_s=90)
+        assert (tmp_path / "out" / "BENCHMARKS.md").exists()
+
+
+async def test_what_the_report_command_refuses_is_told(recorded: Home, tmp_path: Path) -> None:
+    with pytest.raises(StackbenchError, match="report: no run"):
+        await write_report(recorded, ["nobody"], tmp_path / "out")

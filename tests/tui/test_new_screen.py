@@ -10,7 +10,7 @@ import pytest
 from stackbench.config import Home, list_settings
 from stackbench.errors import ConfigError, StackbenchError, UsageError
 from stackbench.store.pace import Pace
-from stackbench.tui.new_run.choices import find_servers
+from stackbench.tui.new_run.choices import find_servers, own_benchmarks
 from stackbench.tui.new_run.draft import Draft
 from stackbench.tui.new_run.estimate import Known, estimate_lines
 from tests.fake_endpoint import FakeEndpoint
@@ -105,3 +105,22 @@ async def test_servers_of_this_machine_are_found(endpoint: FakeEndpoint) -> None
     assert await find_servers((port, 1)) == [endpoint.name]
     endpoint.listed = {"data": "nonsense"}
     assert await find_servers((port,)) == []
+
+
+async def test_benchmarks_of_the_working_folder_are_offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sums.yaml").write_text(
+        "name: my-sums\nmetric: exact\ndata: rows.jsonl\nprompt: '{question}'\nanswer: answer\n"
+    )
+    (tmp_path / "rows.jsonl").write_text('{"id": "one", "question": "1 + 1?", "answer": "2"}\n')
+    (tmp_path / "compose.yaml").write_text("services: {}\n")
+    (tmp_path / "broken.yml").write_text("name: [\n")
+    monkeypatch.chdir(tmp_path)
+    found = own_benchmarks(Path())
+    assert [(one.name, one.about) for one in found] == [("sums.yaml", "my-sums")]
+    assert own_benchmarks(tmp_path / "none") == []
+    async with opened(Home(tmp_path / "home"), (120, 50)) as screens:
+        await screens.shows("Nothing has been run here yet")
+        await screens.press("n")
+        await screens.shows("sums.yaml  (yours)")
+        await screens.press("end", "space")
+        await screens.shows("[x]  sums.yaml", "stackbench eval sums.yaml --detach", "my-sums")

@@ -296,7 +296,7 @@ def test_what_is_no_run_and_no_bundle_is_refused(
     (tmp_path / "notes.txt").write_text("no archive\n")
     for name, fault in (
         ("nobody", 'no run "nobody"'),
-        (".", "holds no attempts.parquet"),
+        (".", "holds no tables/attempts.parquet"),
         ("notes.txt", "neither a folder nor an archive"),
     ):
         code, out, err = said(capsys, name, "--home", str(recorded.path))

@@ -2,10 +2,11 @@
 
 from stackbench.agents.tools.asking import User
 from stackbench.agents.tools.base import Tool, ToolOutcome, ToolRefusedError, Workspace, parameters_schema, tool_schema
-from stackbench.agents.tools.registry import TOOLS, CallResult, call_tool, list_tools
+from stackbench.agents.tools.registry import TOOL_SET, TOOLS, CallResult, call_tool, list_tools
 
 __all__ = [
     "TOOLS",
+    "TOOL_SET",
     "CallResult",
     "Tool",
     "ToolOutcome",

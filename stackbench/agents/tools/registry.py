@@ -21,7 +21,7 @@ from stackbench.agents.tools.web import HttpRequestTool, WebFetch
 from stackbench.errors import ToolError
 from stackbench.nesting import is_array, is_object
 
-__all__ = ["TOOLS", "CallResult", "call_tool", "list_tools"]
+__all__ = ["TOOLS", "TOOL_SET", "CallResult", "call_tool", "list_tools"]
 
 MOST_CHARACTERS = 120_000
 """Of what a model is told of any call; each tool cuts its own output before."""
@@ -31,6 +31,8 @@ LONGEST_ARGUMENTS = 16 << 20
 MOST_MEMBERS = 1000
 """Of an argument that is a list or an object: each that does not fit would be an error of its own."""
 
+TOOL_SET = "openclaw-2026.9"
+"""Whose tools these are: the names and parameters that OpenClaw documents in that version."""
 TOOLS: Mapping[str, Tool[Any]] = {
     tool.name: tool
     for tool in (

@@ -15,7 +15,7 @@ from stackbench.benchmarks.longcontext.options import LongContextOptions
 from stackbench.benchmarks.longcontext.prompts import LongPrompt, PromptMaker
 from stackbench.benchmarks.longcontext.tasks import VARIANTS, LongTask, cut_to_window, list_tasks, variants_of
 from stackbench.datasets import DatasetStore
-from stackbench.errors import ConfigError, GenerationError, UsageError
+from stackbench.errors import ConfigError, GenerationError, StackbenchError, UsageError
 from stackbench.sandbox import CodeJob, Section
 from stackbench.types import AttemptSummary, FinishReason, Message, Metric, Request, Sampling, Scored, Task
 
@@ -57,6 +57,11 @@ class LongContext:
 
     async def fit(self, tasks: Sequence[Any], model: ServedModel) -> tuple[Sequence[LongTask], str]:
         """The tasks that the model's window holds, and a note on what was cut. Raises UsageError where none does."""
+        if self.options.tokenizer:
+            try:
+                await model.text_counter(self.options.tokenizer)
+            except StackbenchError as error:
+                raise UsageError(f"longcontext: option tokenizer: {error}") from error
         answer = max(one.answer_tokens for one in self._variants) + model.think_tokens
         window = self.options.window or model.window
         if window is None:

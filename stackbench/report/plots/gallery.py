@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stackbench.report.plots.drawing import Plot
+from stackbench.report.plots.length_plots import depth_map
 from stackbench.report.plots.score_plots import category_plots, pass_at_k_plot, published_plot, score_plot
 from stackbench.report.plots.time_plots import latency_plot, throughput_plot
 from stackbench.report.results_model import Results
@@ -30,7 +31,7 @@ def _plots(results: Results) -> Iterator[Plot]:
     for run in results.runs:
         for one in run.benchmarks:
             beside = published_plot(run, one, results.published)
-            for plot in (beside, pass_at_k_plot(run, one), throughput_plot(run, one)):
+            for plot in (beside, pass_at_k_plot(run, one), throughput_plot(run, one), depth_map(run, one)):
                 if plot is not None:
                     yield plot
             yield from category_plots(run, one)

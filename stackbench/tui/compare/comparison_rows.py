@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, get_args
 
+from stackbench.natural_order import natural
 from stackbench.report.comparison import BenchmarkComparison
 from stackbench.tui.virtual_table import Cell, Column
 
@@ -76,10 +77,11 @@ def task_cells(pair: TaskPair) -> list[Cell]:
 
 
 def tasks_shown(one: BenchmarkComparison, shown: Shown, words: Sequence[str]) -> list[TaskPair]:
-    """Those of a kind that hold every word."""
+    """Those of a kind that hold every word, as people count: task 2 before task 10."""
     signs = {"flips": (-1, 1), "A better": (1,), "B better": (-1,), "all": (-1, 0, 1)}[shown]
-    return [
+    found = [
         pair
         for pair in one.tasks
         if (pair[1] > pair[2]) - (pair[1] < pair[2]) in signs and all(word in pair[0].lower() for word in words)
     ]  # fmt: skip
+    return sorted(found, key=lambda pair: natural(pair[0]))

@@ -4,7 +4,7 @@
 # pyright: reportUnknownMemberType=false
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
@@ -50,6 +50,7 @@ class HomeScreen(RoomScreen):
         Binding("r", "resume", "Resume"),
         Binding("S", "stop", "Stop", show=False),
         Binding("e", "export", "Export", show=False),
+        Binding("R", "report", "Report", show=False),
         Binding("delete,D", "delete", "Delete", show=False),
         Binding("y", "copy_id", "Copy the id", show=False),
     ]
@@ -248,6 +249,27 @@ class HomeScreen(RoomScreen):
 
         paths = await self.link.read(lambda queries: list(export(queries, run_id, folder)))
         self.tell(f"wrote {len(paths)} files to {folder}")
+
+    def action_report(self) -> None:
+        """Of the marked runs, else of the one at the cursor."""
+        line = self._table.row
+        runs = self._marked or ([line.run.run_id] if line is not None else [])
+        if not runs:
+            return
+
+        def report(folder: str | None) -> None:
+            if folder:
+                self.attempt(lambda: self._report(runs, Path(folder).expanduser()), group="export")
+
+        named = f"run {runs[0]}" if len(runs) == 1 else f"runs {' and '.join(runs)}"
+        self.app.push_screen(AskScreen(f"Write the report of {named} to which folder?", f"reports/{runs[0]}"), report)
+
+    async def _report(self, runs: Sequence[str], folder: Path) -> None:
+        from stackbench.tui.home.report_files import write_report
+
+        self.tell("the report is being written ...")
+        count = await write_report(self.link.home, runs, folder)
+        self.tell(f"wrote {count} files to {folder}")
 
     def _ask(self, question: str, work: Callable[[], Awaitable[None]]) -> None:
         def answered(yes: bool | None) -> None:

@@ -133,7 +133,7 @@ class LiveScreen(Operating):
 
     def _paint(self) -> None:
         styles, width = tones_of(self.app.current_theme), self.size.width - 2
-        self._put("head", head_text(self.live, styles))
+        self._put("head", head_text(self.live, width, styles))
         if self._recorded is not None and self.live.ended:
             self._put("scores", recorded_scores(self._recorded.results, self._recorded.skipped, width, styles))
         else:

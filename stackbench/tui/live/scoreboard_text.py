@@ -22,10 +22,12 @@ BLOCKS = "▁▂▃▄▅▆▇█"
 GIB = 1 << 30
 NAME = 14
 WIDE = 110
+LEAST_NAME = 12
+"""Columns that a model's name needs to tell anything."""
 
 
-def head_text(run: LiveRun, styles: Tones) -> Text:
-    """State, model, suite, places at the model, what is wrong."""
+def head_text(run: LiveRun, width: int, styles: Tones) -> Text:
+    """State, places at the model, suite, model as far as there is room, what is wrong."""
     sign, tone = SIGNS.get(run.phase, ("·", "dim"))
     text = Text(no_wrap=True, overflow="ellipsis", end="")
     words = "engine died" if run.phase == "dead" else run.phase or "attaching ..."
@@ -40,7 +42,10 @@ def head_text(run: LiveRun, styles: Tones) -> Text:
         text.append(f"   ! {run.calls_waiting} calls wait for you", style=f"bold {styles['warn']}")
     if run.slots:
         text.append(f"   {run.slots_taken}/{run.slots} requests", style=styles["dim"])
-    text.append(f"   {cut_line(run.model, 80)}   {cut_line(run.suite, 40)}")
+    text.append(f"   {cut_line(run.suite, 40)}", style="bold")
+    room = width - text.cell_len - 5
+    if room >= LEAST_NAME:
+        text.append(f"   {cut_line(run.model, min(80, room))}")
     if run.error:
         text.append(f"   {cut_line(run.error)}", style=styles["bad"])
     elif run.last_error:
@@ -50,12 +55,12 @@ def head_text(run: LiveRun, styles: Tones) -> Text:
 
 def live_scores(run: LiveRun, width: int, styles: Tones) -> Text:
     """A line per benchmark: bar, done of total, score with its interval, errors, cut answers, speed, time to come."""
-    rows = [_live_row(one) for one in run.benchmarks.values()]
+    rows = [_live_row(one, wide=width >= WIDE) for one in run.benchmarks.values()]
     return _scores(rows, run.skipped, width, styles)
 
 
-def _live_row(one: BenchmarkTally) -> tuple[str, int, int, str, int, int, str]:
-    tail = f"{one.speed():>11}  {one.time()}"
+def _live_row(one: BenchmarkTally, *, wide: bool) -> tuple[str, int, int, str, int, int, str]:
+    tail = f"{one.speed():>11}  {one.time()}" if wide else one.time()
     return one.benchmark, one.finished, one.total, one.rate(), one.errors, one.cut, tail
 
 
@@ -75,7 +80,7 @@ def _scores(
     rows: Sequence[tuple[str, int, int, str, int, int, str]], skipped: Mapping[str, str], width: int, styles: Tones
 ) -> Text:
     text = Text(no_wrap=True, overflow="ellipsis", end="")
-    bar = 20 if width >= WIDE else 8
+    bar = 20 if width >= WIDE else 5
     for number, (name, done, total, score, errors, cut, tail) in enumerate(rows):
         share = done / total if total else 0.0
         full = min(bar, round(share * bar))
@@ -84,10 +89,10 @@ def _scores(
         text.append("━" * full, style=styles["accent"])
         text.append("─" * (bar - full), style=styles["dim"])
         text.append(f" {f'{done}/{total}':>11}  ")
-        text.append(f"{score:<22}" if width >= WIDE else f"{score.split(' ')[0]:<6}", style="bold")
+        text.append(f"{score:<22}" if width >= WIDE else f"{score:<20}", style="bold")
         text.append(f"{errors:>4} err", style=styles["bad"] if errors else styles["dim"])
         text.append(f"{cut:>4} cut" if width >= WIDE or cut else "", style=styles["warn"] if cut else styles["dim"])
-        text.append(f"  {cut_line(tail, 60)}")
+        text.append(f"  {cut_line(tail, 60 if width >= WIDE else max(1, width - (72 if cut else 64)))}")
     for name, reason in skipped.items():
         text.append("\n" if text else "")
         text.append(cut_line(f"{name}: skipped: {reason}"), style=styles["warn"])

@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from stackbench.config import Home
+from stackbench.errors import StackbenchError
 
-__all__ = ["USUAL_PORTS", "What", "find_servers", "list_what", "models_here"]
+__all__ = ["USUAL_PORTS", "What", "find_servers", "list_what", "models_here", "own_benchmarks"]
 
 USUAL_PORTS = (8000, 8080, 8081, 30000, 1234, 11434, 5000, 5001)
 """vLLM, llama.cpp, SGLang, LM Studio, Ollama, text-generation-webui and what is put beside them."""
 ANSWER_WITHIN_S = 2.0
 LARGEST_ANSWER = 1 << 20
 MODELS_OF_A_SERVER = 50
+OWN_LOOKED_AT = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +31,27 @@ class What:
 
 
 def list_what() -> list[What]:
-    """The suites, then the benchmarks."""
+    """The suites, then the benchmarks, those of the user's own in the working folder last."""
     from stackbench.benchmarks.registry import list_benchmarks
     from stackbench.engine import list_suites
 
     suites = [What(name, suite.description, True) for name, suite in list_suites().items()]
-    return [*suites, *(What(name, "", False) for name in list_benchmarks())]
+    return [*suites, *(What(name, "", False) for name in list_benchmarks()), *own_benchmarks(Path())]
+
+
+def own_benchmarks(folder: Path) -> list[What]:
+    """Benchmarks that are declared in YAML files of a folder; files that declare none are left out."""
+    from stackbench.benchmarks.declared import declared_name, is_definition
+
+    found: list[What] = []
+    try:
+        paths = sorted(path for path in folder.iterdir() if is_definition(path.name) and path.is_file())
+    except OSError:
+        return []
+    for path in paths[:OWN_LOOKED_AT]:
+        with suppress(StackbenchError):
+            found.append(What(str(path), declared_name(path), False))
+    return found
 
 
 def models_here(home: Home) -> list[tuple[str, str]]:

@@ -106,7 +106,8 @@ class NewScreen(RoomScreen):
     def _cells(self, one: What) -> list[Cell]:
         chosen = one in self._chosen
         kind = "suite " if one.suite else ""
-        return [("[x]", "good") if chosen else "[ ]", (f"{kind}{one.name}", "strong" if chosen else "")]
+        own = "  (yours)" if one.about and not one.suite else ""
+        return [("[x]", "good") if chosen else "[ ]", (f"{kind}{one.name}{own}", "strong" if chosen else "")]
 
     def on_virtual_table_chosen(self, message: VirtualTable.Chosen) -> None:
         self.action_choose_what()

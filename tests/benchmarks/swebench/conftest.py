@@ -12,6 +12,7 @@ import pytest
 
 from stackbench.config import Home, Settings
 from stackbench.engine import RunOutcome, RunPlan, plan_benchmarks, read_samples
+from stackbench.report.export import export
 from stackbench.store import open_queries
 from tests.benchmarks.swebench import small_repositories
 from tests.benchmarks.swebench.grader import Grader, made_grader
@@ -83,6 +84,15 @@ class Runs:
                 self.said.append(event.text)
 
         return await OneRun(self.home, plan, listen, samples=samples).run()
+
+    def export(self, run: RunOutcome, to: Path) -> dict[str, str]:
+        """The files of the leaderboard's layout, by name."""
+        queries = open_queries(self.home.database, self.home.socket)
+        try:
+            paths = list(export(queries, run.run_id, to, ["swebench"]))
+        finally:
+            queries.close()
+        return {str(path.relative_to(to / "swebench")): path.read_text() for path in paths}
 
     def tool_results(self, run: RunOutcome, task_id: str) -> list[str]:
         """What an attempt's calls gave, in order."""

@@ -22,6 +22,7 @@ from stackbench.sandbox.recipe import DockerfileRecipe, ImageLimits, ImageRecipe
 from tests.benchmarks.swebench.conftest import Runs
 from tests.benchmarks.swebench.grader import Grader
 from tests.benchmarks.swebench.small_repositories import CALC_ID, WORDS_ID, SmallRepositories
+from tests.waiting import until
 
 docker = pytest.mark.docker
 BASE = PythonBase("3.11", any_python=True)
@@ -34,6 +35,11 @@ def layer(name: str, script: str, parent: ImageRecipe | PythonBase = BASE) -> Im
 @pytest.fixture
 def store(tmp_path: Path) -> ImageStore:
     return ImageStore(ImageLimits(tmp_path, 1 << 40), lambda line: None)
+
+
+@pytest.fixture
+def endless_log(tmp_path: Path) -> Path:
+    return tmp_path / "builds" / "test-endless.log"
 
 
 def remove(*recipes: ImageRecipe | DockerfileRecipe) -> None:
@@ -64,6 +70,28 @@ def test_a_failed_build_names_its_log_and_says_that_the_disk_is_full(store: Imag
         store.ready(layer("full", "set -x\ndd if=/dev/zero of=/dev/full bs=1 count=1"))
     with pytest.raises(SandboxError, match="took longer than 1 s"):
         store.ready(ImageRecipe("test-slow", BASE, "sleep 60", timeout_s=1))
+
+
+@pytest.mark.xdist_group("swebench")
+@docker
+async def test_a_build_ends_with_the_run_and_nothing_of_its_settings_is_kept(
+    store: ImageStore, image: str, endless_log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_INDEX_URL", "http://user:secret-word@localhost:1/simple")
+    quick = layer("settings", 'test "$PIP_INDEX_URL" = "http://user:secret-word@localhost:1/simple"')
+    made = store.ready(quick)
+    with closing(connect()) as client:
+        assert "secret-word" not in json.dumps(client.images.get(made.name).attrs)
+        listed = client.containers.run(made.name, ["ls", "-a", "/"], remove=True, network_disabled=True)
+        assert b".stackbench-build" not in listed
+    remove(quick)
+    slow = asyncio.create_task(asyncio.to_thread(store.ready, layer("endless", "echo begun\nsleep 1000")))
+    await until(lambda: endless_log.is_file() and "begun" in endless_log.read_text())
+    store.close()
+    with pytest.raises(SandboxError, match="the build of test-endless failed"):
+        await asyncio.wait_for(slow, 60)
+    with pytest.raises(SandboxError, match="the run has ended, and builds nothing more"):
+        store.ready(layer("late", "true"))
 
 
 @pytest.mark.xdist_group("swebench")

@@ -16,7 +16,7 @@ from tests.fake_endpoint import Calls, FakeEndpoint
 pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("swebench")]
 
 
-async def test_the_reference_patch_resolves_each_instance_and_an_empty_one_none(runs: Runs) -> None:
+async def test_the_reference_patch_resolves_each_instance_and_an_empty_one_none(runs: Runs, tmp_path: Path) -> None:
     gold = await runs.make(runs.plan("oracle"))
     assert gold.status is RunStatus.COMPLETED
     attempts = runs.attempts(gold)
@@ -27,6 +27,15 @@ async def test_the_reference_patch_resolves_each_instance_and_an_empty_one_none(
     figures = {m.name: m for m in gold.results[0].metrics if not m.category}
     assert (figures["resolved"].value, figures["resolved"].n) == (1, 2)
     assert (figures["resolved_where_gold_passes"].value, figures["resolved_where_gold_passes"].n) == (1, 2)
+
+    exported = runs.export(gold, tmp_path)
+    assert {"all_preds.jsonl", "metadata.yaml", "README.md", "report.json", f"trajs/{CALC_ID}.json"} <= exported.keys()
+    assert json.loads(exported["report.json"])["resolved_ids"] == [WORDS_ID, CALC_ID]
+    assert json.loads(exported[f"logs/{CALC_ID}/report.json"])[CALC_ID]["resolved"] is True
+    assert "test_calc.py::test_total" in exported[f"logs/{CALC_ID}/test_output.txt"]
+    (first, _) = (json.loads(line) for line in exported["all_preds.jsonl"].splitlines())
+    assert first == {"instance_id": WORDS_ID, "model_name_or_path": "oracle", "model_patch": attempts[WORDS_ID].patch}
+    assert "2 of 2 instances resolved (100.0%)" in exported["README.md"]
 
     before = len(runs.said)
     null = await runs.make(runs.plan("null"))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from stackbench.benchmarks.tooluse.checks.file_checks import file_problem, folder_problem
 from stackbench.benchmarks.tooluse.checks.matchers import call_fits
 from stackbench.benchmarks.tooluse.checks.observation import Observation
-from stackbench.benchmarks.tooluse.checks.outcome import Outcome
+from stackbench.benchmarks.tooluse.checks.task_outcome import Outcome
 from stackbench.benchmarks.tooluse.checks.texts import listed
 from stackbench.benchmarks.tooluse.checks.world_checks import (
     answer_problem,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from stackbench.agents.effects import of_agent, owned_by
-from stackbench.benchmarks.tooluse.checks.outcome import Outcome
+from stackbench.benchmarks.tooluse.checks.task_outcome import Outcome
 from stackbench.benchmarks.tooluse.checks.texts import relative
 from stackbench.benchmarks.tooluse.checks.world_checks import process_problem
 from stackbench.benchmarks.tooluse.scenario.check_fields import ProcessCheck

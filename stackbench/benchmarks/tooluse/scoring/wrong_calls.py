@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from stackbench.agents.tools import TOOLS
 from stackbench.benchmarks.tooluse.checks.matchers import arguments_of, call_fits
-from stackbench.benchmarks.tooluse.checks.outcome import LOOKING, Outcome
+from stackbench.benchmarks.tooluse.checks.task_outcome import LOOKING, Outcome
 from stackbench.benchmarks.tooluse.scenario.scenario import ForbiddenCall, Scenario
 
 if TYPE_CHECKING:
@@ -34,7 +33,8 @@ class Fault:
 def faults(scenario: Scenario, calls: Sequence[CallMade], strays: Collection[tuple[int, int]]) -> dict[int, Fault]:
     """The calls that were wrong, by their index: malformed, refused, or with an effect outside the task's outcome.
 
-    A call without an effect is a look, whatever its form. `strays` are the processes that should not run at the end.
+    A call without an effect is a look, whatever its form; so is one whose effects are not known, since a limit cut it
+    off or the machine was too slow to look. `strays` are the processes that should not run at the end.
     """
     outcome = Outcome(scenario)
     found: dict[int, Fault] = {}
@@ -57,8 +57,6 @@ def _fault(scenario: Scenario, outcome: Outcome, call: CallMade, strays: Collect
         return Fault("refused", excused=True)
     if not _is_local(call):
         return Fault("asked a host outside the task")
-    if effects is None and call.tool in TOOLS and not _only_looks(call):
-        return Fault("its effects are not known", excused=True)
     return None
 
 
@@ -89,12 +87,3 @@ def _is_local(call: CallMade) -> bool:
         return urlsplit(str(arguments_of(call).get("url"))).hostname in ("localhost", "127.0.0.1")
     except ValueError:
         return False
-
-
-def _only_looks(call: CallMade) -> bool:
-    given = arguments_of(call)
-    if call.tool == "process":
-        return given.get("action") in LOOKS_OF_PROCESS
-    if call.tool == "http_request":
-        return given.get("method") in LOOKING
-    return TOOLS[call.tool].read_only

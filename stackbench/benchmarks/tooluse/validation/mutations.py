@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from stackbench.benchmarks.tooluse.checks.evaluation import BESIDE, evaluate, failed_names
 from stackbench.benchmarks.tooluse.checks.observation import Observation
-from stackbench.benchmarks.tooluse.checks.outcome import LOOKING, Outcome
+from stackbench.benchmarks.tooluse.checks.task_outcome import LOOKING, Outcome
 from stackbench.benchmarks.tooluse.scenario.check_fields import (
     AnswerCheck,
     FileCheck,

@@ -14,7 +14,7 @@ from stackbench.agents import AgentResult
 from stackbench.benchmarks.tooluse.checks.equality import mentions, numbers_in
 from stackbench.benchmarks.tooluse.checks.evaluation import CheckResult, evaluate, failed_names
 from stackbench.benchmarks.tooluse.checks.observation import Observation, observe
-from stackbench.benchmarks.tooluse.checks.outcome import Outcome
+from stackbench.benchmarks.tooluse.checks.task_outcome import Outcome
 from stackbench.benchmarks.tooluse.scenario.check_fields import AnswerCheck
 from stackbench.benchmarks.tooluse.scenario.expansion import ToolTask, expand
 from stackbench.benchmarks.tooluse.scenario.scenario import Play, Scenario

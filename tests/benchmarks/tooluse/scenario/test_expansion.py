@@ -87,7 +87,7 @@ def test_the_hash_changes_with_anything_in_a_task(tmp_path: Path) -> None:
         ("difficulty: 2", "difficulty: {", 6, "", "no YAML"),
         ("checks:", "proofs:", 22, "proofs", "Extra inputs"),
         ("tools:", "tool:", 21, "tool", 'did you mean "tools"?'),
-        ("{word: service}", "{wrod: service}", 7, "parameters.name", 'wrod is no draw; did you mean "word"?'),
+        ("{word: service}", "{wordd: service}", 7, "parameters.name", 'wordd is no draw; did you mean "word"?'),
         ("{choice: [a, b]}", "{chioce: [a, b]}", 8, "parameters.rows", 'did you mean "choice"?'),
         ('{answer: {number: "{{ best.amount }}"}}', "{answer: {}}", 24, "checks.1", "every answer passes it"),
         ('{answer: {number: "{{ best.amount }}"}}', '{answer: {regex: ".*"}}', 24, "checks.1", "every answer passes"),

@@ -100,8 +100,6 @@ def test_what_is_forbidden_and_who_is_asked() -> None:
     assert why(call("web_fetch", url="http://localhost:8080/x")) == ""
 
 
-def test_where_nobody_looked_at_the_effects_reading_tools_are_free() -> None:
-    assert why(call("process", action="list")) == ""
-    assert why(call("process", action="kill", sessionId="s1")) == "its effects are not known"
-    assert why(call("exec", command="ls")) == "its effects are not known"
-    assert why(call("http_request", method="GET", url=f"{API}/x")) == ""
+def test_a_call_whose_effects_are_not_known_is_not_wrong() -> None:
+    assert why(call("exec", command="sleep 900")) == ""
+    assert why(call("write", path="else.txt", content="")) == ""

@@ -18,7 +18,7 @@ __all__ = ["LOOKING", "Outcome"]
 LOOKING = ("GET", "HEAD", "OPTIONS")
 TRACES = [
     "**/__pycache__/*", "**/__pycache__", "__pycache__/*", "__pycache__", ".cache", ".cache/*", ".*_history",
-    ".lesshst", ".viminfo", ".gitconfig", ".config", ".config/*",
+    ".lesshst", ".viminfo", ".wget-hsts", ".gitconfig", ".config", ".config/*", ".local", ".local/*",
 ]  # fmt: skip
 """Files that programs create in a home folder as a side effect; they do not fail a task."""
 
