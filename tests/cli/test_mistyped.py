@@ -16,7 +16,7 @@ from tests.command_line import said_by
         ("--batch smok", 'unknown suite "smok" (did you mean "smoke"?); built in: '),
         (
             "list bencmarks",
-            '(did you mean "benchmarks"?); lists: baselines, benchmarks, models, scenarios, suites, tools',
+            '(did you mean "benchmarks"?); lists: baselines, benchmarks, models, ',
         ),
         ("models pull qwen2.5-coder-0.5b-instuct", '(did you mean "qwen2.5-coder-0.5b-instruct"?)'),
         ("data pull humanevl", 'unknown dataset "humanevl" (did you mean "humaneval"?)'),
