@@ -14,7 +14,10 @@ from tests.command_line import said_by
         ("eval --tempratur 1", 'there is no option --tempratur (did you mean "--temperature"?); see "stackbench eval'),
         ("--batch smoke --limt 1", '(did you mean "--limit"?); see "stackbench --batch --help"'),
         ("--batch smok", 'unknown suite "smok" (did you mean "smoke"?); built in: '),
-        ("list bencmarks", '(did you mean "benchmarks"?); lists: benchmarks, models, scenarios, suites, tools'),
+        (
+            "list bencmarks",
+            '(did you mean "benchmarks"?); lists: baselines, benchmarks, models, ',
+        ),
         ("models pull qwen2.5-coder-0.5b-instuct", '(did you mean "qwen2.5-coder-0.5b-instruct"?)'),
         ("data pull humanevl", 'unknown dataset "humanevl" (did you mean "humaneval"?)'),
         ("ctl puase", 'there is no verb "puase" (did you mean "pause"?)'),
