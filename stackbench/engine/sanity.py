@@ -109,7 +109,10 @@ def _metrics(item: LoadedBenchmark, result: BenchmarkResult) -> Iterator[str]:
 
 
 def _oracle(result: BenchmarkResult) -> Iterator[str]:
-    head = next((metric for metric in result.metrics if not metric.category), None)
+    whole = [metric for metric in result.metrics if not metric.category]
+    # what is recognised of speech is no model's: the references are held to the same requests as typed
+    typed = [metric for metric in whole if metric.name.endswith("typed_pass_rate")]
+    head = next(iter((*typed, *whole)), None)
     if head is not None and head.value < 1.0 - 1e-9:
         yield (
             f"{result.benchmark}: the reference solutions come to {head.name} {head.value:.4f}, not 1: "
