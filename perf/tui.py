@@ -3,6 +3,7 @@
 Usage: python -m perf.tui [SECONDS]    First paint; a flood of 2,000 events a second for SECONDS (20): how soon a key
 shows and how much of a core the process takes; the idle share of a live screen; a run of 1,000,000 attempts: opening,
 scrolling, filtering; memory after each.
+       python -m perf.tui soak [SECONDS]    Memory of the screens over SECONDS (300) of 2,400 events a second.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from tests.tui.recorded_home import make_home
 
 SIZE = (40, 120)
 FLOOD = 2000
+SOAK = 2400
 MILLION = "20261126-080000-a11100"
 KEYS = 60
 CODES = re.compile(rb"\x1b\[[0-9;?]*[a-zA-Z]")
@@ -162,6 +164,22 @@ def idle(folder: Path, seconds: float) -> None:
         print(f"idle on a live run: {terminal.share_of_a_core(seconds):.1%} of a core")
 
 
+def soak(folder: Path, seconds: float) -> None:
+    home = Home(folder / "soak")
+    home.path.mkdir()
+    with flood(home, SOAK), opened(home) as terminal:
+        terminal.until(b"1000000")
+        began, ends = terminal.memory_mb, time.monotonic() + seconds
+        most = began
+        while time.monotonic() < ends:
+            terminal.read_for(min(5.0, max(0.1, ends - time.monotonic())))
+            most = max(most, terminal.memory_mb)
+        print(
+            f"{SOAK} events/s for {seconds:.0f} s: {began:.0f} MB at the start, "
+            f"{terminal.memory_mb:.0f} MB at the end, at most {most:.0f} MB"
+        )
+
+
 def million_home(folder: Path) -> Home:
     home = make_home(folder / "million")
     connection = open_database(home.database)
@@ -214,9 +232,14 @@ async def million(home: Home) -> None:
 
 
 def main() -> None:
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 20.0
+    soaking = sys.argv[1:2] == ["soak"]
+    given = sys.argv[1 + soaking :]
+    seconds = float(given[0]) if given else 300.0 if soaking else 20.0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        if soaking:
+            soak(folder, seconds)
+            return
         first_paint(make_home(folder / "small"))
         idle(folder, seconds)
         under_flood(folder, seconds)

@@ -6,7 +6,8 @@ TTFS is the time from the true end of speech to the final text, the silence of 5
 Pipecat's benchmark of services for speech defines it. The true end is where the last loud sample arrived from the
 microphone, which has no noise of its own. `after the endpoint` is the part behind the silence. faster-whisper's
 defaults (beam of 5, the whole window of 30 s) get the whole recording once its end is known. RealtimeSTT 1.1.2 runs in
-an environment of its own on the same sound, fed at the pace of speech. Word error rates are over all clean recordings.
+an environment of its own (it needs portaudio19-dev to be built, and silero-vad) on the same sound, fed at the pace of
+speech. Word error rates are over all clean recordings.
 Run it on a machine with nothing else to do.
 """
 
@@ -188,7 +189,7 @@ def windows(weights: Path, clips: Sequence[Clip]) -> None:
 
 
 def with_realtime_stt(weights: Path, clips: Sequence[Clip]) -> None:
-    python = peer("RealtimeSTT==1.1.2", "torch==2.13.0")
+    python = peer("RealtimeSTT==1.1.2", "torch==2.13.0", more=("silero-vad", "onnxruntime", "faster-whisper"))
     paths = json.dumps([str(clip.path) for clip in clips])
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "peer.py"

@@ -276,7 +276,11 @@ def _results_list(results: Sequence[BenchmarkResult], *, categories: bool) -> Re
 
 def _metric_rows(result: BenchmarkResult, *, categories: bool) -> Iterator[tuple[str, str, str, str, str]]:
     """Name, value, interval, standard error and number of units of each metric that is shown."""
-    shown = [m for m in result.metrics if not m.category or (categories and not is_speed(result))]
+    shown = [
+        m
+        for m in result.metrics
+        if not m.category or (categories and not is_speed(result) and not is_by_length(result))
+    ]
     for m in shown:
         label = f"{metric_key(m)}, best load" if is_speed(result) else metric_key(m)
         yield label, f"{m.value:.4f}", _interval(m), "" if m.stderr is None else f"{m.stderr:.4f}", _count(m)

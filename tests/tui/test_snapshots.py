@@ -34,6 +34,7 @@ class Words(SingleFileSnapshotExtension):
 @pytest.mark.parametrize("scene", SCENES)
 async def test_screen(scene: str, size: tuple[int, int], snapshot: SnapshotAssertion, tmp_path: Path) -> None:
     async with SCENES[scene](tmp_path, size) as screens:
+        await screens.until(lambda: screens.text().splitlines()[-1].strip(), "the foot of the screen")  # it comes last
         text, picture = screens.text(), screens.app.export_screenshot()
     assert text == snapshot(extension_class=Words)
     assert picture == snapshot(extension_class=Picture)

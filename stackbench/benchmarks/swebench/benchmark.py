@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -157,14 +157,16 @@ class SweBench:
             solution = await self._solve(task, image, context)
             context.log("solution", {"patch": solution.patch, "refused": [_shown(one) for one in solution.refused]})
             verdict = await self._verdict(task, solution.patch, image, context)
-        return self._scored(task, solution, verdict, context)
+            gold_passes = await self._gold_passes(task, image)
+        return self._scored(task, solution, verdict, gold_passes)
 
     async def score(self, task: Instance, sample: Sample, context: Context) -> Scored:
         async with self._image(task, context) as image:
             context.log("image", image_event(image))
             verdict = await self._verdict(task, sample.text, image, context)
+            gold_passes = await self._gold_passes(task, image)
         solution = Solution(sample.text, (), prompt="", answer=sample.text, steps=0, ending="")
-        return self._scored(task, solution, verdict, context)
+        return self._scored(task, solution, verdict, gold_passes)
 
     @staticmethod
     def metric_categories(tasks: Sequence[Task]) -> set[str]:
@@ -176,9 +178,12 @@ class SweBench:
 
     # -- images
 
-    def _image(self, task: Instance, context: Context) -> AbstractAsyncContextManager[ReadyImage]:
+    @asynccontextmanager
+    async def _image(self, task: Instance, context: Context) -> AsyncGenerator[ReadyImage]:
         limits = ImageLimits(self._folder / "images", int(self.options.cache_gb * GIB))
-        return context.image(self._wanted(task), limits)
+        wanted = await asyncio.to_thread(self._wanted, task)
+        async with context.image(wanted, limits) as image:
+            yield image
 
     def _wanted(self, task: Instance) -> ImageRecipe | DockerfileRecipe | PulledImage:
         options = self.options
@@ -190,10 +195,14 @@ class SweBench:
         pulled = PulledImage(name or image_name(options.image_template, task))
         if options.images == "pull" or task.eval_script:
             return pulled
-        build = options.images == "build" or options.repo_mirror is not None
-        if options.image_template != DEFAULT_TEMPLATE and options.images != "build":
-            return replace(pulled, otherwise=self._built(task) if build else None)
-        return self._built(task) if build else replace(pulled, otherwise=self._built(task))
+        named = options.image_template != DEFAULT_TEMPLATE
+        if options.images == "build" or (options.repo_mirror is not None and not named):
+            return self._built(task)
+        if named and options.repo_mirror is None:
+            return pulled
+        with suppress(AttemptError):  # what cannot be built may be pulled all the same
+            return replace(pulled, otherwise=self._built(task))
+        return pulled
 
     def _built(self, task: Instance) -> ImageRecipe:
         assert self._tables is not None, "prepare has read the tables"
@@ -245,7 +254,7 @@ class SweBench:
         known = await asyncio.to_thread(store.find, task.digest, patch, image.digest, recorded)
         if known is not None:
             return known
-        gold_passes = self._gold_passes(task, image)
+        gold_passes = await self._gold_passes(task, image)
         verdict = await grade(task, patch, script, image, context.lease, limits, gold_passes=gold_passes)
         if verdict.kind in ("environment", "ambiguous") and gold_passes is None and patch != task.gold_patch:
             # whose failure it is shows in whether the reference patch passes in the same image
@@ -266,11 +275,11 @@ class SweBench:
             return verdict
         return await asyncio.shield(work)
 
-    def _gold_passes(self, task: Instance, image: ReadyImage) -> bool | None:
+    async def _gold_passes(self, task: Instance, image: ReadyImage) -> bool | None:
         """Whether the reference patch passes in this image; None where it was not graded."""
         script = self._script(task, task.gold_patch)
         limits = self._limits.recorded(script.cpus)
-        known = self._verdicts.find(task.digest, task.gold_patch, image.digest, limits)
+        known = await asyncio.to_thread(self._verdicts.find, task.digest, task.gold_patch, image.digest, limits)
         return None if known is None else known.resolved
 
     @property
@@ -280,9 +289,8 @@ class SweBench:
     def _script(self, task: Instance, patch: str) -> EvalScript:
         return eval_script(task, self._tables, parsers_of_repositories(), patch, any_python=self.options.any_python)
 
-    def _scored(self, task: Instance, solution: Solution, verdict: Verdict, context: Context) -> Scored:
-        image = ReadyImage("", verdict.image)
-        metrics = attempt_metrics(task, solution, verdict, self._gold_passes(task, image))
+    def _scored(self, task: Instance, solution: Solution, verdict: Verdict, gold_passes: bool | None) -> Scored:
+        metrics = attempt_metrics(task, solution, verdict, gold_passes)
         if self.options.hints:
             metrics["hints"] = True
         return Scored(

@@ -15,6 +15,7 @@ from stackbench.benchmarks.swebench.instances import Instance
 from stackbench.benchmarks.swebench.spec_tables import SpecTables
 from stackbench.errors import AttemptError
 from stackbench.fetch import FetchError, download_distribution
+from stackbench.fetch_lock import fetch_lock
 from stackbench.sandbox.recipe import ArchiveSource, ImageRecipe, PythonBase
 
 __all__ = ["REPOSITORY", "Environments", "find_mirror", "image_name"]
@@ -166,7 +167,8 @@ class Environments:
 
     def _base(self, spec: Mapping[str, Any]) -> ImageRecipe:
         try:
-            wheel = download_distribution(*PIP, self.cache / "wheels")
+            with fetch_lock(self.cache, "pip"):  # instances ask for it at once
+                wheel = download_distribution(*PIP, self.cache / "wheels")
         except FetchError as error:
             raise AttemptError(f"an image's environment begins with pip, and {error}") from error
         python = str(spec["python"])

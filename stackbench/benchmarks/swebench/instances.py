@@ -41,7 +41,6 @@ class Instance(Task):
     test_patch: str = ""
     fail_to_pass: tuple[str, ...] = ()
     pass_to_pass: tuple[str, ...] = ()
-    created_at: str = ""
     image: str = ""
     """Of a row of swebench 5."""
     eval_script: str = ""
@@ -115,7 +114,6 @@ def _instance(row: Mapping[str, Any], where: str) -> Instance:
         test_patch=texts["test_patch"],
         fail_to_pass=fail_to_pass,
         pass_to_pass=_names(row, "PASS_TO_PASS", where),
-        created_at=str(row.get("created_at") or ""),
         image=str(row.get("image") or "") if scripted else "",
         eval_script=str(row["eval_script"]) if scripted else "",
         log_parser=str(row["log_parser"]) if scripted else "",

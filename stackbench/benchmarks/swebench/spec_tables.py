@@ -34,7 +34,7 @@ for name in ("swebench", "swebench.harness"):
     sys.modules[name] = package
 import swebench.harness.constants as tables
 names = ["MAP_REPO_VERSION_TO_SPECS", "MAP_REPO_TO_EXT", "MAP_REPO_TO_REQS_PATHS", "MAP_REPO_TO_ENV_YML_PATHS",
-         "NON_TEST_EXTS", "MAP_REPO_TO_INSTALL"]
+         "NON_TEST_EXTS"]
 found = {name: getattr(tables, name) for name in names}
 found["FAIL_ONLY_REPOS"] = sorted(tables.FAIL_ONLY_REPOS)
 json.dump(found, sys.stdout)

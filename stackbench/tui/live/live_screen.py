@@ -29,7 +29,7 @@ from stackbench.tui.virtual_table import VirtualTable
 
 __all__ = ["LiveScreen"]
 
-PAINT_EVERY_S = 0.1
+PAINT_EVERY_S = 0.2
 LOOK_EVERY_S = 1.0
 """How often the database is asked for attempts that ended, and the engine for what no event tells."""
 OUTCOMES: tuple[Outcome, ...] = ("all", "not passed", "failed", "errors", "cut", "passed")
