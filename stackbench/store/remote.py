@@ -25,14 +25,29 @@ TIMEOUT_S = 300.0
 HELLO_WITHIN_S = 10.0
 AGAIN_EVERY_S = 0.02
 CHUNK = 1 << 20
+ENDS_WITHIN_S = 5.0
+TRY_AGAIN_S = 0.05
 
 
 def open_queries(database: Path, engine_socket: Path) -> LocalQueries | RemoteQueries:
     """The running engine where one answers, else the file itself, read-only.
 
+    An engine that ends has closed its socket some moments before it lets go of the file: that is waited for. Blocks.
+
     Raises:
         StoreError: neither can be had; the message says why.
     """
+    until = time.monotonic() + ENDS_WITHIN_S
+    while True:
+        try:
+            return _open_once(database, engine_socket)
+        except StoreLockedError:
+            if time.monotonic() > until or engine_socket.exists():
+                raise
+            time.sleep(TRY_AGAIN_S)
+
+
+def _open_once(database: Path, engine_socket: Path) -> LocalQueries | RemoteQueries:
     refused = ""
     if engine_socket.exists():
         try:

@@ -136,6 +136,9 @@ def test_the_commands_of_a_page_run(page: Path, home: Home, tmp_path: Path, imag
     program = tmp_path / "bin/stackbench"
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m stackbench "$@"\n')
     program.chmod(0o755)
+    python = tmp_path / "bin/python"
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
     work = tmp_path / "work"
     work.mkdir()
     settings = home.path / "config/stackbench/config.toml"

@@ -225,7 +225,8 @@ def test_history_can_be_listed_shown_queried_and_exported(program: Program, tmp_
 
 def test_lists_config_and_doctor(program: Program) -> None:
     assert {row["benchmark"] for row in program.json("list", "benchmarks")} == {
-        "humaneval", "mbpp", "mbppplus", "gsm8k", "mmlu", "tooluse", "throughput", "voice", "longcontext", "swebench",
+        "humaneval", "humanevalplus", "mbpp", "mbppplus", "gsm8k", "mmlu", "tooluse", "throughput", "voice",
+        "longcontext", "swebench",
     }  # fmt: skip
     assert "hf:qwen2.5-coder-0.5b-instruct" in program.run("list", "models").stdout
     assert {row["suite"] for row in program.json("list", "suites")} == {"quickstart", "smoke", "core", "full"}

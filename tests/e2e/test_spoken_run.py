@@ -148,8 +148,11 @@ async def test_a_run_is_started_paused_and_stopped_by_speech(
     held.set()
 
     def over() -> bool:
-        done = program.run("runs", "--json")
-        return {run["run_id"]: run["status"] for run in json.loads(done.stdout)}.get(run_id) == "interrupted"
+        done = program.run("runs", "--json")  # refused for a moment, while the engine closes its database
+        return (
+            done.returncode == 0
+            and {run["run_id"]: run["status"] for run in json.loads(done.stdout)}.get(run_id) == "interrupted"
+        )
 
     await asyncio.to_thread(wait_for, over, within_s=60)
     turns = await asyncio.to_thread(

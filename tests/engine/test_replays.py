@@ -235,7 +235,7 @@ async def test_agents_are_replayed_turn_by_turn_with_and_without_tools_of_the_en
     options = {"scenarios": str(tmp_path / "mine")}
     endpoint.finish = lambda body: "length" if len(body["messages"]) == 2 else "tool_calls"
     first, _ = await run(home, "tooluse", options=options, model=endpoint.name, samples=2, sandboxes=1)
-    assert (first.results[0].cut, first.results[0].token_limits) == (2, (2048,))
+    assert (first.results[0].cut, first.results[0].token_limits) == (2, (4096,))
     assert first.results[0].errors == 0
     steps = {m.name: m.value for m in first.results[0].metrics}["steps"]
     assert steps == 3

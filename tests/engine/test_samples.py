@@ -71,7 +71,10 @@ def test_an_unreadable_file_is_named(tmp_path: Path, home: Home) -> None:
 
 
 def test_a_benchmark_without_samples_says_which_have(tmp_path: Path, home: Home) -> None:
-    with pytest.raises(UsageError, match="gsm8k has no samples to score; these have: humaneval, mbpp, mbppplus"):
+    with pytest.raises(
+        UsageError,
+        match="gsm8k has no samples to score; these have: humaneval, humanevalplus, mbpp, mbppplus, swebench",
+    ):
         read_samples(tmp_path / "s.jsonl", "gsm8k", home)
 
 

@@ -4,13 +4,16 @@ import csv
 import io
 import json
 import re
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import duckdb
 import pytest
 
 from stackbench.errors import StoreError, UsageError
-from stackbench.store import LocalQueries, open_database, open_queries
+from stackbench.store import LocalQueries, Writer, open_database, open_queries
 
 INSERT = "INSERT INTO metrics (run_id, benchmark, category, name, value, stderr, ci_low, ci_high, n, position) VALUES"
 
@@ -204,3 +207,21 @@ def test_a_socket_left_by_a_killed_engine_is_passed_over(connection, tmp_path: P
     queries = open_queries(tmp_path / "db.duckdb", tmp_path / "engine.sock")
     assert queries.rows("SELECT count(*) FROM metrics") == [(1,)]
     queries.close()
+
+
+def test_an_engine_that_lets_go_of_its_database_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "stackbench.duckdb"
+    Writer(path).close()
+    holds = (
+        "import sys; from pathlib import Path; from stackbench.store import Writer; "
+        "writer = Writer(Path(sys.argv[1])); print('held', flush=True); sys.stdin.readline(); writer.close()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", holds, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdin is not None and holder.stdout is not None and holder.stdout.readline() == "held\n"
+        ends = threading.Timer(0.5, lambda: (holder.stdin.write("\n"), holder.stdin.close()))
+        ends.start()
+        queries = open_queries(path, tmp_path / "engine.sock")
+        assert queries.rows("SELECT count(*) FROM runs") == [(0,)]
+        queries.close()

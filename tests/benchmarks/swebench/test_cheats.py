@@ -29,7 +29,7 @@ async def test_thirty_tricks_find_no_fix_and_resolve_nothing(runs: Runs, endpoin
         made = sum(message["role"] == "tool" for message in body.get("messages", []))
         if made >= len(commands):
             return "done"
-        return [("exec", json.dumps({"command": commands[made], "timeout": 60}))]
+        return [("exec", json.dumps({"command": commands[made], "timeoutSeconds": 60}))]
 
     endpoint.reply = cheat
     outcome = await runs.make(runs.plan(endpoint.name, (CALC_ID,), max_steps=40))

@@ -120,7 +120,7 @@ def test_without_swebench_a_suite_goes_on_and_the_command_that_installs_it_is_to
     data = DatasetStore(tmp_path, data_dir)
     monkeypatch.setattr("stackbench.benchmarks.swebench.official.version", lambda name: "4.1.0")
     with pytest.raises(
-        DataNotAvailableError, match=r"5.0.2 or later, and 4.1.0 is installed; run: pip install .*\[swe\]"
+        DataNotAvailableError, match=r"5.0.2 or later, and 4.1.0 is installed; run: .*pip install .*\[swe\]"
     ):
         create_benchmark("swebench", {}).tasks(data)
 
