@@ -39,35 +39,31 @@ def open_queries(database: Path, engine_socket: Path) -> LocalQueries | RemoteQu
     """
     until = time.monotonic() + ENDS_WITHIN_S
     while True:
+        refused = ""
+        if engine_socket.exists():
+            try:
+                return RemoteQueries(engine_socket)
+            except PermissionError as error:
+                refused = (
+                    f"no permission to talk to the running engine at {engine_socket}; run as the user who started it"
+                )
+                if not database.exists():
+                    raise StoreError(refused) from error
+            except TimeoutError:
+                refused = (
+                    f"the running engine at {engine_socket} does not answer; is it stopped or hung? "
+                    'see "stackbench ctl why"'
+                )
+            except OSError:
+                pass  # left behind by an engine that was killed, or of one that ends
         try:
-            return _open_once(database, engine_socket)
-        except StoreLockedError:
-            if time.monotonic() > until or engine_socket.exists():
-                raise
-            time.sleep(TRY_AGAIN_S)
-
-
-def _open_once(database: Path, engine_socket: Path) -> LocalQueries | RemoteQueries:
-    refused = ""
-    if engine_socket.exists():
-        try:
-            return RemoteQueries(engine_socket)
-        except PermissionError as error:
-            refused = f"no permission to talk to the running engine at {engine_socket}; run as the user who started it"
-            if not database.exists():
-                raise StoreError(refused) from error
-        except EngineUnreachableError as error:
-            refused = str(error)
-        except TimeoutError:
-            refused = f'the running engine at {engine_socket} does not answer; is it hung? see "stackbench ctl why"'
-        except OSError:
-            pass  # left behind by an engine that was killed
-    try:
-        return LocalQueries(open_database(database, read_only=True), at_rest=True)
-    except StoreLockedError as error:
-        raise StoreLockedError(
-            refused or f"{database} is held by a process that answers no queries; try again when it has ended"
-        ) from error
+            return LocalQueries(open_database(database, read_only=True), at_rest=True)
+        except StoreLockedError as error:
+            if refused or time.monotonic() > until:
+                raise StoreLockedError(
+                    refused or f"{database} is held by a process that answers no queries; try again when it has ended"
+                ) from error
+        time.sleep(TRY_AGAIN_S)
 
 
 class RemoteQueries:

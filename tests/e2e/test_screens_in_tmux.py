@@ -151,7 +151,7 @@ def talk(tmux: Tmux, program: Program) -> None:
     tmux.send("n")
     tmux.shows("A chat with which model?", "as configured")
     tmux.send("Enter")
-    tmux.shows("a chat with openai:fake")
+    tmux.shows("chat  0 turns", "calls wait: risky")  # what lasts; a line at the corner goes after seconds
     tmux.type("good morning")
     tmux.send("Enter")
     tmux.shows("I heard: good morning", "listens")
