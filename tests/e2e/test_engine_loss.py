@@ -96,7 +96,8 @@ def test_kill_9_during_scoring_loses_and_doubles_nothing_and_leaves_no_container
 
 @dataclass
 class DockerEngine:
-    """A Docker engine of the test's own, beside the machine's."""
+    """A Docker engine of the test's own, beside the machine's, in a network namespace of its own: one that is started
+    without a bridge removes `docker0`, which would leave the machine's engine without its network."""
 
     folder: Path
     process: subprocess.Popen[bytes] | None = None
@@ -111,7 +112,17 @@ class DockerEngine:
 
     def start(self) -> None:
         (self.folder / "pid").unlink(missing_ok=True)
-        command = ["dockerd", "-H", self.host, "--data-root", f"{self.folder}/data", "--exec-root", f"{self.folder}/x"]
+        command = [
+            "unshare",
+            "--net",
+            "dockerd",
+            "-H",
+            self.host,
+            "--data-root",
+            f"{self.folder}/data",
+            "--exec-root",
+            f"{self.folder}/x",
+        ]
         command += ["--pidfile", f"{self.folder}/pid", "--bridge=none", "--iptables=false"]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)

@@ -169,7 +169,7 @@ async def test_other_runtimes_are_refused_by_name(image: str) -> None:
 
 
 async def test_a_network_is_there_for_who_asks(image: str) -> None:
-    if not Path("/sys/class/net/docker0").exists():  # a second engine that is started without a bridge removes it
+    if not Path("/sys/class/net/docker0").exists():
         pytest.skip("the Docker engine's default network has no bridge on this machine")
     interfaces: dict[bool, set[bytes]] = {}
     for network in (False, True):
