@@ -17,6 +17,7 @@ KEPT = 20_000
 KEPT_PASSING = 2_000
 PASSING_WAITING = 1_000
 LASTING_WAITING = 200_000
+BATCH = 256
 PASSING = (AttemptText, CommandOutput, Gauges)
 """What a slow watcher may miss: each is worth little once the next has come."""
 
@@ -134,15 +135,20 @@ class Subscription:
         self._missed += count
         self._more.set()
 
-    async def take(self, most: int = 256) -> bytes | None:
-        """The next lines, at most so many; waits for one. None when there will be no more."""
+    @property
+    def has_batch(self) -> bool:
+        """Whether as many events wait as `take` gives at once."""
+        return len(self._waiting) >= BATCH
+
+    async def take(self) -> bytes | None:
+        """The next lines, at most `BATCH`; waits for one. None when there will be no more."""
         while not self._waiting and not self._missed:
             if self._ended:
                 return None
             self._more.clear()
             await self._more.wait()
         lines: list[bytes] = []
-        while self._waiting and len(lines) < most:
+        while self._waiting and len(lines) < BATCH:
             entry = self._waiting.popleft()
             self._last = entry.seq
             lines.append(entry.encoded())

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from stackbench.stats.clusters import Floats
+from stackbench.stats.numerics import Floats, np
 
 __all__ = ["Bootstrap", "bootstrap_mean", "bootstrap_paired", "resampled_means"]
 

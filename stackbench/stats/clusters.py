@@ -6,12 +6,9 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from stackbench.stats.numerics import Floats, NDArray, np
 
 __all__ = ["Layout", "make_layout"]
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,9 @@ import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from stackbench.stats.clusters import make_layout
 from stackbench.stats.intervals import LEAST_UNITS, enough_units, share_intervals, student_t_975, wilson
+from stackbench.stats.numerics import np
 
 __all__ = ["Estimate", "amount", "proportion", "share"]
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-from stackbench.stats.clusters import Floats, Layout
+from stackbench.stats.clusters import Layout
+from stackbench.stats.numerics import Floats, NDArray, np
 
 __all__ = ["LEAST_UNITS", "Z95", "ShareIntervals", "enough_units", "share_intervals", "student_t_975", "wilson"]
 

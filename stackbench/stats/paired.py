@@ -6,12 +6,10 @@ import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-from stackbench.stats.clusters import Floats, make_layout
+from stackbench.stats.clusters import make_layout
 from stackbench.stats.estimates import Estimate
 from stackbench.stats.intervals import LEAST_UNITS, Z95, student_t_975
+from stackbench.stats.numerics import Floats, NDArray, np
 
 __all__ = [
     "ALPHA",

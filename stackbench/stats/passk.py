@@ -6,9 +6,8 @@ import functools
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
 from stackbench.stats.estimates import Estimate, share
+from stackbench.stats.numerics import np
 
 __all__ = ["pass_at_k", "pass_at_k_estimate", "pass_hat_k"]
 

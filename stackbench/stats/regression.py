@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
 from stackbench.stats.estimates import Estimate
 from stackbench.stats.intervals import Z95, wilson
+from stackbench.stats.numerics import np
 from stackbench.stats.power import tasks_to_decide
 
 __all__ = ["Regression", "Verdict", "paired_regression", "point_regression", "unpaired_difference"]
