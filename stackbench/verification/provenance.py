@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from stackbench import __version__
@@ -10,6 +11,7 @@ from stackbench.config import Home
 from stackbench.datasets import DatasetStore
 from stackbench.engine.environment import git_commit, machine_environment, source_sha256
 from stackbench.errors import DataCorruptError, StackbenchError
+from stackbench.fetch import sha256_of
 from stackbench.models.loaded_files import FileHashes
 from stackbench.nesting import is_object
 from stackbench.store import PlannedBenchmark, RunInfo
@@ -23,7 +25,7 @@ MACHINE = ("python", "os", "machine", "cpu", "packages")
 def check_provenance(run: RunInfo, planned: list[PlannedBenchmark], home: Home) -> list[Check]:
     """A check for each hash that the run recorded."""
     environment = run.environment
-    return [*_data(planned, home), *_model(environment), *_code(run), *_machine(environment)]
+    return [*_data(planned, home), *_model(environment, home), *_code(run), *_machine(environment)]
 
 
 def _data(planned: list[PlannedBenchmark], home: Home) -> Iterator[Check]:
@@ -58,8 +60,8 @@ def _here(store: DatasetStore, dataset: str, benchmark: str, path: str, digest: 
     return Check("data", name, "ok", f"{digest[:12]}: {where}")
 
 
-def _model(environment: Mapping[str, Any]) -> Iterator[Check]:
-    """The hash over the model's files must be that of the hashes of each."""
+def _model(environment: Mapping[str, Any], home: Home) -> Iterator[Check]:
+    """The hash over the model's files must be that of the hashes of each, and files that are here must have theirs."""
     model = environment.get("model")
     if not is_object(model) or not is_object(model.get("files")):
         yield Check("model", "files", "unchecked", "the run recorded no files: an endpoint tells none")
@@ -72,6 +74,24 @@ def _model(environment: Mapping[str, Any]) -> Iterator[Check]:
         yield Check(
             "model", "files", "failed", f"recorded as {str(model.get('sha256'))[:12]}, its files give {digest[:12]}"
         )
+    yield _files_here(str(model.get("target", "")), files, home)
+
+
+def _files_here(target: str, recorded: Mapping[str, str], home: Home) -> Check:
+    """Reads every byte of the model again: a cache of hashes may be its publisher's."""
+    name = "bytes on this machine"
+    place = next((one for one in (home.models / target, Path(target).expanduser()) if target and one.exists()), None)
+    if place is None:
+        return Check("model", name, "unchecked", f"{target or 'the model'} is not here: stackbench models pull")
+    folder = place if place.is_dir() else place.parent
+    try:
+        found = {one: sha256_of(folder / one) for one in recorded if (folder / one).is_file()}
+    except OSError as error:
+        return Check("model", name, "unchecked", f"{error.filename} cannot be read: {error.strerror}")
+    other = FileHashes(found).differences(recorded)
+    if other:
+        return Check("model", name, "failed", f"{folder} has not the run's bytes: {', '.join(other)}")
+    return Check("model", name, "ok", f"{len(found)} files as the run loaded them")
 
 
 def _code(run: RunInfo) -> Iterator[Check]:

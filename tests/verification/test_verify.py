@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import re
 import shutil
@@ -18,6 +19,7 @@ import pytest
 from stackbench.cli import main
 from stackbench.config import Home
 from stackbench.datasets import DatasetStore
+from stackbench.models.loaded_files import FileHashes
 from stackbench.report.bundle import MANIFEST, write_bundle, write_manifest
 from stackbench.store import open_queries
 from stackbench.store.chain import CHAIN_COLUMNS, GENESIS, SEALED, link, row_sha256, run_seal
@@ -182,6 +184,25 @@ def falsify_all_but_the_chain(forger: Forger) -> None:
         f"UPDATE attempts SET passed = true, score = 1, error = NULL, reason = 'passed', metrics = '{passes}' "
         "WHERE task_id = 'gsm8k/3'"
     )
+
+
+def test_another_model_under_the_same_name_is_found_though_its_hashes_were_made_to_fit(
+    forger: Forger, tmp_path: Path
+) -> None:
+    weights = tmp_path / "model" / "model.safetensors"
+    weights.parent.mkdir()
+    weights.write_bytes(b"weights")
+
+    def claim(content: bytes) -> Verification:
+        hashes = FileHashes({weights.name: hashlib.sha256(content).hexdigest()})
+        described = json.dumps({"model": {"target": str(weights.parent), **hashes.describe()}})
+        forger.change(f"UPDATE runs SET environment = '{described}'")
+        forger.chain_anew()
+        return verified(forger.home)
+
+    assert claim(b"weights").passed
+    (only,) = claim(b"other weights").failed
+    assert re.search("model: bytes on this machine: .*has not the run's bytes: model.safetensors", only)
 
 
 def test_a_chain_made_anew_is_found_by_the_hash_that_was_noted(forger: Forger) -> None:
