@@ -116,19 +116,8 @@ class Mmlu:
             in_words, _ = await self._ask(shots, prompt, reference, style, context, turns, scored=False)
             generation = _after(generation, in_words)
         chosen = _likeliest(generation) if by_logprob else find_letter(generation.text, task.choices)
-        passed = chosen == reference
-        answered = f"answered {chosen or 'no letter'}"
-        return Scored(
-            score=float(passed),
-            passed=passed,
-            reason=f"passed: {answered}" if passed else f"failed: {answered}, not {reference}",
-            metrics={
-                "answer": chosen,
-                "by": "logprob" if by_logprob else "text",
-                "letters_share": None if in_letters is None else round(in_letters, 4),
-                "form": style,
-            },
-        ).of(prompt, generation)
+        share = None if in_letters is None else round(in_letters, 4)
+        return _judged(chosen, reference, style, by_logprob, share).of(prompt, generation)
 
     async def _attempt_as_lm_eval(self, task: MmluTask, style: str, context: Context) -> Scored:
         """The prompt of lm-eval 0.4.13's mmlu tasks (version 1); the likeliest letter is the answer.
@@ -152,19 +141,7 @@ class Mmlu:
         generation = await context.generate(request)
         by_logprob = generation.choice_logprobs is not None
         chosen = _likeliest(generation) if by_logprob else find_letter(generation.text, task.choices)
-        passed = chosen == reference
-        answered = f"answered {chosen or 'no letter'}"
-        return Scored(
-            score=float(passed),
-            passed=passed,
-            reason=f"passed: {answered}" if passed else f"failed: {answered}, not {reference}",
-            metrics={
-                "answer": chosen,
-                "by": "logprob" if by_logprob else "text",
-                "letters_share": None,
-                "form": style,
-            },
-        ).of(prompt, generation)
+        return _judged(chosen, reference, style, by_logprob, None).of(prompt, generation)
 
     @staticmethod
     def cluster(attempt: AttemptSummary) -> str:
@@ -240,6 +217,22 @@ def _accuracy(by_subject: Mapping[str, Sequence[float]], *, macro: bool = False)
     scores = [score for found in by_subject.values() for score in found]
     subjects = [subject for subject, found in by_subject.items() for _ in found]
     return share(scores, clusters=subjects, weight_clusters=macro, attempts=[1] * len(scores))
+
+
+def _judged(chosen: str, reference: str, style: str, by_logprob: bool, share: float | None) -> Scored:
+    passed = chosen == reference
+    answered = f"answered {chosen or 'no letter'}"
+    return Scored(
+        score=float(passed),
+        passed=passed,
+        reason=f"passed: {answered}" if passed else f"failed: {answered}, not {reference}",
+        metrics={
+            "answer": chosen,
+            "by": "logprob" if by_logprob else "text",
+            "letters_share": share,
+            "form": style,
+        },
+    )
 
 
 def _likeliest(generation: Generation) -> str:

@@ -40,10 +40,13 @@ SELECT unnest(?::VARCHAR[]), unnest(?::BIGINT[]), unnest(?::VARCHAR[]), unnest(?
     unnest(?::INTEGER[]), unnest(?::BIGINT[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[])
 """
 HEAD = "SELECT position, chain_sha256 FROM attempt_chain WHERE run_id = ? ORDER BY position DESC LIMIT 1"
-LAST_ROW = """
-SELECT row_sha256 FROM attempt_chain
-WHERE run_id = ? AND kind = 'attempt' AND benchmark = ? AND task_id = ? AND attempt = ? AND seed = ?
-ORDER BY position DESC LIMIT 1
+LAST_ROWS = """
+SELECT benchmark, task_id, attempt, seed, arg_max(row_sha256, position) FROM attempt_chain
+SEMI JOIN (
+    SELECT unnest(?::VARCHAR[]) AS benchmark, unnest(?::VARCHAR[]) AS task_id, unnest(?::INTEGER[]) AS attempt,
+        unnest(?::BIGINT[]) AS seed
+) AS asked USING (benchmark, task_id, attempt, seed)
+WHERE run_id = ? AND kind = 'attempt' GROUP BY ALL
 """
 ERRORS = "SELECT benchmark, task_id, attempt, seed FROM attempts WHERE run_id = ? AND status = 'error' ORDER BY rowid"
 SEALED = (
@@ -143,11 +146,11 @@ class ChainWriter:
 
     def removed(self, connection: duckdb.DuckDBPyConnection, run_id: str, keys: Iterable[Key]) -> None:
         """Entries of attempts that are about to be taken back; those that the chain does not hold have none."""
-        entries: list[ChainEntry | None] = []
-        for key in keys:
-            found = connection.execute(LAST_ROW, [run_id, *key]).fetchone()
-            if found is not None:
-                entries.append(self._entry(connection, run_id, "removed", key, found[0]))
+        asked = list(dict.fromkeys(keys))
+        columns = [list(column) for column in zip(*asked, strict=True)] if asked else [[], [], [], []]
+        found = connection.execute(LAST_ROWS, [*columns, run_id]).fetchall()
+        last = {(row[0], row[1], row[2], row[3]): row[4] for row in found}
+        entries = [self._entry(connection, run_id, "removed", key, last[key]) for key in asked if key in last]
         self._insert(connection, entries)
 
     def errors_removed(self, connection: duckdb.DuckDBPyConnection, run_id: str) -> None:
