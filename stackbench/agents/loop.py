@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Coroutine, Sequence
+from importlib import import_module
 from typing import Any
 
 from stackbench.agents.base import AgentLimits, AgentResult, Backend, Ending, Script
@@ -48,6 +49,7 @@ async def run_agent(
         GenerationError: the model gave no answer (a chat over its window is cut first).
         SandboxError: the container died.
     """
+    await asyncio.to_thread(import_module, "stackbench.agents.middleware")  # LangChain: a second, off the event loop
     from langchain.agents import create_agent
 
     from stackbench.agents.chat_model import BridgedChatModel
