@@ -75,7 +75,7 @@ class RayCluster:
             raise UsageError("--address local would start a cluster of this machine alone; use --executor local")
         logging.getLogger("ray").setLevel(logging.ERROR)
         # raylets' reports are printed on standard output too, which is for results; Ray's debugger uses this switch
-        ray._private.worker._worker_logs_enabled = False  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
+        ray._private.worker._worker_logs_enabled = False  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage, reportAttributeAccessIssue]
         try:
             ray.init(
                 address=address,
