@@ -29,7 +29,7 @@ from stackbench.engine import plan_benchmarks
 from stackbench.engine.attempt_tracker import AttemptTracker
 from stackbench.engine.context import AttemptContext, utc_now
 from stackbench.engine.controls import RunControls
-from stackbench.engine.resources import RunResources
+from stackbench.engine.resources import AttemptResources
 from stackbench.models import Model, ModelOptions, create_model
 from stackbench.models.oracle import OracleModel
 from stackbench.sandbox.image import ensure_image
@@ -37,7 +37,7 @@ from stackbench.sandbox.pool import SandboxPool
 from stackbench.sandbox.sandboxes import Sandboxes
 from stackbench.sandbox.spec import SandboxSpec
 from stackbench.slots import Slots
-from stackbench.store import LocalQueries, Reader, RunRow, Writer
+from stackbench.store import RunRow, Writer
 from stackbench.types import AttemptKey, AttemptRecord, AttemptStatus, Sampling, ToolCall
 
 STEPS = 30
@@ -106,9 +106,7 @@ async def agents(model: Model, folder: Path) -> float:
     writer.start_run(RunRow("perf", "perf", utc_now(), "fake", {}, (0,), None, {}))
     sandbox = Sandboxes(plan.settings, "perf", print)
     slots, numbers = Slots(64), itertools.count(1)
-    resources = RunResources(
-        writer,
-        Reader(LocalQueries(writer.cursor())),
+    resources = AttemptResources(
         model,
         sandbox,
         RunControls(concurrency=64),

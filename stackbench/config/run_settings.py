@@ -168,10 +168,25 @@ class RunSettings(Concern):
             changeable=True,
         ),
     ] = ""
-    executor: Annotated[Literal["local"], Setting("Where the work runs.", "local", changeable=True, scores=True)] = (
-        "local"
-    )
-
+    executor: Annotated[
+        Literal["local", "ray"],
+        Setting(
+            "Where attempts are made: in this process, or on the nodes of a Ray cluster.",
+            "local|ray",
+            changeable=True,
+            scores=True,
+        ),
+    ] = "local"
+    address: Annotated[
+        str | None,
+        Setting(
+            "The head of the Ray cluster.",
+            "HOST:PORT",
+            unset="the cluster that this machine belongs to",
+            changeable=True,
+            scores=True,
+        ),
+    ] = None
     prices: Annotated[
         dict[str, Price],
         Setting(

@@ -12,7 +12,7 @@ from stackbench.benchmarks import SpeedBenchmark
 from stackbench.control.messages import AttemptFinished, AttemptQueued
 from stackbench.engine.attempt_tracker import attempt_ref
 from stackbench.engine.context import utc_now
-from stackbench.engine.executor import AttemptResult, Executor, failed_record
+from stackbench.engine.executor import MOST_OUTAGES, AttemptResult, Executor, failed_record, wait_out
 from stackbench.engine.plan import RunPlan
 from stackbench.engine.resources import RunResources
 from stackbench.engine.work import AttemptSpec, LoadedBenchmark
@@ -24,16 +24,13 @@ from stackbench.errors import (
     StoreError,
     one_line,
 )
-from stackbench.models import Model, Remote, Watched
-from stackbench.sandbox.docker_engine import ENGINE
+from stackbench.models import Model, Watched
 from stackbench.types import AttemptKey, AttemptRecord, AttemptStatus, FinishReason
 
 __all__ = ["AttemptRunner", "BenchmarkCounts", "RunCounts", "model_slots"]
 
 GRACE_S = 3.0
 SAME_ERRORS_AT_LEAST = 50
-MOST_OUTAGES = 5
-"""Outages that an attempt may meet before it counts as an error."""
 
 
 @dataclass(slots=True)
@@ -146,7 +143,7 @@ class AttemptRunner:
         """Puts back an attempt that was under way when something went away, and waits until that answers again; False
         when the operator ends the run first. Raises OutageError."""
         self._hit[spec.key] += 1
-        if self._hit[spec.key] > MOST_OUTAGES:  # it may be what takes the endpoint down
+        if self._hit[spec.key] > MOST_OUTAGES:
             why = f"error: {gone} (in {self._hit[spec.key]} tries of this attempt)"
             record = failed_record(spec.key, spec.category, why, utc_now())
             self._count(spec, self._recorded(AttemptResult(record)))
@@ -155,10 +152,7 @@ class AttemptRunner:
             )
         else:
             self.requeue([spec])
-        model, outage = self.resources.model, self.resources.controls.outage
-        if isinstance(gone, ModelUnreachableError) and isinstance(model, Remote):
-            return await outage.wait(model.name, model.answers, str(gone))
-        return await outage.wait(ENGINE, self.resources.sandbox.engine_answers)
+        return await wait_out(gone, self.resources)
 
     # -- what the operator asks
 

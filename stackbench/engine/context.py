@@ -51,7 +51,7 @@ from stackbench.types import (
 
 if TYPE_CHECKING:
     from stackbench.agents import Decision, Operator
-    from stackbench.engine.resources import RunResources
+    from stackbench.engine.resources import AttemptResources
     from stackbench.sandbox.recipe import DockerfileRecipe, ImageLimits, ImageRecipe, PulledImage, ReadyImage
 
 __all__ = ["AttemptContext", "Preparation", "request_seed", "utc_now"]
@@ -67,7 +67,7 @@ class AttemptContext:
         key: AttemptKey,
         plan: RunPlan,
         benchmark: BenchmarkPlan,
-        resources: RunResources,
+        resources: AttemptResources,
         slots: Slots,
         next_seq: Callable[[], int],
         now: Callable[[], datetime],

@@ -10,7 +10,7 @@ from typing import Protocol
 from stackbench.benchmarks import AgentBenchmark, CodeBenchmark, SpeedBenchmark
 from stackbench.engine.context import AttemptContext
 from stackbench.engine.plan import RunPlan
-from stackbench.engine.resources import RunResources
+from stackbench.engine.resources import AttemptResources, RunResources
 from stackbench.engine.work import AttemptSpec, LoadedBenchmark
 from stackbench.errors import (
     AttemptError,
@@ -18,10 +18,12 @@ from stackbench.errors import (
     ModelLostError,
     ModelUnreachableError,
     SandboxError,
+    StackbenchError,
     StoreError,
     one_line,
 )
 from stackbench.models import Remote
+from stackbench.sandbox.docker_engine import ENGINE
 from stackbench.slots import Slots
 from stackbench.types import (
     AttemptKey,
@@ -34,9 +36,11 @@ from stackbench.types import (
     ToolCallRecord,
 )
 
-__all__ = ["AttemptResult", "Executor", "LocalExecutor", "failed_record"]
+__all__ = ["MOST_OUTAGES", "AttemptResult", "Executor", "LocalExecutor", "failed_record", "wait_out"]
 
 LONGEST_FAULT = 2000
+MOST_OUTAGES = 5
+"""Outages that an attempt may meet before it counts as an error: it may be what takes the endpoint down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,7 @@ class LocalExecutor:
         self,
         plan: RunPlan,
         item: LoadedBenchmark,
-        resources: RunResources,
+        resources: AttemptResources,
         next_seq: Callable[[], int],
         now: Callable[[], datetime],
     ) -> None:
@@ -158,3 +162,14 @@ def _record(
 def failed_record(key: AttemptKey, category: str, why: str, started_at: datetime) -> AttemptRecord:
     """The record of an attempt that ended in an error and left nothing else."""
     return _record(AttemptSpec(key, category), Scored(0.0, False), AttemptStatus.ERROR, why, started_at, cut=False)
+
+
+async def wait_out(gone: StackbenchError, resources: AttemptResources | RunResources) -> bool:
+    """Waits until what went away under an attempt answers again; False when the operator ends the run first.
+
+    Raises OutageError.
+    """
+    model, outage = resources.model, resources.controls.outage
+    if isinstance(gone, ModelUnreachableError) and isinstance(model, Remote):
+        return await outage.wait(model.name, model.answers, str(gone))
+    return await outage.wait(ENGINE, resources.sandbox.engine_answers)

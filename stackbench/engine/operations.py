@@ -259,13 +259,7 @@ def _set(execution: RunExecution, name: str, value: str | float) -> Change:
     setting, number = check_setting(name, value)
     old = _settings(execution)[setting]
     if setting == "concurrency":
-
-        def resize() -> None:
-            controls.slots.resize(int(number))
-            for runner in execution.runners.values():
-                runner.wake()
-
-        return old, int(number), resize
+        return old, int(number), lambda: execution.set_concurrency(int(number))
     if setting == "sandboxes":
 
         def resize_sandboxes() -> None:

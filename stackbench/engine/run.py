@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from stackbench.benchmarks import AgentBenchmark, OwnImages, SpeedBenchmark
+from stackbench.benchmarks import AgentBenchmark, SpeedBenchmark
 from stackbench.config import Home
 from stackbench.control.messages import (
     BenchmarkFinished,
@@ -25,19 +25,18 @@ from stackbench.datasets import DatasetStore
 from stackbench.engine.attempt_tracker import AttemptTracker
 from stackbench.engine.attempts import AttemptRunner, BenchmarkCounts, RunCounts, model_slots
 from stackbench.engine.baseline_gates import with_known_baseline
-from stackbench.engine.context import Preparation, utc_now
+from stackbench.engine.context import utc_now
 from stackbench.engine.controls import RunControls
-from stackbench.engine.executor import LocalExecutor
-from stackbench.engine.fitting import fit_to_window
 from stackbench.engine.gates import check_gate_categories
 from stackbench.engine.metrics_endpoint import BenchmarkState, MetricsEndpoint, RunState
 from stackbench.engine.monitor import Monitor
 from stackbench.engine.outcome import RunOutcome
 from stackbench.engine.progress_watch import ProgressWatch
 from stackbench.engine.replays import Replay, held_by, take_plan
-from stackbench.engine.resources import RunResources
+from stackbench.engine.resources import AttemptResources, RunResources
 from stackbench.engine.run_model import create_run_model
 from stackbench.engine.run_record import RunEnd, RunOrder, RunRecord, stall_payload
+from stackbench.engine.site import LocalSite, Site
 from stackbench.engine.stall_watch import StallWatch
 from stackbench.engine.work import (
     AttemptSpec,
@@ -47,11 +46,10 @@ from stackbench.engine.work import (
     without_speed,
 )
 from stackbench.errors import StackbenchError, StoreError
-from stackbench.models import Model, Reloadable
 from stackbench.outage import Outage
 from stackbench.sandbox.sandboxes import Sandboxes
 from stackbench.store import FreshQueries, Reader, Writer
-from stackbench.types import AttemptKey, Metric, RunStatus, Variant
+from stackbench.types import AttemptKey, Metric, RunStatus
 
 __all__ = ["RunExecution", "new_run_id"]
 
@@ -122,15 +120,28 @@ class RunExecution:
             self._replay = await asyncio.to_thread(take_plan, self.plan, reader)
             self.plan = self._replay.plan if self._replay is not None else self.plan
             self.plan = await asyncio.to_thread(with_known_baseline, self.plan, reader)
-            model = create_run_model(self.plan, self.home, self._writer, self.home.run(self.run_id))
-            sandbox = Sandboxes(self.plan.settings, self.run_id, self.say, self.order.head_start, self.controls.outage)
+            site = self._site()
+            model, sandbox = site.model, site.sandbox
             stack.push_async_callback(sandbox.close)
             stack.push_async_callback(self.controls.outage.close)
             stack.push_async_callback(model.close)
             resources = RunResources(self._writer, reader, model, sandbox, self.controls, self.tracker, self._publish)
-            return await self._run(resources, started)
+            return await self._run(site, resources, started)
 
-    async def _run(self, resources: RunResources, started: float) -> RunOutcome:
+    def _site(self) -> Site:
+        if self.plan.settings.executor == "ray":
+            from stackbench.engine.ray_site import RaySite
+
+            return RaySite(
+                self.plan, self.home, self.run_id, self._writer, self.controls, self.tracker, self._publish,
+                self._record.next_seq, self.say, self.set_concurrency,
+            )  # fmt: skip
+        model = create_run_model(self.plan, self.home, self._writer, self.home.run(self.run_id))
+        sandbox = Sandboxes(self.plan.settings, self.run_id, self.say, self.order.head_start, self.controls.outage)
+        resources = AttemptResources(model, sandbox, self.controls, self.tracker, self._publish)
+        return LocalSite(self.plan, self.home, resources, self._record.next_seq, self._now, self.say)
+
+    async def _run(self, site: Site, resources: RunResources, started: float) -> RunOutcome:
         data = DatasetStore.of_home(self.home)
         recorded, first_tasks = self._selected(resources.reader)
         loading = asyncio.to_thread(
@@ -144,9 +155,9 @@ class RunExecution:
             check_gate_categories(self.plan.gates, item.plan.name, item.benchmark, item.tasks)
         for name, reason in skipped.items():
             self._publish(BenchmarkSkipped(benchmark=name, reason=reason))
-        if not await self._make_ready(resources, loaded):
+        if not await self._make_ready(site, loaded):
             return self._not_begun(resources, started)
-        fitted = await self._unless_stopped(fit_to_window(loaded, self.plan, resources.model, self.say))
+        fitted = await self._unless_stopped(site.fit(loaded))
         if fitted is None:
             return self._not_begun(resources, started)
         loaded = fitted
@@ -171,7 +182,7 @@ class RunExecution:
             for together in _side_by_side(loaded, one_by_one=self.plan.settings.one_by_one):
                 if self.controls.ending:
                     break
-                await _all_of([self._run_benchmark(item, resources, loaded) for item in together])
+                await _all_of([self._run_benchmark(item, site, resources, loaded) for item in together])
             while not self.controls.ending and (again := [r for r in self.runners.values() if r.queued]):
                 await _all_of([self._run_again(runner, resources) for runner in again])
         except StoreError:
@@ -236,17 +247,10 @@ class RunExecution:
             return self._replay.task_ids, self._replay.first_tasks
         return {}, False
 
-    async def _make_ready(self, resources: RunResources, loaded: Sequence[LoadedBenchmark]) -> bool:
+    async def _make_ready(self, site: Site, loaded: Sequence[LoadedBenchmark]) -> bool:
         """Model and sandboxes, side by side; False when stopped meanwhile. What cannot be had ends the run here."""
         looking = asyncio.to_thread(self._record.look_at_machine)
-        parts: list[Awaitable[None]] = [resources.model.start(self.say), looking]
-        agents = [item for item in loaded if isinstance(item.benchmark, AgentBenchmark)]
-        if agents:
-            parts.append(resources.sandbox.ready_to_lease())
-        others = [item for item in loaded if item not in agents and not isinstance(item.benchmark, OwnImages)]
-        if any(item.benchmark.uses_sandbox for item in others):
-            parts.append(resources.sandbox.ready())
-        return await self._unless_stopped(asyncio.gather(*parts)) is not None
+        return await self._unless_stopped(asyncio.gather(site.ready(loaded), looking)) is not None
 
     async def _unless_stopped(self, work: Awaitable[T]) -> T | None:
         """The work's result; None when the operator stops the run first, in which case the work is let go."""
@@ -274,7 +278,7 @@ class RunExecution:
     # -- one benchmark
 
     async def _run_benchmark(
-        self, item: LoadedBenchmark, resources: RunResources, loaded: Sequence[LoadedBenchmark]
+        self, item: LoadedBenchmark, site: Site, resources: RunResources, loaded: Sequence[LoadedBenchmark]
     ) -> None:
         name = item.plan.name
         work = list_attempts(self.plan, item, self.order.samples)
@@ -284,13 +288,9 @@ class RunExecution:
             self._left_out = True
             self.say(f"{name}: {lacking} attempts were not made in the replayed run and are left out")
         before = [s for s in resources.reader.summaries(self.run_id, name) if s.passed] if self.order.resume else []
-        if left:
-            preparation = Preparation(self.home.path / "cache", resources.sandbox, self.say)
-            wanted = {spec.key.task_id for spec in left}
-            tasks = [task for task in item.tasks if task.task_id in wanted]
-            if await self._unless_stopped(_done(item.benchmark.prepare(tasks, preparation))) is None:
-                return
-        if await self._unless_stopped(_done(_serve_as_usual(resources.model))) is None:
+        wanted = {spec.key.task_id for spec in left}
+        tasks = [task for task in item.tasks if task.task_id in wanted]
+        if await self._unless_stopped(_done(site.prepare(item, tasks))) is None:
             return
         if (
             self.plan.copies(item.plan)
@@ -305,8 +305,7 @@ class RunExecution:
         self._publish(
             BenchmarkStarted(benchmark=name, total=progress.total, done=progress.before, passed=progress.passed)
         )
-        executor = LocalExecutor(self.plan, item, resources, self._record.next_seq, self._now)
-        runner = AttemptRunner(self.run_id, self.plan, item, executor, resources, self.counts, progress)
+        runner = AttemptRunner(self.run_id, self.plan, item, site.executor(item), resources, self.counts, progress)
         self.runners[name] = runner
         await runner.run_all(left)
         if len(self.plan.settings.seeds) > 1:
@@ -348,6 +347,12 @@ class RunExecution:
             runner.cancelled = [work for work in runner.cancelled if work not in chosen]
             await asyncio.to_thread(self._writer.take_back, self.run_id, [work.key for work in chosen])
             runner.requeue(chosen)
+
+    def set_concurrency(self, size: int) -> None:
+        """Attempts to have under way at once, from now on."""
+        self.controls.slots.resize(size)
+        for runner in self.runners.values():
+            runner.wake()
 
     async def _stop_at_deadline(self) -> None:
         hours = await self.controls.past_deadline()
@@ -403,12 +408,6 @@ def _value(metric: Metric) -> MetricValue:
         n=metric.n,
         category=metric.category,
     )
-
-
-async def _serve_as_usual(model: Model) -> None:
-    """A benchmark of speed may have left the model served in another way."""
-    if isinstance(model, Reloadable):
-        await model.reload(Variant())
 
 
 async def _done(work: Awaitable[None]) -> bool:

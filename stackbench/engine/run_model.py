@@ -18,8 +18,11 @@ from stackbench.store.reader import RunInfo
 __all__ = ["check_model_name", "check_same_model", "create_run_model", "model_options", "sampling_not_set"]
 
 
-def create_run_model(plan: RunPlan, home: Home, writer: Writer, logs: Path) -> Model:
-    """The model that the plan names; `logs` is the run's folder. Raises UsageError for a name that means nothing."""
+def create_run_model(plan: RunPlan, home: Home, writer: Writer | None, logs: Path) -> Model:
+    """The model that the plan names; `logs` is the run's folder. Without a writer no run can be replayed.
+
+    Raises UsageError for a name that means nothing.
+    """
     settings = plan.settings
     if plan.samples_file is not None:
         model = NullModel()
@@ -27,6 +30,8 @@ def create_run_model(plan: RunPlan, home: Home, writer: Writer, logs: Path) -> M
         return model
     replayed = replayed_run(plan)
     if replayed is not None:
+        if writer is None:
+            raise UsageError("a recorded run is replayed where its database is; use --executor local")
         return replay_of_run(settings.model, replayed, Reader(LocalQueries(writer.cursor())))
     if parse_model_name(settings.model).kind == "openai":
         _check_endpoint(settings)

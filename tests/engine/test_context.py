@@ -14,7 +14,7 @@ from stackbench.engine import plan_benchmarks
 from stackbench.engine.attempt_tracker import AttemptTracker
 from stackbench.engine.context import AttemptContext, utc_now
 from stackbench.engine.controls import RunControls
-from stackbench.engine.resources import RunResources
+from stackbench.engine.resources import AttemptResources
 from stackbench.errors import SandboxError
 from stackbench.models.null import NullModel
 from stackbench.sandbox import CodeJob, CodeResult, Section
@@ -42,9 +42,8 @@ class BrokenSandbox:
 def context(*said: Generation) -> AttemptContext:
     plan = plan_benchmarks(["humaneval"], Settings(model="null"))
     sandbox: Any = BrokenSandbox()
-    nothing: Any = None
-    resources = RunResources(
-        nothing, nothing, Saying(*said), sandbox, RunControls(), AttemptTracker(lambda what: None), lambda what: None
+    resources = AttemptResources(
+        Saying(*said), sandbox, RunControls(), AttemptTracker(lambda what: None), lambda what: None
     )
     numbers = itertools.count()
     return AttemptContext(KEY, plan, plan.benchmarks[0], resources, Slots(1), lambda: next(numbers), utc_now)

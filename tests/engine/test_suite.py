@@ -162,7 +162,7 @@ def test_a_malformed_configuration_names_file_and_key(
         ({"timeout_s": 0.0}, "^--timeout: "),
         ({"samples": 0}, "^--samples: "),
         ({"gpus": "zero"}, "^--gpus: "),
-        ({"executor": "ray"}, "^--executor: "),
+        ({"executor": "slurm"}, "^--executor: "),
         ({"seeds": (1, 2, 1)}, "^--seed: 1 is named twice"),
     ],
 )
