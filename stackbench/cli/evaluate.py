@@ -23,7 +23,7 @@ def evaluate(benchmarks: Sequence[str], flags: Mapping[str, Any]) -> int:
     """Runs named benchmarks, or resumes a run; returns the exit code."""
     from stackbench.cli.several_models import each_model
 
-    home = Home.find(flags["home"])
+    home = _home(flags)
     if flags["resume"]:
         from stackbench.cli.resuming import resume
 
@@ -47,7 +47,7 @@ def batch(suite: str, flags: Mapping[str, Any]) -> int:
     """Runs a suite, or resumes a run; returns the exit code."""
     from stackbench.cli.several_models import each_model
 
-    home = Home.find(flags["home"])
+    home = _home(flags)
     if flags["resume"]:
         from stackbench.cli.resuming import resume
 
@@ -93,12 +93,27 @@ def labelled(plan: RunPlan, flags: Mapping[str, Any]) -> RunPlan:
 
 def _carry_out_all(home: Home, plans: Sequence[RunPlan], flags: Mapping[str, Any]) -> int:
     """One run, or one for each of several models."""
+    if flags["dry_run"]:
+        from stackbench.cli.dry_run import dry_run
+
+        return dry_run(home, plans, flags["machines"] or "", as_json=bool(flags["as_json"]))
     labels = [labelled(plan, flags) for plan in plans]
     if len(labels) == 1:
         return carry_out(home, labels[0], flags)
     from stackbench.cli.several_models import carry_out_several
 
     return carry_out_several(home, labels, flags)
+
+
+def _home(flags: Mapping[str, Any]) -> Home:
+    """Raises UsageError for options of a plan that go with nothing."""
+    if flags["machines"] is not None and not flags["dry_run"]:
+        raise UsageError("--machines plans for machines that are not here; add --dry-run")
+    if flags["dry_run"]:
+        given = [f"--{name}" for name in ("resume", "detach", "wait", "output") if flags[name]]
+        if given:
+            raise UsageError(f"--dry-run starts nothing and writes nothing; leave {' and '.join(given)} out")
+    return Home.find(flags["home"], to_write=not flags["dry_run"])
 
 
 def _settings(flags: Mapping[str, Any]) -> Settings:

@@ -38,7 +38,7 @@ HomeOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 QuietOption = Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")]
-OUTPUT, SELECTION = "Output", "Tasks"
+OUTPUT, SELECTION, PLAN = "Output", "Tasks", "Plan"
 TYPES: dict[str, type] = {"integer": int, "number": float, "text": str, "switch": bool, "object": str, "duration": str}
 NOT_SERVED = {"max_batch"}
 """Settings of loading that do not concern a vLLM server."""
@@ -115,6 +115,26 @@ def _selection_options(
     """Options of a run that are no settings; only looked at."""
 
 
+def _plan_options(
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Only say what the run needs and how long it takes; start nothing.", rich_help_panel=PLAN
+        ),
+    ] = False,
+    machines: Annotated[
+        str | None,
+        typer.Option(
+            "--machines",
+            metavar="NxGPUS[xGIB]",
+            help="With --dry-run: plan for N machines of so many GPUs (20x64, 20x64x80) [this one].",
+            rich_help_panel=PLAN,
+        ),
+    ] = None,
+) -> None:
+    """Options about the plan of a run; only looked at."""
+
+
 def _output_options(
     run_name: Annotated[
         str | None,
@@ -184,6 +204,7 @@ def with_run_options(command: Callable[..., int]) -> Callable[..., int]:
             *_own(_selection_options),
             *_own(swe_options),
             *(_parameter(field) for field in list_settings()),
+            *_own(_plan_options),
             *_own(_output_options),
         ],
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from stackbench.engine.context import utc_now
 from stackbench.engine.executor import MOST_OUTAGES, AttemptResult, Executor, failed_record, wait_out
 from stackbench.engine.plan import RunPlan
 from stackbench.engine.resources import RunResources
+from stackbench.engine.time_shares import TimeShares
 from stackbench.engine.work import AttemptSpec, LoadedBenchmark
 from stackbench.errors import (
     DockerNotAvailableError,
@@ -66,6 +67,12 @@ class AttemptRunner:
     resources: RunResources
     counts: RunCounts
     progress: BenchmarkCounts
+    shares: TimeShares = field(default_factory=TimeShares)
+    """Those of the benchmarks that share the model with this one."""
+    part: Callable[[], float] = lambda: 1.0
+    """The part of the model's servers that it has, 0 to 1."""
+    all_begun: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once nothing of it is queued: what is optional may begin."""
     cancelled: list[AttemptSpec] = field(default_factory=list[AttemptSpec])
     """Attempts that the operator had left out."""
     failed: dict[AttemptKey, AttemptSpec] = field(default_factory=dict[AttemptKey, AttemptSpec])
@@ -105,6 +112,7 @@ class AttemptRunner:
             if self._workers:
                 await asyncio.wait(self._workers, timeout=GRACE_S)
         finally:
+            self.all_begun.set()
             tasks: list[asyncio.Task[Any]] = [*self._workers, stopped]
             for task in tasks:
                 task.cancel()
@@ -124,6 +132,8 @@ class AttemptRunner:
             if not self._queue:
                 return
             spec = self._queue.popleft()
+            if not self._queue:
+                self.all_begun.set()
             if controls.is_cancelled(spec.key):
                 self.cancelled.append(spec)
                 continue
@@ -189,7 +199,7 @@ class AttemptRunner:
         executed meanwhile, so that scoring leaves no place empty."""
         if self._speed:
             return 1
-        slots = self.resources.controls.slots.size
+        slots = max(1, round(self.resources.controls.slots.size * self.part()))
         if not self.item.benchmark.uses_sandbox or self.plan.samples_file is not None:
             return slots
         return slots + (max(2, slots // 2) if slots > 1 else 0)
@@ -206,6 +216,7 @@ class AttemptRunner:
         assert task is not None
         self._under_way[key] = task
         resources.tracker.start(key)
+        began = self.shares.begin(key.benchmark)
         try:
             record = self._recorded(await self.executor.execute(spec))
             self._count(spec, record)
@@ -222,6 +233,7 @@ class AttemptRunner:
             raise
         finally:
             self._under_way.pop(key, None)
+            self.shares.end(key.benchmark, began, counted=finished is not None)
             resources.tracker.finish(key, finished)
 
     def _recorded(self, result: AttemptResult) -> AttemptRecord:

@@ -37,6 +37,10 @@ class BenchmarkPlan(BaseModel):
     max_tokens: MaxTokens = None
     options: dict[str, Any] = Field(default_factory=dict[str, Any])
     """The benchmark's own options."""
+    optional: bool = False
+    """Begins when the others leave room, and is the first to be cut where time is short."""
+    priority: int | None = Field(default=None, ge=1)
+    """Under `max_hours` lower ones go first; unset: as usual for the benchmark."""
 
     @model_validator(mode="before")
     @classmethod

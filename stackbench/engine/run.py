@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import secrets
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from stackbench.benchmarks import AgentBenchmark, SpeedBenchmark
+from stackbench.benchmarks import SpeedBenchmark
 from stackbench.config import Home
 from stackbench.control.messages import (
     BenchmarkFinished,
@@ -28,12 +29,14 @@ from stackbench.engine.baseline_gates import with_known_baseline
 from stackbench.engine.context import utc_now
 from stackbench.engine.controls import RunControls
 from stackbench.engine.gates import check_gate_categories
+from stackbench.engine.lanes import RunLane, all_of, run_phases
 from stackbench.engine.metrics_endpoint import BenchmarkState, MetricsEndpoint, RunState
 from stackbench.engine.monitor import Monitor
 from stackbench.engine.outcome import RunOutcome
 from stackbench.engine.progress_watch import ProgressWatch
 from stackbench.engine.replays import Replay, held_by, take_plan
 from stackbench.engine.resources import AttemptResources, RunResources
+from stackbench.engine.run_estimate import RunEstimate, estimate_run
 from stackbench.engine.run_model import create_run_model
 from stackbench.engine.run_record import RunEnd, RunOrder, RunRecord, stall_payload
 from stackbench.engine.site import LocalSite, Site
@@ -160,8 +163,13 @@ class RunExecution:
         fitted = await self._unless_stopped(site.fit(loaded))
         if fitted is None:
             return self._not_begun(resources, started)
-        loaded = fitted
-        self.controls.slots.resize(model_slots(self.plan, resources.model))
+        slots = model_slots(self.plan, resources.model)
+        estimate = await self._estimate(resources, fitted, started, slots)
+        loaded = [item for item in fitted if item.plan.name not in estimate.forecast.cut]
+        for name, why in estimate.forecast.cut.items():
+            skipped = {**skipped, name: why}
+            self._publish(BenchmarkSkipped(benchmark=name, reason=why))
+        self.controls.slots.resize(slots)
         self.controls.sandboxes = self.plan.settings.sandboxes
         self.controls.resize_sandboxes = resources.sandbox.resize
         self._record.start(self.plan, resources, loaded, skipped)
@@ -178,13 +186,22 @@ class RunExecution:
             for watching in (monitor.watch(), self._stop_at_deadline(), self._progress.watch())
         ]
         problem = ""
+        whole = len(self.plan.benchmarks) > 1 and self.order.samples is None
+        if whole:
+            self.say(estimate.beginning())
+        estimate.set_up = time.monotonic()
+        items = {item.plan.name: item for item in loaded}
+
+        async def run_benchmark(name: str, lane: RunLane) -> None:
+            await self._run_benchmark(items[name], site, resources, loaded, lane, estimate)
+
         try:
-            for together in _side_by_side(loaded, one_by_one=self.plan.settings.one_by_one):
-                if self.controls.ending:
-                    break
-                await _all_of([self._run_benchmark(item, site, resources, loaded) for item in together])
+            optional = {name: item.plan.optional for name, item in items.items()}
+            await run_phases(
+                estimate.forecast.phases, resources.model, run_benchmark, optional, lambda: self.controls.ending
+            )
             while not self.controls.ending and (again := [r for r in self.runners.values() if r.queued]):
-                await _all_of([self._run_again(runner, resources) for runner in again])
+                await all_of([self._run_again(runner, resources) for runner in again])
         except StoreError:
             raise
         except StackbenchError as error:
@@ -195,8 +212,29 @@ class RunExecution:
             await asyncio.gather(*watchers, return_exceptions=True)
         resources.sandbox.begin_closing()  # the stack waits for its end
         left_out = self._left_out or any(runner.cancelled for runner in self.runners.values())
-        ended = RunEnd(started, skipped, problem, self.counts.last_error, self._left_unmade(len(loaded)), left_out)
+        unmade = self._left_unmade(len(loaded))
+        if not (problem or unmade or left_out or self.order.resume or self.order.samples):
+            line = estimate.finish(self.record)
+            if whole:
+                self.say(line)
+        ended = RunEnd(started, skipped, problem, self.counts.last_error, unmade, left_out)
         return await asyncio.to_thread(self._record.finish, self.plan, resources, loaded, ended)
+
+    async def _estimate(
+        self, resources: RunResources, loaded: Sequence[LoadedBenchmark], started: float, slots: int
+    ) -> RunEstimate:
+        recorded = resources.reader.done(self.run_id) if self.order.resume else set[AttemptKey]()
+        return await asyncio.to_thread(
+            estimate_run,
+            self.plan,
+            self.home,
+            resources.model,
+            loaded,
+            FreshQueries(self._writer.cursor),
+            done=Counter(key.benchmark for key in recorded),
+            started=started,
+            slots=slots,
+        )
 
     def _progress_watch(self, monitor: Monitor) -> ProgressWatch:
         def tell(seconds: float, line: str) -> None:
@@ -278,9 +316,16 @@ class RunExecution:
     # -- one benchmark
 
     async def _run_benchmark(
-        self, item: LoadedBenchmark, site: Site, resources: RunResources, loaded: Sequence[LoadedBenchmark]
+        self,
+        item: LoadedBenchmark,
+        site: Site,
+        resources: RunResources,
+        loaded: Sequence[LoadedBenchmark],
+        lane: RunLane,
+        estimate: RunEstimate,
     ) -> None:
-        name = item.plan.name
+        name, began = item.plan.name, time.monotonic()
+        estimate.lanes[name] = lane
         work = list_attempts(self.plan, item, self.order.samples)
         done = resources.reader.done(self.run_id) if self.order.resume else set[AttemptKey]()
         left, lacking = held_by(resources.model, [spec for spec in work if spec.key not in done])
@@ -305,8 +350,14 @@ class RunExecution:
         self._publish(
             BenchmarkStarted(benchmark=name, total=progress.total, done=progress.before, passed=progress.passed)
         )
-        runner = AttemptRunner(self.run_id, self.plan, item, site.executor(item), resources, self.counts, progress)
+        runner = AttemptRunner(
+            self.run_id, self.plan, item, site.executor(item), resources, self.counts, progress,
+            shares=lane.shares, part=lambda: lane.part, all_begun=lane.begun[name],
+        )  # fmt: skip
         self.runners[name] = runner
+        lane.queued[name] = lambda: runner.queued
+        lane.wake.append(runner.wake)
+        estimate.prepared[name] = time.monotonic() - began
         await runner.run_all(left)
         if len(self.plan.settings.seeds) > 1:
             from stackbench.engine.reruns import repeat_replicates
@@ -372,28 +423,6 @@ class RunExecution:
     def record(self, kind: str, payload: Mapping[str, Any]) -> None:
         """Records an event of the run itself, once the run is recorded."""
         self._record.event(kind, payload)
-
-
-def _side_by_side(loaded: Sequence[LoadedBenchmark], *, one_by_one: bool) -> list[list[LoadedBenchmark]]:
-    """Benchmarks in groups that share the model; agents, whose attempts take longest, begin first. Benchmarks of speed
-    have it to themselves, each, at the end."""
-    if one_by_one:
-        return [[item] for item in loaded]
-    alone = [item for item in loaded if isinstance(item.benchmark, SpeedBenchmark)]
-    shared = [item for item in loaded if item not in alone]
-    shared.sort(key=lambda item: not isinstance(item.benchmark, AgentBenchmark))
-    return [*([shared] if shared else []), *([item] for item in alone)]
-
-
-async def _all_of(works: Sequence[Awaitable[None]]) -> None:
-    """Waits for all; when one fails, the others are given up and its error is raised."""
-    tasks = [asyncio.ensure_future(work) for work in works]
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _value(metric: Metric) -> MetricValue:

@@ -21,6 +21,7 @@ from stackbench.types import AttemptKey, Task
 __all__ = [
     "AttemptSpec",
     "LoadedBenchmark",
+    "attempts_each",
     "further_attempts",
     "list_attempts",
     "load_benchmarks",
@@ -211,7 +212,12 @@ def planned_attempts(plan: RunPlan, loaded: LoadedBenchmark, samples: SampleFile
     return dict.fromkeys((task.task_id for task in loaded.tasks), each)
 
 
+def attempts_each(plan: RunPlan, part: BenchmarkPlan, benchmark: Benchmark) -> int:
+    """Attempts per task and seed."""
+    least = benchmark.least_attempts if isinstance(benchmark, SpeedBenchmark) else 1
+    return max(plan.attempts(part), least)
+
+
 def _attempts(plan: RunPlan, loaded: LoadedBenchmark) -> int:
     """Per task and seed."""
-    least = loaded.benchmark.least_attempts if isinstance(loaded.benchmark, SpeedBenchmark) else 1
-    return max(plan.attempts(loaded.plan), least)
+    return attempts_each(plan, loaded.plan, loaded.benchmark)

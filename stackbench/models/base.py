@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from stackbench.types import Generation, Request, ServerLoad, TokenCount, Variant
 
-__all__ = ["Model", "Preset", "Reloadable", "Remote", "Templated", "Tokenizing", "Watched"]
+__all__ = ["Model", "Pooled", "Preset", "Reloadable", "Remote", "Templated", "Tokenizing", "Watched"]
 
 
 class Model(Protocol):
@@ -111,6 +111,18 @@ class Tokenizing(Protocol):
 
         May be called from any thread; None where the tokenizer has no fast form.
         """
+        ...
+
+
+@runtime_checkable
+class Pooled(Protocol):
+    """A model on several servers of ours; a request goes to the one with the fewest."""
+
+    servers: int
+    """Those that were started; they are numbered from 0."""
+
+    def assign(self, servers: Mapping[str, Sequence[int]]) -> None:
+        """Which servers answer the requests of which benchmark; of one that is not named, all do."""
         ...
 
 

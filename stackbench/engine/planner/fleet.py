@@ -1,0 +1,114 @@
+"""The machines that a run is planned for: this one as it is, or some that one only thinks of."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from stackbench.errors import UsageError
+from stackbench.models.hardware import list_gpus
+
+__all__ = ["Device", "Fleet", "assumed_fleet", "this_machine"]
+
+WRITTEN = re.compile(r"(\d{1,5})x(\d{1,5})(?:x(\d{1,5}))?")
+GIB = 1 << 30
+CORES_PER_GPU = 12
+MEMORY_PER_GPU = 128 * GIB
+USUAL_GPU_GIB = 80
+MOST_GPUS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """What a model runs on. Peak rates as its maker publishes them, dense 16-bit arithmetic."""
+
+    name: str
+    flops: float
+    """Per second."""
+    bytes_per_s: float
+    """Of its memory."""
+
+
+# Makers' data sheets: NVIDIA H100 SXM, H200, A100 80GB SXM, L40S, L4, GeForce RTX 4090.
+DEVICES = (
+    ("H200", Device("H200", 989e12, 4.8e12)),
+    ("H100", Device("H100", 989e12, 3.35e12)),
+    ("A100", Device("A100", 312e12, 2.0e12)),
+    ("L40S", Device("L40S", 362e12, 0.864e12)),
+    ("4090", Device("RTX 4090", 165e12, 1.0e12)),
+    ("L4", Device("L4", 121e12, 0.3e12)),
+)
+OTHER = Device("an unknown GPU, taken for half an A100", 156e12, 1.0e12)
+CORE_FLOPS = 50e9  # docs/performance.md: 112 GFLOP/s on two cores without AVX-512
+CORE_BYTES_PER_S = 5e9
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """One or more equal machines; bytes."""
+
+    nodes: int
+    gpus: int
+    """Of each machine."""
+    gpu_bytes: int
+    device: Device
+    cores: int
+    """Of each machine."""
+    memory_bytes: int
+    """Of each machine."""
+    disk_free: int | None
+    """None where it is not known."""
+    assumed: bool = False
+
+    @property
+    def total_gpus(self) -> int:
+        return self.nodes * self.gpus
+
+    @property
+    def total_cores(self) -> int:
+        return self.nodes * self.cores
+
+    def describe(self) -> str:
+        """For people."""
+        machines = "this machine" if not self.assumed else f"{self.nodes} machine{'s' if self.nodes > 1 else ''}"
+        gpus = f"{self.gpus} x {self.device.name} {self.gpu_bytes / GIB:.0f} GiB" if self.gpus else "no GPU"
+        each = " each" if self.nodes > 1 else ""
+        return f"{machines}: {gpus}, {self.cores} cores, {self.memory_bytes / GIB:.0f} GiB of memory{each}"
+
+
+def this_machine(home: Path, gpus: str | None) -> Fleet:
+    """This machine as it is now; `gpus` as the setting has it. Runs nvidia-smi; blocks."""
+    found = list_gpus()
+    if gpus is not None:
+        wanted = [int(number) for number in gpus.split(",")]
+        found = [found[number] for number in wanted if number < len(found)]
+    cores, memory = os.cpu_count() or 1, psutil.virtual_memory().total
+    device = (
+        next((known for part, known in DEVICES if part in found[0]["name"]), OTHER)
+        if found
+        else Device("its processors", cores * CORE_FLOPS, cores * CORE_BYTES_PER_S)
+    )
+    size = int(found[0]["memory"].split()[0]) << 20 if found else 0
+    existing = next(folder for folder in (home, *home.parents) if folder.is_dir())
+    return Fleet(1, len(found), size, device, cores, memory, shutil.disk_usage(existing).free)
+
+
+def assumed_fleet(written: str) -> Fleet:
+    """`20x64`: 20 machines of 64 GPUs; `20x64x80`: of 80 GiB each.
+
+    A GPU is taken for an H100, with 12 cores and 128 GiB of memory in its machine. Raises UsageError.
+    """
+    found = WRITTEN.fullmatch(written.strip())
+    numbers = [int(part) for part in found.groups() if part] if found else []
+    if not numbers or 0 in numbers or numbers[0] * numbers[1] > MOST_GPUS:
+        raise UsageError(
+            f'--machines "{written}": write machines x GPUs of each, such as 20x64, or 20x64x80 for GPUs of 80 GiB'
+        )
+    nodes, gpus = numbers[:2]
+    size = (numbers[2] if len(numbers) > 2 else USUAL_GPU_GIB) * GIB
+    return Fleet(nodes, gpus, size, DEVICES[1][1], gpus * CORES_PER_GPU, gpus * MEMORY_PER_GPU, None, assumed=True)
