@@ -161,6 +161,8 @@ class Request:
     (few-shot examples): recorded once for all of them."""
     no_retry: bool = False
     """A failed try is the answer: what is measured must not hold one."""
+    on_thought: Callable[[str], None] | None = field(default=None, compare=False)
+    """Is told the pieces of a thought that comes apart from the answer, as they come, where the model streams."""
     on_text: Callable[[str], None] | None = field(default=None, compare=False)
     """Of a streamed answer, is told each piece of text."""
     on_retry: Callable[[int, float], None] | None = field(default=None, compare=False)

@@ -11,7 +11,7 @@ from typing import Any
 
 from langchain.agents.middleware import AgentMiddleware, ModelRequest, ModelResponse
 from langchain.agents.middleware.types import ToolCallRequest
-from langchain_core.messages import HumanMessage, ToolMessage
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from stackbench import nesting
 from stackbench.agents.base import CallMade
@@ -35,6 +35,8 @@ GO_ON = (
     "Your last message ended before it came to a call or an answer. Go on: make the next call, or give your answer, "
     "and keep it short."
 )
+INTERRUPTED = "the user ended this turn"
+"""What stands in a chat in place of what was given up."""
 NEAR = 0.8
 """Share of the window from which on the model's tokenizer is asked, in place of an estimate."""
 
@@ -85,7 +87,7 @@ class CutTurns(AgentMiddleware[Any, Any, Any]):
 
 
 class OperatorControls(AgentMiddleware[Any, Any, Any]):
-    """Pause, stop, messages between turns; calls shown for approval, edited or refused."""
+    """Pause, stop, interruption, messages between turns; calls shown for approval, edited or refused."""
 
     def __init__(self, session: AgentSession, operator: Operator) -> None:
         super().__init__()
@@ -93,16 +95,29 @@ class OperatorControls(AgentMiddleware[Any, Any, Any]):
         self._operator = operator
 
     async def awrap_model_call(self, request: ModelRequest[Any], handler: CallModel) -> ModelResponse[Any]:
-        await self._pass()
-        written = [HumanMessage(text) for text in self._operator.take_messages()]
-        for message in written:
-            self._session.backend.log("operator", {"action": "message", "text": message.text})
+        written: list[Any] = []
+
+        async def ask() -> ModelResponse[Any]:
+            await self._pass()
+            for text in self._operator.take_messages():
+                written.append(HumanMessage(text))
+                self._session.backend.log("operator", {"action": "message", "text": text})
+            return await handler(request.override(messages=[*request.messages, *written]) if written else request)
+
+        response = await self._operator.unless_interrupted(ask())
+        if response is None:  # an answer without a call is the end of a turn
+            self._session.cut = False
+            self._session.backend.log("operator", {"action": "interrupt"})
+            return ModelResponse(result=[*written, AIMessage(f"[{INTERRUPTED}]")])
         if not written:
-            return await handler(request)
-        response = await handler(request.override(messages=[*request.messages, *written]))
+            return response
         return ModelResponse(result=[*written, *response.result], structured_response=response.structured_response)
 
     async def awrap_tool_call(self, request: ToolCallRequest, handler: CallTool) -> Any:
+        done = await self._operator.unless_interrupted(self._call(request, handler))
+        return _tool_message(request, f"error: {INTERRUPTED}", failed=True) if done is None else done
+
+    async def _call(self, request: ToolCallRequest, handler: CallTool) -> Any:
         await self._pass()
         call = self._session.find(request.tool_call["id"])
         decision = await self._operator.decide(call)

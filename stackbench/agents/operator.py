@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 from stackbench.agents.risk import is_risky
 from stackbench.types import ApprovalPolicy, ToolCall
 
 __all__ = ["Decision", "Operator"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +50,12 @@ class Operator:
         self.on_text = on_text
         """Is told the model's text piece by piece, where the model streams."""
         self.stopped = asyncio.Event()
+        self.interrupted = asyncio.Event()
+        """Set from `interrupt` until the next message."""
         self.converses = False
         """Whether the agent waits for the operator's next message once it has answered."""
+        self.listens = False
+        """Whether it does so now."""
         self.at_work = False
         """Whether the agent runs: not before its first turn, nor while what it left is judged."""
         self._approve = approve
@@ -84,8 +90,28 @@ class Operator:
         self.stopped.set()
         self._changed.set()
 
+    def interrupt(self) -> None:
+        """Ends what the agent of a chat is at: its turn and calls are given up, and it waits for the next message."""
+        self.interrupted.set()
+
+    async def unless_interrupted(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """What the work gives; None where it was given up, or not begun, since the agent was interrupted."""
+        if self.interrupted.is_set():
+            work.close()
+            return None
+        task, interrupted = asyncio.create_task(work), asyncio.create_task(self.interrupted.wait())
+        try:
+            await asyncio.wait({task, interrupted}, return_when=asyncio.FIRST_COMPLETED)
+            return task.result() if task.done() else None
+        finally:
+            for one in (task, interrupted):
+                one.cancel()
+            await asyncio.gather(task, interrupted, return_exceptions=True)
+
     def tell(self, text: str) -> None:
         """Puts a message before the model's next turn."""
+        self.interrupted.clear()
+        self.listens = False
         self._messages.append(text)
         self._changed.set()
 
@@ -107,9 +133,12 @@ class Operator:
 
     async def message(self) -> str | None:
         """Waits for what the operator says next; None when stopped."""
-        with self._waits("a message of the operator"):
-            while not self._messages and not self.stopped.is_set():
-                await self._next_change()
+        if not self._messages and not self.stopped.is_set():
+            self.listens = True
+            with self._waits("a message of the operator"):
+                while not self._messages and not self.stopped.is_set():
+                    await self._next_change()
+            self.listens = False
         return None if self.stopped.is_set() else "\n\n".join(self.take_messages())
 
     async def decide(self, call: ToolCall) -> Decision | None:

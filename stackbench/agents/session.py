@@ -153,7 +153,7 @@ class AgentSession:
                 text = f'error: there is no tool "{call.name[:100]}" here. The tools: {", ".join(self.names)}'
                 result = CallResult(ToolOutcome(text, failed=True), valid=False)
         except asyncio.CancelledError:
-            text = "cut off by the end of the attempt"
+            text = "cut off: the turn or the attempt was ended"
             self.record(call, CallResult(ToolOutcome(text, failed=True), valid=True), started)
             raise
         return self.record(call, result, started, effects)

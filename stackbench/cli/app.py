@@ -31,7 +31,7 @@ from stackbench.cli.reading_commands import (
     show,
     verify,
 )
-from stackbench.cli.run_commands import attach, batch, ctl, engine, evaluate, rerun, score, serve, tui, web
+from stackbench.cli.run_commands import acp, attach, batch, ctl, engine, evaluate, rerun, score, serve, tui, web
 from stackbench.cli.voice_commands import VOICE
 from stackbench.control.verbs import VERBS
 
@@ -103,6 +103,8 @@ def build_app(only: str | None = None) -> typer.Typer:
     app.command("tui", help=opening, cls=CommandPage)(tui)
     served = "The screens in a browser on this machine, behind a one-time address."
     app.command("web", hidden=True, help=served, cls=CommandPage)(web)
+    edited = "An agent for an editor that speaks the Agent Client Protocol (Zed, Toad); the editor starts it."
+    app.command("acp", help=edited, cls=CommandPage)(acp)
     app.command("engine", hidden=True, help="Carry out the orders of a file.", cls=CommandPage)(engine)
     for command in (show, resend, compare, verify, query, export, report, publish, catalogue, config, doctor):
         app.command(command.__name__ if command is not catalogue else "list", cls=CommandPage)(command)

@@ -10,7 +10,7 @@ import typer
 from stackbench.cli import completion
 from stackbench.cli.options import HomeOption, JsonOption, QuietOption
 
-__all__ = ["attach", "batch", "ctl", "engine", "evaluate", "rerun", "score", "serve", "tui", "web"]
+__all__ = ["acp", "attach", "batch", "ctl", "engine", "evaluate", "rerun", "score", "serve", "tui", "web"]
 
 
 def evaluate(
@@ -115,6 +115,31 @@ def attach(
     from stackbench.cli import driving
 
     return driving.attach(home, run, as_json=as_json, quiet=quiet)
+
+
+def acp(
+    model: Annotated[
+        str | None, typer.Option("-m", "--model", metavar="MODEL", help="Whom to talk with [the embedded model].")
+    ] = None,
+    attach: Annotated[
+        bool, typer.Option("--attach", help="Attach to the agent at work in the live run [begin a chat].")
+    ] = False,
+    agent: Annotated[
+        str | None, typer.Option("--agent", metavar="TASK", help="Attach to this one, as ctl agents lists it.")
+    ] = None,
+    approve_calls: Annotated[
+        str,
+        typer.Option(
+            "--approve-calls",
+            metavar="WHICH",
+            help="Which calls of a chat the editor asks you about: never, risky or always.",
+        ),
+    ] = "risky",
+    home: HomeOption = None,
+) -> int:
+    from stackbench.cli.acp_server import serve_editor
+
+    return serve_editor(home, model=model, attach=attach, agent=agent, policy=approve_calls)
 
 
 def tui(

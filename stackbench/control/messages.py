@@ -294,6 +294,8 @@ class AttemptText(_Message):
     step: int
     """The model's turn, counted from 1."""
     text: str
+    thought: bool = False
+    """Whether it is of a thought that comes apart from the answer."""
 
 
 class ToolCallStarted(_Message):

@@ -134,6 +134,11 @@ VERBS: Mapping[str, Verb] = {
         ),
         Verb("step", "Hold an agent, and let one turn or call of it pass.", (Parameter("target", _AGENT),)),
         Verb(
+            "interrupt",
+            "End what the agent of a chat is at: its turn and calls are given up, and it waits for the next message.",
+            (Parameter("target", _AGENT),),
+        ),
+        Verb(
             "abort",
             "End an agent now; what it did is kept, and scored where it is an attempt at a task.",
             (Parameter("target", _AGENT),),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["CHANGES", "LOOKS", "change_agent", "look_at_agents"]
 
 LOOKS = ("agents", "transcript", "files", "read")
-CHANGES = ("approve", "reject", "edit", "message", "step", "abort", "policy", "shell")
+CHANGES = ("approve", "reject", "edit", "message", "interrupt", "step", "abort", "policy", "shell")
 SHELL_S = 60.0
 SHELL_SHOWN = 256 << 10
 """Bytes of a command's output that are answered, the last ones."""
@@ -67,6 +67,11 @@ def change_agent(verb: str, arguments: Mapping[str, Any], seats: Seats) -> Chang
         session = _sandbox(seat)
         folder = str(arguments.get("folder") or "") or None
         return None, command, lambda: _shell(seat, session, command, folder, content=bool(arguments.get("content")))
+    if verb == "interrupt":
+        if not agent.converses:
+            raise UsageError(f"interrupt ends a turn of a chat; to end the agent at {seat.key.task_id}: abort")
+        waits = agent.listens or agent.interrupted.is_set()
+        return ("waiting" if waits else "at work"), "waiting", agent.interrupt
     if verb == "abort":
         return ("aborted" if agent.stopped.is_set() else "at work"), "aborted", agent.stop
     if verb == "step":

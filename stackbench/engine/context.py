@@ -206,6 +206,7 @@ class AttemptContext:
             key=self.key,
             keep_prefix=agent,
             on_text=self._text_listener(request.on_text) if request.stream else None,
+            on_thought=self._text_listener(request.on_thought, thought=True) if request.stream else None,
             on_retry=self._note_retry,
         )
         request, prefill = with_run_texts(request, self._plan.settings)
@@ -274,12 +275,12 @@ class AttemptContext:
             self._backing_off = False
             self.clock.go_on()
 
-    def _text_listener(self, on_text: Callable[[str], None] | None) -> Callable[[str], None]:
+    def _text_listener(self, on_text: Callable[[str], None] | None, *, thought: bool = False) -> Callable[[str], None]:
         """Tells watchers each piece of text, and the benchmark where it asks to be told."""
         ref, step = attempt_ref(self.key), self._turn + 1
 
         def tell(text: str) -> None:
-            self._publish(AttemptText(attempt=ref, step=step, text=text))
+            self._publish(AttemptText(attempt=ref, step=step, text=text, thought=thought))
             if on_text is not None:
                 on_text(text)
 

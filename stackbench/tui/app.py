@@ -47,7 +47,6 @@ class StackbenchApp(App[int]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "screen.filter", "Filter", key_display="/"),
         Binding("colon", "screen.go_to", "Go to", key_display=":"),
-        Binding("question_mark", "screen.help", "Help", key_display="?"),
         Binding("ctrl+p", "command_palette", "Commands", key_display="^p"),
         Binding("ctrl+g", "jump", "Jump", show=False, key_display="^g", priority=True),
         Binding("ctrl+t", "next_theme", "Next theme", show=False, key_display="^t"),

@@ -32,6 +32,7 @@ class RoomScreen(Screen[None]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "Back", show=False),
+        Binding("question_mark", "help", "Help", key_display="?"),  # first at the foot: there at any width
     ]
     ROOM: ClassVar[str] = ""
     """The screen's name in breadcrumbs and help."""

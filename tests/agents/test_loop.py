@@ -212,7 +212,7 @@ async def test_the_time_limit_ends_it_within_a_call_which_is_recorded(workspace:
     result = await run(workspace, backend, limits=AgentLimits(seconds=0.5))
     assert result.ending == "seconds"
     assert [(record.tool, record.error) for record in backend.records] == [
-        ("exec", "cut off by the end of the attempt")
+        ("exec", "cut off: the turn or the attempt was ended")
     ]
     assert backend.kinds()[-1] == "agent_end"
 
@@ -423,5 +423,5 @@ async def test_a_stop_gives_up_what_the_agent_is_doing(workspace: Workspace) -> 
     operator.stop()
     result = await asyncio.wait_for(work, 10)
     assert result.ending == "stopped"
-    assert [call.text for call in result.calls] == ["cut off by the end of the attempt"]
+    assert [call.text for call in result.calls] == ["cut off: the turn or the attempt was ended"]
     assert not operator.at_work

@@ -105,3 +105,26 @@ def test_output_is_told_in_whole_characters_and_pieces_of_bounded_size() -> None
     live.take("s3", b"more")
     assert all(len(text) <= PIECE for _, text in told[:-1]) and "".join(text for _, text in told[:-1]) == "x" * MOST
     assert "the result has the rest" in told[-1][1]
+
+
+async def test_an_interruption_gives_work_up_until_the_next_message() -> None:
+    operator = Operator()
+    given_up = asyncio.Event()
+
+    async def work(gate: asyncio.Event) -> str:
+        try:
+            await gate.wait()
+        finally:
+            if not gate.is_set():
+                given_up.set()
+        return "done"
+
+    closed, opened = asyncio.Event(), asyncio.Event()
+    opened.set()
+    under_way = asyncio.create_task(operator.unless_interrupted(work(closed)))
+    await asyncio.sleep(0)
+    operator.interrupt()
+    assert await asyncio.wait_for(under_way, 5) is None and given_up.is_set()
+    assert await operator.unless_interrupted(work(opened)) is None
+    operator.tell("go on")
+    assert await operator.unless_interrupted(work(opened)) == "done"

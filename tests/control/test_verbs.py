@@ -11,7 +11,7 @@ from stackbench.errors import UsageError
 def test_every_verb_of_the_contract_is_there() -> None:
     assert set(VERBS) == {
         "runs", "status", "why", "pause", "resume", "drain", "stop", "cancel", "requeue", "set", "approve", "reject",
-        "edit", "message", "agents", "transcript", "policy", "step", "abort", "files", "read", "shell",
+        "edit", "message", "interrupt", "agents", "transcript", "policy", "step", "abort", "files", "read", "shell",
     }  # fmt: skip
 
 

@@ -104,7 +104,7 @@ def drive(tmux: Tmux, program: Program, model: str) -> None:
     tmux.send("F5")
     tmux.shows("▶ running", "✗ failed")
     tmux.send("Enter")
-    tmux.shows("1 prompt", "2 answer", "def nothing_of_use")
+    tmux.shows("[1] prompt", "[2] answer", "def nothing_of_use")
     engine = int(re.findall(r'"pid": (\d+)', program.home.lock.read_text())[0])
     os.kill(tmux.pid, signal.SIGKILL)
     wait_for(lambda: not tmux.text().strip(), within_s=20)

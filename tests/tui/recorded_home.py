@@ -88,6 +88,7 @@ def record_run(
                 metrics={},
                 program=prompt + completion,
                 finish_reason=FinishReason.STOP,
+                reason="error: the endpoint answered 503" if broken else "passed" if passed else error,
             ),
             [
                 EventRecord(

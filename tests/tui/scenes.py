@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 from textual.widgets import Static
 
 from stackbench.config import Home
@@ -24,6 +26,13 @@ from stackbench.control.messages import (
 from stackbench.store import Writer
 from stackbench.tui.sql.sql_editor import SqlEditor
 from stackbench.tui.sql.sql_screen import SqlScreen
+from stackbench.tui.voice.voice_screen import VoiceScreen
+from stackbench.voice.agreement import PartialText
+from stackbench.voice.app import Handled, Told, VoiceSession
+from stackbench.voice.app import Notice as VoiceNotice
+from stackbench.voice.intents import Intent
+from stackbench.voice.recognition import Transcript
+from stackbench.voice.turns import Latency, Level, Partial, Turn
 from tests.tui.pilots import Screens, opened
 from tests.tui.recorded_home import CLOCK, make_home, record_run
 from tests.tui.scripted_engine import ScriptedEngine, ref, scripted_engine
@@ -128,7 +137,7 @@ async def attempt(folder: Path, size: Size) -> AsyncIterator[Screens]:
     async with opened(place, size, COMPLETED) as screens:
         await screens.shows("attempts (4)", "HumanEval/3")
         await screens.press("enter")
-        await screens.shows("2 answer", "one too many")
+        await screens.shows("[2] answer", "one too many")
         yield screens
 
 
@@ -269,6 +278,53 @@ async def compare(folder: Path, size: Size) -> AsyncIterator[Screens]:
         yield screens
 
 
+class SpokenTurns:
+    """Stands in for a session of the voice screen: what was said, and a turn that is being said."""
+
+    def __init__(self, tell: Callable[[Told], None]) -> None:
+        self._tell = tell
+        self._stopped = asyncio.Event()
+
+    async def run(self) -> None:
+        self._tell(VoiceNotice('listening to "USB microphone" with whisper-base'))
+        said = [
+            ("start humaneval with ten tasks", Intent(action="start", name="benchmark"), "started run "
+             f"{LIVE}: humaneval 10 tasks", Latency(1.9, 0.5, 0.61, 0.38, 0), 0.21),
+            ("pause", Intent(action="verb", name="pause"), f"pause: running -> paused (run {LIVE})",
+             Latency(0.5, 0.5, 0.58, 0.31, 0), 0.02),
+            ("stop", Intent(action="verb", name="stop"), 'stop? say "confirm" within 10 s',
+             Latency(0.4, 0.5, 0.56, 0.3, 1), 0.0),
+        ]  # fmt: skip
+        for text, intent, became, latency, carried_out_s in said:
+            turn = Turn(
+                Transcript(text, 0.94), latency, "silence", 0.0, latency.speech_s, np.zeros(1, np.float32), False
+            )
+            self._tell(turn)
+            self._tell(Handled(turn, intent, became, False, carried_out_s))
+        self._tell(Level(-21.5, 0.97, True))
+        self._tell(Partial(PartialText("show the failures of", "human eval")))
+        await self._stopped.wait()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def press(self) -> None: ...
+
+    def release(self) -> None: ...
+
+    def set_push_to_talk(self, wanted: bool) -> None: ...
+
+
+@asynccontextmanager
+async def voice(folder: Path, size: Size) -> AsyncIterator[Screens]:
+    async with home(folder, size) as screens:
+        await screens.app.push_screen(VoiceScreen(lambda _home, _operator, tell: cast(VoiceSession, SpokenTurns(tell))))
+        await screens.shows("listening to", "human eval", "n=3")
+        await screens.press("o")
+        await screens.shows("open microphone")
+        yield screens
+
+
 SCENES: dict[str, Scene] = {
     "first-start": first_start,
     "home": home,
@@ -282,4 +338,5 @@ SCENES: dict[str, Scene] = {
     "sql": sql,
     "plot": plot,
     "compare": compare,
+    "voice": voice,
 }

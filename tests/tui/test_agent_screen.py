@@ -121,7 +121,7 @@ async def test_another_agent_comes_into_view_with_the_cursor_and_its_end_is_told
         await screens.press("p")
         await screens.tells("no agent is at work here")
         await screens.press("v")
-        await screens.shows("✓ passed", "4 details")
+        await screens.shows("✓ passed", "[4] details")
 
 
 async def test_arguments_are_checked_before_a_call_is_changed(tmp_path: Path) -> None:

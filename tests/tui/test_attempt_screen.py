@@ -19,7 +19,7 @@ RUN = "20261126-090000-aaaaaa"
 async def open_first(screens: Screens) -> None:
     await screens.shows("attempts (8)")
     await screens.press("enter")
-    await screens.shows("HumanEval/7", "1 prompt", "2 answer", "5 details")
+    await screens.shows("HumanEval/7", "[1] prompt", "[2] answer", "[5] details")
 
 
 async def test_the_parts_of_an_attempt(recorded: Home) -> None:

@@ -114,7 +114,7 @@ async def test_keys_are_verbs(recorded: Home, keys: list[str], command: tuple[st
 
 
 def test_every_verb_that_concerns_a_run_has_a_key() -> None:
-    of_agents = {"approve", "reject", "edit", "message", "policy", "step", "abort", "shell"}
+    of_agents = {"approve", "reject", "edit", "message", "policy", "step", "interrupt", "abort", "shell"}
     assert {one.verb for one in VERB_KEYS} == {name for name, verb in VERBS.items() if verb.changes} - of_agents
 
 
@@ -162,8 +162,39 @@ async def test_a_run_that_ends_shows_what_is_recorded(recorded: Home) -> None:
         engine.writer.finish_run(RUN, RunStatus.COMPLETED, BEGAN + timedelta(hours=1), {})
         engine.publish(RunFinished(status="completed"))
         await screens.shows("✓ completed", "attempts (7)", "7/12")
-        await screens.press("p")
-        await screens.tells("no engine has it")
+        await screens.hides("p Pause")
+
+
+@pytest.mark.parametrize(
+    ("run", "offered"),
+    [("20261126-090000-aaaaaa", []), ("20261126-091000-bbbbbb", ["Resume"])],
+    ids=["completed", "failed"],
+)
+async def test_a_run_that_has_ended_offers_the_verbs_that_it_takes(
+    recorded: Home, run: str, offered: list[str]
+) -> None:
+    async with opened(recorded, run=run) as screens:
+        text = await screens.shows("attempts (", "b Benchmark")
+        for verb in ("Pause", "Resume", "Stop"):
+            assert (f" {verb} " in text.splitlines()[-1]) == (verb in offered)
+        await screens.press("question_mark")
+        text = await screens.shows("On this screen")
+        assert "Drain" not in text and "Requeue" not in text and ("Resume" in text) == bool(offered)
+
+
+async def test_a_run_in_the_queue_offers_to_be_taken_out_of_it(recorded: Home) -> None:
+    async with scripted_engine(recorded, "20261126-110000-ffffff", clock=CLOCK) as engine:
+        engine.queued = [
+            {"run_id": RUN, "state": "queued", "phase": "queued", "suite": "eval", "model": "m", "position": 0}
+        ]
+        async with opened(recorded, run=RUN) as screens:
+            await screens.shows("queued", "S Stop")
+            assert "Pause" not in screens.text() and "Resume" not in screens.text()
+            await screens.press("p", "d", "S")
+            await screens.shows("Stop the run now?")
+            await screens.press("y")
+            await screens.until(lambda: engine.commands, "a verb")
+            assert [verb for verb, _ in engine.commands] == ["stop"]
 
 
 async def test_an_engine_that_dies_is_said_to_have_died_and_the_run_can_be_resumed(recorded: Home) -> None:

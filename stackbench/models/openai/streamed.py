@@ -41,7 +41,7 @@ async def streamed_generation(
     chat = request.prompt is None
     stops = request.sampling.stop
     texts = _Answer(stops, redaction, request.on_text)
-    thoughts: list[str] = []
+    thoughts = _Answer((), redaction, request.on_thought)
     times: list[float] = []
     first_answer: float | None = None
     calls = StreamedCalls()
@@ -69,7 +69,7 @@ async def streamed_generation(
             if len(times) > most:
                 raise AnswerError(f"a stream of more than {most} pieces for {request.sampling.max_tokens} tokens")
             if thought:
-                thoughts.append(thought)
+                thoughts.add(thought)
             if first_answer is None and (called or (text and texts.begins_answer(text))):
                 first_answer = now
             if text and texts.add(text):
@@ -93,7 +93,7 @@ async def streamed_generation(
         latency_s=times[-1] - started,
         ttft_s=times[0] - started,
         gaps_s=tuple(later - earlier for earlier, later in itertools.pairwise(times)),
-        thought=redaction.answer("".join(thoughts)),
+        thought=redaction.answer(thoughts.end()),
         first_answer_s=None if first_answer is None else first_answer - started,
         sent=sent(body),
     )

@@ -25,6 +25,7 @@ from stackbench.tui.agent.chat_run import chat_models, chat_submission
 from stackbench.tui.agent.sandbox_panes import FilesPane, ShellPane
 from stackbench.tui.dialogs import AskScreen, ChooseScreen, ConfirmScreen
 from stackbench.tui.editor import edit
+from stackbench.tui.numbered_tabs import tabs_text
 from stackbench.tui.room_screen import RoomScreen
 from stackbench.tui.row_sources import ListRows
 from stackbench.tui.tones import tones_of
@@ -60,6 +61,7 @@ class AgentScreen(RoomScreen):
         Binding("m,i", "message", "Message"),
         Binding("p", "hold", "Pause or go on"),
         Binding("s", "step", "Step"),
+        Binding("c", "interrupt", "End the turn of a chat", show=False),
         Binding("X", "abort", "Abort"),
         Binding("o", "policy", "Which calls wait", show=False),
         Binding("n", "chat", "New chat"),
@@ -139,7 +141,7 @@ class AgentScreen(RoomScreen):
                 self._operate("message", text=text)
             self._first.clear()
         self._update("#agent-head", head_line(now, tones))
-        self._update("#agent-parts", self._parts_line(tones))
+        self._update("#agent-parts", tabs_text(PARTS, self._part, tones))
         rows = now.rows
         if rows != self._listed:
             self._listed = rows
@@ -165,14 +167,6 @@ class AgentScreen(RoomScreen):
         if self._shown.get(selector) != text:
             self._shown[selector] = text
             self.query_one(selector, Static).update(text)
-
-    def _parts_line(self, tones: Any) -> Text:
-        line = Text(no_wrap=True, overflow="ellipsis", end="")
-        for number, name in enumerate(PARTS, 1):
-            here = name == self._part
-            line.append(f" {number} {name} ", style=f"reverse bold {tones['accent']}" if here else tones["dim"])
-            line.append(" ")
-        return line
 
     def _another(self) -> None:
         """Another agent has come into view."""
@@ -274,6 +268,9 @@ class AgentScreen(RoomScreen):
     def action_step(self) -> None:
         self._operate("step")
 
+    def action_interrupt(self) -> None:
+        self._operate("interrupt")
+
     def action_abort(self) -> None:
         agent = self.now.agent
         if agent is None:
@@ -356,7 +353,7 @@ class AgentScreen(RoomScreen):
         self._part = name
         for one in PARTS:
             self.set_class(one == name, f"-at-{one}")
-        self._update("#agent-parts", self._parts_line(tones_of(self.app.current_theme)))
+        self._update("#agent-parts", tabs_text(PARTS, name, tones_of(self.app.current_theme)))
         if name == "files":
             if self.now.agent is not None:
                 self.query_one(FilesPane).show()

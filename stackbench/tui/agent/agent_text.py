@@ -103,10 +103,13 @@ def past_text(now: AgentsNow, tones: Tones) -> Text:
 def tail_text(tail: Tail, tones: Tones, *, turns: int) -> Text:
     """What is under way: the turn's text as it comes, calls that run, what they write."""
     text = Text()
-    if tail.text and tail.step > turns:
+    if (tail.text or tail.thought) and tail.step > turns:
         text.append(f"turn {tail.step}", style=f"bold {tones['accent']}")
         text.append("  …\n", style=tones["dim"])
-        text.append(f"{indent(block(tail.text), '  ')}\n")
+        if tail.thought:
+            text.append(f"{indent(block(tail.thought), '  | ')}\n", style=tones["dim"])
+        if tail.text:
+            text.append(f"{indent(block(tail.text), '  ')}\n")
     for tool, arguments in tail.calls.values():
         text.append(f"  > {cut_line(tool)}", style="bold")
         text.append("  runs …\n", style=tones["dim"])

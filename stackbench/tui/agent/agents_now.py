@@ -45,6 +45,8 @@ class Tail:
 
     text: str = ""
     """Of the model's turn under way."""
+    thought: str = ""
+    """Of that turn, where its thought comes apart from the answer."""
     step: int = 0
     calls: dict[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
     """Calls under way, by id: tool and arguments."""
@@ -56,7 +58,7 @@ class Tail:
     def settle(self, turns: int) -> None:
         """The transcript has so many turns now: the text of those is not repeated."""
         if self.step <= turns:
-            self.text = ""
+            self.text = self.thought = ""
 
 
 @dataclass(slots=True)
@@ -102,7 +104,7 @@ class AgentsNow:
 
     @property
     def turns(self) -> int:
-        return sum(kind == "model_call" for kind, _ in self.events)
+        return sum(kind in ("model_call", "model_call_failed") for kind, _ in self.events)
 
     def choose(self, key: AgentKey | None) -> None:
         """Another agent comes into view."""
@@ -195,8 +197,11 @@ class AgentsNow:
         tail = self.tail
         if isinstance(what, AttemptText):
             if what.step != tail.step:
-                tail.step, tail.text = what.step, ""
-            tail.text = (tail.text + what.text)[-TAIL_KEPT:]
+                tail.step, tail.text, tail.thought = what.step, "", ""
+            if what.thought:
+                tail.thought = (tail.thought + what.text)[-TAIL_KEPT:]
+            else:
+                tail.text = (tail.text + what.text)[-TAIL_KEPT:]
         elif isinstance(what, CommandOutput):
             tail.output = (tail.output + what.text)[-TAIL_KEPT:]
         elif isinstance(what, ToolCallStarted):

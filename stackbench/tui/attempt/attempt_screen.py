@@ -17,6 +17,7 @@ from stackbench.store.attempt_pages import AttemptFilter, read_neighbour
 from stackbench.tui.attempt.parts import Part, head_text, parts_of
 from stackbench.tui.dialogs import AskScreen
 from stackbench.tui.editor import edit
+from stackbench.tui.numbered_tabs import tabs_text
 from stackbench.tui.room_screen import RoomScreen
 from stackbench.tui.text_pane import TextPane
 from stackbench.tui.tones import tones_of
@@ -104,12 +105,8 @@ class AttemptScreen(RoomScreen):
             return
         tones = tones_of(self.app.current_theme)
         self.query_one("#verdict", Static).update(head_text(self._detail, tones))
-        line = Text(no_wrap=True, overflow="ellipsis", end="")
-        for number, part in enumerate(self._parts, 1):
-            here = part.name == self._chosen
-            line.append(f" {number} {part.name} ", style=f"reverse bold {tones['accent']}" if here else tones["dim"])
-            line.append(" ")
-        self.query_one("#parts", Static).update(line)
+        names = [part.name for part in self._parts]
+        self.query_one("#parts", Static).update(tabs_text(names, self._chosen, tones))
         part = self._part()
         self.query_one("#part-title", Static).update(part.name)
         self.query_one("#prompt", TextPane).show_text(self._parts[0].raw)

@@ -68,8 +68,8 @@ def head_text(attempt: AttemptDetail, tones: Tones) -> Text:
         text.append(f"  {cut_line(attempt.category)}", style=tones["dim"])
     if attempt.finish_reason == "length":
         text.append("  an answer ended at its token limit", style=tones["warn"])
-    if attempt.error:
-        text.append(f"\n{block(attempt.error, 1500)}", style=tones[tone])  # pyright: ignore[reportArgumentType]
+    for why in dict.fromkeys(filter(None, (attempt.reason, attempt.error))):  # once where both say the same
+        text.append(f"\n{block(why, 1500)}", style=tones[tone])  # pyright: ignore[reportArgumentType]
     return text
 
 
@@ -109,6 +109,7 @@ def _details(attempt: AttemptDetail) -> str:
     ]
     about = {
         "status": attempt.status, "score": attempt.score, "passed": attempt.passed, "error": attempt.error,
+        "reason": attempt.reason,
         "finish_reason": attempt.finish_reason, "prompt_tokens": attempt.prompt_tokens,
         "completion_tokens": attempt.completion_tokens, "latency_s": attempt.latency_s, "metrics": attempt.metrics,
         "events": calls,

@@ -56,7 +56,9 @@ def bound_keys(screen: RoomScreen) -> list[tuple[str, list[tuple[str, str]]]]:
         binding = active.binding
         if not binding.description or not active.enabled or binding.system:
             continue
-        general = active.node is app or binding.action.startswith(("app.", "screen.")) or binding.action == "back"
+        general = (
+            active.node is app or binding.action.startswith(("app.", "screen.")) or binding.action in ("back", "help")
+        )
         group = everywhere if general else own if active.node is screen else widget
         shown = app.get_key_display(binding)
         place = seen.get((id(group), binding.action))

@@ -23,6 +23,7 @@ from stackbench.tui.live.operating import Operating
 from stackbench.tui.live.panels import LOG_COLUMNS, UNDER_WAY_COLUMNS, log_cells, under_way_cells
 from stackbench.tui.live.scoreboard_text import gauges_text, head_text, live_scores, recorded_scores
 from stackbench.tui.live.verb_keys import verb_bindings
+from stackbench.tui.numbered_tabs import tab_name
 from stackbench.tui.row_sources import ListRows
 from stackbench.tui.tones import tones_of
 from stackbench.tui.virtual_table import VirtualTable
@@ -34,6 +35,7 @@ LOOK_EVERY_S = 1.0
 """How often the database is asked for attempts that ended, and the engine for what no event tells."""
 OUTCOMES: tuple[Outcome, ...] = ("all", "not passed", "failed", "errors", "cut", "passed")
 SETTLING_LOOKS = 3
+TABS = tuple(tab_name(number, name) for number, name in enumerate(("attempts", "under way", "log"), 1))
 
 
 class LiveScreen(Operating):
@@ -49,7 +51,7 @@ class LiveScreen(Operating):
     FILTERS = "a text in task, reason or category"
     BINDINGS: ClassVar[list[BindingType]] = [
         *verb_bindings(),
-        Binding("f", "outcome", "Failed, errors ..."),
+        Binding("f", "outcome", "Outcome"),
         Binding("b", "benchmark", "Benchmark"),
         Binding("a", "agents", "Agents"),
         Binding("t", "order", "Newest or oldest first", show=False),
@@ -63,6 +65,7 @@ class LiveScreen(Operating):
         super().__init__()
         self.run_id = run_id
         self.wanted = AttemptFilter()
+        self.live = LiveRun(run_id, lambda: 0.0)
         self._newest_first = True
         self._rows: AttemptRows | None = None
         self._recorded: Recorded | None = None
@@ -74,6 +77,8 @@ class LiveScreen(Operating):
         self._reading = False
         self._shown: dict[str, Text] = {}
         self._log_shown = -1
+        self._keys_for: object = None
+        """The state that the keys at the foot were chosen by."""
 
     def compose_room(self) -> ComposeResult:
         yield Static(id="head", markup=False)
@@ -81,18 +86,18 @@ class LiveScreen(Operating):
         yield Static(id="gauges", markup=False)
         with Horizontal(id="lists"):
             with Vertical(classes="list", id="attempts-list"):
-                yield Static("attempts", classes="title", id="attempts-title", markup=False)
+                yield Static(TABS[0], classes="title", id="attempts-title", markup=False)
                 yield VirtualTable[AttemptLine](
                     ATTEMPT_COLUMNS, attempt_cells, id="attempts", empty="no attempt has ended yet, or none fits"
                 )
             with Vertical(id="side"):
                 with Vertical(classes="list", id="under-way-list"):
-                    yield Static("2 under way", classes="title", id="under-way-title", markup=False)
+                    yield Static(TABS[1], classes="title", id="under-way-title", markup=False)
                     yield VirtualTable[UnderWay](
                         UNDER_WAY_COLUMNS, under_way_cells(self.room_app.clock), id="under-way", empty="nothing"
                     )
                 with Vertical(classes="list", id="log-list"):
-                    yield Static("3 log", classes="title", id="log-title", markup=False)
+                    yield Static(TABS[2], classes="title", id="log-title", markup=False)
                     yield VirtualTable[LogLine](LOG_COLUMNS, log_cells, id="log", empty="nothing was said yet")
 
     def place(self) -> tuple[str, ...]:
@@ -126,6 +131,10 @@ class LiveScreen(Operating):
         if self.live.ended and self._recorded is None and not self._reading:
             self._reading = True
             self.run_worker(self._read_recorded, group="recorded", exclusive=True, exit_on_error=False)
+        state = (self.live.phase, self.live.ended)
+        if state != self._keys_for:
+            self._keys_for = state
+            self.refresh_bindings()
         second = int(self.live.clock())
         if self.live.version != self._painted or (second != self._second and not self.live.ended):
             self._painted, self._second = self.live.version, second
@@ -153,19 +162,19 @@ class LiveScreen(Operating):
     def _paint_lists(self) -> None:
         """Those in view: the times of what is under way go on, the log changes when something is said."""
         all_in_view = self.has_class("-all-lists")
-        titles = "" if all_in_view else "    1 attempts  2 under way  3 log"
+        others = "" if all_in_view else f"    {'  '.join(TABS)}"
         if all_in_view or self.has_class("-at-under-way"):
             waiting = sorted(self.live.under_way.values(), key=lambda one: one.since or one.started)
             table = cast("VirtualTable[UnderWay]", self.query_one("#under-way", VirtualTable))
             table.show(ListRows(waiting), table.cursor)
-            self._put("under-way-title", Text(f"2 under way ({len(waiting)}){titles}"))
+            self._put("under-way-title", Text(f"{TABS[1]} ({len(waiting)}){others}"))
         if (all_in_view or self.has_class("-at-log")) and self.live.said != self._log_shown:
             self._log_shown = self.live.said
             lines = list(self.live.log)
             lines.reverse()
             log = cast("VirtualTable[LogLine]", self.query_one("#log", VirtualTable))
             log.show(ListRows(lines), log.cursor)
-            self._put("log-title", Text(f"3 log ({len(lines)}){titles}"))
+            self._put("log-title", Text(f"{TABS[2]} ({len(lines)}){others}"))
 
     # -- attempts
 
@@ -236,9 +245,9 @@ class LiveScreen(Operating):
     def _title(self) -> None:
         total = self._rows.total if self._rows is not None else 0
         wanted = self.wanted
-        parts = [f"1 attempts ({total:,})", "" if wanted.outcome == "all" else wanted.outcome, wanted.benchmark]
+        parts = [f"{TABS[0]} ({total:,})", "" if wanted.outcome == "all" else wanted.outcome, wanted.benchmark]
         parts += [f'"{wanted.text}"' if wanted.text else "", "newest first" if self._newest_first else "oldest first"]
-        parts.append("  2 under way  3 log" if self.has_class("-one-list") else "")
+        parts.append(f"  {TABS[1]}  {TABS[2]}" if self.has_class("-one-list") else "")
         self.query_one("#attempts-title", Static).update("  ".join(filter(None, parts)))
 
     def _want(self, outcome: Outcome | None = None, benchmark: str | None = None, text: str | None = None) -> None:

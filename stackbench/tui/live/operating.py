@@ -9,6 +9,7 @@ from typing import Any
 from stackbench.control.verbs import SETTABLE, change_line
 from stackbench.tui.dialogs import AskScreen, ChooseScreen, ConfirmScreen
 from stackbench.tui.live.live_run import LiveRun
+from stackbench.tui.live.verb_keys import VERB_KEYS
 from stackbench.tui.room_screen import RoomScreen
 
 __all__ = ["Operating"]
@@ -17,11 +18,28 @@ STEP_ABOVE = 10
 """From so many requests at once on, a step is a tenth of them."""
 
 
+VERB_ACTIONS = frozenset(one.action.partition("(")[0] for one in VERB_KEYS)
+
+
 class Operating(RoomScreen):
-    """The keys' actions; a run that has ended takes none of them but `resume`."""
+    """The keys' actions. Those that the run does not take in its state are neither listed nor obeyed."""
 
     live: LiveRun
     run_id: str
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action in VERB_ACTIONS and not self._takes(action):
+            return False
+        return super().check_action(action, parameters)
+
+    def _takes(self, action: str) -> bool:
+        """Of a run that no engine has, the rest can be made; one that waits in the queue can be taken out of it: the
+        other verbs are the live run's."""
+        if self.live.ended:
+            return action == "resume" and self.live.phase != "completed"
+        if self.live.phase == "queued":
+            return action == "stop"
+        return bool(self.live.phase)
 
     def operate(self, verb: str, **arguments: Any) -> None:
         """Carries a verb out and tells what it changed."""
@@ -48,9 +66,6 @@ class Operating(RoomScreen):
         """After a pause; of a run that no engine has, the rest of it."""
         if not self.live.ended:
             self.operate("resume")
-            return
-        if self.live.phase == "completed":
-            self.tell(f"run {self.run_id} is completed: there is nothing to resume")
             return
 
         async def go_on() -> None:

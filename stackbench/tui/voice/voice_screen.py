@@ -77,6 +77,7 @@ class VoiceScreen(RoomScreen):
         self._pressed = False
         self._open = False
         self._latencies: list[Latency] = []
+        self._last: Handled | None = None
         self._prompted: list[Sentence] = []
         self._sentence: Sentence | None = None
         self._voice_link: EngineLink | None = None
@@ -147,10 +148,20 @@ class VoiceScreen(RoomScreen):
         if self._sentence is not None:
             log.write(compared_line(self._sentence.text, handled.turn.text, self._tones))
             self._sentence = None
-        lines = [*waterfall(handled, self._tones), *percentile_lines(self._latencies)]
-        self.query_one("#voice-waterfall", Static).update(Text("\n").join(lines))
+        self._last = handled
+        self._show_waterfall()
         if handled.turn.clipped:
             self.tell("the sound is clipped: turn the microphone down", bad=True)
+
+    def _show_waterfall(self) -> None:
+        """Of the last turn, as wide as there is room."""
+        if self._last is not None:
+            pane = self.query_one("#voice-waterfall", Static)
+            lines = [*waterfall(self._last, self.size.width - 2, self._tones), *percentile_lines(self._latencies)]
+            pane.update(Text("\n").join(lines))
+
+    def on_resize(self) -> None:
+        self._show_waterfall()
 
     def _say_state(self, text: str, *, bad: bool = False) -> None:
         self._state = text

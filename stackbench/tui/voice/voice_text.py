@@ -18,7 +18,10 @@ __all__ = ["compared_line", "level_line", "percentile_lines", "turn_lines", "wat
 
 QUIETEST_DBFS = -60.0
 LEVEL_WIDTH = 30
-BAR_WIDTH = 44
+WIDEST_BAR = 44
+NAME_WIDTH = 27
+FIGURE_WIDTH = 11
+"""Of a bar's milliseconds, with the gap before them."""
 LONGEST = 300
 PARTS = ("silence until the endpoint", "rest of the final pass", "carried out")
 
@@ -54,19 +57,20 @@ def compared_line(meant: str, heard: str, tones: Tones) -> Text:
     return line
 
 
-def waterfall(handled: Handled, tones: Tones) -> list[Text]:
-    """Where the time went from the end of speech on, one bar behind another."""
+def waterfall(handled: Handled, width: int, tones: Tones) -> list[Text]:
+    """Where the time went from the end of speech on, one bar behind another; `width` in cells."""
+    bar = max(1, min(WIDEST_BAR, width - NAME_WIDTH - FIGURE_WIDTH))
     latency = handled.turn.latency
     spans = (latency.endpoint_s, max(0.0, latency.after_endpoint_s), handled.carried_out_s)
     whole = max(sum(spans), 0.001)
     found: list[Text] = []
     before = 0.0
     for name, span, tone in zip(PARTS, spans, ("dim", "accent", "good"), strict=True):
-        start = round(BAR_WIDTH * before / whole)
-        size = max(1, round(BAR_WIDTH * span / whole)) if span else 0
-        line = Text(f"{name:<27}")
+        start = round(bar * before / whole)
+        size = max(1, round(bar * span / whole)) if span else 0
+        line = Text(f"{name:<{NAME_WIDTH}}")
         line.append(" " * start + "█" * size, style=tones[tone])
-        line.append(" " * max(1, BAR_WIDTH + 2 - start - size) + f"{1000 * span:6.0f} ms")
+        line.append(" " * max(0, bar - start - size) + f"{1000 * span:{FIGURE_WIDTH - 3}.0f} ms")
         found.append(line)
         before += span
     return found
@@ -83,5 +87,5 @@ def percentile_lines(latencies: Sequence[Latency]) -> list[Text]:
     for name, values in rows:
         cuts = quantiles(values, n=100, method="inclusive") if len(values) > 1 else [*values, *values] * 50
         figures = "  ".join(f"p{percent} {1000 * cuts[percent - 1]:6.0f} ms" for percent in (50, 90, 99))
-        found.append(Text(f"{name:<27}{figures}   n={len(values)}"))
+        found.append(Text(f"{name:<{NAME_WIDTH}}{figures}   n={len(values)}"))
     return found
