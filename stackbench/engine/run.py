@@ -125,7 +125,8 @@ class RunExecution:
             self._replay = await asyncio.to_thread(take_plan, self.plan, reader)
             self.plan = self._replay.plan if self._replay is not None else self.plan
             self.plan = await asyncio.to_thread(with_known_baseline, self.plan, reader)
-            model = create_run_model(self.plan, self.home, self._writer, self.home.run(self.run_id))
+            logs = self.home.run(self.run_id)
+            model = await asyncio.to_thread(create_run_model, self.plan, self.home, self._writer, logs)
             sandbox = Sandboxes(self.plan.settings, self.run_id, self.say, self.order.head_start, self.controls.outage)
             stack.push_async_callback(sandbox.close)
             stack.push_async_callback(self.controls.outage.close)
