@@ -58,7 +58,7 @@ def _print(plan: RunPlan, forecast: RunForecast) -> None:
         ),
         crop=False,
     )
-    line("boxes: containers at once; RAM: of one machine; VRAM: of each GPU; all at most", "dim")
+    line("boxes: containers at once; RAM: of a machine, VRAM: of a GPU; at most; MiB, GiB", "dim")
     if not all(one.counted for one in forecast.benchmarks):
         line("?: its data is not on this machine; so many does the published set have", "dim")
     line("")
@@ -68,7 +68,7 @@ def _print(plan: RunPlan, forecast: RunForecast) -> None:
     span = spoken_duration(forecast.seconds)
     line(
         f"in all about {span} (model and data {spoken_duration(forecast.setup_s)}), disk {_size(forecast.disk_bytes)}, "
-        f"memory {_size(forecast.memory_bytes)} at most"
+        f"RAM {_size(forecast.memory_bytes)}"
     )
     basis = "earlier runs of this home" if forecast.measured else "sizes and published rates, where no run was measured"
     line(f"estimated from {basis}")
@@ -107,9 +107,9 @@ def _row(one: BenchmarkForecast) -> tuple[str, ...]:
         f"{one.attempts:,}" + ("" if one.counted else "?"),
         f"{one.gpus:,}" if one.gpus else "-",
         f"{one.sandboxes:,}" if one.sandboxes else "-",
-        _size(one.memory_bytes),
-        _size(one.vram_bytes) if one.vram_bytes else "-",
-        _size(one.disk_bytes),
+        _short(one.memory_bytes),
+        _short(one.vram_bytes) if one.vram_bytes else "-",
+        _short(one.disk_bytes),
         spoken_duration(one.seconds),
         one.basis.removeprefix("measured: "),
     )
@@ -142,6 +142,11 @@ def _where(bar: Bar, forecast: RunForecast) -> str:
         first, last = bar.servers[0], bar.servers[-1]
         notes.insert(0, f"server {first}" if first == last else f"servers {first}-{last}")
     return ", ".join(notes)
+
+
+def _short(count: int) -> str:
+    """`12M`, `3.4G`, `120G`."""
+    return _size(count).replace(" MiB", "M").replace(" GiB", "G")
 
 
 def _size(count: int) -> str:

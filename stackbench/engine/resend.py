@@ -108,7 +108,7 @@ async def resend(
         ModelNotAvailableError: the model cannot be had.
     """
     settings = _settings(run, model_name)
-    model = create_model(settings.model, model_options(settings, home.path, home.path))
+    model = create_model(settings.model, model_options(settings, home.path, home.path), replicas=False)
     try:
         await model.start(say)
         for attempt, recorded in requests:

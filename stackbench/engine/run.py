@@ -123,7 +123,7 @@ class RunExecution:
             self._replay = await asyncio.to_thread(take_plan, self.plan, reader)
             self.plan = self._replay.plan if self._replay is not None else self.plan
             self.plan = await asyncio.to_thread(with_known_baseline, self.plan, reader)
-            site = self._site()
+            site = await self._site()
             model, sandbox = site.model, site.sandbox
             stack.push_async_callback(sandbox.close)
             stack.push_async_callback(self.controls.outage.close)
@@ -131,7 +131,7 @@ class RunExecution:
             resources = RunResources(self._writer, reader, model, sandbox, self.controls, self.tracker, self._publish)
             return await self._run(site, resources, started)
 
-    def _site(self) -> Site:
+    async def _site(self) -> Site:
         if self.plan.settings.executor == "ray":
             from stackbench.engine.ray_site import RaySite
 
@@ -139,7 +139,8 @@ class RunExecution:
                 self.plan, self.home, self.run_id, self._writer, self.controls, self.tracker, self._publish,
                 self._record.next_seq, self.say, self.set_concurrency,
             )  # fmt: skip
-        model = create_run_model(self.plan, self.home, self._writer, self.home.run(self.run_id))
+        logs = self.home.run(self.run_id)
+        model = await asyncio.to_thread(create_run_model, self.plan, self.home, self._writer, logs)
         sandbox = Sandboxes(self.plan.settings, self.run_id, self.say, self.order.head_start, self.controls.outage)
         resources = AttemptResources(model, sandbox, self.controls, self.tracker, self._publish)
         return LocalSite(self.plan, self.home, resources, self._record.next_seq, self._now, self.say)

@@ -91,8 +91,10 @@ def _name_fault(name: str) -> str:
     return f'unknown model "{name}"; a model is one of: {"; ".join(KINDS.values())}'
 
 
-def create_model(name: str, options: ModelOptions) -> Model:
+def create_model(name: str, options: ModelOptions, *, replicas: bool = True) -> Model:
     """The model of that name, not started yet. A replay of a run is made by the engine, which can read runs.
+
+    Blocks for a moment where GPUs are to be counted: a vllm: model has a server on each of them, with `replicas`.
 
     Raises:
         UsageError: the name is malformed.
@@ -113,8 +115,11 @@ def create_model(name: str, options: ModelOptions) -> Model:
             _check_key(parsed.target, options)
         return OpenAIModel(name, parsed.target, parsed.url, options)
     if parsed.kind == "vllm":
-        from stackbench.models.vllm import VllmModel
+        from stackbench.models.vllm import VllmModel, VllmReplicas, gpu_groups
 
+        groups = gpu_groups(options) if replicas else []
+        if len(groups) > 1:
+            return VllmReplicas(name, parsed.target, options, groups)
         return VllmModel(name, parsed.target, options)
     if parsed.kind == "gguf":
         from stackbench.models.gguf import GgufModel

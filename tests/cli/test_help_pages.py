@@ -27,7 +27,7 @@ def test_eval_has_its_options_in_groups_with_examples() -> None:
     headings = [line.removesuffix(":") for line in page.splitlines() if re.fullmatch(r"\S.*:", line)]
     assert headings == [
         "Arguments", "Options", "Tasks", "SWE-bench", "Run", "Sampling", "Model (hf:, vllm: and gguf:)", "Sandbox",
-        "Agent", "Endpoint (openai:)", "vLLM server", "Output",
+        "Agent", "Endpoint (openai:)", "vLLM server", "Plan", "Output",
     ]  # fmt: skip
     assert "\n    stackbench eval tooluse -T categories=files,api\n" in page
     assert page.index("--temperature") < page.index("--top-k"), "basic settings come first"

@@ -3,7 +3,8 @@
 `FAKE_VLLM` holds a JSON object: `longest` (tokens of context that fit), `fraction` (most of the memory that is free),
 `only` (the quantisation that fits), `crash_after` and `wedge_after` (requests), `lives` (servers that crash or wedge;
 later ones do not), `child` (a process of its own session is left running), `refuse` (ends at once with a usage error),
-`port_taken` (so many servers find the port taken), `stages`. `FAKE_VLLM_STATE` names a folder to count servers in.
+`port_taken` (so many servers find the port taken), `slow` (seconds for an answer), `stages`.
+`FAKE_VLLM_STATE` names a folder to count servers in.
 """
 
 from __future__ import annotations
@@ -25,7 +26,13 @@ STATE = Path(os.environ["FAKE_VLLM_STATE"])
 def main() -> None:
     flags = parse(sys.argv[2:])
     lives = len(list(STATE.glob("life-*")))
-    (STATE / f"life-{lives}").write_text(json.dumps(sys.argv[1:]))
+    while True:  # several may be started at once
+        try:
+            with (STATE / f"life-{lives}").open("x") as file:
+                json.dump(sys.argv[1:], file)
+            break
+        except FileExistsError:
+            lives += 1
     if SAY.get("child"):
         child = subprocess.Popen(["sleep", "600"], start_new_session=True)
         (STATE / "child").write_text(str(child.pid))
@@ -124,7 +131,9 @@ class Server(BaseHTTPRequestHandler):
                 Server.wedged = True
             if Server.wedged:
                 time.sleep(600)
-            Server.tokens += 5
+            time.sleep(SAY.get("slow", 0))
+            with self.lock:
+                Server.tokens += 5
         chat = "chat" in self.path
         if body.get("stream"):
             self.stream(int(body["max_tokens"]), chat)

@@ -10,8 +10,7 @@ from stackbench.config import Settings
 from stackbench.engine.planner.fleet import Fleet
 from stackbench.engine.planner.profiles import Profile, Share, find_profile
 from stackbench.engine.planner.schedule import Lane, Phase, Wish, make_schedule
-from stackbench.engine.planner.speed import ServedModel
-from stackbench.sandbox.memory_budget import samples_at_once
+from stackbench.engine.planner.speed import ENGINE_REQUESTS_PER_S, ENGINE_TURNS_PER_S, ServedModel
 from stackbench.store.timings import BenchmarkTiming, RunTiming
 
 __all__ = ["Bar", "BenchmarkForecast", "RunForecast", "Workload", "forecast_run"]
@@ -194,13 +193,10 @@ def _forecast(
     one: Workload, settings: Settings, fleet: Fleet, model: ServedModel, timings: Sequence[RunTiming]
 ) -> BenchmarkForecast:
     profile = one.profile
-    seconds, longest, basis = _time(one, profile, fleet, model, timings)
-    agent = profile.agent
     in_flight = min(one.attempts, model.batch * model.servers)
-    boxes = 0
-    if profile.code_s:
-        boxes = min(in_flight, samples_at_once(settings)) if not fleet.assumed else in_flight
-    memory = max(profile.sandbox_mib, settings.agent_memory_mib if agent else settings.sandbox_memory_mib) << 20
+    box = max(profile.sandbox_mib, settings.agent_memory_mib if profile.agent else settings.sandbox_memory_mib) << 20
+    boxes = _boxes(in_flight, box, profile, settings, fleet) if profile.code_s else 0
+    seconds, longest, basis = _time(one, profile, fleet, model, timings, boxes if profile.agent else 0)
     on_processors = model.weight_bytes if model.parameters and not model.gpus else 0
     context = min(profile.context_tokens, 1 << 17)
     per_gpu = (model.weight_bytes + min(in_flight, model.batch) * context * model.kv_bytes) // max(1, model.gpus)
@@ -217,7 +213,7 @@ def _forecast(
         servers=model.servers,
         sandboxes=boxes,
         cores=min(fleet.total_cores, boxes),
-        memory_bytes=ENGINE_BYTES + on_processors + boxes * memory // fleet.nodes,
+        memory_bytes=ENGINE_BYTES + on_processors + boxes * box // fleet.nodes,
         vram_bytes=min(per_gpu, int(fleet.gpu_bytes * 0.9)) if model.gpus else 0,
         seconds=seconds,
         longest_s=longest,
@@ -228,10 +224,21 @@ def _forecast(
     )
 
 
+def _boxes(wanted: int, box_bytes: int, profile: Profile, settings: Settings, fleet: Fleet) -> int:
+    """Containers at once: of agents as many as the memory holds, of samples no more than there are cores."""
+    memory = settings.sandbox_budget_mib << 20 if settings.sandbox_budget_mib else fleet.memory_bytes
+    fitting = fleet.nodes * max(1, memory // box_bytes)
+    most = settings.sandboxes or (fitting if profile.agent else fleet.total_cores)
+    return min(wanted, most, fitting)
+
+
 def _time(
-    one: Workload, profile: Profile, fleet: Fleet, model: ServedModel, timings: Sequence[RunTiming]
+    one: Workload, profile: Profile, fleet: Fleet, model: ServedModel, timings: Sequence[RunTiming], boxes: int
 ) -> tuple[float, float, str]:
-    """Seconds of the run's time, of the longest attempt, and what is known of them."""
+    """Seconds of the run's time, of the longest attempt, and what is known of them.
+
+    `boxes`: containers of agents, each of which has one for as long as it works; 0: no agent's.
+    """
     found = [timing.benchmarks[one.name] for timing in timings if one.name in timing.benchmarks]
     found = [timing for timing in found if timing.attempts]
     if found:
@@ -252,8 +259,9 @@ def _time(
     if profile.share == "exclusive":
         return alone * one.attempts, alone, "assumed"
     # a few attempts do not fill the batch: they take as long as each of them by itself
-    spread = max(of_server / model.servers, alone / at_once)
-    return one.attempts * max(spread, code), alone + profile.code_s, "assumed"
+    spread = max(of_server / model.servers, alone / min(at_once, boxes or at_once))
+    engine = profile.turns / (ENGINE_TURNS_PER_S if profile.agent else ENGINE_REQUESTS_PER_S)
+    return one.attempts * max(spread, code, engine), alone + profile.code_s, "assumed"
 
 
 def _counts(timings: Sequence[BenchmarkTiming]) -> str:

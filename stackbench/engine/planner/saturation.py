@@ -6,13 +6,10 @@ from dataclasses import dataclass
 
 from stackbench.engine.planner.forecast import RunForecast
 from stackbench.engine.planner.profiles import find_profile
+from stackbench.engine.planner.speed import ENGINE_REQUESTS_PER_S, ENGINE_TURNS_PER_S
 
 __all__ = ["Bound", "bounds_of"]
 
-DRIVER_REQUESTS_PER_S = 1000.0
-"""Of one engine process on one core: docs/performance.md, `perf.endpoint` (1,398 measured)."""
-STEPS_PER_S = 200.0
-"""Turns of agents in one engine process: docs/performance.md, `perf.tool_use` (4.35 ms each)."""
 EVENTS_PER_S = 50_000.0
 """Of the one writer of the database: the figure asked of it."""
 EVENTS_EACH = 2.0
@@ -56,8 +53,8 @@ def bounds_of(forecast: RunForecast) -> list[Bound]:
     found = [
         Bound("model servers", serving / model.servers, _servers(forecast)),
         Bound("processors for sandboxes", code / fleet.total_cores, f"{code:,.0f} s on {fleet.total_cores:,} cores"),
-        Bound("the engine's process", requests / DRIVER_REQUESTS_PER_S, f"{requests:,} requests, one core"),
-        Bound("agents in the engine", steps / STEPS_PER_S, f"{steps:,} turns, one core"),
+        Bound("the engine's process", requests / ENGINE_REQUESTS_PER_S, f"{requests:,} requests, one core"),
+        Bound("agents in the engine", steps / ENGINE_TURNS_PER_S, f"{steps:,} turns, one core"),
         Bound("the database's writer", events / EVENTS_PER_S, f"{events:,.0f} events, one writer"),
         Bound(
             "pulls to each node",

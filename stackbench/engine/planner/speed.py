@@ -11,7 +11,12 @@ from stackbench.errors import UsageError
 from stackbench.models import parse_model_name
 from stackbench.models.memory import OVERHEAD_BYTES, USABLE, entry_of, kv_bytes_per_token, weight_bytes
 
-__all__ = ["ServedModel", "served_model"]
+__all__ = ["ENGINE_REQUESTS_PER_S", "ENGINE_TURNS_PER_S", "ServedModel", "served_model"]
+
+ENGINE_REQUESTS_PER_S = 1000.0
+"""Of one engine process on one core: docs/performance.md, `perf.endpoint` (1,398 measured)."""
+ENGINE_TURNS_PER_S = 200.0
+"""Turns of agents in one engine process: docs/performance.md, `perf.tool_use` (4.35 ms each)."""
 
 OF_PEAK = 0.4
 """Share of a device's arithmetic that serving reaches."""

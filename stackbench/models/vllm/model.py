@@ -43,8 +43,9 @@ class VllmModel:
 
     has_speed = True
 
-    def __init__(self, name: str, target: str, options: ModelOptions) -> None:
+    def __init__(self, name: str, target: str, options: ModelOptions, log_name: str = "vllm.log") -> None:
         self.name = name
+        self._log_name = log_name
         self.chat = True
         self.plain_prompts = True
         self.scores_choices = True
@@ -68,6 +69,10 @@ class VllmModel:
         self._life = 0
         """Counts the servers; a request that failed on an earlier one is asked again."""
         self._up = asyncio.Event()
+        self._away = asyncio.Event()
+        """Set while it does not answer: the opposite of `_up`, for those who would rather ask another server."""
+        self._changed = asyncio.Event()
+        """Set, and replaced, at each change of these two."""
         self._gone: ModelLostError | None = None
         self._lost = asyncio.Event()
         self._down = ""
@@ -85,7 +90,25 @@ class VllmModel:
 
     @property
     def log(self) -> Path:
-        return (self._options.logs or self._options.home) / "vllm.log"
+        return (self._options.logs or self._options.home) / self._log_name
+
+    @property
+    def loading(self) -> Loading:
+        """How the weights were loaded."""
+        return self._loading
+
+    @property
+    def ready(self) -> bool:
+        """Whether its server answers, as far as is known."""
+        return self._up.is_set() and self._gone is None and not self._down
+
+    async def wait_away(self) -> None:
+        """Returns when its server does not answer any more, or is gone."""
+        await self._away.wait()
+
+    async def wait_change(self) -> None:
+        """Returns when its server comes or goes."""
+        await self._changed.wait()
 
     async def start(self, say: Callable[[str], None]) -> None:
         self._say = say
@@ -239,7 +262,21 @@ class VllmModel:
         if first_life:
             notice_changes(loading.folder, hashes, self._say)
         self._down = ""
+        self._came()
+
+    def _came(self) -> None:
         self._up.set()
+        self._away.clear()
+        self._tell()
+
+    def _went(self) -> None:
+        self._up.clear()
+        self._away.set()
+        self._tell()
+
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     def _templates(self, folder: Path) -> Sequence[str]:
         """The template that takes the place of the model's own, else those among its files."""
@@ -309,7 +346,7 @@ class VllmModel:
         return load.prompt_tokens + load.completion_tokens
 
     async def _restart(self, why: str) -> None:
-        self._up.clear()
+        self._went()
         self._life += 1
         assert self._loader is not None
         self._loader.remember("lost", self._loading, why)
@@ -332,6 +369,8 @@ class VllmModel:
         self._gone = ModelLostError(f"{why}; its log: {self.log}")
         self._lost.set()
         self._up.set()
+        self._away.set()
+        self._tell()
 
     async def _stop_serving(self) -> None:
         if self._watcher is not None:
