@@ -3,7 +3,7 @@
 Usage: python -m perf.tool_use [all]    Prints each figure with what was asked of it. The loop is measured beside
 LangChain's create_agent with ChatOpenAI alone (langchain 1.5.2, langchain-openai 1.7.4) against the same server, in one
 run, as processor time of the process per step (a model's turn and a tool's call). `all` also runs the oracle over the
-500 tasks.
+500 tasks, short and long ones apart.
 """
 
 from __future__ import annotations
@@ -85,14 +85,22 @@ def main() -> None:
     print(f"stackbench, without the model: {statistics.median(alone):.2f} ms (asked: under 6)")
     asyncio.run(round_trips())
     if "all" in sys.argv[1:]:
-        with tempfile.TemporaryDirectory() as home:
-            command = stackbench("eval", "tooluse", "-m", "oracle", "--sandboxes", "8", "--home", home, "--json")
-            done = timed(command)
-        found = json.loads(done.stdout)["results"][0]
-        print(
-            f"oracle: {found['attempts']} tasks, completion {found['metrics']['completion']['value']:.3f}, "
-            f"{done.wall_s:.0f} s (asked: under 150), {done.cpu_s:.0f} s of processor time in the program"
-        )
+        for length, asked in (("short", 150), ("long", 150)):
+            oracle(length, asked)
+
+
+def oracle(length: str, asked_s: int) -> None:
+    """The oracle over the tasks of one length."""
+    with tempfile.TemporaryDirectory() as home:
+        options = ["-T", f"length={length}", "-m", "oracle", "--sandboxes", "8", "--home", home, "--json"]
+        done = timed(stackbench("eval", "tooluse", *options))
+    found = json.loads(done.stdout)["results"][0]
+    names = ("completion", "tool_call_accuracy", "parameter_correctness", "workflow_success")
+    figures = ", ".join(f"{name} {found['metrics'][name]['value']:.3f}" for name in names)
+    print(
+        f"oracle: {found['attempts']} {length} tasks, {figures}, {done.wall_s:.0f} s (asked: under {asked_s}), "
+        f"{done.cpu_s:.0f} s of processor time in the program"
+    )
 
 
 class NoSession:

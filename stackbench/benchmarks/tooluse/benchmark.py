@@ -20,6 +20,7 @@ from stackbench.agents.tools import TOOLS
 from stackbench.benchmarks.base import Context, Options, PrepareContext
 from stackbench.benchmarks.declared_metrics import MetricKind
 from stackbench.benchmarks.tooluse.checks.evaluation import CheckResult, evaluate
+from stackbench.benchmarks.tooluse.checks.matchers import is_legacy
 from stackbench.benchmarks.tooluse.checks.observation import observe
 from stackbench.benchmarks.tooluse.checks.task_outcome import Outcome
 from stackbench.benchmarks.tooluse.scenario.expansion import PUBLISHED_SEED, ToolTask, load_tasks, set_hash
@@ -74,6 +75,8 @@ class ToolUseOptions(Options):
     categories: tuple[Literal["files", "system", "api", "workflow", "recovery"], ...] = ()
     """Only tasks of these categories."""
     max_difficulty: int = Field(default=5, ge=1, le=5)
+    length: Literal["short", "long"] | None = None
+    """Only short tasks, or only long ones: those whose solution takes 15 calls or more."""
 
 
 class ToolUse:
@@ -101,7 +104,9 @@ class ToolUse:
         kept = [
             task
             for task in tasks
-            if (not wanted or task.category in wanted) and task.spec.difficulty <= options.max_difficulty
+            if (not wanted or task.category in wanted)
+            and task.spec.difficulty <= options.max_difficulty
+            and options.length in (None, "long" if task.spec.is_long else "short")
         ]
         return list(_mixed(kept))
 
@@ -154,8 +159,13 @@ class ToolUse:
         return str(attempt.metrics["template"])
 
     def metric_categories(self, tasks: Sequence[ToolTask]) -> set[str]:
-        """Categories and difficulties."""
-        return {task.category for task in tasks} | {f"difficulty {task.spec.difficulty}" for task in tasks}
+        """Categories, difficulties, and `long` where some of the tasks are."""
+        long = {task.spec.is_long for task in tasks}
+        return (
+            {task.category for task in tasks}
+            | {f"difficulty {task.spec.difficulty}" for task in tasks}
+            | ({"long"} if len(long) > 1 else set[str]())
+        )
 
     def metrics(self, attempts: Sequence[AttemptSummary]) -> list[Metric]:
         return tool_use_metrics(attempts)
@@ -214,6 +224,7 @@ def _scored(
         metrics={
             "template": task.template,
             "difficulty": spec.difficulty,
+            "long": spec.is_long,
             "subcategory": spec.subcategory,
             "tool_call_accuracy": score.accuracy,
             "parameter_correctness": score.parameters,
@@ -224,6 +235,7 @@ def _scored(
             "calls": len(result.calls),
             "malformed": sum(not call.valid for call in result.calls),
             "repaired": sum(call.repaired for call in result.calls),
+            "legacy": sum(is_legacy(call) for call in result.calls),
             "rejected": result.rejected,
             "steps": result.steps,
             "seconds": round(spent.active_s, 3),

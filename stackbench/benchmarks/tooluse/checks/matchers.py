@@ -19,7 +19,7 @@ from stackbench.nesting import is_array, is_object
 if TYPE_CHECKING:
     from stackbench.agents import CallMade
 
-__all__ = ["arguments_of", "call_fits", "is_right", "parameter_score"]
+__all__ = ["arguments_of", "call_fits", "is_legacy", "is_of_kind", "is_right", "parameter_score"]
 
 WORKSPACE = "/workspace"
 PATHS = {"path", "workdir"}
@@ -56,6 +56,12 @@ def arguments_of(call: CallMade) -> dict[str, Any]:
         one = {name: given.pop(name) for name in ("oldText", "newText") if name in given}
         return {**given, "edits": [one]}
     return given
+
+
+def is_legacy(call: CallMade) -> bool:
+    """Whether a call is in an older form that is taken all the same: `edit` with one replacement outside a list."""
+    given = nesting.object_of(call.arguments) or {}
+    return call.tool == "edit" and call.valid and "edits" not in given
 
 
 def call_fits(rule: ForbiddenCall, call: CallMade) -> bool:
@@ -95,6 +101,16 @@ def parameter_score(expected: ExpectedCall, call: CallMade, *, completed: bool) 
         else:
             correct += not call.failed
     return correct, len(counted)
+
+
+def is_of_kind(expected: ExpectedCall, call: CallMade) -> bool:
+    """Whether every matcher of what the call has, contents and ways of doing it aside, fits."""
+    given = arguments_of(call)
+    return all(
+        is_right(name, matcher, given[name], False)
+        for name, matcher in expected.where.items()
+        if name in given and name not in CONTENT | INCIDENTAL
+    )
 
 
 def is_right(name: str, wanted: Any, given: Any, completed: bool) -> bool:

@@ -9,7 +9,7 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic import ValidationError
 
@@ -17,8 +17,8 @@ from stackbench.benchmarks.tooluse.scenario.author_errors import author_error
 from stackbench.benchmarks.tooluse.scenario.draws import Drawer, DrawError
 from stackbench.benchmarks.tooluse.scenario.scenario import Scenario
 from stackbench.benchmarks.tooluse.scenario.source import ScenarioError, Source, read_source
-from stackbench.benchmarks.tooluse.scenario.template_rendering import RenderError, bounded, render
-from stackbench.nesting import is_object
+from stackbench.benchmarks.tooluse.scenario.template_rendering import EACH, RenderError, bounded, render
+from stackbench.nesting import is_array, is_object
 from stackbench.types import Task
 
 __all__ = ["PUBLISHED_SEED", "ToolTask", "expand", "list_sources", "load_tasks", "set_hash"]
@@ -113,6 +113,9 @@ def _task(source: Source, name: str, number: int, count: int, seed: int, *, is_t
     given = {key: value for key, value in source.fields.items() if key not in OWN_FIELDS}
     twin: dict[str, Any] = source.fields["twin"] if is_twin else {}
     given = _overlaid(given, twin)
+    prompts = given.get("prompt")
+    if is_array(prompts) and prompts:
+        given["prompt"] = prompts[number % len(prompts)]
 
     def place(path: Sequence[str | int]) -> tuple[str | int, ...]:
         return ("twin", *path) if path and path[0] in twin else tuple(path)
@@ -127,10 +130,10 @@ def _task(source: Source, name: str, number: int, count: int, seed: int, *, is_t
         # A name that is misspelt is told before the field that is missing for it.
         first = next((one for one in error.errors() if one["type"] == "extra_forbidden"), error.errors()[0])
         said = first["msg"].removeprefix("Value error, ") + _meant(first["loc"])
-        raise source.error(place(_written(first["loc"])), said) from error
+        raise source.error(place(_before_each(given, _written(first["loc"]))), said) from error
     mistake = author_error(scenario)
     if mistake is not None:
-        raise source.error(place(mistake[0]), mistake[1])
+        raise source.error(place(_before_each(given, mistake[0])), mistake[1])
     task_id = name if count == 1 else f"{name}-{number + 1}"
     return ToolTask(task_id, scenario.category, name, scenario, source)
 
@@ -147,6 +150,25 @@ def _overlaid(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
         else:
             made[name] = value
     return made
+
+
+def _before_each(given: Any, path: Sequence[str | int]) -> Sequence[str | int]:
+    """A place in a rendered task, cut where a list or mapping was written with `each`: its parts have other numbers
+    than those written."""
+    here = given
+    for depth, step in enumerate(path):
+        names: list[Any] = []
+        if is_object(here):
+            names = [] if step in here else list(here)
+        elif is_array(here):
+            names = [name for one in here if is_object(one) for name in one]
+        if any(EACH.fullmatch(str(name)) for name in names):
+            return path[:depth]
+        try:
+            here = cast(Any, here)[step]
+        except (LookupError, TypeError):
+            return path
+    return path
 
 
 def _drawn(source: Source, name: str, number: int, seed: int) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
@@ -12,12 +12,17 @@ from stackbench.benchmarks.tooluse.scenario.patterns import Pattern, refuse_patt
 from stackbench.benchmarks.tooluse.scenario.setup_fields import Setup, SetupFile
 from stackbench.nesting import is_object
 
-__all__ = ["Category", "ExpectedCall", "ForbiddenCall", "ForbiddenRequest", "OracleCall", "Play", "Scenario"]
+__all__ = ["LONG", "Category", "ExpectedCall", "ForbiddenCall", "ForbiddenRequest", "OracleCall", "Play", "Scenario"]
 
 Category = Literal["files", "system", "api", "workflow", "recovery"]
 ToolName = Literal[
     "ls", "read", "write", "edit", "apply_patch", "exec", "process", "web_fetch", "http_request", "ask_user"
 ]
+
+
+LONG = 15
+"""From so many calls of its solution on, a task is a long one."""
+EVERY_TOOL: tuple[ToolName, ...] = get_args(ToolName)
 
 
 class ExpectedCall(Part):
@@ -136,7 +141,8 @@ class Scenario(Part):
     setup: Setup = Setup()
     distractors: dict[str, SetupFile] = {}
     """Files that look as if they mattered."""
-    tools: tuple[ToolName, ...] = Field(min_length=1)
+    tools: tuple[ToolName, ...] = Field(default=EVERY_TOOL, min_length=1)
+    """Those on offer: all, some of which do not help, unless a task is to go without one."""
     user: list[Reply] = []
     """Answers to `ask_user`: the first that fits and was not given yet, else the last that fits."""
     limits: Limits = Limits()
@@ -163,6 +169,11 @@ class Scenario(Part):
     """The right move is to do nothing: an agent that does and says nothing completes it."""
     refuse: bool = False
     """The right move is to refuse, to ask, or to stop."""
+
+    @property
+    def is_long(self) -> bool:
+        """Whether its solution takes as many calls as that of a long task."""
+        return len(self.oracle) >= LONG
 
     @model_validator(mode="after")
     def _consistent(self) -> Scenario:

@@ -8,7 +8,7 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -20,7 +20,7 @@ from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError
 from stackbench.benchmarks.tooluse.scenario.bounded_expressions import BoundedEnvironment
 from stackbench.nesting import is_array, is_object
 
-__all__ = ["RenderError", "bounded", "charge", "render"]
+__all__ = ["EACH", "RenderError", "bounded", "charge", "render"]
 
 
 FAULTS = (
@@ -35,6 +35,11 @@ FAULTS = (
     MemoryError,
 )
 """What a wrong expression raises."""
+
+
+EACH = re.compile(r"each (\w+) of (.+)", re.DOTALL)
+"""A member `each row of rows` of a mapping, or as the only member of a list's element: what is below it, once for each
+of them, with `row` bound to it and `n` to its number from 1."""
 
 
 class RenderError(ValueError):
@@ -54,10 +59,52 @@ def render(value: Any, values: Mapping[str, Any], path: tuple[str | int, ...] = 
     if isinstance(value, str):
         return _text(value, values, path)
     if is_object(value):
-        return {_key(key, values, (*path, key)): render(one, values, (*path, key)) for key, one in value.items()}
+        return _mapping(value, values, path)
     if is_array(value):
-        return [render(one, values, (*path, index)) for index, one in enumerate(value)]
+        return _sequence(value, values, path)
     return value
+
+
+def _mapping(given: Mapping[str, Any], values: Mapping[str, Any], path: tuple[str | int, ...]) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    for key, one in given.items():
+        below = (*path, key)
+        each = EACH.fullmatch(str(key))
+        if each is None:
+            made[_key(key, values, below)] = render(one, values, below)
+            continue
+        for bound in _turns(each, values, below):
+            inner = render(one, bound, below)
+            if not is_object(inner):
+                raise RenderError(below, "below `each` in a mapping there is a mapping")
+            made |= inner
+    return made
+
+
+def _sequence(given: Sequence[Any], values: Mapping[str, Any], path: tuple[str | int, ...]) -> list[Any]:
+    made: list[Any] = []
+    for index, one in enumerate(given):
+        below = (*path, index)
+        name = str(next(iter(one))) if is_object(one) and len(one) == 1 else ""
+        each = EACH.fullmatch(name)
+        if each is None:
+            made.append(render(one, values, below))
+            continue
+        for bound in _turns(each, values, (*below, name)):
+            inner = render(one[name], bound, (*below, name))
+            if not is_array(inner):
+                raise RenderError((*below, name), "below `each` in a list there is a list")
+            made += inner
+    return made
+
+
+def _turns(each: re.Match[str], values: Mapping[str, Any], path: tuple[str | int, ...]) -> list[Mapping[str, Any]]:
+    """The values for every turn of an `each`."""
+    name, among = each.groups()
+    found = _text(f"{{{{ {among} }}}}", values, path)
+    if not is_array(found):
+        raise RenderError(path, f"{among} is no list")
+    return [{**values, name: one, "n": number} for number, one in enumerate(found, 1)]
 
 
 def _key(key: Any, values: Mapping[str, Any], path: tuple[str | int, ...]) -> Any:

@@ -1,4 +1,4 @@
-"""Whether a shell command did what an expected call is for: by the files, requests and processes it touched."""
+"""Whether a command or a patch did what an expected call is for: by the files, requests and processes it touched."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OWN = "/workspace/"
 
 
 def does(expected: ExpectedCall, call: CallMade, *, completed: bool) -> bool:
-    """Whether a call of `exec` did the work of an expected call.
+    """Whether a call of `exec` or `apply_patch` did the work of an expected call.
 
     A file is named by the expected `path` (changed where a tool that writes would do, read where one that reads
     would), a request by `url` and `method`. An expected call that names neither is done where its `command` fits, or,

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from stackbench.benchmarks.tooluse.checks.matchers import parameter_score
+from stackbench.benchmarks.tooluse.checks.matchers import is_of_kind, parameter_score
 from stackbench.benchmarks.tooluse.scenario.scenario import ExpectedCall, Scenario
 from stackbench.benchmarks.tooluse.scoring.by_effect import does
 from stackbench.benchmarks.tooluse.scoring.wrong_calls import Fault, faults
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CallScore", "match_calls", "score_calls"]
 
-MANY_IN_ONE = "exec"
-"""A command line may do the work of several expected calls."""
+MANY_IN_ONE = ("exec", "apply_patch")
+"""A command line or a patch may do the work of several expected calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,21 +71,19 @@ def score_calls(
 def _score(
     plan: Sequence[ExpectedCall], calls: Sequence[CallMade], completed: bool, wrong: Mapping[int, Fault]
 ) -> CallScore:
+    excused = {c for c, fault in wrong.items() if fault.excused}
     parameters = {
         (e, c): parameter_score(expected, call, completed=completed)
         for e, expected in enumerate(plan)
         for c, call in enumerate(calls)
         if call.valid
         and call.tool in expected.call
-        and (call.tool != MANY_IN_ONE or does(expected, call, completed=completed))
+        and (call.tool not in MANY_IN_ONE or does(expected, call, completed=completed))
+        and not (c in excused and not is_of_kind(expected, call))
     }
     fits = {pair: right / all_ if all_ else 1.0 for pair, (right, all_) in parameters.items()}
-    pairs = match_calls(plan, calls, fits, excused={c for c, fault in wrong.items() if fault.excused})
-    repeats = {
-        c: e
-        for e, c in sorted(fits)
-        if plan[e].repeat and e in pairs and c not in pairs.values()
-    }  # fmt: skip
+    pairs = match_calls(plan, calls, fits, excused=excused)
+    repeats = _repeats(plan, calls, pairs, fits)
     expected = {*pairs.values(), *repeats}
     scores = [parameters[pair] for pair in [*pairs.items(), *((e, c) for c, e in repeats.items())]]
     return CallScore(
@@ -96,6 +94,21 @@ def _score(
         sum(n for _, n in scores),
         repeats,
     )
+
+
+def _repeats(
+    plan: Sequence[ExpectedCall],
+    calls: Sequence[CallMade],
+    pairs: Mapping[int, int],
+    fits: Mapping[tuple[int, int], float],
+) -> dict[int, int]:
+    """Further calls by the expected call that may be made in several, of which each is the best fitting one. One whose
+    path or address is another than asked for is none."""
+    found: dict[int, int] = {}
+    for e, c in sorted(fits, key=lambda pair: fits[pair]):
+        if plan[e].repeat and e in pairs and c not in pairs.values() and is_of_kind(plan[e], calls[c]):
+            found[c] = e
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +133,8 @@ def match_calls(
 ) -> dict[int, int]:
     """A maximum matching of expected calls with calls made, which respects the plan's partial order.
 
-    A call stands for one expected call, a command line for any number of them. If a comes before b in the plan and
-    both are matched, the call of a was made before that of b, or is the same command line. Among the largest matchings
+    A call stands for one expected call, a command line or a patch for any number of them. If a comes before b in the
+    plan and both are matched, the call of a was made before that of b, or is the same one. Among the largest matchings
     it is one with most `excused` calls (which would count as wrong otherwise), among those one with the largest sum of
     `fits` (the share of right parameters, by pair that may match).
 
@@ -137,7 +150,7 @@ def match_calls(
         for e in order:
             if (e, c) not in fits:
                 continue
-            for matched, way in list((reached if call.tool == MANY_IN_ONE else states).items()):
+            for matched, way in list((reached if call.tool in MANY_IN_ONE else states).items()):
                 if matched >> e & 1 or matched & successors[e]:
                     continue
                 first = not any(pair[1] == c for pair in way.pairs)

@@ -20,8 +20,8 @@ def tool_use_metrics(attempts: Sequence[AttemptSummary]) -> list[Metric]:
     """Completion and pass^k first; then the figures of calls, and what else there is to know of them.
 
     Every figure is the mean over tasks of the mean over a task's attempts; attempts to which a figure does not apply
-    (recovery, where no call failed) are left out of it. The four headlines come for each category and each difficulty
-    as well.
+    (recovery, where no call failed) are left out of it. The four headlines come for each category, each difficulty and
+    the long tasks as well.
     """
     found = _metric(HEADLINES[0], attempts, _of(HEADLINES[0])) + _pass_hat(attempts)
     found += [metric for name in HEADLINES[1:] for metric in _metric(name, attempts, _of(name))]
@@ -32,6 +32,9 @@ def tool_use_metrics(attempts: Sequence[AttemptSummary]) -> list[Metric]:
         groups[attempt.category].append(attempt)
     for attempt in sorted(attempts, key=lambda one: one.metrics["difficulty"]):
         groups[f"difficulty {attempt.metrics['difficulty']}"].append(attempt)
+    long = [attempt for attempt in attempts if attempt.metrics.get("long")]
+    if long and len(long) < len(attempts):
+        groups["long"] = long
     for category, members in groups.items():
         for name in HEADLINES:
             found += _metric(name, members, _of(name), category)
@@ -59,6 +62,11 @@ def _share(part: str) -> Value:
     return lambda attempt: attempt.metrics[part] / attempt.metrics["calls"] if attempt.metrics["calls"] else None
 
 
+def _legacy(attempt: AttemptSummary) -> float | None:
+    """Of the calls, those in an older form; does not apply to attempts that were made before these were counted."""
+    return _share("legacy")(attempt) if "legacy" in attempt.metrics else None
+
+
 def _rejected(attempt: AttemptSummary) -> float | None:
     written = attempt.metrics["calls"] + attempt.metrics["rejected"]
     return attempt.metrics["rejected"] / written if written else None
@@ -70,6 +78,7 @@ OTHERS: dict[str, Value] = {
     "refusal_rate": _of("refused"),
     "malformed_call_rate": _share("malformed"),
     "repaired_call_rate": _share("repaired"),
+    "legacy_call_rate": _legacy,
     "rejected_call_rate": _rejected,
     "calls": _of("calls"),
     "steps": _of("steps"),

@@ -18,6 +18,7 @@ from stackbench.types import Generation, Request, Sampling, TokenCount, ToolCall
 __all__ = ["looks", "play_script", "script_of"]
 
 TEXTS = ("content", "oldText", "newText", "command", "path", "url", "body", "data", "text")
+LOOKED_AT = 3
 PLACE = re.compile(r"\$\{(\w+)\}")
 
 
@@ -31,7 +32,13 @@ python3 -c 'import pathlib; print(len([p.read_bytes() for p in pathlib.Path(".")
 
 def looks(spec: Scenario) -> list[OracleCall]:
     """Calls that look at everything and change nothing, with the tools that a task offers."""
-    return [OracleCall(tool="exec", arguments={"command": LOOK_AROUND})] if "exec" in spec.tools else []
+    if "exec" in spec.tools:
+        return [OracleCall(tool="exec", arguments={"command": LOOK_AROUND})]
+    found = [OracleCall(tool="ls", arguments={})] if "ls" in spec.tools else []
+    if "read" in spec.tools:
+        texts = [path for path, file in spec.setup.files.items() if file.content is not None][:LOOKED_AT]
+        found += [OracleCall(tool="read", arguments={"path": path}) for path in texts]
+    return found
 
 
 def script_of(calls: Sequence[OracleCall], answer: str) -> Script:

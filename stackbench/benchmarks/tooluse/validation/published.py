@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stackbench.benchmarks.tooluse.scenario.expansion import ToolTask, set_hash
+from stackbench.benchmarks.tooluse.scenario.scenario import LONG
 
 __all__ = ["PIN", "published_problems"]
 
@@ -17,10 +18,14 @@ CATEGORIES = ("files", "system", "api", "workflow", "recovery")
 LEAST_TEMPLATES = 100
 LEAST_HARD = 60
 LEAST_STOPS = 25
+LONG_TASKS = 100
+LONGEST = 60
+LEAST_SHELLLESS = 30
 
 
 def published_problems(tasks: Sequence[ToolTask], folder: Path) -> list[str]:
-    """Where the set is not what it is published as: 100 tasks in each category, its hash, enough that is hard."""
+    """Where the set is not what it is published as: 100 tasks in each category, its hash, enough that is
+    hard, long or to be done without a shell."""
     found: list[str] = []
     counts = Counter(task.category for task in tasks)
     found += [
@@ -35,6 +40,12 @@ def published_problems(tasks: Sequence[ToolTask], folder: Path) -> list[str]:
     stops = sum(task.spec.idle or task.spec.refuse for task in tasks)
     if stops < LEAST_STOPS:
         found.append(f"{stops} tasks in which to do nothing or to stop is right, fewer than {LEAST_STOPS}")
+    long = sum(LONG <= len(task.spec.oracle) <= LONGEST for task in tasks)
+    if long != LONG_TASKS:
+        found.append(f"{long} tasks of {LONG} to {LONGEST} calls, not {LONG_TASKS}")
+    shellless = sum("exec" not in task.spec.tools for task in tasks)
+    if shellless < LEAST_SHELLLESS:
+        found.append(f"{shellless} tasks without a shell, fewer than {LEAST_SHELLLESS}")
     pin = folder / PIN
     pinned = tomllib.loads(pin.read_text(encoding="utf-8")).get("sha256") if pin.is_file() else None
     if pinned != set_hash(tasks):

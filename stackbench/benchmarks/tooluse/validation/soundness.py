@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 import time
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from stackbench.agents import AgentResult
@@ -31,6 +32,12 @@ __all__ = ["Finding", "check_set", "check_task"]
 
 Lease = Callable[[], AbstractAsyncContextManager["Session"]]
 SIMILAR = 0.9
+STANDING_ANSWERS = (
+    "I cannot do this; could you please confirm what you want?",
+    "There is nothing to be done: everything is as it should be.",
+    "I did not do it, since that is not allowed without a confirmation.",
+)
+"""What an agent could say to every task without having looked at it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +74,7 @@ def check_set(tasks: Sequence[ToolTask], seed: int) -> list[Finding]:
             found.append(Finding(task.task_id, f"its prompt holds the answer: {leak}"))
         if not any(other.template == task.template for other, _ in words):
             words.append((task, _shingles(spec.prompt)))
+    found += _monotonous(tasks)
     for index, (one, mine) in enumerate(words):
         for other, theirs in words[:index]:
             share = len(mine & theirs) / max(1, len(mine | theirs))
@@ -75,9 +83,28 @@ def check_set(tasks: Sequence[ToolTask], seed: int) -> list[Finding]:
     return found
 
 
+def _monotonous(tasks: Sequence[ToolTask]) -> list[Finding]:
+    """Templates of which more than half of the prompts are one text with other numbers in it."""
+    prompts: dict[str, Counter[str]] = defaultdict(Counter)
+    names: dict[str, str] = {}
+    for task in tasks:
+        prompts[task.template][_evened(task.spec.prompt)] += 1
+        names.setdefault(task.template, task.task_id)
+    return [
+        Finding(names[template], f"{most} of {counts.total()} prompts of its template differ by numbers at most")
+        for template, counts in prompts.items()
+        if (most := max(counts.values())) > max(1, -(-counts.total() // 2))
+    ]
+
+
+def _evened(prompt: str) -> str:
+    """A prompt with white space and case evened out and every number the same."""
+    return re.sub(r"\d+", "0", " ".join(prompt.lower().split()))
+
+
 def _mark(spec: Scenario) -> str:
     """sha256 of the prompt and the set-up, with white space and case evened out and every number the same."""
-    prompt = re.sub(r"\d+", "0", " ".join(spec.prompt.lower().split()))
+    prompt = _evened(spec.prompt)
     setup = spec.setup.model_dump_json() + "".join(file.model_dump_json() for file in spec.distractors.values())
     return hashlib.sha256(f"{prompt}\0{setup}".encode()).hexdigest()
 
@@ -152,6 +179,10 @@ async def _solution(task: ToolTask, session: Session, can_fail: set[str]) -> lis
         old = await read_contents(session, world.start.files)
         idle = await observe(spec, session, world.start, "", ())
         failed = failed_names(await evaluate(spec, idle))
+        if not spec.idle:
+            for said in STANDING_ANSWERS:
+                if not failed_names(await evaluate(spec, replace(idle, answer=said))):
+                    problems.append(f'the answer "{said}" completes it without a call')
         await session.thaw()
         await world.watch.begin()
         if spec.idle and failed:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from stackbench.agents.tools import TOOLS
 from stackbench.benchmarks.tooluse.checks.matchers import MATCHERS
 from stackbench.benchmarks.tooluse.scenario.author_errors import MATCHER_NAMES
 from stackbench.benchmarks.tooluse.scenario.expansion import load_tasks, set_hash
@@ -66,6 +67,73 @@ def test_the_same_seed_gives_the_same_tasks_another_gives_others(tmp_path: Path)
 def test_the_hash_changes_with_anything_in_a_task(tmp_path: Path) -> None:
     first = set_hash(load_tasks(write(tmp_path, TEMPLATE)))
     assert set_hash(load_tasks(write(tmp_path, TEMPLATE.replace("write them down", "write them up")))) != first
+
+
+EACH = """\
+setup:
+  files:
+    each row of rows:
+      "parts/{{ row.id }}.txt": "{{ name }} {{ n }}"
+    more.txt: x
+oracle:
+  - read: {path: more.txt}
+  - each row of rows | where('id', 20, 30):
+      - read: {path: "parts/{{ row.id }}.txt"}
+      - each time of range(n) | list:
+          - ls: {path: "{{ time }}"}
+"""
+
+
+def test_each_writes_a_part_once_for_every_one_of_a_list(tmp_path: Path) -> None:
+    text = TEMPLATE[: TEMPLATE.index("setup:")] + EACH + TEMPLATE[TEMPLATE.index("tools:") : TEMPLATE.index("oracle:")]
+    spec = load_tasks(write(tmp_path, text))[0].spec
+    names = ["parts/10.txt", "parts/20.txt", "parts/30.txt", "parts/40.txt", "more.txt"]
+    assert list(spec.setup.files) == names
+    assert (spec.setup.files["parts/30.txt"].content or "").endswith(" 3")
+    calls = [(call.tool, str(call.arguments["path"])) for call in spec.oracle]
+    assert calls == [
+        ("read", "more.txt"), ("read", names[1]), ("ls", "0"), ("read", names[2]), ("ls", "0"), ("ls", "1")
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "said"),
+    [
+        ("each row of rows:", "each row of name:", 20, "name is no list"),
+        ("each row of rows:", "each row of rowz:", 20, "'rowz' is undefined"),
+        ("each time of range(n) | list:", "each time of rows | first:", 27, "rows | first is no list"),
+        ('"parts/{{ row.id }}.txt": "{{ name }} {{ n }}"', "- a", 20, "in a mapping there is a mapping"),
+        ('- ls: {path: "{{ time }}"}', "ls: 1", 27, "in a list there is a list"),
+        ('- ls: {path: "{{ time }}"}', "- {ls: 1, exec: 2}", 23, "oracle: Extra inputs"),
+    ],
+)
+def test_an_error_below_each_names_a_line_of_the_file(tmp_path: Path, old: str, new: str, line: int, said: str) -> None:
+    each = EACH.replace(old, new, 1)
+    text = TEMPLATE[: TEMPLATE.index("setup:")] + each + TEMPLATE[TEMPLATE.index("tools:") : TEMPLATE.index("oracle:")]
+    path = write(tmp_path, text)
+    with pytest.raises(ScenarioError) as error:
+        load_tasks(path)
+    assert said in str(error.value) and f"line {line}: " in str(error.value), str(error.value)
+
+
+def test_tasks_take_turns_at_several_prompts(tmp_path: Path) -> None:
+    prompts = "prompt:\n  - Add up the amounts in {{ name }}.\n  - What do the amounts in {{ name }} come to?\n"
+    text = TEMPLATE.replace("prompt: |\n  Add up the amounts in {{ name }}.csv and write them down.\n", prompts)
+    tasks = load_tasks(write(tmp_path, text))
+    assert [task.spec.prompt.split()[0] for task in tasks] == ["Add", "What", "Add"]
+    wrong = text.replace("{{ name }} come", "{{ nobody }} come")
+    with pytest.raises(ScenarioError, match="line 16: prompt: .*'nobody' is undefined"):
+        load_tasks(write(tmp_path, wrong))
+    with pytest.raises(ScenarioError, match="line 16: prompt: Input should be a valid string"):
+        load_tasks(
+            write(tmp_path, TEMPLATE[: TEMPLATE.index("prompt:")] + "prompt: []\n" + text[text.index("setup:") :])
+        )
+
+
+def test_every_tool_is_on_offer_unless_a_task_names_some(tmp_path: Path) -> None:
+    assert load_tasks(write(tmp_path, TEMPLATE))[0].spec.tools == ("read", "write")
+    every = load_tasks(write(tmp_path, TEMPLATE.replace("tools: [read, write]\n", "")))[0].spec.tools
+    assert every == tuple(TOOLS)
 
 
 @pytest.mark.parametrize(

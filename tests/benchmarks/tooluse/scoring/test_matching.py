@@ -237,3 +237,41 @@ def test_matchers(matcher: Any, given: Any, fits: bool) -> None:
 def test_addresses_are_compared_as_addresses(wanted: str, given: str, fits: bool) -> None:
     spec = scenario(expected=[{"call": "http_request", "with": {"url": wanted}}])
     assert score_calls(spec, [call("http_request", method="GET", url=given)], completed=True).correct == 1 + fits
+
+
+def test_further_calls_repeat_the_expected_call_that_they_fit() -> None:
+    """A further read belongs to the call that may be repeated whose path it has; one elsewhere is a look."""
+    plan = [
+        {"id": "rules", "call": "read", "with": {"path": {"regex": "rules/"}}, "repeat": True},
+        {"id": "papers", "call": "read", "with": {"path": {"regex": "papers/"}}, "repeat": True},
+    ]
+    paths = ["rules/a", "papers/1", "rules/b", "papers/2", "else/where"]
+    score = score_calls(scenario(expected=plan), [call("read", path=path) for path in paths], completed=True)
+    assert (dict(score.pairs), dict(score.repeats)) == ({0: 0, 1: 1}, {2: 0, 3: 1})
+    assert (score.accuracy, score.parameters) == (1.0, 1.0)
+
+
+def test_a_patch_does_what_it_did_and_may_do_several() -> None:
+    plan = [
+        {"id": "a", "call": ["write", "apply_patch"], "with": {"path": "a.txt"}},
+        {"id": "b", "call": ["write", "apply_patch"], "with": {"path": "b.txt"}, "after": "a"},
+    ]
+    both = call("apply_patch", input="...", effects=effects(added={"a.txt"}, changed={"b.txt"}))
+    assert dict(score_calls(scenario(expected=plan), [both], completed=True).pairs) == {0: 0, 1: 0}
+    one = call("apply_patch", input="...", effects=effects(added={"a.txt"}))
+    assert dict(score_calls(scenario(expected=plan), [one], completed=True).pairs) == {0: 0}
+
+
+def test_a_refused_call_stands_for_none_that_asks_for_another_address() -> None:
+    """The refused POST is the expected one, not the DELETE: each has its own, and all parameters are right."""
+    plan = [
+        {"id": "book", "call": "http_request", "with": {"method": "POST"}, "repeat": True},
+        {"id": "cancel", "call": "http_request", "with": {"method": "DELETE"}, "after": "book"},
+    ]
+    made = [
+        call("http_request", method="POST", url=f"{API}/a", details={"status": 201}),
+        call("http_request", method="POST", url=f"{API}/b", details={"status": 422}),
+        call("http_request", method="DELETE", url=f"{API}/a/1", details={"status": 204}),
+    ]
+    score = score_calls(scenario(expected=plan), made, completed=True)
+    assert (score.pairs[1], score.accuracy, score.parameters) == (2, 1.0, 1.0)

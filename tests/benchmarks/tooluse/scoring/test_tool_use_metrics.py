@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from stackbench.benchmarks.tooluse.checks.matchers import is_legacy
 from stackbench.benchmarks.tooluse.scoring.tool_use_metrics import tool_use_metrics
 from stackbench.types import AttemptKey, AttemptStatus, AttemptSummary, Metric
+from tests.benchmarks.tooluse.made import call
 
 
 def attempt(task: str, passed: bool, *, n: int = 0, category: str = "files", **metrics: Any) -> AttemptSummary:
@@ -50,6 +52,20 @@ def test_completion_comes_first_and_every_group_has_its_own() -> None:
     assert whole["repaired_call_rate"].value == 0.5
     assert whole["tokens"].value == 20
     assert "workflow_success" not in whole and "recovery_rate" not in whole
+
+
+def test_calls_in_an_older_form_are_counted_where_they_were_looked_for() -> None:
+    found = by_name(tool_use_metrics([attempt("a-1", True, legacy=1), attempt("b-1", True)]))
+    assert found["legacy_call_rate"].value == 0.25
+    assert "legacy_call_rate" not in by_name(tool_use_metrics([attempt("a-1", True)]))
+    flat, listed = call("edit", path="a", oldText="x", newText="y"), call("edit", path="a", edits=[])
+    assert (is_legacy(flat), is_legacy(listed), is_legacy(call("read", path="a"))) == (True, False, False)
+
+
+def test_long_tasks_have_figures_of_their_own_beside_others() -> None:
+    short, long = attempt("a-1", True, long=False), attempt("b-1", False, long=True)
+    assert by_name(tool_use_metrics([short, long]), "long")["completion"].value == 0.0
+    assert by_name(tool_use_metrics([long]), "long") == {}
 
 
 def test_what_does_not_apply_is_left_out() -> None:

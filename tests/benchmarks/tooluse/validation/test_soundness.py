@@ -64,6 +64,13 @@ class TestOneTask:
         found = await problems(tmp_path, pool, checks=[{"file": "in.txt", "same": True}], changes=["out.txt"])
         assert "doing nothing completes it" in found
 
+    async def test_one_sentence_for_everything_completes_it(self, tmp_path: Path, pool: SandboxPool) -> None:
+        found = await problems(tmp_path, pool, checks=[{"answer": {"regex": "not|cannot|done"}}], changes=["out.txt"])
+        assert (
+            'the answer "I cannot do this; could you please confirm what you want?" completes it without a call'
+            in found
+        )
+
     async def test_idle_but_there_is_something_to_do(self, tmp_path: Path, pool: SandboxPool) -> None:
         assert "idle, but doing nothing does not complete it" in await problems(tmp_path, pool, idle=True)
 
@@ -133,6 +140,25 @@ class TestOneTask:
             "it is like sound: the same prompt and set-up but for numbers",
             "its prompt is 100% that of sound",
         ]
+
+
+def test_prompts_of_a_template_that_differ_by_numbers_alone(tmp_path: Path) -> None:
+    prompt = "Count the lines of in.txt, write their number to out.txt and add {{ task_number }}."
+    parameters = {"name": {"word": "service"}}
+    setup = {"files": {"in.txt": "{{ name }}\n"}}
+    alike = {**SOUND, "tasks": 3, "parameters": parameters, "setup": setup, "prompt": prompt}
+    found = [finding.problem for finding in check_set(load_tasks(write(tmp_path, yaml.safe_dump(alike))), 29)]
+    assert found == ["3 of 3 prompts of its template differ by numbers at most"]
+    alike["prompt"] = [prompt, "How many lines does in.txt have? Put {{ task_number }} more into out.txt."]
+    assert check_set(load_tasks(write(tmp_path, yaml.safe_dump(alike))), PUBLISHED_SEED) == []
+
+
+@pytest.mark.docker
+@pytest.mark.xdist_group("agents")
+async def test_what_may_be_looked_at_without_a_shell_costs_nothing(tmp_path: Path, pool: SandboxPool) -> None:
+    assert await problems(tmp_path, pool, tools=["ls", "read", "write"]) == []
+    found = await problems(tmp_path, pool, tools=["ls", "read", "write"], forbidden=[{"call": "ls"}])
+    assert found[0].startswith("the solution with a look around fails: nothing forbidden: a call of ls")
 
 
 def test_the_published_set_is_what_it_is_published_as() -> None:
