@@ -147,7 +147,9 @@ class ChainWriter:
     def removed(self, connection: duckdb.DuckDBPyConnection, run_id: str, keys: Iterable[Key]) -> None:
         """Entries of attempts that are about to be taken back; those that the chain does not hold have none."""
         asked = list(dict.fromkeys(keys))
-        columns = [list(column) for column in zip(*asked, strict=True)] if asked else [[], [], [], []]
+        if not asked:
+            return
+        columns = [list(column) for column in zip(*asked, strict=True)]
         found = connection.execute(LAST_ROWS, [*columns, run_id]).fetchall()
         last = {(row[0], row[1], row[2], row[3]): row[4] for row in found}
         entries = [self._entry(connection, run_id, "removed", key, last[key]) for key in asked if key in last]
