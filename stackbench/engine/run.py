@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from stackbench.benchmarks import AgentBenchmark, OwnImages, SpeedBenchmark
+from stackbench.benchmarks import AgentBenchmark, Conditional, OwnImages, SpeedBenchmark
 from stackbench.config import Home
 from stackbench.control.messages import (
     BenchmarkFinished,
@@ -49,12 +49,12 @@ from stackbench.engine.work import (
     load_benchmarks,
     without_speed,
 )
-from stackbench.errors import StackbenchError, StoreError
+from stackbench.errors import DataNotAvailableError, ModelNotAvailableError, StackbenchError, StoreError
 from stackbench.models import Model, Reloadable
 from stackbench.outage import Outage
 from stackbench.sandbox.sandboxes import Sandboxes
 from stackbench.store import FreshQueries, Reader, Writer
-from stackbench.types import AttemptKey, Metric, RunStatus, Variant
+from stackbench.types import AttemptKey, Metric, RunStatus, Task, Variant
 
 __all__ = ["RunExecution", "new_run_id"]
 
@@ -104,6 +104,8 @@ class RunExecution:
         self._replay: Replay | None = None
         self._monitor: Monitor | None = None
         self._progress: ProgressWatch | None = None
+        self._skipped: dict[str, str] = {}
+        """Benchmarks that turned out not to be possible, with the reason."""
         self._left_out = False
         """Whether a replayed run has not made some attempts."""
 
@@ -201,6 +203,10 @@ class RunExecution:
                 watcher.cancel()
             await asyncio.gather(*watchers, return_exceptions=True)
         resources.sandbox.begin_closing()  # the stack waits for its end
+        skipped = {**skipped, **self._skipped}
+        loaded = [item for item in loaded if item.plan.name not in self._skipped]
+        if not loaded and not problem:
+            problem = "; ".join(f"{name}: {why}" for name, why in self._skipped.items())
         left_out = self._left_out or any(runner.cancelled for runner in self.runners.values())
         unmade = self._left_unmade(len(loaded))
         if not (problem or unmade or left_out or self.order.resume or self.order.samples):
@@ -333,7 +339,12 @@ class RunExecution:
             preparation = Preparation(self.home.path / "cache", resources.sandbox, self.say)
             wanted = {spec.key.task_id for spec in left}
             tasks = [task for task in item.tasks if task.task_id in wanted]
-            if await self._unless_stopped(_done(item.benchmark.prepare(tasks, preparation))) is None:
+            why = await self._unless_stopped(_prepare(item, tasks, preparation, alone=len(loaded) == 1))
+            if why is None:
+                return
+            if why and not (self.order.resume and any(key.benchmark == name for key in done)):
+                estimate.prepared[name] = time.monotonic() - began
+                await self._skip(name, why)
                 return
         if await self._unless_stopped(_done(_serve_as_usual(resources.model))) is None:
             return
@@ -367,6 +378,12 @@ class RunExecution:
         if len(loaded) == 1:
             resources.sandbox.begin_closing()  # beside the summing up
         await self._sum_up(item, resources)
+
+    async def _skip(self, name: str, why: str) -> None:
+        """Leaves a benchmark out that turns out not to be possible here."""
+        self._skipped[name] = why
+        await asyncio.to_thread(self._writer.skip_benchmark, self.run_id, name, why)
+        self._publish(BenchmarkSkipped(benchmark=name, reason=why))
 
     async def _run_again(self, runner: AttemptRunner, resources: RunResources) -> None:
         """Makes attempts that the operator put back after their benchmark had ended."""
@@ -438,6 +455,19 @@ async def _serve_as_usual(model: Model) -> None:
     """A benchmark of speed may have left the model served in another way."""
     if isinstance(model, Reloadable):
         await model.reload(Variant())
+
+
+async def _prepare(item: LoadedBenchmark, tasks: Sequence[Task], preparation: Preparation, *, alone: bool) -> str:
+    """Prepares a benchmark; why it is to be left out, where others can go on without it."""
+    try:
+        await item.benchmark.prepare(tasks, preparation)
+    except (DataNotAvailableError, ModelNotAvailableError) as error:
+        if alone:
+            raise
+        return str(error)
+    if alone or not isinstance(item.benchmark, Conditional):
+        return ""
+    return await item.benchmark.unavailable(tasks, preparation)
 
 
 async def _done(work: Awaitable[None]) -> bool:
