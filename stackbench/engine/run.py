@@ -32,6 +32,7 @@ from stackbench.engine.executor import LocalExecutor
 from stackbench.engine.fitting import fit_to_window
 from stackbench.engine.gates import check_gate_categories
 from stackbench.engine.lanes import RunLane, all_of, run_phases
+from stackbench.engine.memory_pressure import MemoryPressure
 from stackbench.engine.metrics_endpoint import BenchmarkState, MetricsEndpoint, RunState
 from stackbench.engine.monitor import Monitor
 from stackbench.engine.outcome import RunOutcome
@@ -52,6 +53,7 @@ from stackbench.engine.work import (
 from stackbench.errors import DataNotAvailableError, ModelNotAvailableError, StackbenchError, StoreError
 from stackbench.models import Model, Reloadable
 from stackbench.outage import Outage
+from stackbench.sandbox.memory_budget import samples_at_once
 from stackbench.sandbox.sandboxes import Sandboxes
 from stackbench.store import FreshQueries, Reader, Writer
 from stackbench.types import AttemptKey, Metric, RunStatus, Task, Variant
@@ -175,7 +177,12 @@ class RunExecution:
         self._monitor, self._progress = monitor, self._progress_watch(monitor)
         watchers = [
             asyncio.create_task(watching)
-            for watching in (monitor.watch(), self._stop_at_deadline(), self._progress.watch())
+            for watching in (
+                monitor.watch(),
+                self._stop_at_deadline(),
+                self._progress.watch(),
+                self._memory_pressure().watch(),
+            )  # fmt: skip
         ]
         problem = ""
         whole = len(self.plan.benchmarks) > 1 and self.order.samples is None
@@ -231,6 +238,17 @@ class RunExecution:
             started=started,
             slots=slots,
         )
+
+    def _memory_pressure(self) -> MemoryPressure:
+        def wake() -> None:
+            for runner in self.runners.values():
+                runner.wake()
+
+        def tell(line: str, payload: Mapping[str, Any]) -> None:
+            self.say(line)
+            self.record("memory_pressure", payload)
+
+        return MemoryPressure(self.controls, samples_at_once(self.plan.settings), wake, tell)
 
     def _progress_watch(self, monitor: Monitor) -> ProgressWatch:
         def tell(seconds: float, line: str) -> None:
