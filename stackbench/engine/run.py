@@ -182,7 +182,7 @@ class RunExecution:
                 self._stop_at_deadline(),
                 self._progress.watch(),
                 self._memory_pressure().watch(),
-            )  # fmt: skip
+            )
         ]
         problem = ""
         whole = len(self.plan.benchmarks) > 1 and self.order.samples is None
