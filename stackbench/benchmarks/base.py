@@ -39,6 +39,7 @@ __all__ = [
     "Benchmark",
     "BoundedBenchmark",
     "CodeBenchmark",
+    "Conditional",
     "Context",
     "EditionedBenchmark",
     "HashedFiles",
@@ -239,6 +240,12 @@ class PrepareContext(Protocol):
         """A clean container for a benchmark of agents. Raises SandboxError."""
         ...
 
+    def image(
+        self, wanted: ImageRecipe | DockerfileRecipe | PulledImage, limits: ImageLimits
+    ) -> AbstractAsyncContextManager[ReadyImage]:
+        """As `Context.image`."""
+        ...
+
     def say(self, line: str) -> None:
         """Tells the operator what takes time."""
         ...
@@ -285,6 +292,15 @@ class OwnImages(Protocol):
     """A benchmark whose containers have images of their own, so that none is made before its attempts."""
 
     own_images: ClassVar[bool]
+
+
+@runtime_checkable
+class Conditional(Protocol):
+    """A benchmark that can tell before its attempts that none of them can be made on this machine."""
+
+    async def unavailable(self, tasks: Sequence[Task], context: PrepareContext) -> str:
+        """Why not; empty where they can. Asked after `prepare`, in a run that has other benchmarks to go on with."""
+        ...
 
 
 @runtime_checkable

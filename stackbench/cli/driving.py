@@ -28,7 +28,7 @@ from stackbench.errors import HomeLockedError, UsageError
 from stackbench.store import Reader, open_queries
 from stackbench.types import RunStatus
 
-__all__ = ["attach", "carry_out", "run_here"]
+__all__ = ["attach", "carry_out", "run_here", "run_to_end"]
 
 
 def carry_out(
@@ -75,6 +75,42 @@ async def _drive(
     if code == INTERRUPTED:
         leave_interrupted()
     return code
+
+
+def run_to_end(home: Home, plan: RunPlan, flags: Mapping[str, Any], *, resume: str | None = None) -> RunOutcome:
+    """Carries a plan out, here or in the queue of a live engine, and reports nothing but progress.
+
+    A run that is interrupted here is reported, and ends the process.
+
+    Raises:
+        StackbenchError: it could not begin, or the database failed under it.
+    """
+
+    async def drive() -> RunOutcome:
+        progress = make_progress(quiet=bool(flags["quiet"]))
+        outcome = await _run(home, plan, flags, progress, None, resume, None)
+        if outcome.status is RunStatus.INTERRUPTED:
+            _report(home, outcome, flags, None)
+            leave_interrupted()
+        return outcome
+
+    check_model_name(plan.settings)
+    try:
+        return asyncio.run(drive())
+    except HomeLockedError:
+        if flags["no_queue"]:
+            raise
+    from stackbench.cli.follow import EngineEndedError, EngineLostError, submit_and_follow
+
+    try:
+        progress = make_progress(quiet=bool(flags["quiet"]))
+        document = plan.model_dump(mode="json")
+        return asyncio.run(submit_and_follow(home, document, resume, progress, lambda name: resume_hint(name, flags)))
+    except EngineLostError as lost:
+        notice(f"the engine has ended; this process goes on with run {lost.run_id}")
+        return run_to_end(home, plan, flags, resume=lost.run_id)
+    except EngineEndedError:
+        return run_to_end(home, plan, flags, resume=resume)
 
 
 async def run_here(

@@ -13,6 +13,7 @@ from stackbench.cli.options import given_settings
 from stackbench.cli.swe_options import given_swe_options
 from stackbench.config import Home, Settings, load_settings
 from stackbench.engine import HeadStart, RunPlan, load_suite, plan_benchmarks, plan_suite, read_samples, replay_settings
+from stackbench.engine.suite import BatchStages
 from stackbench.errors import UsageError
 from stackbench.labels import check_label, check_labels
 
@@ -60,9 +61,39 @@ def batch(suite: str, flags: Mapping[str, Any]) -> int:
     if flags["benchmark_options"]:
         raise UsageError("-T sets options of benchmarks named to eval; in a suite they stand in its file")
     suite = suite or "full"
-    variants = each_model(flags, load_suite(suite)[1].models)
+    loaded = load_suite(suite)[1]
+    variants = each_model(flags, loaded.models)
     names = _names(flags["sample_ids"])
-    return _carry_out_all(home, [plan_suite(suite, _settings(variant), names) for variant in variants], flags)
+    plans = [plan_suite(suite, _settings(variant), names) for variant in variants]
+    if loaded.batch is not None and not flags["dry_run"]:
+        if not flags["detach"]:
+            return _batches(home, plans, loaded.batch, flags)
+        if loaded.batch != BatchStages():
+            notice("with --detach the run alone is made: leave it out for the stages around it (smoke, report, verify)")
+    return _carry_out_all(home, plans, flags)
+
+
+def _batches(home: Home, plans: Sequence[RunPlan], stages: BatchStages, flags: Mapping[str, Any]) -> int:
+    """The stages of each model's batch, one after the other; the code of the worst."""
+    from stackbench.cli.batch_stages import run_batch
+
+    if flags["wait"]:
+        raise UsageError("--wait goes with --detach; without it the command waits anyway")
+    if len(plans) > 1 and flags["as_json"]:
+        raise UsageError("--json is one document, and this suite makes one for each model; name one -m at a time")
+    codes: list[int] = []
+    for plan in plans:
+        smoke = None
+        if stages.first:
+            settings = plan.settings.model_copy(update={"max_hours": None, "baseline": ""})
+            smoke = plan_suite(stages.first, settings).model_copy(update={"tags": ("smoke",)})
+        own = flags if len(plans) == 1 or flags["output"] is None else {**flags, "output": _folder(flags, plan)}
+        codes.append(run_batch(home, labelled(plan, flags), smoke, stages, own))
+    return next((code for code in (130, 3, 1) if code in codes), 0)
+
+
+def _folder(flags: Mapping[str, Any], plan: RunPlan) -> Path:
+    return flags["output"] / "".join(c if c.isalnum() or c in "-._" else "-" for c in plan.settings.model)
 
 
 def score(

@@ -13,7 +13,7 @@ from stackbench.config import Home
 from stackbench.verification.verdicts import Figure, Outcome, Verification
 from stackbench.verification.verify import verify as work
 
-__all__ = ["verify"]
+__all__ = ["verification_document", "verify"]
 
 STYLES: dict[Outcome, str] = {"ok": "green", "failed": "red", "differs": "yellow", "unchecked": "dim"}
 
@@ -26,7 +26,7 @@ def verify(home: Path | None, name: str, tasks: int, seed: int | None, head: str
     """
     found = asyncio.run(work(Home.find(home, to_write=False), name, seed=seed, most_tasks=tasks, head=head))
     if as_json:
-        print_json(_document(found))
+        print_json(verification_document(found))
     else:
         _print(found)
     for line in found.failed:
@@ -77,7 +77,8 @@ def _strata(found: Verification) -> list[tuple[str, ...]]:
     return [(*key, str(count), str(other[key])) for key, count in sorted(counts.items())]
 
 
-def _document(found: Verification) -> dict[str, Any]:
+def verification_document(found: Verification) -> dict[str, Any]:
+    """For JSON."""
     return {
         "run_id": found.run_id,
         "model": found.model,

@@ -389,6 +389,16 @@ class Preparation:
     def lease(self, spec: SandboxSpec | None = None) -> AbstractAsyncContextManager[Session]:
         return self._sandbox.lease(spec)
 
+    @asynccontextmanager
+    async def image(
+        self, wanted: ImageRecipe | DockerfileRecipe | PulledImage, limits: ImageLimits
+    ) -> AsyncGenerator[ReadyImage]:
+        ready = await self._sandbox.image(wanted, limits)
+        try:
+            yield ready
+        finally:
+            self._sandbox.release_image(ready, limits)
+
     def say(self, line: str) -> None:
         self._say(line)
 

@@ -153,6 +153,9 @@ class RaySite:
             if isinstance(problem, StackbenchError) and not isinstance(problem, NodeLostError | NodeRestartingError):
                 link.problem = problem
 
+    async def unavailable(self, item: LoadedBenchmark, tasks: Sequence[Task]) -> str:
+        return ""  # the nodes' machines are not this one
+
     def executor(self, item: LoadedBenchmark) -> Executor:
         return _RayExecutor(self, isinstance(item.benchmark, SpeedBenchmark))
 

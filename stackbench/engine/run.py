@@ -30,6 +30,7 @@ from stackbench.engine.context import utc_now
 from stackbench.engine.controls import RunControls
 from stackbench.engine.gates import check_gate_categories
 from stackbench.engine.lanes import RunLane, all_of, run_phases
+from stackbench.engine.memory_pressure import MemoryPressure
 from stackbench.engine.metrics_endpoint import BenchmarkState, MetricsEndpoint, RunState
 from stackbench.engine.monitor import Monitor
 from stackbench.engine.outcome import RunOutcome
@@ -48,11 +49,12 @@ from stackbench.engine.work import (
     load_benchmarks,
     without_speed,
 )
-from stackbench.errors import StackbenchError, StoreError
+from stackbench.errors import DataNotAvailableError, ModelNotAvailableError, StackbenchError, StoreError
 from stackbench.outage import Outage
+from stackbench.sandbox.memory_budget import samples_at_once
 from stackbench.sandbox.sandboxes import Sandboxes
 from stackbench.store import FreshQueries, Reader, Writer
-from stackbench.types import AttemptKey, Metric, RunStatus
+from stackbench.types import AttemptKey, Metric, RunStatus, Task
 
 __all__ = ["RunExecution", "new_run_id"]
 
@@ -102,6 +104,8 @@ class RunExecution:
         self._replay: Replay | None = None
         self._monitor: Monitor | None = None
         self._progress: ProgressWatch | None = None
+        self._skipped: dict[str, str] = {}
+        """Benchmarks that turned out not to be possible, with the reason."""
         self._left_out = False
         """Whether a replayed run has not made some attempts."""
 
@@ -184,7 +188,12 @@ class RunExecution:
         self._monitor, self._progress = monitor, self._progress_watch(monitor)
         watchers = [
             asyncio.create_task(watching)
-            for watching in (monitor.watch(), self._stop_at_deadline(), self._progress.watch())
+            for watching in (
+                monitor.watch(),
+                self._stop_at_deadline(),
+                self._progress.watch(),
+                self._memory_pressure().watch(),
+            )
         ]
         problem = ""
         whole = len(self.plan.benchmarks) > 1 and self.order.samples is None
@@ -212,6 +221,10 @@ class RunExecution:
                 watcher.cancel()
             await asyncio.gather(*watchers, return_exceptions=True)
         resources.sandbox.begin_closing()  # the stack waits for its end
+        skipped = {**skipped, **self._skipped}
+        loaded = [item for item in loaded if item.plan.name not in self._skipped]
+        if not loaded and not problem:
+            problem = "; ".join(f"{name}: {why}" for name, why in self._skipped.items())
         left_out = self._left_out or any(runner.cancelled for runner in self.runners.values())
         unmade = self._left_unmade(len(loaded))
         if not (problem or unmade or left_out or self.order.resume or self.order.samples):
@@ -236,6 +249,17 @@ class RunExecution:
             started=started,
             slots=slots,
         )
+
+    def _memory_pressure(self) -> MemoryPressure:
+        def wake() -> None:
+            for runner in self.runners.values():
+                runner.wake()
+
+        def tell(line: str, payload: Mapping[str, Any]) -> None:
+            self.say(line)
+            self.record("memory_pressure", payload)
+
+        return MemoryPressure(self.controls, samples_at_once(self.plan.settings), wake, tell)
 
     def _progress_watch(self, monitor: Monitor) -> ProgressWatch:
         def tell(seconds: float, line: str) -> None:
@@ -336,7 +360,12 @@ class RunExecution:
         before = [s for s in resources.reader.summaries(self.run_id, name) if s.passed] if self.order.resume else []
         wanted = {spec.key.task_id for spec in left}
         tasks = [task for task in item.tasks if task.task_id in wanted]
-        if await self._unless_stopped(_done(site.prepare(item, tasks))) is None:
+        why = await self._unless_stopped(_prepare(site, item, tasks, alone=len(loaded) == 1))
+        if why is None:
+            return
+        if why and not (self.order.resume and any(key.benchmark == name for key in done)):
+            estimate.prepared[name] = time.monotonic() - began
+            await self._skip(name, why)
             return
         if (
             self.plan.copies(item.plan)
@@ -367,6 +396,12 @@ class RunExecution:
         if len(loaded) == 1:
             resources.sandbox.begin_closing()  # beside the summing up
         await self._sum_up(item, resources)
+
+    async def _skip(self, name: str, why: str) -> None:
+        """Leaves a benchmark out that turns out not to be possible here."""
+        self._skipped[name] = why
+        await asyncio.to_thread(self._writer.skip_benchmark, self.run_id, name, why)
+        self._publish(BenchmarkSkipped(benchmark=name, reason=why))
 
     async def _run_again(self, runner: AttemptRunner, resources: RunResources) -> None:
         """Makes attempts that the operator put back after their benchmark had ended."""
@@ -438,6 +473,17 @@ def _value(metric: Metric) -> MetricValue:
         n=metric.n,
         category=metric.category,
     )
+
+
+async def _prepare(site: Site, item: LoadedBenchmark, tasks: Sequence[Task], *, alone: bool) -> str:
+    """Prepares a benchmark; why it is to be left out, where others can go on without it."""
+    try:
+        await site.prepare(item, tasks)
+    except (DataNotAvailableError, ModelNotAvailableError) as error:
+        if alone:
+            raise
+        return str(error)
+    return "" if alone or not tasks else await site.unavailable(item, tasks)
 
 
 async def _done(work: Awaitable[None]) -> bool:

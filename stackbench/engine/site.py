@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from stackbench.benchmarks import AgentBenchmark, OwnImages
+from stackbench.benchmarks import AgentBenchmark, Conditional, OwnImages
 from stackbench.config import Home
 from stackbench.engine.context import Preparation
 from stackbench.engine.executor import Executor, LocalExecutor
@@ -44,6 +44,10 @@ class Site(Protocol):
 
     async def prepare(self, item: LoadedBenchmark, tasks: Sequence[Task]) -> None:
         """Makes a benchmark ready for attempts at these tasks; none where it has none left to make."""
+        ...
+
+    async def unavailable(self, item: LoadedBenchmark, tasks: Sequence[Task]) -> str:
+        """Why a benchmark that is prepared is to be left out beside others; empty where nothing is amiss."""
         ...
 
     def executor(self, item: LoadedBenchmark) -> Executor:
@@ -94,10 +98,17 @@ class LocalSite:
 
     async def prepare(self, item: LoadedBenchmark, tasks: Sequence[Task]) -> None:
         if tasks:
-            preparation = Preparation(self._home.path / "cache", self._resources.sandbox, self._say)
-            await item.benchmark.prepare(tasks, preparation)
+            await item.benchmark.prepare(tasks, self._preparation())
         if isinstance(self.model, Reloadable):  # a benchmark of speed may have left it served in another way
             await self.model.reload(Variant())
+
+    async def unavailable(self, item: LoadedBenchmark, tasks: Sequence[Task]) -> str:
+        if not isinstance(item.benchmark, Conditional):
+            return ""
+        return await item.benchmark.unavailable(tasks, self._preparation())
+
+    def _preparation(self) -> Preparation:
+        return Preparation(self._home.path / "cache", self._resources.sandbox, self._say)
 
     def executor(self, item: LoadedBenchmark) -> Executor:
         return LocalExecutor(self._plan, item, self._resources, self._next_seq, self._now)

@@ -18,10 +18,39 @@ from stackbench.engine.plan import SEVERAL_ATTEMPTS_TEMPERATURE, BenchmarkPlan, 
 from stackbench.errors import ConfigError, UsageError, one_line
 from stackbench.suggestions import did_you_mean
 
-__all__ = ["Suite", "list_suites", "load_suite", "plan_benchmarks", "plan_suite"]
+__all__ = ["BatchStages", "Suite", "list_suites", "load_suite", "plan_benchmarks", "plan_suite"]
 
 PACKAGE = "stackbench.suites"
 LARGEST_FILE = 1 << 20
+
+
+class BatchStages(BaseModel):
+    """What `--batch` does around a suite's run."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    first: str = ""
+    """A suite that must go through before: does everything work here?"""
+    report: bool = False
+    """Whether the report is written when the run has ended."""
+    verify: bool = False
+    """Whether its figures are computed, and verdicts executed, again."""
+    reruns: int = Field(default=0, ge=0, le=10)
+    """As `--reruns`, where that is not set."""
+
+
+class SuiteBenchmark(BenchmarkPlan):
+    """A benchmark as a suite has it."""
+
+    limited_options: dict[str, Any] | None = None
+    """Options in place of `options` where `--limit` asks for a small run."""
+
+    def plan(self, *, limited: bool) -> BenchmarkPlan:
+        """The benchmark of a run."""
+        fields = self.model_dump(exclude={"limited_options"})
+        if limited and self.limited_options is not None:
+            fields["options"] = self.limited_options
+        return BenchmarkPlan.model_validate(fields)
 
 
 class Suite(BaseModel):
@@ -32,11 +61,13 @@ class Suite(BaseModel):
     description: str = ""
     models: tuple[str, ...] = ()
     """A run for each, unless the command names others."""
-    benchmarks: tuple[BenchmarkPlan, ...] = Field(min_length=1)
+    benchmarks: tuple[SuiteBenchmark, ...] = Field(min_length=1)
     gates: tuple[Gate, ...] = ()
     """Tables, or texts such as `humaneval.pass@1 >= 0.8`."""
     baseline: str = ""
     """The run, or the model with published results, that gates call `baseline`, unless `--baseline` names another."""
+    batch: BatchStages | None = None
+    """Set: `--batch` finishes what an earlier call of it left, and does these stages."""
 
 
 def list_suites() -> dict[str, Suite]:
@@ -72,8 +103,11 @@ def plan_suite(name: str, settings: Settings, sample_ids: Sequence[str] = ()) ->
         UsageError, ConfigError: as for `load_suite` and `plan_benchmarks`.
     """
     suite_name, suite = load_suite(name)
-    plans = tuple(_with_user(plan, settings, sample_ids) for plan in suite.benchmarks)
+    parts = [part.plan(limited=settings.limit is not None) for part in suite.benchmarks]
+    plans = tuple(_with_user(plan, settings, sample_ids) for plan in parts)
     settings = _varied(settings)
+    if suite.batch is not None and len(settings.seeds) > 1 and not settings.reruns:
+        settings = settings.model_copy(update={"reruns": suite.batch.reruns})
     if not settings.baseline and suite.baseline:
         settings = settings.model_copy(update={"baseline": suite.baseline})
     gates = _in_their_names(suite.gates, [plan.name for plan in plans])
@@ -175,7 +209,7 @@ def _parse(name: str, text: str) -> Suite:
         where = ".".join(str(part) for part in first["loc"])
         said = first["msg"].removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
-            models: dict[str, type[BaseModel]] = {"benchmarks": BenchmarkPlan, "gates": Gate}
+            models: dict[str, type[BaseModel]] = {"benchmarks": SuiteBenchmark, "gates": Gate, "batch": BatchStages}
             known = models.get(str(place[0]), Suite).model_fields if place else Suite.model_fields
             near = did_you_mean(str(key), known) or f"; known: {', '.join(known)}"
             where, said = ".".join(str(part) for part in place) or "at its top", f'unknown key "{key}"{near}'

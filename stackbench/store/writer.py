@@ -79,6 +79,10 @@ INSERT OR REPLACE INTO run_benchmarks (run_id, benchmark, position, tasks_availa
 """
 UPDATE_BENCHMARK = "UPDATE run_benchmarks SET lower_bounds = ?, missing_metrics = ? WHERE run_id = ? AND benchmark = ?"
 PLAN_MORE = "UPDATE run_benchmarks SET attempts_planned = attempts_planned + ? WHERE run_id = ? AND benchmark = ?"
+SKIP_BENCHMARK = """
+UPDATE run_benchmarks SET skipped = ?, tasks_planned = 0, attempts_planned = 0, task_ids = []
+WHERE run_id = ? AND benchmark = ?
+"""
 DELETE_METRICS = "DELETE FROM metrics WHERE run_id = ?"
 UPDATE_STATUS = "UPDATE runs SET status = ?, finished_at = ? WHERE run_id = ?"
 FINISH_RUN = """
@@ -268,6 +272,10 @@ class Writer:
                 connection.executemany(INSERT_BENCHMARKS, planned)
 
         self._call(work)
+
+    def skip_benchmark(self, run_id: str, benchmark: str, reason: str) -> None:
+        """Records that a benchmark which was planned is left out."""
+        self._call(lambda connection: connection.execute(SKIP_BENCHMARK, [reason, run_id, benchmark]))
 
     def plan_more(self, run_id: str, benchmark: str, attempts: int) -> None:
         """Records that a benchmark gets so many attempts more than it set out with."""

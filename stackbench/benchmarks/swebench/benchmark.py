@@ -29,7 +29,7 @@ from stackbench.benchmarks.swebench.spec_tables import SpecTables, load_spec_tab
 from stackbench.benchmarks.swebench.swe_metrics import swe_kinds, swe_metrics
 from stackbench.benchmarks.swebench.verdicts import Verdict, VerdictStore
 from stackbench.datasets import DatasetStore
-from stackbench.errors import AttemptError, UsageError
+from stackbench.errors import AttemptError, DockerNotAvailableError, UsageError
 from stackbench.sandbox.recipe import DockerfileRecipe, ImageLimits, ImageRecipe, PulledImage, ReadyImage
 from stackbench.types import AttemptSummary, Metric, Scored, Task
 
@@ -37,6 +37,7 @@ __all__ = ["SweBench", "SweBenchOptions"]
 
 DEFAULT_TEMPLATE = "swebench/sweb.eval.x86_64.{id}"
 GIB = 1 << 30
+REPOSITORIES_TRIED = 2
 
 
 class SweBenchOptions(Options):
@@ -97,7 +98,7 @@ class SweBenchOptions(Options):
 
 
 class SweBench:
-    """Implements `Benchmark`, `CodeBenchmark`, `HashedTasks`, `NamedTasks` and `OwnImages`."""
+    """Implements `Benchmark`, `CodeBenchmark`, `Conditional`, `HashedTasks`, `NamedTasks` and `OwnImages`."""
 
     name: ClassVar[str] = "swebench"
     title: ClassVar[str] = "SWE-bench: real issues in real repositories"
@@ -151,6 +152,23 @@ class SweBench:
         if options.any_python:
             context.say("swebench: environments may have another Python than their specification names (any_python)")
 
+    async def unavailable(self, tasks: Sequence[Task], context: PrepareContext) -> str:
+        """Where no image can be had for the first instances of two repositories, none will be for the others."""
+        why = ""
+        firsts: dict[str, Instance] = {}
+        for task in tasks:
+            if isinstance(task, Instance):
+                firsts.setdefault(task.repo, task)
+        for task in list(firsts.values())[:REPOSITORIES_TRIED]:
+            try:
+                async with self._image(task, context):
+                    return ""
+            except DockerNotAvailableError:
+                raise
+            except AttemptError as error:
+                why = str(error)
+        return f"no image of an instance can be had here ({why}); name a folder of mirrors with -T repo_mirror=DIR"
+
     async def attempt(self, task: Instance, context: Context) -> Scored:
         async with self._image(task, context) as image:
             context.log("image", image_event(image))
@@ -179,7 +197,7 @@ class SweBench:
     # -- images
 
     @asynccontextmanager
-    async def _image(self, task: Instance, context: Context) -> AsyncGenerator[ReadyImage]:
+    async def _image(self, task: Instance, context: Context | PrepareContext) -> AsyncGenerator[ReadyImage]:
         limits = ImageLimits(self._folder / "images", int(self.options.cache_gb * GIB))
         wanted = await asyncio.to_thread(self._wanted, task)
         async with context.image(wanted, limits) as image:
