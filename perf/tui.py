@@ -4,6 +4,8 @@ Usage: python -m perf.tui [SECONDS]    First paint; a flood of 2,000 events a se
 shows and how much of a core the process takes; the idle share of a live screen; a run of 1,000,000 attempts: opening,
 scrolling, filtering; memory after each.
        python -m perf.tui soak [SECONDS]    Memory of the screens over SECONDS (300) of 2,400 events a second.
+       python -m perf.tui attached [ROUNDS]    An engine's requests a second with two screens at its run, in turn with
+none; medians over ROUNDS (3). Needs GSM8K (STACKBENCH_DATA).
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import json
 import os
 import pty
 import re
@@ -22,13 +25,17 @@ import subprocess
 import sys
 import tempfile
 import termios
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 
+from perf.peers import served, stackbench, timed
 from stackbench.config import Home
+from stackbench.control.answers import RunNow
+from stackbench.control.client import connect
 from stackbench.store import open_database
 from stackbench.tui.app import StackbenchApp
 from stackbench.tui.live.live_screen import LiveScreen
@@ -39,6 +46,9 @@ FLOOD = 2000
 SOAK = 2400
 MILLION = "20261126-080000-a11100"
 KEYS = 60
+SCREENS = 2
+CONCURRENCY = 64
+WINDOW_S = 15.0
 CODES = re.compile(rb"\x1b\[[0-9;?]*[a-zA-Z]")
 ATTEMPTS = """
 INSERT INTO attempts SELECT ?, CASE WHEN i % 2 = 0 THEN 'humaneval' ELSE 'mbpp' END, 'HumanEval/' || (i % 16400),
@@ -180,6 +190,56 @@ def soak(folder: Path, seconds: float) -> None:
         )
 
 
+def attached(folder: Path, rounds: int) -> None:
+    """Requests/s within a window of a run that goes on beyond it."""
+    rates: dict[int, list[float]] = {0: [], SCREENS: []}
+    with served("perf.slow_server") as url:
+        for number in range(rounds):
+            for screens, found in rates.items():
+                home = Home(folder / f"attached-{number}-{screens}")
+                found.append(rate_with(home, url, screens))
+    alone, watched = (statistics.median(found) for found in rates.values())
+    print(
+        f"{alone:.0f} requests/s unwatched, {watched:.0f}/s with {SCREENS} screens; ratio {watched / alone:.3f} "
+        "(asked: 0.97)"
+    )
+
+
+def rate_with(home: Home, url: str, screens: int) -> float:
+    """Requests/s of an engine of its own that so many screens are at."""
+    home.path.mkdir()
+    here = ("--home", str(home.path))
+    run = ("eval", "gsm8k", "-m", f"openai:fake@{url}", "-n", "200", "--concurrency", str(CONCURRENCY))
+    engine = json.loads(timed(stackbench(*run, "--detach", "--json", *here)).stdout)["pid"]
+    try:
+        with contextlib.ExitStack() as stack:
+            terminals = [stack.enter_context(opened(home)) for _ in range(screens)]
+            for terminal in terminals:
+                terminal.until(b"requests")
+            readers = [threading.Thread(target=one.read_for, args=(WINDOW_S + 4,)) for one in terminals]
+            for reader in readers:
+                reader.start()
+            time.sleep(2)
+            before, began = asyncio.run(done(home)), time.monotonic()
+            time.sleep(WINDOW_S)
+            after, ended = asyncio.run(done(home)), time.monotonic()
+            for reader in readers:
+                reader.join()
+    finally:
+        timed(stackbench("ctl", "stop", *here))
+        psutil.wait_procs([psutil.Process(engine)] if psutil.pid_exists(engine) else [], timeout=30)
+    return (after - before) / (ended - began)
+
+
+async def done(home: Home) -> int:
+    """Attempts of the live run so far."""
+    client = await connect(home.socket, "perf")
+    try:
+        return sum(one.done for one in RunNow.model_validate(await client.command("status")).benchmarks)
+    finally:
+        await client.close()
+
+
 def million_home(folder: Path) -> Home:
     home = make_home(folder / "million")
     connection = open_database(home.database)
@@ -232,12 +292,15 @@ async def million(home: Home) -> None:
 
 
 def main() -> None:
-    soaking = sys.argv[1:2] == ["soak"]
-    given = sys.argv[1 + soaking :]
-    seconds = float(given[0]) if given else 300.0 if soaking else 20.0
+    what = next((one for one in sys.argv[1:2] if one in ("soak", "attached")), "")
+    given = sys.argv[1 + bool(what) :]
+    seconds = float(given[0]) if given else 300.0 if what == "soak" else 20.0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        if soaking:
+        if what == "attached":
+            attached(folder, int(given[0]) if given else 3)
+            return
+        if what == "soak":
             soak(folder, seconds)
             return
         first_paint(make_home(folder / "small"))

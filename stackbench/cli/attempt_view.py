@@ -49,7 +49,9 @@ def print_attempt(attempt: AttemptDetail) -> None:
     key = attempt.key
     word, style = {True: ("passed", "green"), False: ("failed", "red"), None: ("error", "yellow")}[attempt.passed]
     console.print(Rule(shown(f"{key.benchmark} {key.task_id}  attempt {key.attempt}  seed {key.seed}: {word}", style)))
-    for why in dict.fromkeys(filter(None, (attempt.reason, attempt.error))):  # once where both say the same
+    for why in dict.fromkeys((attempt.reason, attempt.error)):  # once where both say the same
+        if not why or why == word:
+            continue
         console.print(shown(why, style, lines=True))
     console.print(
         f"{attempt.prompt_tokens} prompt tokens, {attempt.completion_tokens} completion tokens, "

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.table import Table
-
 from stackbench.cli.console import out, print_json, print_table, shown
 from stackbench.config import Home
+from stackbench.visible_text import in_one_line
 
 if TYPE_CHECKING:
     from stackbench.engine.doctor import Check
@@ -34,22 +34,30 @@ def doctor(home: Path | None, *, as_json: bool) -> int:
 
 
 def _print_checks(checks: Sequence[Check]) -> None:
-    """A line or more for each check; the command that repairs it on a line of its own, whole."""
+    """A line or more for each check, broken between words alone: a path can be copied. The command that repairs it
+    stands on a line of its own, whole."""
     console = out()
     label = max(len(check.name) for check in checks)
+    margin = " " * (len("missing") + 2 + label + 2)
     for check in checks:
-        grid = Table.grid(padding=(0, 2))
-        grid.add_column(width=len("missing"))
-        grid.add_column(width=label)
-        grid.add_column(overflow="fold")
-        grid.add_row(shown(check.state, STYLES[check.state]), shown(check.name), shown(check.found))
-        console.print(grid)
+        first, *rest = _folded(check.found, console.width - len(margin))
+        head = f"{check.state:<7}  {in_one_line(check.name):<{label}}  "
+        line = shown(f"{head}{first}", whole=True)
+        line.stylize(STYLES[check.state], 0, len(check.state))
+        console.print(line, crop=False)
         if check.fix and check.state != "ok":
-            console.print(shown(f"{' ' * len('missing')}  {' ' * label}  fix: {check.fix}", whole=True), crop=False)
+            rest.append(f"fix: {in_one_line(check.fix)}")
+        for more in rest:
+            console.print(shown(f"{margin}{more}", whole=True), crop=False)
     broken = [check.name for check in checks if check.state == "broken"]
     lacking = sum(check.state == "missing" for check in checks)
     summary = f"broken: {', '.join(broken)}" if broken else "nothing that a run needs is broken"
     console.print(shown(f"{summary}; {lacking} optional or made when needed"))
+
+
+def _folded(text: str, width: int) -> list[str]:
+    """The text in lines of whole words; a word that is longer than a line has one of its own."""
+    return textwrap.wrap(in_one_line(text), max(20, width), break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def doctor_model(name: str, *, as_json: bool) -> int:

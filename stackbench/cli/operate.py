@@ -69,12 +69,8 @@ async def _ask(
 ) -> Any:
     client = await connect(home.socket, "ctl", within_s=waits[0])
     try:
-        async with asyncio.timeout(waits[1]):
-            return await client.command(verb, who=f"ctl ({getpass.getuser()})", dry_run=dry_run, **arguments)
-    except TimeoutError as error:
-        raise EngineUnreachableError(
-            f"the engine (process {client.welcome.pid}) does not answer; is it hung?"
-        ) from error
+        who = f"ctl ({getpass.getuser()})"
+        return await client.command(verb, who=who, dry_run=dry_run, within_s=waits[1], **arguments)
     finally:
         await client.close()
 

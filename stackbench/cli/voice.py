@@ -9,12 +9,13 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from stackbench.cli.console import notice, print_json, print_line, print_table
+from stackbench.cli.console import notice, print_json, print_json_line, print_line, print_table
 from stackbench.config import Home
-from stackbench.voice.app import Handled, ListenSettings, Told, VoiceSession
+from stackbench.voice.app import Handled, ListenSettings, Told, VoiceSession, turn_document
 from stackbench.voice.app import Notice as VoiceNotice
 from stackbench.voice.audio import RATE
 from stackbench.voice.audio_file import read_blocks
@@ -58,8 +59,9 @@ def listen(
     push_to_talk: bool,
     barge_in: bool,
     keep_audio: bool,
+    as_json: bool,
 ) -> int:
-    """Listens until it is interrupted."""
+    """Listens until it is interrupted. `as_json`: each turn is one line of JSON."""
     from stackbench.engine import list_suites
     from stackbench.tui.engine_link import EngineLink
     from stackbench.tui.voice.spoken_operator import SpokenOperator
@@ -79,7 +81,15 @@ def listen(
     async def run() -> None:
         link = EngineLink(place, "voice")
         operator = SpokenOperator(link, _no_screen)
-        session = VoiceSession(made, grammar, operator, _print, PortAudio(), settings)
+
+        def tell(event: Told) -> None:
+            if as_json and isinstance(event, Handled):
+                now = datetime.now(UTC).isoformat(timespec="milliseconds")
+                print_json_line({"ts": now, **turn_document(event, made.name, session.device)})
+            else:
+                _print(event)
+
+        session = VoiceSession(made, grammar, operator, tell, PortAudio(), settings)
         if push_to_talk:
             _take_keys(session)
         try:

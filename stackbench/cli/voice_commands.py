@@ -46,6 +46,7 @@ def listen(
     keep_audio: Annotated[
         bool, typer.Option("--keep-audio", help="Keep the sound of each turn in the home [only its text].")
     ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON on standard output for each turn.")] = False,
     home: HomeOption = None,
 ) -> int:
     """Operate the home's engine by speech; Ctrl-C ends it."""
@@ -60,6 +61,7 @@ def listen(
         push_to_talk=push_to_talk,
         barge_in=barge_in,
         keep_audio=keep_audio,
+        as_json=as_json,
     )
 
 

@@ -132,16 +132,23 @@ class EngineClient:
         """Whether the engine has not ended the connection."""
         return self._reading is not None and not self._reading.done()
 
-    async def command(self, verb: str, *, who: str = "", dry_run: bool = False, **arguments: Any) -> Any:
+    async def command(
+        self, verb: str, *, who: str = "", dry_run: bool = False, within_s: float | None = None, **arguments: Any
+    ) -> Any:
         """Carries a verb out and gives its answer.
 
         Raises:
             UsageError, StoreError: the engine refused it.
-            EngineUnreachableError: the engine ended.
+            EngineUnreachableError: the engine ended, or has not answered within `within_s` seconds.
         """
-        value, _ = await self._ask(
-            Command(id=next(self._ids), verb=verb, arguments=arguments, dry_run=dry_run, who=who)
-        )
+        command = Command(id=next(self._ids), verb=verb, arguments=arguments, dry_run=dry_run, who=who)
+        try:
+            async with asyncio.timeout(within_s):
+                value, _ = await self._ask(command)
+        except TimeoutError as error:
+            raise EngineUnreachableError(
+                f"the engine (process {self.welcome.pid}) does not answer; is it hung?"
+            ) from error
         return value
 
     async def query(self, sql: str, format: str = "json") -> bytes:

@@ -41,12 +41,7 @@ async def remove_run(
         await alone(partial(delete_run, home, run_id))
         return
     try:
-        async with asyncio.timeout(WITHIN_S):
-            await client.command("delete", who=who, run=run_id)
-    except TimeoutError as error:
-        raise EngineUnreachableError(
-            f"the engine (process {client.welcome.pid}) does not answer; is it hung?"
-        ) from error
+        await client.command("delete", who=who, within_s=WITHIN_S, run=run_id)
     finally:
         await client.close()
 

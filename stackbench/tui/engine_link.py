@@ -83,7 +83,10 @@ class EngineLink:
         """Connections of users' statements under way."""
         self._local: LocalQueries | None = None
         """The closed database, opened once: DuckDB shares one instance in a process."""
-        self._file = threading.Lock()
+        self._file = threading.Condition()
+        self._readers = 0
+        """Reads of the closed database under way, each through a connection of its own: no page of a list waits for a
+        sum over all attempts."""
         self._client: EngineClient | None = None
         self._connecting = asyncio.Lock()
         self._closing: asyncio.TimerHandle | None = None
@@ -141,7 +144,10 @@ class EngineLink:
                     queries = self._local or self._open()
                     if isinstance(queries, LocalQueries):
                         self._local = queries
-                        return work(queries)
+                        queries = queries.beside()
+                        self._readers += 1
+                if isinstance(queries, LocalQueries):
+                    return self._read_closed(queries, work)
             try:
                 result = work(queries)
             except StoreError:
@@ -153,6 +159,15 @@ class EngineLink:
             self._give_back(queries)
             return result
         raise StoreError("the engine ended before it answered; try again")
+
+    def _read_closed(self, queries: LocalQueries, work: Callable[[Queries], T]) -> T:
+        try:
+            return work(queries)
+        finally:
+            queries.close()
+            with self._file:
+                self._readers -= 1
+                self._file.notify_all()
 
     def _open(self) -> LocalQueries | RemoteQueries:
         from stackbench.store import open_queries
@@ -182,7 +197,8 @@ class EngineLink:
             self._close_local()
 
     def _close_local(self) -> None:
-        """The caller holds the file's lock. A user's query that is under way keeps it open."""
+        """The caller holds the file's lock; reads are waited for. A user's query that is under way keeps it open."""
+        self._file.wait_for(lambda: self._readers == 0)
         if self._local is not None and not self._queries:
             self._local.close()
             self._local = None
@@ -193,7 +209,7 @@ class EngineLink:
         """Whether an engine serves the home, and what it is at."""
         try:
             client = await self._connected()
-            runs = await self._within(client.command("runs"), client)
+            runs = await client.command("runs", within_s=ANSWER_WITHIN_S)
             return EngineNow("live", client.welcome.pid, tuple(QueuedRun.model_validate(run) for run in runs))
         except EngineUnreachableError:
             return await asyncio.get_running_loop().run_in_executor(self._pool, self._absent)
@@ -207,7 +223,7 @@ class EngineLink:
         """
         client = await self._connected()
         within_s = VERBS[verb].within_s if verb in VERBS else ANSWER_WITHIN_S
-        return await self._within(client.command(verb, who=self.who, **arguments), client, within_s)
+        return await client.command(verb, who=self.who, within_s=within_s, **arguments)
 
     async def status(self) -> RunNow:
         """The live run. Raises as `command`."""
@@ -277,8 +293,10 @@ class EngineLink:
             await self._start(run)
             return run.run_id
         resume = run.run_id if run.resume else None
-        submitted = client.command("submit", who=self.who, plan=run.plan, resume=resume, run_id=run.run_id)
-        return str((await self._within(submitted, client))["run_id"])
+        submitted = await client.command(
+            "submit", who=self.who, within_s=ANSWER_WITHIN_S, plan=run.plan, resume=resume, run_id=run.run_id
+        )
+        return str(submitted["run_id"])
 
     async def delete(self, run_id: str) -> None:
         """Takes a run that has ended out of the home.
@@ -334,15 +352,6 @@ class EngineLink:
                 raise EngineUnreachableError(f"no engine serves {self.home.path}")
             self._client = await connect(self.home.socket, self.client)
             return self._client
-
-    async def _within(self, answer: Any, client: EngineClient, within_s: float = ANSWER_WITHIN_S) -> Any:
-        try:
-            async with asyncio.timeout(within_s):
-                return await answer
-        except TimeoutError as error:
-            raise EngineUnreachableError(
-                f"the engine (process {client.welcome.pid}) does not answer; is it hung?"
-            ) from error
 
     def _absent(self) -> EngineNow:
         """What the lock and the trace tell of an engine that does not answer."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Generic, Protocol, TypeVar
@@ -81,14 +82,18 @@ class PagedRows(Generic[T]):
     async def fetch(self, first: int, last: int) -> None:
         places = sorted((self._place(first), self._place(last)))
         low, high = max(0, places[0]), min(self.total - 1, places[1])
-        for number in range(low // self._pages.size, high // self._pages.size + 1):
-            page = self._held.get(number)
-            if page is None or len(page) < min(self._pages.size, self.total - number * self._pages.size):
-                page = await self._pages.page(number)
-                self._held[number] = page
+        wanted = range(low // self._pages.size, high // self._pages.size + 1)
+        lacking = [number for number in wanted if self._lacks(number)]
+        self._held.update(zip(lacking, await asyncio.gather(*map(self._pages.page, lacking)), strict=True))
+        for number in wanted:
             self._held.move_to_end(number)
         while len(self._held) > PAGES_HELD:
             self._held.popitem(last=False)
+
+    def _lacks(self, number: int) -> bool:
+        """Whether a page is not at hand, or has grown."""
+        page = self._held.get(number)
+        return page is None or len(page) < min(self._pages.size, self.total - number * self._pages.size)
 
     def forget(self) -> None:
         """The rows have changed."""

@@ -24,7 +24,7 @@ from stackbench.voice.recognition import Recognizer
 from stackbench.voice.speech_probability import SileroModel, SpeechProbability
 from stackbench.voice.turns import Turn, TurnEvent, Turns
 
-__all__ = ["Handled", "ListenSettings", "Notice", "Operator", "Told", "VoiceSession"]
+__all__ = ["Handled", "ListenSettings", "Notice", "Operator", "Told", "VoiceSession", "turn_document"]
 
 
 class Operator(Protocol):
@@ -202,31 +202,34 @@ class VoiceSession:
         try:
             if self.settings.keep_audio is not None:
                 kept = str(await asyncio.to_thread(_keep, turn, self.settings.keep_audio))
-            await self._operator.record(self._payload(handled, kept))
+            await self._operator.record(turn_document(handled, self._recognizer.name, self.device, kept))
         except StackbenchError as error:
             self._tell(Notice(f"the turn is not kept: {error}", bad=True))
 
-    def _payload(self, handled: Handled, audio: str | None) -> dict[str, Any]:
-        turn, latency = handled.turn, handled.turn.latency
-        return {
-            "text": turn.text,
-            "confidence": round(turn.transcript.confidence, 3),
-            "recognizer": self._recognizer.name,
-            "device": self.device,
-            "ending": turn.ending,
-            "clipped": turn.clipped,
-            "intent": handled.intent.model_dump(exclude={"text"}),
-            "became": handled.line,
-            "refused": handled.refused,
-            "latency_ms": {
-                "speech": round(1000 * latency.speech_s),
-                "endpoint": round(1000 * latency.endpoint_s),
-                "text": round(1000 * latency.text_s),
-                "final_pass": round(1000 * latency.pass_s),
-                "carried_out": round(1000 * (latency.text_s + handled.carried_out_s)),
-            },
-            "audio": audio,
-        }
+
+def turn_document(handled: Handled, recognizer: str, device: str, audio: str | None = None) -> dict[str, Any]:
+    """A turn as it is recorded in `events` and printed with `--json`; times in milliseconds from the end of speech,
+    but `speech`, its length. `audio`: the file that its sound is kept in."""
+    turn, latency = handled.turn, handled.turn.latency
+    return {
+        "text": turn.text,
+        "confidence": round(turn.transcript.confidence, 3),
+        "recognizer": recognizer,
+        "device": device,
+        "ending": turn.ending,
+        "clipped": turn.clipped,
+        "intent": handled.intent.model_dump(exclude={"text"}),
+        "became": handled.line,
+        "refused": handled.refused,
+        "latency_ms": {
+            "speech": round(1000 * latency.speech_s),
+            "endpoint": round(1000 * latency.endpoint_s),
+            "text": round(1000 * latency.text_s),
+            "final_pass": round(1000 * latency.pass_s),
+            "carried_out": round(1000 * (latency.text_s + handled.carried_out_s)),
+        },
+        "audio": audio,
+    }
 
 
 def _keep(turn: Turn, folder: Path) -> Path:

@@ -13,6 +13,7 @@ from stackbench.engine.doctor import Check, examine
 from stackbench.models.manifest import load_manifest
 from stackbench.voice.weights import known_weights
 
+PATH = "/home/somebody/.cache/stackbench/models/a-model-with-a-name-that-is-far-longer-than-any-column"
 COMMAND = "stackbench models pull a-model-with-a-name-that-is-far-longer-than-any-column-of-a-narrow-terminal"
 
 
@@ -24,13 +25,15 @@ def test_no_command_is_broken_at_any_width(
     checks = [
         Check("embedded model", "missing", "a word " * 30, COMMAND),
         Check("disk", "ok", ":fire: [b]9[/b] GiB", "x"),
+        Check("home", "ok", f"a word {PATH} and words behind it", ""),
     ]
     monkeypatch.setattr(doctor, "examine", lambda home: checks)
     assert screen.doctor(tmp_path, as_json=False) == 0
     lines = capsys.readouterr().out.splitlines()
     assert any(line.endswith(f"fix: {COMMAND}") for line in lines)
     assert any(line.startswith("ok ") and ":fire: [b]9[/b] GiB" in line for line in lines)
-    assert all(len(line.rstrip()) <= width for line in lines[:-1] if "fix:" not in line)
+    assert any(PATH in line.split() for line in lines)
+    assert all(len(line.rstrip()) <= width for line in lines[:-1] if "fix:" not in line and PATH not in line)
 
 
 @pytest.mark.parametrize("width", [60, 80, 120, 200])

@@ -186,6 +186,20 @@ async def test_a_microphone_that_goes_and_comes_back_is_listened_to_again(
 
 
 @pytest.mark.model
+async def test_two_programs_hear_one_microphone_and_each_turn_is_a_line_of_json(
+    program: Program, listening: Any, tmp_path: Path
+) -> None:
+    listeners = [listening(tmp_path, "--json"), listening(tmp_path, "--json")]
+    for listener in listeners:
+        await listener.hears("listening to")
+    await listeners[0].say(CLIPS / "command-14.flac")
+    for listener in listeners:
+        turn = json.loads(await listener.hears('"became"'))
+        assert turn["refused"] and "no engine serves" in turn["became"] and turn["intent"]["action"] == "verb"
+        assert turn["text"] and turn["ts"] and set(turn["latency_ms"]) >= {"endpoint", "text", "carried_out"}
+
+
+@pytest.mark.model
 async def test_prompted_sentences_are_measured_and_drawn(
     program: Program, microphone: dict[str, str], whisper_weights: Callable[[str], Path], tmp_path: Path
 ) -> None:

@@ -11,15 +11,16 @@ from aiohttp import web
 
 from stackbench import outage as outage_module
 from stackbench.config import Home, Settings, load_settings
-from stackbench.control.messages import AttemptFinished, Command, EventKind, Notice
+from stackbench.control.messages import AttemptFinished, EventKind, Notice
 from stackbench.durations import read_duration, spoken_duration
-from stackbench.engine import EngineService, RunOutcome, SubmittedRun, plan_benchmarks, run_plan
+from stackbench.engine import EngineService, RunOutcome, plan_benchmarks, run_plan
 from stackbench.errors import ConfigError, SandboxError
 from stackbench.models.openai import retrying
 from stackbench.sandbox import CodeJob, CodeResult
 from stackbench.sandbox.sandboxes import Sandboxes
 from stackbench.store import Reader, open_queries
 from stackbench.types import AttemptStatus, RunStatus
+from tests.engine.watched_run import WatchedRun
 from tests.fake_endpoint import FakeEndpoint
 
 
@@ -29,31 +30,8 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retrying, "FIRST_BACKOFF_S", 0.01)
 
 
-class Watched:
-    """A run in this process, with what it says."""
-
-    def __init__(self, home: Home, **settings: Any) -> None:
-        self.plan = plan_benchmarks(["gsm8k"], Settings(concurrency=4, retries=1, **settings))
-        self.home = home
-        self.events: list[EventKind] = []
-
-    async def __aenter__(self) -> Watched:
-        self.service = EngineService(self.home, listener=lambda _, event: self.events.append(event))
-        await self.service.__aenter__()
-        self.run: SubmittedRun = self.service.submit(self.plan)
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        await self.service.__aexit__(*error)
-
-    async def until(self, count: int, kind: type, text: str = "") -> None:
-        """Waits for so many events of a kind."""
-        async with asyncio.timeout(60):
-            while sum(isinstance(e, kind) and text in getattr(e, "text", "") for e in self.events) < count:
-                await asyncio.sleep(0.01)
-
-    async def ask(self, verb: str) -> Any:
-        return await self.service.command(Command(id=1, verb=verb))
+def gsm8k_run(home: Home, **settings: Any) -> WatchedRun:
+    return WatchedRun(home, plan_benchmarks(["gsm8k"], Settings(concurrency=4, retries=1, **settings)))
 
 
 def answers_only(endpoint: FakeEndpoint, count: int) -> None:
@@ -82,7 +60,7 @@ def recorded(home: Home, run_id: str) -> list[tuple[str, AttemptStatus]]:
 async def test_a_run_waits_for_its_endpoint_and_goes_on_by_itself(home: Home, endpoint: FakeEndpoint) -> None:
     endpoint.reply = lambda body: "#### 18"
     answers_only(endpoint, 8)
-    async with Watched(home, model=endpoint.name, limit=40) as watched:
+    async with gsm8k_run(home, model=endpoint.name, limit=40) as watched:
         await watched.until(8, AttemptFinished)
         await endpoint.stop()
         await watched.until(2, Notice, "does not answer")
@@ -106,7 +84,7 @@ async def test_a_run_whose_endpoint_stays_away_stops_without_errors_and_is_resum
 ) -> None:
     endpoint.reply = lambda body: "#### 18"
     answers_only(endpoint, 4)
-    async with Watched(home, model=endpoint.name, limit=20, give_up_after_s=0.3) as watched:
+    async with gsm8k_run(home, model=endpoint.name, limit=20, give_up_after_s=0.3) as watched:
         await watched.until(4, AttemptFinished)
         await endpoint.stop()
         outcome = await watched.run.outcome()
@@ -121,7 +99,7 @@ async def test_a_run_whose_endpoint_stays_away_stops_without_errors_and_is_resum
 @pytest.mark.parametrize("verb", ["stop", "drain"])
 async def test_the_operator_need_not_wait_for_an_endpoint(home: Home, endpoint: FakeEndpoint, verb: str) -> None:
     answers_only(endpoint, 4)
-    async with Watched(home, model=endpoint.name, limit=20) as watched:
+    async with gsm8k_run(home, model=endpoint.name, limit=20) as watched:
         await watched.until(4, AttemptFinished)
         await endpoint.stop()
         await watched.until(1, Notice, "does not answer")

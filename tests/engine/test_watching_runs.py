@@ -16,12 +16,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from stackbench.config import Home, Settings
 from stackbench.control.messages import AttemptFinished, EventKind, Notice
-from stackbench.engine import EngineService, SubmittedRun, plan_benchmarks, run_plan
+from stackbench.engine import plan_benchmarks, run_plan
 from stackbench.engine.notifications import VARIABLE
 from stackbench.engine.progress_watch import ProgressWatch, waits_in_words
 from stackbench.errors import UsageError
 from stackbench.store import LocalQueries, open_queries
 from stackbench.types import RunStatus
+from tests.engine.watched_run import WatchedRun
 from tests.fake_endpoint import FakeEndpoint
 
 
@@ -52,41 +53,25 @@ def webhook() -> Iterator[tuple[str, list[dict[str, Any]]]]:
     server.server_close()
 
 
-class Held:
-    """A run of which two attempts end and the others wait for the endpoint, with what it says."""
+class Held(WatchedRun):
+    """A run of which two attempts end and the others wait for the endpoint."""
 
     def __init__(self, home: Home, endpoint: FakeEndpoint, **settings: Any) -> None:
-        self.endpoint = endpoint
-        self.home = home
+        super().__init__(
+            home, plan_benchmarks(["gsm8k"], Settings(model=endpoint.name, limit=4, concurrency=4, **settings))
+        )
         self.go_on = asyncio.Event()
-        self.plan = plan_benchmarks(["gsm8k"], Settings(model=endpoint.name, limit=4, concurrency=4, **settings))
-        self.events: list[EventKind] = []
 
-    async def __aenter__(self) -> Held:
         async def hold() -> None:
-            if len(self.endpoint.requests) > 2:
+            if len(endpoint.requests) > 2:
                 await self.go_on.wait()
 
-        self.endpoint.before_answer = hold
-        self.endpoint.reply = lambda body: "#### 18"
-        self.service = EngineService(self.home, listener=lambda _, event: self.events.append(event))
-        await self.service.__aenter__()
-        self.run: SubmittedRun = self.service.submit(self.plan)
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        await self.service.__aexit__(*error)
-
-    async def until(self, count: int, kind: type, text: str = "") -> None:
-        async with asyncio.timeout(60):
-            while sum(isinstance(e, kind) and text in getattr(e, "text", "") for e in self.events) < count:
-                await asyncio.sleep(0.01)
+        endpoint.before_answer = hold
+        endpoint.reply = lambda body: "#### 18"
 
     async def end(self) -> str:
         self.go_on.set()
-        outcome = await self.run.outcome()
-        assert outcome.status is RunStatus.COMPLETED
-        return outcome.run_id
+        return await super().end()
 
 
 async def test_a_run_without_progress_says_what_it_waits_for(

@@ -115,6 +115,13 @@ def test_a_device_that_another_program_holds_when_it_is_back_is_waited_for() -> 
     assert not desk.microphone.lost
 
 
+def test_a_device_that_another_program_holds_is_told_at_once() -> None:
+    audio = PretendAudio()
+    audio.refuses = True
+    with pytest.raises(DeviceError, match="another program holds it"):
+        Microphone(audio).open()
+
+
 def test_a_device_is_named_by_a_part_of_its_name_or_its_number() -> None:
     devices = PretendAudio(["USB Audio", "Intel Audio", "Intel Loopback"]).devices()
     assert find_device(devices, None).name == "USB Audio"

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
+import soundfile
 
 from stackbench.voice.audio import RATE, Samples
+from stackbench.voice.audio_file import read_blocks
 from stackbench.voice.endpointing import Endpointer
 from stackbench.voice.recognition import Transcript
 from stackbench.voice.turns import Dropped, Level, Partial, SpeechBegan, Turn, TurnEvent, Turns
@@ -129,3 +133,34 @@ def test_live_there_is_partial_text_while_somebody_speaks_and_final_text_after()
     turns.finish()
     assert [one.text for one in turns_of(heard)] == ["start human eval"]
     assert isinstance([one for one in heard if not isinstance(one, Level)][-1], Turn)
+
+
+class Forgetful(ScriptedRecognizer):
+    """Keeps nothing of what it heard."""
+
+    def final(self, samples: Samples) -> Transcript:
+        return Transcript("so it is", confidence=0.9)
+
+
+def test_an_hour_long_file_takes_no_more_memory_than_five_minutes_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "hour.wav"
+    part = np.concatenate([loud(5), quiet(25)])[::2]
+    with soundfile.SoundFile(path, "w", RATE // 2, 1, subtype="PCM_16") as file:
+        for _ in range(120):
+            file.write(part)
+    heard = 0
+
+    def tell(event: TurnEvent) -> None:
+        nonlocal heard
+        heard += isinstance(event, Turn)
+
+    turns = Turns(Endpointer(Loudness()), Forgetful(), tell, live=False)
+    memory, length, early = psutil.Process(), 0, 0
+    for block in read_blocks(path):
+        turns.feed(block)
+        length += len(block)
+        if not early and length > 300 * RATE:
+            early = memory.memory_info().rss
+    turns.finish()
+    assert (heard, round(length / RATE)) == (120, 3600)
+    assert memory.memory_info().rss - early < 30e6  # its samples are 230 MB

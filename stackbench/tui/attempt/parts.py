@@ -57,10 +57,11 @@ def parts_of(attempt: AttemptDetail, settings: Mapping[str, Any]) -> list[Part]:
 
 def head_text(attempt: AttemptDetail, tones: Tones) -> Text:
     """The verdict with its reason, tokens and times."""
-    word, tone = {True: ("✓ passed", "good"), False: ("✗ failed", "bad"), None: ("! error", "warn")}[attempt.passed]
+    word, tone = {True: ("passed", "good"), False: ("failed", "bad"), None: ("error", "warn")}[attempt.passed]
+    sign = {True: "✓", False: "✗", None: "!"}[attempt.passed]
     key = attempt.key
     text = Text(no_wrap=True, overflow="ellipsis", end="")
-    text.append(word, style=f"bold {tones[tone]}")  # pyright: ignore[reportArgumentType]
+    text.append(f"{sign} {word}", style=f"bold {tones[tone]}")  # pyright: ignore[reportArgumentType]
     text.append(f"  {cut_line(key.benchmark)} {cut_line(key.task_id)}", style="bold")
     text.append(f"  attempt {key.attempt}, seed {key.seed}", style=tones["dim"])
     text.append(f"  {attempt.prompt_tokens} + {attempt.completion_tokens} tokens, {attempt.latency_s:.2f} s")
@@ -68,7 +69,9 @@ def head_text(attempt: AttemptDetail, tones: Tones) -> Text:
         text.append(f"  {cut_line(attempt.category)}", style=tones["dim"])
     if attempt.finish_reason == "length":
         text.append("  an answer ended at its token limit", style=tones["warn"])
-    for why in dict.fromkeys(filter(None, (attempt.reason, attempt.error))):  # once where both say the same
+    for why in dict.fromkeys((attempt.reason, attempt.error)):  # once where both say the same
+        if not why or why == word:
+            continue
         text.append(f"\n{block(why, 1500)}", style=tones[tone])  # pyright: ignore[reportArgumentType]
     return text
 

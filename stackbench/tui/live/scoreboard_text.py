@@ -40,7 +40,7 @@ def head_text(run: LiveRun, width: int, styles: Tones) -> Text:
         text.append(f"   ! {idle} idle over 10 min", style=f"bold {styles['bad']}")
     if run.calls_waiting:
         text.append(f"   ! {run.calls_waiting} calls wait for you", style=f"bold {styles['warn']}")
-    if run.slots:
+    if run.slots and not run.ended:
         text.append(f"   {run.slots_taken}/{run.slots} requests", style=styles["dim"])
     text.append(f"   {cut_line(run.suite, 40)}", style="bold")
     room = width - text.cell_len - 5

@@ -65,6 +65,8 @@ def _memory(plan: RunPlan) -> str:
     total = psutil.virtual_memory().total
     boxes = f"sandboxes: up to {sandboxes} x {settings.sandbox_memory_mib / 1024:.1f} GiB of {total / GIB:.1f} GiB"
     kind, _, name = settings.model.partition(":")
+    if kind in ("oracle", "null", "replay"):
+        return f"memory: {boxes}; no model runs"
     if kind not in ("hf", "vllm"):
         return f"memory: {boxes}; the model's is its server's"
     from stackbench.engine.model_files import model_fits

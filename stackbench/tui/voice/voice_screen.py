@@ -169,7 +169,8 @@ class VoiceScreen(RoomScreen):
 
     def _show_state(self, *, bad: bool = False) -> None:
         mode = "open microphone" if self._open else "talking" if self._pressed else "push to talk"
-        line = Text(f"{mode}   ", style=self._tones["good" if self._open or self._pressed else "accent"])
+        line = Text()
+        line.append(f"{mode}   ", style=self._tones["good" if self._open or self._pressed else "accent"])
         line.append(cut_line(self._state, LONGEST), style=self._tones["bad" if bad else ""])
         self.query_one("#voice-state", Static).update(line)
 

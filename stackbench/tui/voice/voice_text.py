@@ -33,7 +33,8 @@ def level_line(level: Level | None, tones: Tones) -> Text:
     share = min(1.0, max(0.0, 1 - level.dbfs / QUIETEST_DBFS))
     full = round(share * LEVEL_WIDTH)
     tone = "bad" if level.dbfs > -3 else "good" if level.in_turn else "dim"
-    line = Text("█" * full, style=tones[tone])
+    line = Text()
+    line.append("█" * full, style=tones[tone])
     line.append("░" * (LEVEL_WIDTH - full), style=tones["dim"])
     line.append(f"  {level.dbfs:6.1f} dB   speech {100 * level.probability:3.0f}%")
     return line
@@ -41,10 +42,12 @@ def level_line(level: Level | None, tones: Tones) -> Text:
 
 def turn_lines(handled: Handled, tones: Tones) -> list[Text]:
     """What was said, and what became of it."""
-    said = Text("said    ", style=tones["dim"])
+    said = Text()
+    said.append("said    ", style=tones["dim"])
     said.append(cut_line(handled.turn.text, LONGEST), style="bold")
     said.append(f"  {100 * handled.turn.transcript.confidence:.0f}%", style=tones["dim"])
-    became = Text("refused " if handled.refused else "became  ", style=tones["bad" if handled.refused else "good"])
+    became = Text()
+    became.append("refused " if handled.refused else "became  ", style=tones["bad" if handled.refused else "good"])
     became.append(cut_line(handled.line, LONGEST))
     return [said, became]
 
