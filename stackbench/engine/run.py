@@ -195,7 +195,10 @@ class RunExecution:
             await asyncio.gather(*watchers, return_exceptions=True)
         resources.sandbox.begin_closing()  # the stack waits for its end
         left_out = self._left_out or any(runner.cancelled for runner in self.runners.values())
-        ended = RunEnd(started, skipped, problem, self.counts.last_error, self._left_unmade(len(loaded)), left_out)
+        ended = RunEnd(
+            started, skipped, problem, self.counts.last_error, self._left_unmade(len(loaded)), left_out,
+            self.counts.made_again,
+        )  # fmt: skip
         return await asyncio.to_thread(self._record.finish, self.plan, resources, loaded, ended)
 
     def _progress_watch(self, monitor: Monitor) -> ProgressWatch:
