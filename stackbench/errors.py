@@ -26,6 +26,7 @@ __all__ = [
     "OutageError",
     "RunFailedError",
     "SandboxError",
+    "SharedHomeError",
     "StackbenchError",
     "StoreError",
     "StoreLockedError",
@@ -220,6 +221,19 @@ class HomeLockedError(StackbenchError):
             "or give this run a folder of its own with --home"
         )
         self.pid = pid
+
+
+class SharedHomeError(StackbenchError):
+    """An engine on another machine uses the home: both see the folder, the database's lock does not reach across."""
+
+    exit_code = 2
+
+    def __init__(self, home: object, pid: int, host: str) -> None:
+        super().__init__(
+            f"process {pid} on {host} is the engine of {home}, and a home belongs to one machine: DuckDB's lock does "
+            "not hold over network file systems, and two writers would destroy the database; give this machine a home "
+            "of its own with --home"
+        )
 
 
 class EngineUnreachableError(StackbenchError):
