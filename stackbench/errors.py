@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 __all__ = [
     "AttemptError",
     "ConfigError",
@@ -9,9 +11,12 @@ __all__ = [
     "DataError",
     "DataNotAvailableError",
     "DockerNotAvailableError",
+    "EndpointError",
     "EngineUnreachableError",
+    "ErrorKind",
     "GenerationError",
     "HomeLockedError",
+    "ImageError",
     "InterruptedRunError",
     "ModelError",
     "ModelLostError",
@@ -21,6 +26,7 @@ __all__ = [
     "OutageError",
     "RunFailedError",
     "SandboxError",
+    "SharedHomeError",
     "StackbenchError",
     "StoreError",
     "StoreLockedError",
@@ -33,6 +39,51 @@ __all__ = [
 def one_line(error: object, most: int = 300) -> str:
     """What an error of a library says, on one line of at most so many characters; its type where it says nothing."""
     return " ".join(str(error).split())[:most] or type(error).__name__
+
+
+class ErrorKind(StrEnum):
+    """Why an attempt could not be made or scored."""
+
+    ENDPOINT = "endpoint"
+    """The model's server failed again and again, or does not answer."""
+    DOCKER = "docker"
+    """The Docker engine does not answer."""
+    CONTAINER = "container"
+    """A sandbox container was lost, or none could be made."""
+    MEMORY = "memory"
+    """A container was lost for want of memory, by the counter of its cgroup; or this process lacked it."""
+    DISK = "disk"
+    """A disk is full."""
+    PROCESSOR = "processor"
+    """The sample waited for a processor of this machine until its time was over."""
+    IMAGE_PULL = "image_pull"
+    """An image is not there and cannot be pulled."""
+    IMAGE_BUILD = "image_build"
+    """An image cannot be built."""
+    REQUEST = "request"
+    """The model gives no answer to this request: the prompt is longer than its window, say."""
+    ATTEMPT = "attempt"
+    """The benchmark could not make the attempt."""
+    FAULT = "fault"
+    """A fault in the code of benchmark or harness."""
+
+    @property
+    def of_infrastructure(self) -> bool:
+        """Whether it says nothing of model and benchmark, so that another try may end otherwise."""
+        return self in _OF_INFRASTRUCTURE
+
+
+_OF_INFRASTRUCTURE = frozenset(
+    {
+        ErrorKind.ENDPOINT,
+        ErrorKind.DOCKER,
+        ErrorKind.CONTAINER,
+        ErrorKind.MEMORY,
+        ErrorKind.DISK,
+        ErrorKind.PROCESSOR,
+        ErrorKind.IMAGE_PULL,
+    }
+)
 
 
 class StackbenchError(Exception):
@@ -85,13 +136,25 @@ class ModelLostError(ModelError):
 class AttemptError(StackbenchError):
     """One attempt could not be made or scored, through no merit or fault of the model's answer."""
 
+    kind = ErrorKind.ATTEMPT
+
 
 class GenerationError(AttemptError, ModelError):
     """The model gave no generation for one request (endpoint down after retries, prompt over the window, ...)."""
 
+    kind = ErrorKind.REQUEST
+
+
+class EndpointError(GenerationError):
+    """The model's server failed at one request, in each of its tries."""
+
+    kind = ErrorKind.ENDPOINT
+
 
 class ModelUnreachableError(GenerationError):
     """The model's endpoint does not answer anybody for now; the attempt is to be made again when it does."""
+
+    kind = ErrorKind.ENDPOINT
 
 
 class OutageError(StackbenchError):
@@ -100,6 +163,19 @@ class OutageError(StackbenchError):
 
 class SandboxError(AttemptError):
     """The sandbox broke (not the code that ran in it)."""
+
+    kind = ErrorKind.CONTAINER
+
+    def __init__(self, message: str, *, kind: ErrorKind | None = None) -> None:
+        super().__init__(message)
+        if kind is not None:
+            self.kind = kind
+
+
+class ImageError(SandboxError):
+    """An image cannot be built; with the kind `IMAGE_PULL`: it is not there, and cannot be pulled."""
+
+    kind = ErrorKind.IMAGE_BUILD
 
 
 class ToolError(StackbenchError):
@@ -115,6 +191,7 @@ class DockerNotAvailableError(SandboxError):
     """No Docker engine answers; the message holds the command that fixes it."""
 
     exit_code = 2
+    kind = ErrorKind.DOCKER
 
 
 class StoreError(StackbenchError):
@@ -144,6 +221,19 @@ class HomeLockedError(StackbenchError):
             "or give this run a folder of its own with --home"
         )
         self.pid = pid
+
+
+class SharedHomeError(StackbenchError):
+    """An engine on another machine uses the home: both see the folder, the database's lock does not reach across."""
+
+    exit_code = 2
+
+    def __init__(self, home: object, pid: int, host: str) -> None:
+        super().__init__(
+            f"process {pid} on {host} is the engine of {home}, and a home belongs to one machine: DuckDB's lock does "
+            "not hold over network file systems, and two writers would destroy the database; give this machine a home "
+            "of its own with --home"
+        )
 
 
 class EngineUnreachableError(StackbenchError):

@@ -311,6 +311,8 @@ class AttemptRecord:
     """`LENGTH` where any answer of the attempt, such as a turn of an agent, ended at its token limit."""
     reason: str | None = None
     """Why it passed or failed."""
+    error_kind: str | None = None
+    """An `ErrorKind`, of an attempt that could not be made or scored."""
 
 
 @dataclass(frozen=True, slots=True)

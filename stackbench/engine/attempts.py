@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stackbench.benchmarks import SpeedBenchmark
-from stackbench.control.messages import AttemptFinished, AttemptQueued
+from stackbench.control.messages import AttemptFinished, AttemptQueued, Notice
 from stackbench.engine.attempt_tracker import attempt_ref
 from stackbench.engine.context import utc_now
 from stackbench.engine.executor import MOST_OUTAGES, AttemptResult, Executor, failed_record, wait_out
@@ -18,7 +18,9 @@ from stackbench.engine.resources import RunResources
 from stackbench.engine.time_shares import TimeShares
 from stackbench.engine.work import AttemptSpec, LoadedBenchmark
 from stackbench.errors import (
+    AttemptError,
     DockerNotAvailableError,
+    ErrorKind,
     ModelUnreachableError,
     RunFailedError,
     StackbenchError,
@@ -32,6 +34,8 @@ __all__ = ["AttemptRunner", "BenchmarkCounts", "RunCounts", "model_slots"]
 
 GRACE_S = 3.0
 SAME_ERRORS_AT_LEAST = 50
+MOST_AGAIN = 2
+"""Times that an attempt is made again after errors of the infrastructure."""
 
 
 @dataclass(slots=True)
@@ -40,6 +44,8 @@ class RunCounts:
 
     errors_in_a_row: int = 0
     last_error: str = ""
+    made_again: int = 0
+    """Times that an attempt was put back behind the others, for an error of the infrastructure."""
 
 
 @dataclass(slots=True)
@@ -79,6 +85,9 @@ class AttemptRunner:
     """Those that ended in errors."""
     _hit: Counter[AttemptKey] = field(default_factory=Counter[AttemptKey])
     """Attempts that an outage interrupted, with how often."""
+    _made_again: Counter[AttemptKey] = field(default_factory=Counter[AttemptKey])
+    """Attempts that failed by no fault of their own, with how often they were put back."""
+    _told: set[ErrorKind] = field(default_factory=set[ErrorKind])
     _queue: deque[AttemptSpec] = field(default_factory=deque[AttemptSpec])
     _speed: bool = False
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -155,7 +164,8 @@ class AttemptRunner:
         self._hit[spec.key] += 1
         if self._hit[spec.key] > MOST_OUTAGES:
             why = f"error: {gone} (in {self._hit[spec.key]} tries of this attempt)"
-            record = failed_record(spec.key, spec.category, why, utc_now())
+            kind = gone.kind if isinstance(gone, AttemptError) else ErrorKind.FAULT
+            record = failed_record(spec.key, spec.category, why, utc_now(), kind)
             self._count(spec, self._recorded(AttemptResult(record)))
             self.resources.tracker.finish(
                 spec.key, AttemptFinished(attempt=attempt_ref(spec.key), passed=None, reason=why)
@@ -218,7 +228,10 @@ class AttemptRunner:
         resources.tracker.start(key)
         began = self.shares.begin(key.benchmark)
         try:
-            record = self._recorded(await self.executor.execute(spec))
+            result = await self.executor.execute(spec)
+            if self._puts_back(spec, result.record):
+                return
+            record = self._recorded(result)
             self._count(spec, record)
             finished = AttemptFinished(
                 attempt=attempt_ref(key),
@@ -235,6 +248,26 @@ class AttemptRunner:
             self._under_way.pop(key, None)
             self.shares.end(key.benchmark, began, counted=finished is not None)
             resources.tracker.finish(key, finished)
+
+    def _puts_back(self, spec: AttemptSpec, record: AttemptRecord) -> bool:
+        """Whether the attempt is made again, behind the others: what failed was neither its own nor the model's."""
+        kind = None if record.error_kind is None else ErrorKind(record.error_kind)
+        if kind is None or not kind.of_infrastructure or self.resources.controls.ending:
+            return False
+        if self._made_again[spec.key] >= MOST_AGAIN:
+            return False
+        self._made_again[spec.key] += 1
+        self.counts.errors_in_a_row += 1
+        self.counts.last_error = (record.error or "").removeprefix("error: ")
+        self.counts.made_again += 1
+        if kind not in self._told:
+            self._told.add(kind)
+            line = f"{spec.key.benchmark}: {self.counts.last_error} ({kind}); such attempts are made again at the end"
+            self.resources.publish(Notice(text=line))
+        self._queue.append(spec)
+        self.resources.publish(AttemptQueued(attempt=attempt_ref(spec.key)))
+        self._changed.set()
+        return True
 
     def _recorded(self, result: AttemptResult) -> AttemptRecord:
         """Records the attempt; one that cannot be recorded as it is becomes an error: nothing that one attempt holds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -15,6 +16,7 @@ from stackbench.engine.work import AttemptSpec, LoadedBenchmark
 from stackbench.errors import (
     AttemptError,
     DockerNotAvailableError,
+    ErrorKind,
     ModelLostError,
     ModelUnreachableError,
     SandboxError,
@@ -36,9 +38,11 @@ from stackbench.types import (
     ToolCallRecord,
 )
 
-__all__ = ["MOST_OUTAGES", "AttemptResult", "Executor", "LocalExecutor", "failed_record", "wait_out"]
+__all__ = ["MOST_OUTAGES", "AttemptResult", "Executor", "LocalExecutor", "failed_record", "kind_of", "wait_out"]
 
 LONGEST_FAULT = 2000
+NO_SPACE = "no space left on device"
+"""As the Docker engine tells of it."""
 MOST_OUTAGES = 5
 """Outages that an attempt may meet before it counts as an error: it may be what takes the endpoint down."""
 
@@ -101,6 +105,7 @@ class LocalExecutor:
             agent=self._agent,
         )
         started_at = self._now()
+        kind: ErrorKind | None = None
         try:
             scored = await self._make(spec, self._tasks[spec.key.task_id], context)
             status, error = AttemptStatus.COMPLETED, None if scored.passed else scored.reason or None
@@ -108,12 +113,13 @@ class LocalExecutor:
             raise
         except Exception as problem:  # a fault in one benchmark's code must not lose the other attempts
             await self._raise_outage(problem)
+            kind = await self._kind(problem)
             known = isinstance(problem, AttemptError)
             text = str(problem) if known else f"fault in {spec.key.benchmark}: {one_line(repr(problem), LONGEST_FAULT)}"
             scored, status, error = context.failed(), AttemptStatus.ERROR, f"error: {text}"
         finally:
             context.end()
-        record = _record(spec, scored, status, error, started_at, cut=context.cut)
+        record = _record(spec, scored, status, error, started_at, cut=context.cut, kind=kind)
         return AttemptResult(record, tuple(context.events), tuple(context.tool_calls), context.texts(record.prompt))
 
     async def _raise_outage(self, problem: Exception) -> None:
@@ -125,6 +131,13 @@ class LocalExecutor:
         if isinstance(problem, SandboxError) and not await self._resources.sandbox.engine_answers():
             raise DockerNotAvailableError(str(problem)) from problem
 
+    async def _kind(self, problem: Exception) -> ErrorKind:
+        """What kept the attempt from being made."""
+        kind = kind_of(problem)
+        if kind is ErrorKind.CONTAINER and await self._resources.sandbox.ran_out_of_memory(problem):
+            return ErrorKind.MEMORY
+        return kind
+
     async def _make(self, spec: AttemptSpec, task: Task, context: AttemptContext) -> Scored:
         benchmark = self._item.benchmark
         if spec.sample is None:
@@ -135,7 +148,14 @@ class LocalExecutor:
 
 
 def _record(
-    spec: AttemptSpec, scored: Scored, status: AttemptStatus, error: str | None, started_at: datetime, *, cut: bool
+    spec: AttemptSpec,
+    scored: Scored,
+    status: AttemptStatus,
+    error: str | None,
+    started_at: datetime,
+    *,
+    cut: bool,
+    kind: ErrorKind | None = None,
 ) -> AttemptRecord:
     completed = status is AttemptStatus.COMPLETED
     return AttemptRecord(
@@ -156,12 +176,30 @@ def _record(
         program=scored.program,
         finish_reason=FinishReason.LENGTH if cut else scored.finish_reason,
         reason=(scored.reason or None) if completed else error,
+        error_kind=None if completed else kind,
     )
 
 
-def failed_record(key: AttemptKey, category: str, why: str, started_at: datetime) -> AttemptRecord:
+def failed_record(
+    key: AttemptKey, category: str, why: str, started_at: datetime, kind: ErrorKind = ErrorKind.FAULT
+) -> AttemptRecord:
     """The record of an attempt that ended in an error and left nothing else."""
-    return _record(AttemptSpec(key, category), Scored(0.0, False), AttemptStatus.ERROR, why, started_at, cut=False)
+    spec, nothing = AttemptSpec(key, category), Scored(0.0, False)
+    return _record(spec, nothing, AttemptStatus.ERROR, why, started_at, cut=False, kind=kind)
+
+
+def kind_of(problem: BaseException) -> ErrorKind:
+    """What kept an attempt from being made; a full disk is looked for behind whatever was raised because of it."""
+    behind: BaseException | None = problem
+    while behind is not None:
+        if isinstance(behind, OSError) and behind.errno in (errno.ENOSPC, errno.EDQUOT):
+            return ErrorKind.DISK
+        if isinstance(behind, SandboxError) and NO_SPACE in str(behind).lower():
+            return ErrorKind.DISK
+        behind = behind.__cause__ or behind.__context__
+    if isinstance(problem, MemoryError):
+        return ErrorKind.MEMORY
+    return problem.kind if isinstance(problem, AttemptError) else ErrorKind.FAULT
 
 
 async def wait_out(gone: StackbenchError, resources: AttemptResources | RunResources) -> bool:

@@ -335,7 +335,7 @@ class Node:
             except (ModelUnreachableError, DockerNotAvailableError) as gone:
                 if number > MOST_OUTAGES:
                     why = f"error: {gone} (in {number} tries of this attempt)"
-                    return AttemptResult(failed_record(spec.key, spec.category, why, utc_now()))
+                    return AttemptResult(failed_record(spec.key, spec.category, why, utc_now(), gone.kind))
                 if not await wait_out(gone, self._resources):
                     return None
         return None

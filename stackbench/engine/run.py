@@ -231,7 +231,9 @@ class RunExecution:
             line = estimate.finish(self.record)
             if whole:
                 self.say(line)
-        ended = RunEnd(started, skipped, problem, self.counts.last_error, unmade, left_out)
+        ended = RunEnd(
+            started, skipped, problem, self.counts.last_error, unmade, left_out, self.counts.made_again
+        )  # fmt: skip
         return await asyncio.to_thread(self._record.finish, self.plan, resources, loaded, ended)
 
     async def _estimate(
@@ -484,8 +486,3 @@ async def _prepare(site: Site, item: LoadedBenchmark, tasks: Sequence[Task], *, 
             raise
         return str(error)
     return "" if alone or not tasks else await site.unavailable(item, tasks)
-
-
-async def _done(work: Awaitable[None]) -> bool:
-    await work
-    return True

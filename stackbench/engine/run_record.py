@@ -23,12 +23,13 @@ from stackbench.engine.run_model import check_same_model, sampling_not_set
 from stackbench.engine.samples import SampleFile
 from stackbench.engine.sanity import Sanity, check_same_data, check_sanity
 from stackbench.engine.work import LoadedBenchmark, planned_attempts, planned_rows
+from stackbench.errors import ErrorKind
 from stackbench.models import Templated
 from stackbench.sandbox.head_start import HeadStart
 from stackbench.store import Reader, RunRow, Writer, label_run
 from stackbench.types import EventRecord, RunStatus
 
-__all__ = ["RunEnd", "RunOrder", "RunRecord", "stall_payload"]
+__all__ = ["RunEnd", "RunOrder", "RunRecord", "infrastructure_hints", "stall_payload"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,8 @@ class RunEnd:
     """Whether the operator ended it before its work was done."""
     left_out: bool = False
     """Whether attempts were cancelled, or a replayed run has not made them."""
+    made_again: int = 0
+    """Times that an attempt was made again after an error of the infrastructure."""
 
 
 class RunRecord:
@@ -157,8 +160,9 @@ class RunRecord:
         if not end.problem:
             whole = not end.unmade and not end.left_out
             sanity = check_sanity(plan, loaded, results, reader, run_id, whole=whole)
-            outcome = replace(outcome, problem="; ".join(sanity.faults), hints=sanity.hints)
-            for kind, lines in (("fault", sanity.faults), ("hint", sanity.hints)):
+            hints = (*sanity.hints, *infrastructure_hints(reader.error_kinds(run_id), end.made_again))
+            outcome = replace(outcome, problem="; ".join(sanity.faults), hints=hints)
+            for kind, lines in (("fault", sanity.faults), ("hint", hints)):
                 for line in lines:
                     self.event("sanity", {kind: line})
         if end.unmade and not outcome.problem:
@@ -204,6 +208,23 @@ class RunRecord:
             "model_traits": model_traits(resources.model),
             "sandbox": dict(resources.sandbox.describe()),
         }
+
+
+def infrastructure_hints(kinds: Mapping[str, int], made_again: int) -> list[str]:
+    """What the infrastructure kept from being measured; nothing of it is a score. `kinds` are counts by `ErrorKind`."""
+    lost = {kind: count for kind, count in kinds.items() if ErrorKind(kind).of_infrastructure}
+    found: list[str] = []
+    if made_again:
+        found.append(f"{_attempts(made_again)} made again after errors of the infrastructure")
+    if lost:
+        listed = ", ".join(f"{kind} {count}" for kind, count in lost.items())
+        count = _attempts(sum(lost.values()))
+        found.append(f"{count} left out of the scores as errors of the infrastructure: {listed}")
+    return found
+
+
+def _attempts(count: int) -> str:
+    return "1 attempt was" if count == 1 else f"{count} attempts were"
 
 
 def stall_payload(seconds: float, stack: Sequence[str]) -> dict[str, Any]:

@@ -32,6 +32,9 @@ Frame = dict[str, Any]
 class ContainerLostError(SandboxError):
     """The container died, or stopped answering, with work in it."""
 
+    container_id = ""
+    """Docker's, so that it can be asked why."""
+
 
 class Container(asyncio.Protocol):
     """Speaks with one container; `alive` turns False for good when its stream closes or it stops answering."""
@@ -108,7 +111,7 @@ class Container(asyncio.Protocol):
             SandboxError: the container died, or refused what was asked.
         """
         if not self.alive:
-            raise ContainerLostError(self._problem or "the sandbox container has stopped")
+            raise self._lost()
         number = number or next(self._ids)
         answer: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
         self._asked[number] = answer
@@ -184,7 +187,7 @@ class Container(asyncio.Protocol):
         self._problem = (
             self._problem or f"the sandbox container stopped: {self._last_words() or exc or 'stream closed'}"
         )
-        error = ContainerLostError(self._problem)
+        error = self._lost()
         for waiting in (self._ready, *self._asked.values()):
             if not waiting.done():
                 waiting.set_exception(error)
@@ -192,6 +195,11 @@ class Container(asyncio.Protocol):
             self._ready.exception()
         if self._watch is not None:
             self._watch.cancel()
+
+    def _lost(self) -> ContainerLostError:
+        error = ContainerLostError(self._problem or "the sandbox container has stopped")
+        error.container_id = self.container.id or ""
+        return error
 
     def _on_message(self, message: Frame) -> None:
         op = message["op"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -15,10 +16,11 @@ from stackbench.errors import DockerNotAvailableError
 if TYPE_CHECKING:
     import docker
 
-__all__ = ["connect", "engine_answers", "runtimes"]
+__all__ = ["connect", "engine_answers", "ran_out_of_memory", "runtimes"]
 
 
 TIMEOUT_S = 120
+LOOKED_BACK_S = 86_400.0
 
 
 def connect() -> docker.DockerClient:
@@ -56,6 +58,24 @@ def runtimes() -> frozenset[str]:
     """The names of the OCI runtimes that the engine can start containers with. Raises DockerNotAvailableError."""
     with closing(connect()) as client:
         return frozenset(client.info().get("Runtimes", {}))
+
+
+def ran_out_of_memory(container_id: str) -> bool:
+    """Whether the kernel killed a process of a container for want of memory, also where the container is gone by now.
+
+    The engine tells an event of kind `oom` each time that `oom_kill` in the `memory.events` of its cgroup has grown; it
+    keeps the last few hundred events. False where it does not answer.
+    """
+    from docker.errors import DockerException
+
+    now = time.time()
+    wanted = {"event": "oom", "container": container_id}
+    try:
+        with closing(connect()) as client:
+            found = client.events(since=int(now - LOOKED_BACK_S), until=int(now) + 1, filters=wanted)
+            return next(iter(found), None) is not None
+    except (DockerException, DockerNotAvailableError, OSError):
+        return False
 
 
 def _knock() -> None:

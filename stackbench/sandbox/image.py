@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import IO, TYPE_CHECKING
 
-from stackbench.errors import SandboxError, one_line
+from stackbench.errors import ErrorKind, ImageError, SandboxError, one_line
 from stackbench.sandbox.docker import connect
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _install(client: docker.DockerClient, tag: str, say: Say, base: str = BASE) 
     try:
         client.images.build(fileobj=io.BytesIO(text.encode()), tag=tag, labels=LABELS, rm=True, forcerm=True)
     except (DockerException, TypeError) as error:
-        raise SandboxError(f"the packages could not be installed in {base}: {one_line(error, 160)}") from error
+        raise ImageError(f"the packages could not be installed in {base}: {one_line(error, 160)}") from error
 
 
 def _pull(client: docker.DockerClient, name: str, say: Say) -> None:
@@ -114,14 +114,16 @@ def _pull(client: docker.DockerClient, name: str, say: Say) -> None:
     try:
         client.images.pull(name)
     except DockerException as error:
-        raise SandboxError(f"the image {name} is not there and cannot be pulled: {one_line(error, 160)}") from error
+        raise ImageError(
+            f"the image {name} is not there and cannot be pulled: {one_line(error, 160)}", kind=ErrorKind.IMAGE_PULL
+        ) from error
 
 
 def _debootstrap(tag: str) -> None:
     if shutil.which("debootstrap") is None:
-        raise SandboxError("debootstrap is not installed; run as root: apt-get install -y debootstrap")
+        raise ImageError("debootstrap is not installed; run as root: apt-get install -y debootstrap")
     if os.geteuid() != 0:
-        raise SandboxError("debootstrap needs root; run: sudo .venv/bin/stackbench sandbox build")
+        raise ImageError("debootstrap needs root; run: sudo .venv/bin/stackbench sandbox build")
     with tempfile.TemporaryDirectory(prefix="stackbench-image-") as folder:
         tree = f"{folder}/tree"
         _run(["debootstrap", "--variant=minbase", f"--include={PACKAGES}", SUITE, tree])
@@ -140,7 +142,7 @@ def _run(command: list[str], stdin: IO[bytes] | None = None) -> None:
     done = subprocess.run(command, stdin=stdin, capture_output=True, text=True, check=False)
     if done.returncode:
         lines = (done.stderr or done.stdout).strip().splitlines() or ["no output"]
-        raise SandboxError(f"{command[0]} failed: {lines[-1]}")
+        raise ImageError(f"{command[0]} failed: {lines[-1]}")
 
 
 def _exists(client: docker.DockerClient, name: str) -> bool:

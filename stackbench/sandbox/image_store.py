@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stackbench.errors import SandboxError, one_line
+from stackbench.errors import ImageError, SandboxError, one_line
 from stackbench.fetch_lock import fetch_lock
 from stackbench.sandbox.docker import connect
 from stackbench.sandbox.image import ensure_image, pull_image
@@ -93,7 +93,7 @@ class ImageStore:
                 self._tell(found)
                 return found
         except DockerException as error:
-            raise SandboxError(f"Docker could not make an image: {one_line(error)}") from error
+            raise ImageError(f"Docker could not make an image: {one_line(error)}") from error
         finally:
             self._let_go(names)
 
@@ -130,7 +130,7 @@ class ImageStore:
                     return self._layer(client, wanted.otherwise)
                 there = _inspect(client, wanted.name)
             if there is None:
-                raise SandboxError(f"the image {wanted.name} was pulled and is not there")
+                raise ImageError(f"the image {wanted.name} was pulled and is not there")
             self._record(wanted.name, "", there.size)
             return ReadyImage(wanted.name, there.digest, bytes=there.size)
 
@@ -142,7 +142,7 @@ class ImageStore:
                 build_dockerfile(client, wanted, self._log_of(wanted.name))
                 there, built = _inspect(client, wanted.tag), True
             if there is None:
-                raise SandboxError(f"the image {wanted.tag} was built and is not there")
+                raise ImageError(f"the image {wanted.tag} was built and is not there")
             self._record(wanted.tag, "", there.size)
             return ReadyImage(wanted.tag, there.digest, built=built, bytes=there.size)
 
@@ -167,7 +167,7 @@ class ImageStore:
                 there, built = _inspect(client, recipe.tag), True
                 self._say(f"built {recipe.name} in {time.monotonic() - began:.0f} s")
             if there is None:
-                raise SandboxError(f"the image {recipe.tag} was built and is not there")
+                raise ImageError(f"the image {recipe.tag} was built and is not there")
             below_size = _inspect(client, parent)
             own = there.size - (below_size.size if below_size is not None else 0)
             self._record(recipe.tag, parent, own, python)
@@ -222,9 +222,10 @@ class ImageStore:
             if wanted.any_python:
                 self._say(f"Python {wanted.python} cannot be had; using {version} in its place, as --any-python allows")
                 return own, version
-            raise SandboxError(
+            raise ImageError(
                 f"the environment needs Python {wanted.python}, and {error}; --any-python builds it with "
-                f"Python {version} instead"
+                f"Python {version} instead",
+                kind=error.kind,
             ) from error
         return name, wanted.python
 

@@ -17,7 +17,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from stackbench.errors import SandboxError, one_line
+from stackbench.errors import ImageError, SandboxError, one_line
 from stackbench.sandbox.git_archive import write_git_archive
 from stackbench.sandbox.labels import owner_labels
 from stackbench.sandbox.launch import remove
@@ -88,7 +88,7 @@ def build_dockerfile(client: docker.DockerClient, recipe: DockerfileRecipe, log:
         _, lines = client.images.build(path=str(recipe.folder), tag=recipe.tag, labels=LABELS, rm=True)
     except BuildError as error:
         _write_lines(log, error.build_log)
-        raise SandboxError(f"the image {recipe.tag} could not be built: {one_line(error)}; the log: {log}") from error
+        raise ImageError(f"the image {recipe.tag} could not be built: {one_line(error)}; the log: {log}") from error
     _write_lines(log, lines)
 
 
@@ -167,13 +167,13 @@ def _run(container: DockerContainer, recipe: ImageRecipe, log: Path) -> None:
         status = int(container.wait()["StatusCode"])
     except OSError as error:
         full = " (the disk is full)" if error.errno == errno.ENOSPC else ""
-        raise SandboxError(f"the build of {recipe.name} broke off: {one_line(error)}{full}") from error
+        raise ImageError(f"the build of {recipe.name} broke off: {one_line(error)}{full}") from error
     finally:
         timer.cancel()
     if expired.is_set():
-        raise SandboxError(f"the build of {recipe.name} took longer than {recipe.timeout_s:.0f} s; its log: {log}")
+        raise ImageError(f"the build of {recipe.name} took longer than {recipe.timeout_s:.0f} s; its log: {log}")
     if status:
-        raise SandboxError(f"the build of {recipe.name} failed: {_last_words(log)}; its log: {log}")
+        raise ImageError(f"the build of {recipe.name} failed: {_last_words(log)}; its log: {log}")
 
 
 def _notes(log: Path) -> tuple[str, ...]:

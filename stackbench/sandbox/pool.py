@@ -198,7 +198,7 @@ class SandboxPool:
     async def _try_to_build(self) -> Container:
         from docker.errors import APIError
 
-        last: Exception | None = None
+        last: SandboxError | None = None
         for turn in range(BUILD_TRIES):
             if turn:
                 await asyncio.sleep(BUILD_PAUSE_S * turn)
@@ -222,7 +222,8 @@ class SandboxPool:
             self.engine.served = True
             self.image_id = container.container.attrs["Image"]
             return container
-        raise SandboxError(f"no sandbox could be made in {BUILD_TRIES} tries; the last: {last}") from last
+        kind = last.kind if last is not None else None
+        raise SandboxError(f"no sandbox could be made in {BUILD_TRIES} tries; the last: {last}", kind=kind) from last
 
     async def _launch(self) -> Launched:
         head_start = self._head_start

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from stackbench.errors import SandboxError, one_line
+from stackbench.errors import ErrorKind, ImageError, one_line
 
 if TYPE_CHECKING:
     import docker
@@ -29,7 +29,7 @@ def pull_patiently(
     """Pulls an image; where the registry has had too many requests, waits twice as long each time.
 
     Raises:
-        SandboxError: it cannot be pulled.
+        ImageError: it cannot be pulled.
     """
     from docker.errors import DockerException
 
@@ -41,8 +41,9 @@ def pull_patiently(
         except DockerException as error:
             asked_too_often = any(word in str(error).lower() for word in REFUSALS)
             if not asked_too_often or turn == TRIES - 1:
-                raise SandboxError(
-                    f"the image {name} is not there and cannot be pulled: {one_line(error, 160)}"
+                raise ImageError(
+                    f"the image {name} is not there and cannot be pulled: {one_line(error, 160)}",
+                    kind=ErrorKind.IMAGE_PULL,
                 ) from error
             wait_s = FIRST_PAUSE_S * 2**turn
             say(f"the registry has had too many requests; pulling {name} again in {wait_s:.0f} s")

@@ -13,7 +13,8 @@ from typing import Any
 from stackbench.config import SandboxSettings
 from stackbench.errors import UsageError
 from stackbench.outage import Outage
-from stackbench.sandbox.docker import engine_answers, runtimes
+from stackbench.sandbox.container import ContainerLostError
+from stackbench.sandbox.docker import engine_answers, ran_out_of_memory, runtimes
 from stackbench.sandbox.docker_engine import DockerEngine
 from stackbench.sandbox.head_start import HeadStart
 from stackbench.sandbox.hygiene import remove_leftovers
@@ -124,6 +125,15 @@ class Sandboxes:
     async def engine_answers(self) -> bool:
         """Whether the Docker engine answers."""
         return await asyncio.to_thread(engine_answers)
+
+    async def ran_out_of_memory(self, problem: BaseException) -> bool:
+        """Whether a container was lost because the kernel killed in it for want of memory, by its cgroup's counter."""
+        lost = problem
+        while not isinstance(lost, ContainerLostError):
+            if (behind := lost.__cause__) is None:
+                return False
+            lost = behind
+        return await asyncio.to_thread(ran_out_of_memory, lost.container_id)
 
     def resize(self, size: int) -> None:
         """Changes the number of containers for samples and of leased ones; those that are in use are let finish."""

@@ -110,7 +110,7 @@ class Scorer:
                     refusals += 1
                     if self._closed or refusals == TRIES:
                         raise SandboxError(
-                            f"the sandbox failed {refusals} times under one sample; last: {error}"
+                            f"the sandbox failed {refusals} times under one sample; last: {error}", kind=error.kind
                         ) from error
 
     def resize(self, size: int) -> None:

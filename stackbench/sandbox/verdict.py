@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from stackbench.errors import SandboxError
+from stackbench.errors import ErrorKind, SandboxError
 from stackbench.sandbox.types import CodeJob, CodeResult, Outcome
 
 __all__ = ["job_frame", "job_result"]
@@ -49,7 +49,9 @@ def job_result(answer: dict[str, Any], job: CodeJob) -> CodeResult:
     section = next((event for event in events if event["step"] == "section"), None)
     end = next((event for event in events if event["step"] == "end"), None)
     if answer["status"] == "starved":
-        raise SandboxError(f"the sample waited {answer['waited_s']:.0f} s for a processor of this machine")
+        raise SandboxError(
+            f"the sample waited {answer['waited_s']:.0f} s for a processor of this machine", kind=ErrorKind.PROCESSOR
+        )
     checks = tuple(index in steps and steps[index]["error"] is None for index in range(len(job.checks)))
     failed_check = next((steps[i] for i, ok in enumerate(checks) if not ok and i in steps), None)
     if answer["status"] == "timed out":

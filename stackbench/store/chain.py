@@ -26,6 +26,7 @@ __all__ = [
     "SEALED",
     "ChainEntry",
     "ChainWriter",
+    "attempt_sha256",
     "evidence_sha256",
     "link",
     "row_sha256",
@@ -89,6 +90,12 @@ def row_sha256(values: Iterable[Any], evidence: str = "") -> str:
     return hashlib.sha256(f"{_spelled(values)}\n{evidence}".encode()).hexdigest()
 
 
+def attempt_sha256(row: Sequence[Any], evidence: str = "") -> str:
+    """`row_sha256` of an attempt. Its last column, `error_kind`, counts where it is set: rows of versions before it was
+    there keep their hash."""
+    return row_sha256(row if row[-1] is not None else row[:-1], evidence)
+
+
 def evidence_sha256(events: Iterable[tuple[int, str, str]], tool_calls: Iterable[Sequence[Any]]) -> str:
     """Of an attempt's events (seq, kind, payload) and tool calls, each in the order they were recorded; empty for none.
 
@@ -136,11 +143,12 @@ class ChainWriter:
         self, connection: duckdb.DuckDBPyConnection, rows: Sequence[Sequence[Any]], evidence: Sequence[str]
     ) -> None:
         """Entries of attempts that are stored in this transaction, in their order."""
+        digests = map(attempt_sha256, rows, evidence)
         self._insert(
             connection,
             [
-                self._entry(connection, row[0], "attempt", (row[1], row[2], row[3], row[4]), row_sha256(row, behind))
-                for row, behind in zip(rows, evidence, strict=True)
+                self._entry(connection, row[0], "attempt", (row[1], row[2], row[3], row[4]), digest)
+                for row, digest in zip(rows, digests, strict=True)
             ],
         )
 

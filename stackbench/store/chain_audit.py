@@ -12,6 +12,7 @@ from stackbench.store.chain import (
     GENESIS,
     SEALED,
     ChainEntry,
+    attempt_sha256,
     evidence_sha256,
     link,
     row_sha256,
@@ -102,7 +103,7 @@ def _row_hashes(queries: Queries, run_id: str) -> dict[Key, str]:
     found: dict[Key, str] = {}
     for row in queries.rows(ATTEMPTS, [run_id]):
         key = _key(row[1:])
-        found[key] = row_sha256(row, evidence_sha256(events.get(key, ()), calls.get(key, ())))
+        found[key] = attempt_sha256(row, evidence_sha256(events.get(key, ()), calls.get(key, ())))
     return found
 
 

@@ -42,7 +42,7 @@ def _migrations() -> list[tuple[int, str]]:
     return [(int(item.name.split("_")[0]), item.read_text(encoding="utf-8")) for item in files]
 
 
-SCHEMA_VERSION = 9
+SCHEMA_VERSION = 10
 """The newest schema that this program knows; a database with a newer one is refused."""
 
 

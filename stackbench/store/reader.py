@@ -77,6 +77,10 @@ SELECT task_id, arg_min(completion, (seed, attempt)) FROM attempts
 WHERE run_id = ? AND benchmark = ? AND status = 'completed' GROUP BY task_id
 """
 OPERATED = "SELECT 1 FROM events WHERE run_id = ? AND kind = 'operator' LIMIT 1"
+ERROR_KINDS = """
+SELECT error_kind, count(*) AS attempts FROM attempts
+WHERE run_id = ? AND status = 'error' AND error_kind IS NOT NULL GROUP BY error_kind ORDER BY attempts DESC, error_kind
+"""
 UNPASSED = """
 SELECT benchmark, task_id, status, coalesce(error, '') FROM attempts
 WHERE run_id = ? AND (NOT coalesce(passed, false)) ORDER BY benchmark, task_id, seed, attempt
@@ -258,6 +262,10 @@ class Reader:
     def last_seq(self, run_id: str) -> int:
         """The highest event number of a run, 0 for none."""
         return int(self._queries.rows(LAST_SEQ, [run_id])[0][0])
+
+    def error_kinds(self, run_id: str) -> dict[str, int]:
+        """How many attempts of a run could not be made or scored, by `ErrorKind`, the most frequent first."""
+        return {str(kind): int(count) for kind, count in self._queries.rows(ERROR_KINDS, [run_id])}
 
     def unpassed(self, run_id: str) -> list[Unpassed]:
         """Every attempt that did not pass."""

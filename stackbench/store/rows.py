@@ -55,6 +55,7 @@ def attempt_row(run_id: str, record: AttemptRecord) -> tuple[Any, ...]:
         text(record.program),
         None if record.finish_reason is None else record.finish_reason.value,
         text(record.reason),
+        record.error_kind,
     )
 
 

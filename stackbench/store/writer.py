@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast
 
 import duckdb
 
-from stackbench.errors import StoreError, UsageError, one_line
+from stackbench.errors import ErrorKind, StoreError, UsageError, one_line
 from stackbench.store.chain import ChainWriter, evidence_sha256
 from stackbench.store.database import keep_log_private, open_database
 from stackbench.store.deletion import delete_rows
@@ -41,7 +41,8 @@ ROW_AT_FAULT = (
 INSERT_RUN = "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 ATTEMPT_COLUMNS = """
 run_id, benchmark, task_id, attempt, seed, category, status, score, passed, error, prompt, completion, prompt_tokens,
-completion_tokens, started_at, latency_s, metrics, thought, program, finish_reason, reason
+completion_tokens, started_at, latency_s, metrics, thought, program, finish_reason, reason,
+error_kind
 """
 """In the order of `attempt_row`."""
 INSERT_ATTEMPTS = f"""
@@ -50,7 +51,7 @@ SELECT unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(
     unnest(?::BIGINT[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::DOUBLE[]), unnest(?::BOOLEAN[]),
     unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::INTEGER[]), unnest(?::INTEGER[]),
     unnest(?::TIMESTAMP[]), unnest(?::DOUBLE[]), unnest(?::VARCHAR[])::JSON, unnest(?::VARCHAR[]),
-    unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[])
+    unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[])
 """
 INSERT_EVENTS = """
 INSERT INTO events (run_id, benchmark, task_id, attempt, seed, seq, ts, kind, payload)
@@ -516,7 +517,7 @@ def _error_row(row: tuple[Any, ...], error: Exception) -> tuple[Any, ...]:
     """The row of an attempt that cannot be stored as it is: its key, and why."""
     why = f"error: the attempt cannot be recorded: {one_line(error)}"
     started_at = row[14] if isinstance(row[14], datetime) else datetime.now(UTC).replace(tzinfo=None)
-    texts = (text(why), "", "", 0, 0, started_at, 0.0, "{}", "", None, None, text(why))
+    texts = (text(why), "", "", 0, 0, started_at, 0.0, "{}", "", None, None, text(why), ErrorKind.FAULT.value)
     rest = ("", AttemptStatus.ERROR.value, None, None, *texts)
     return (*row[:5], *rest)
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from stackbench.engine import home_lock
 from stackbench.engine.home_lock import HomeLock, holder_of
-from stackbench.errors import HomeLockedError, StoreError
+from stackbench.errors import HomeLockedError, SharedHomeError, StoreError
 from tests.waiting import wait_for
 
 HOLD = """
@@ -98,3 +99,48 @@ def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(StoreError, match="cannot be written"):
         HomeLock(tmp_path / "engine.lock").acquire()
+
+
+ELSEWHERE = """
+import fcntl, sys, time
+from pathlib import Path
+from stackbench.engine import home_lock
+home_lock.BEATS_EVERY_S = 0.05
+lock = home_lock.HomeLock(Path(sys.argv[1]), "elsewhere")
+lock.acquire()
+fcntl.flock(lock._file, fcntl.LOCK_UN)
+print("held", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """An engine of another machine, whose lock does not reach this one, as over NFS."""
+    monkeypatch.setattr(home_lock, "WATCHED_S", 1.0)
+    process = subprocess.Popen(
+        [sys.executable, "-c", ELSEWHERE, str(tmp_path / "engine.lock")], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def test_a_home_that_another_machine_uses_is_refused_with_the_reason(
+    tmp_path: Path, elsewhere: subprocess.Popen
+) -> None:
+    said = f"process {elsewhere.pid} on elsewhere is the engine of {tmp_path}.*DuckDB's lock does not hold over network"
+    with pytest.raises(SharedHomeError, match=said) as refused:
+        HomeLock(tmp_path / "engine.lock").acquire()
+    assert refused.value.exit_code == 2
+
+
+def test_a_home_whose_engine_on_another_machine_was_killed_is_free(tmp_path: Path, elsewhere: subprocess.Popen) -> None:
+    elsewhere.kill()
+    elsewhere.wait()
+    lock = HomeLock(tmp_path / "engine.lock")
+    lock.acquire()
+    lock.release()

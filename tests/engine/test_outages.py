@@ -110,12 +110,36 @@ async def test_the_operator_need_not_wait_for_an_endpoint(home: Home, endpoint: 
     assert (outcome.status, outcome.error_rate) == (RunStatus.INTERRUPTED, 0.0)
 
 
-async def test_a_request_that_fails_alone_is_an_error_of_its_attempt(home: Home, endpoint: FakeEndpoint) -> None:
+async def test_an_attempt_whose_request_fails_alone_is_made_again_behind_the_others(
+    home: Home, endpoint: FakeEndpoint
+) -> None:
     endpoint.faults.extend([500] * 2)
-    outcome = await run_plan(
-        home, plan_benchmarks(["gsm8k"], Settings(model=endpoint.name, limit=30, retries=1, concurrency=1))
-    )
+    settings = Settings(model=endpoint.name, limit=30, retries=1, concurrency=1)
+    outcome = await run_plan(home, plan_benchmarks(["gsm8k"], settings))
+    assert (outcome.status, outcome.results[0].errors) == (RunStatus.COMPLETED, 0)
+    assert outcome.hints == ("1 attempt was made again after errors of the infrastructure",)
+    asked = [str(request["messages"]) for request in endpoint.requests]
+    assert asked[0] == asked[1] == asked[-1]
+    assert asked.count(asked[0]) == 3
+
+
+async def test_an_attempt_that_the_infrastructure_fails_each_time_is_no_score_and_is_told_by_its_kind(
+    home: Home, endpoint: FakeEndpoint
+) -> None:
+    def respond(request: web.Request, body: dict[str, Any]) -> web.Response | None:
+        return web.json_response({"error": {"message": "no"}}, status=500) if "Janet" in str(body) else None
+
+    endpoint.respond = respond
+    settings = Settings(model=endpoint.name, limit=30, retries=0, concurrency=1)
+    outcome = await run_plan(home, plan_benchmarks(["gsm8k"], settings))
     assert (outcome.status, outcome.results[0].errors) == (RunStatus.COMPLETED, 1)
+    assert outcome.results[0].metrics[0].n == 29
+    assert outcome.hints[1] == "1 attempt was left out of the scores as errors of the infrastructure: endpoint 1"
+    queries = open_queries(home.database, home.socket)
+    try:
+        assert Reader(queries).error_kinds(outcome.run_id) == {"endpoint": 1}
+    finally:
+        queries.close()
 
 
 async def test_an_attempt_that_takes_the_endpoint_down_each_time_becomes_an_error(

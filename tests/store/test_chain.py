@@ -17,9 +17,9 @@ from stackbench.store.chain import (
     GENESIS,
     SEALED,
     ChainEntry,
+    attempt_sha256,
     evidence_sha256,
     link,
-    row_sha256,
     run_seal,
 )
 from stackbench.store.writer import ATTEMPT_COLUMNS
@@ -89,7 +89,7 @@ def test_an_entry_is_computed_again_from_the_stored_row_and_its_evidence(writer:
     made = cursor.execute("SELECT seq, kind, payload FROM events ORDER BY seq").fetchall()
     columns = "step, tool, arguments, valid, result, error, duration_ms"
     calls = cursor.execute(f"SELECT {columns} FROM tool_calls").fetchall()
-    hashes = [row_sha256(rows[0], evidence_sha256(made, calls)), row_sha256(rows[1])]
+    hashes = [attempt_sha256(rows[0], evidence_sha256(made, calls)), attempt_sha256(rows[1])]
     assert [one.row_sha256 for one in entries(cursor) if one.kind == "attempt"] == hashes
 
 

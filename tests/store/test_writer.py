@@ -210,7 +210,7 @@ def test_schema_is_that_of_the_contract(writer: Writer) -> None:
     assert found["attempts"] == [
         "run_id", "benchmark", "task_id", "attempt", "seed", "category", "status", "score", "passed", "error", "prompt",
         "completion", "prompt_tokens", "completion_tokens", "started_at", "latency_s", "metrics",
-        "thought", "program", "finish_reason", "reason",
+        "thought", "program", "finish_reason", "reason", "error_kind",
     ]  # fmt: skip
     assert found["events"] == ["run_id", "benchmark", "task_id", "attempt", "seed", "seq", "ts", "kind", "payload"]
     assert found["tool_calls"] == [

@@ -22,7 +22,7 @@ from stackbench.datasets import DatasetStore
 from stackbench.models.loaded_files import FileHashes
 from stackbench.report.bundle import MANIFEST, write_bundle, write_manifest
 from stackbench.store import open_queries
-from stackbench.store.chain import CHAIN_COLUMNS, GENESIS, SEALED, link, row_sha256, run_seal
+from stackbench.store.chain import CHAIN_COLUMNS, GENESIS, SEALED, attempt_sha256, link, row_sha256, run_seal
 from stackbench.store.chain_audit import audit_chain
 from stackbench.store.writer import ATTEMPT_COLUMNS
 from stackbench.verification.verdicts import Verification
@@ -65,7 +65,7 @@ class Forger:
             rows = connection.execute(f"SELECT {ATTEMPT_COLUMNS} FROM attempts ORDER BY rowid").fetchall()
             seal = run_seal([connection.execute(sql, [RUN]).fetchall() for sql in SEALED])
             entries: list[tuple[str, tuple[Any, ...], str]] = [("begin", (None,) * 4, row_sha256([RUN]))]
-            entries += [("attempt", row[1:5], row_sha256(row)) for row in rows]
+            entries += [("attempt", row[1:5], attempt_sha256(row)) for row in rows]
             entries.append(("end", (None,) * 4, seal))
             connection.execute("DELETE FROM attempt_chain")
             head = GENESIS

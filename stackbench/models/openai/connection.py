@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 from stackbench import nesting
-from stackbench.errors import GenerationError, ModelNotAvailableError
+from stackbench.errors import EndpointError, GenerationError, ModelNotAvailableError
 from stackbench.models.openai.events import EventReader, LineTooLongError
 from stackbench.models.openai.faults import AnswerError, BusyError, RefusedError
 from stackbench.models.openai.proxies import proxy_arguments, proxy_for
@@ -123,7 +123,7 @@ class Connection:
         try:
             return await self.retrying.call(ask, _is_busy, retries=retries, on_retry=on_retry)
         except BusyError as error:
-            raise GenerationError(f"{self.url}/{path} failed {retries + 1} times; last: {error}") from error
+            raise EndpointError(f"{self.url}/{path} failed {retries + 1} times; last: {error}") from error
 
     async def stream(
         self, path: str, body: Mapping[str, Any], headers: Mapping[str, str] | None = None
@@ -161,9 +161,9 @@ class Connection:
         except Exception as error:
             if ended.is_set():
                 return
-            raise GenerationError(f"{self.url}/{path}: {self._lost(error)}") from error
+            raise EndpointError(f"{self.url}/{path}: {self._lost(error)}") from error
         if not ended.is_set():
-            raise GenerationError(f"{self.url}/{path} ended its stream in the middle")
+            raise EndpointError(f"{self.url}/{path} ended its stream in the middle")
 
     async def served(self) -> tuple[list[dict[str, Any]], bool]:
         """What `/models` lists, empty for an endpoint without such a list, and whether there are more than it lists.

@@ -11,7 +11,7 @@ from datetime import UTC
 from typing import Any
 
 from stackbench import nesting
-from stackbench.errors import GenerationError
+from stackbench.errors import EndpointError, GenerationError
 from stackbench.nesting import is_array, is_object
 
 __all__ = [
@@ -48,7 +48,7 @@ class RefusedError(GenerationError):
         self.detail = detail or ErrorDetail(message)
 
 
-class BusyError(GenerationError):
+class BusyError(EndpointError):
     """The server may answer another time."""
 
     def __init__(self, message: str, wait_s: float | None = None) -> None:
@@ -57,7 +57,7 @@ class BusyError(GenerationError):
         """How long it asks to wait (Retry-After), where it says so."""
 
 
-class AnswerError(GenerationError):
+class AnswerError(EndpointError):
     """The server answered with what is no completion, or with too much; it would probably do so again."""
 
 
