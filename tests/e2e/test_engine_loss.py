@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import os
@@ -17,7 +18,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import Program
-from tests.waiting import wait_for
+from tests.fake_endpoint import FakeEndpoint
+from tests.waiting import until, wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.docker]
 
@@ -203,3 +205,32 @@ def test_a_runtime_that_the_docker_engine_lacks_is_said_before_anything_runs(pro
     wrong = program.run("score", str(samples), "-b", "humaneval", "--sandbox-scope", "planet")
     assert wrong.returncode == 2
     assert "container" in wrong.stderr
+
+
+async def test_sigterm_of_a_batch_system_leaves_what_was_done_and_the_rest_is_made_later(
+    program: Program, endpoint: FakeEndpoint
+) -> None:
+    endpoint.reply = lambda body: f"#### {len(str(body['messages'])) % 30}"
+    command = ("eval", "gsm8k", "-m", endpoint.name, "--limit", "30", "--concurrency", "4")
+    expected = json.loads((await program.run_beside(*command, "--json")).stdout)["results"][0]["metrics"]
+    endpoint.requests.clear()
+    endpoint.faults.extend([None] * 12 + ["slow"] * 8)
+    process = program.start(*command)
+    try:
+        await until(lambda: len(endpoint.requests) >= 16, within_s=60)
+        process.send_signal(signal.SIGTERM)
+        _, said = await asyncio.to_thread(process.communicate, timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130, said
+    endpoint.faults.clear()
+    done = await program.run_beside("eval", "--resume", "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["results"][0]["metrics"] == expected
+    rows = program.query(
+        "SELECT count(*) AS n, count(DISTINCT task_id) AS d FROM attempts "
+        f"WHERE run_id = '{document['run_id']}' AND status = 'completed'"
+    )
+    assert rows == [{"n": 30, "d": 30}]
+    assert 30 <= len(endpoint.requests) <= 38
