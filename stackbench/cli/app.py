@@ -26,6 +26,7 @@ from stackbench.cli.reading_commands import (
     report,
     resend,
     runs,
+    runs_merge,
     runs_rm,
     runs_tag,
     show,
@@ -108,7 +109,7 @@ def build_app(only: str | None = None) -> typer.Typer:
     app.command("engine", hidden=True, help="Carry out the orders of a file.", cls=CommandPage)(engine)
     for command in (show, resend, compare, verify, query, export, report, publish, catalogue, config, doctor):
         app.command(command.__name__ if command is not catalogue else "list", cls=CommandPage)(command)
-    managed = _group("runs", runs.__doc__ or "", {"rm": runs_rm, "tag": runs_tag}, alone=True)
+    managed = _group("runs", runs.__doc__ or "", {"merge": runs_merge, "rm": runs_rm, "tag": runs_tag}, alone=True)
     managed.callback()(runs)
     app.add_typer(managed)
     for name, (text, commands) in GROUPS.items():

@@ -13,6 +13,7 @@ from stackbench.cli.options import given_settings
 from stackbench.cli.swe_options import given_swe_options
 from stackbench.config import Home, Settings, load_settings
 from stackbench.engine import HeadStart, RunPlan, load_suite, plan_benchmarks, plan_suite, read_samples, replay_settings
+from stackbench.engine.shards import check_shard
 from stackbench.engine.suite import BatchStages
 from stackbench.errors import UsageError
 from stackbench.labels import check_label, check_labels
@@ -119,16 +120,18 @@ def score(
 def labelled(plan: RunPlan, flags: Mapping[str, Any]) -> RunPlan:
     """The plan with the name and the tags that the command line gives. Raises UsageError for one that cannot be."""
     name = check_label(flags["run_name"], "--name") if flags["run_name"] is not None else ""
-    return plan.model_copy(update={"name": name, "tags": check_labels(flags["run_tags"] or (), "--tag")})
+    shard = check_shard(flags["shard"]) if flags.get("shard") is not None else ""
+    update = {"name": name, "tags": check_labels(flags["run_tags"] or (), "--tag"), "shard": shard}
+    return plan.model_copy(update=update)
 
 
 def _carry_out_all(home: Home, plans: Sequence[RunPlan], flags: Mapping[str, Any]) -> int:
     """One run, or one for each of several models."""
+    labels = [labelled(plan, flags) for plan in plans]
     if flags["dry_run"]:
         from stackbench.cli.dry_run import dry_run
 
-        return dry_run(home, plans, flags["machines"] or "", as_json=bool(flags["as_json"]))
-    labels = [labelled(plan, flags) for plan in plans]
+        return dry_run(home, labels, flags["machines"] or "", as_json=bool(flags["as_json"]))
     if len(labels) == 1:
         return carry_out(home, labels[0], flags)
     from stackbench.cli.several_models import carry_out_several

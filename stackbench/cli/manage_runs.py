@@ -11,7 +11,7 @@ from typing import Any
 
 import typer
 
-from stackbench.cli.console import notice, print_line
+from stackbench.cli.console import notice, out, print_json, print_line
 from stackbench.cli.history import opened
 from stackbench.config import Home
 from stackbench.control.client import connect
@@ -24,7 +24,7 @@ from stackbench.store import Labels, Reader, RunInfo
 from stackbench.types import RunStatus
 from stackbench.visible_text import in_one_line
 
-__all__ = ["remove", "tag"]
+__all__ = ["merge", "remove", "tag"]
 
 
 def remove(home: Path | None, names: Sequence[str], *, yes: bool) -> int:
@@ -55,6 +55,34 @@ def remove(home: Path | None, names: Sequence[str], *, yes: bool) -> int:
         asyncio.run(remove_run(place, run.run_id, who=f"runs ({getpass.getuser()})"))
         print_line(f"removed {run.run_id}")
     return 0
+
+
+def merge(home: Path | None, sources: Sequence[Path], *, as_json: bool) -> int:
+    """Merges the shards in other homes into a run of this one and prints its results; the exit code: of the run.
+
+    Raises:
+        UsageError: the homes do not hold shards of one run.
+        HomeLockedError: an engine of this home is live.
+    """
+    from stackbench.cli.run_end import exit_code
+    from stackbench.cli.scoreboard import outcome_document, scoreboard
+    from stackbench.engine.shards import merge_shards
+
+    place = Home.find(home)
+    found = merge_shards(place, sources)
+    if found.missing:
+        notice(f"no source has shard {', '.join(found.missing)}")
+    flags = {"home": home, "output": None}
+    if as_json:
+        merged = {"added": found.added, "shards": list(found.shards), "missing": list(found.missing)}
+        print_json({**outcome_document(found.outcome), "merged": merged})
+    else:
+        lines = [
+            f"merged {len(found.shards)} shards: {found.added} attempts that were not there yet",
+            f"next: stackbench show {found.outcome.run_id}" + (f" --home {home}" if home else ""),
+        ]
+        out().print(scoreboard(found.outcome, lines), crop=False)
+    return exit_code(found.outcome, flags)
 
 
 def tag(

@@ -92,6 +92,15 @@ def _selection_options(
             rich_help_panel=SELECTION,
         ),
     ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            "--shard",
+            metavar="I/N",
+            help="Only the I-th of N parts of the tasks; `stackbench runs merge` makes one run of them.",
+            rich_help_panel=SELECTION,
+        ),
+    ] = None,
     scenarios: Annotated[
         Path | None,
         typer.Option(

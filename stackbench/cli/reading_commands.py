@@ -20,6 +20,7 @@ __all__ = [
     "report",
     "resend",
     "runs",
+    "runs_merge",
     "runs_rm",
     "runs_tag",
     "show",
@@ -63,6 +64,17 @@ def runs_rm(
     from stackbench.cli import manage_runs
 
     return manage_runs.remove(home, names, yes=yes)
+
+
+def runs_merge(
+    homes: Annotated[list[Path], typer.Argument(metavar="HOME", help="Homes that the shards were run in.")],
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+) -> int:
+    """Make one run of the shards of a run (`--shard I/N`): each attempt once, however often they are merged."""
+    from stackbench.cli import manage_runs
+
+    return manage_runs.merge(home, homes, as_json=as_json)
 
 
 def runs_tag(

@@ -40,8 +40,8 @@ def resume(home: Home, flags: Mapping[str, Any], *, benchmarks: Sequence[str] = 
     if benchmarks and set(benchmarks) != {part.name for part in plan.benchmarks}:
         names = ", ".join(part.name for part in plan.benchmarks)
         raise UsageError(f"run {run.run_id} is of {names}, not of {', '.join(benchmarks)}")
-    if flags["sample_ids"] or flags["benchmark_options"] or flags["scenarios"]:
-        raise UsageError("a resumed run keeps its tasks and options; leave --sample-ids, --scenarios and -T out")
+    if flags["sample_ids"] or flags["benchmark_options"] or flags["scenarios"] or flags["shard"]:
+        raise UsageError("a resumed run keeps its tasks and options: no --sample-ids, --shard, --scenarios and -T")
     changeable = changeable_on_resume()
     for name, value in given.items():
         kept = getattr(plan.settings, name)

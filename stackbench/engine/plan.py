@@ -140,6 +140,8 @@ class RunPlan(BaseModel):
     name: str = ""
     """What the user calls the run."""
     tags: tuple[str, ...] = ()
+    shard: str = Field(default="", pattern=r"^$|^[1-9]\d{0,5}/[1-9]\d{0,5}$")
+    """`2/8`: of each benchmark's tasks the second of eight parts; empty: all."""
     replays: str | None = None
     """The id of the run whose answers this one takes, and as which it asks."""
 

@@ -40,6 +40,7 @@ from stackbench.engine.resources import AttemptResources, RunResources
 from stackbench.engine.run_estimate import RunEstimate, estimate_run
 from stackbench.engine.run_model import create_run_model
 from stackbench.engine.run_record import RunEnd, RunOrder, RunRecord, stall_payload
+from stackbench.engine.shards import shard_of
 from stackbench.engine.site import LocalSite, Site
 from stackbench.engine.stall_watch import StallWatch
 from stackbench.engine.work import (
@@ -49,7 +50,7 @@ from stackbench.engine.work import (
     load_benchmarks,
     without_speed,
 )
-from stackbench.errors import DataNotAvailableError, ModelNotAvailableError, StackbenchError, StoreError
+from stackbench.errors import DataNotAvailableError, ModelNotAvailableError, StackbenchError, StoreError, UsageError
 from stackbench.outage import Outage
 from stackbench.sandbox.memory_budget import samples_at_once
 from stackbench.sandbox.sandboxes import Sandboxes
@@ -159,6 +160,11 @@ class RunExecution:
         if found is None:
             return self._not_begun(resources, started)
         loaded, skipped = without_speed(*found, resources.model)
+        if self.plan.shard and not recorded:  # a resumed run selected them already
+            loaded, elsewhere = shard_of(loaded, self.plan.shard)
+            skipped = {**skipped, **elsewhere}
+        if not loaded:
+            raise UsageError("; ".join(f"{name}: {why}" for name, why in skipped.items()))
         for item in loaded:
             check_gate_categories(self.plan.gates, item.plan.name, item.benchmark, item.tasks)
         for name, reason in skipped.items():

@@ -221,6 +221,16 @@ class Writer:
             )
         )
 
+    def copy_attempt(
+        self,
+        row: tuple[Any, ...],
+        events: list[tuple[Any, ...]],
+        tool_calls: list[tuple[Any, ...]],
+        texts: Mapping[str, str],
+    ) -> None:
+        """As `attempt`, for rows that another run recorded (`stackbench.store.copying`), with this run's id."""
+        self._put((row, events, tool_calls, texts))
+
     def texts(self, contents: Iterable[str]) -> None:
         """Queues texts of the run itself."""
         self._put((None, [], [], dict(map(hash_text, contents))))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from stackbench.benchmarks.gsm8k import Gsm8k
+from stackbench.benchmarks.mmlu import Mmlu
 from stackbench.config import Home, Settings
 from stackbench.engine import RunOutcome, plan_benchmarks
 from stackbench.errors import DataNotAvailableError
@@ -20,6 +21,16 @@ async def run(home: Home, *benchmarks: str) -> RunOutcome:
     return await OneRun(home, plan_benchmarks(benchmarks, Settings(model="oracle", limit=3))).run()
 
 
+def not_possible(monkeypatch: pytest.MonkeyPatch, kind: type[Any], why: str) -> None:
+    """Puts a class of its own in the benchmark's place: what a class is found to implement is remembered for good."""
+
+    class NotPossible(kind):
+        async def unavailable(self, tasks: Any, context: Any) -> str:
+            return why
+
+    monkeypatch.setattr(f"{kind.__module__}.{kind.__name__}", NotPossible)
+
+
 @pytest.fixture
 def home(tmp_path: Path, data_dir: Path) -> Home:
     return Home(tmp_path, data_dir)
@@ -28,10 +39,7 @@ def home(tmp_path: Path, data_dir: Path) -> Home:
 async def test_a_benchmark_that_is_not_possible_here_is_left_out_of_a_suite(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def unavailable(self: object, tasks: Any, context: Any) -> str:
-        return "no image can be had"
-
-    monkeypatch.setattr(Gsm8k, "unavailable", unavailable, raising=False)
+    not_possible(monkeypatch, Gsm8k, "no image can be had")
     outcome = await run(home, "gsm8k", "mmlu")
     assert outcome.status is RunStatus.COMPLETED
     assert [result.benchmark for result in outcome.results] == ["mmlu"]
@@ -57,11 +65,8 @@ async def test_what_cannot_be_prepared_for_want_of_data_is_left_out(
 
 
 async def test_a_run_of_which_nothing_is_possible_has_failed(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def unavailable(self: object, tasks: Any, context: Any) -> str:
-        return "not here"
-
-    for name in ("gsm8k.Gsm8k", "mmlu.Mmlu"):
-        monkeypatch.setattr(f"stackbench.benchmarks.{name}.unavailable", unavailable, raising=False)
+    for kind in (Gsm8k, Mmlu):
+        not_possible(monkeypatch, kind, "not here")
     outcome = await run(home, "gsm8k", "mmlu")
     assert outcome.status is RunStatus.FAILED
     assert "gsm8k: not here" in outcome.problem and "mmlu: not here" in outcome.problem

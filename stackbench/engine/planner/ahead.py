@@ -81,6 +81,9 @@ def _count(plan: RunPlan, part: BenchmarkPlan, data: DatasetStore, known: int | 
         tasks = min(tasks, len(part.sample_ids))
     elif part.limit is not None:
         tasks = min(tasks, part.limit)
+    if plan.shard:
+        number, count = (int(one) for one in plan.shard.split("/"))
+        tasks = len(range(number - 1, tasks, count)) if not isinstance(benchmark, SpeedBenchmark) else tasks
     each = len(plan.settings.seeds) * attempts_each(plan, part, benchmark)
     return _workload(part, benchmark, tasks, each, counted=counted)
 
