@@ -42,6 +42,7 @@ from stackbench.engine.resources import RunResources
 from stackbench.engine.run_estimate import RunEstimate, estimate_run
 from stackbench.engine.run_model import create_run_model
 from stackbench.engine.run_record import RunEnd, RunOrder, RunRecord, stall_payload
+from stackbench.engine.run_waits import RunWaits
 from stackbench.engine.shards import shard_of
 from stackbench.engine.stall_watch import StallWatch
 from stackbench.engine.work import (
@@ -107,6 +108,7 @@ class RunExecution:
         self._replay: Replay | None = None
         self._monitor: Monitor | None = None
         self._progress: ProgressWatch | None = None
+        self.waits = RunWaits()
         self._skipped: dict[str, str] = {}
         """Benchmarks that turned out not to be possible, with the reason."""
         self._left_out = False
@@ -123,6 +125,9 @@ class RunExecution:
         watch.start()
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(watch.close)
+            self._progress = self._progress_watch()
+            looking = asyncio.create_task(self._progress.watch())
+            stack.callback(looking.cancel)
             if (port := self.plan.settings.metrics_port) is not None:
                 endpoint = MetricsEndpoint(port, self._state)
                 stack.push_async_callback(asyncio.to_thread, endpoint.close)
@@ -145,7 +150,8 @@ class RunExecution:
         loading = asyncio.to_thread(
             load_benchmarks, self.plan, data, self.order.samples, recorded, first_tasks=first_tasks
         )
-        found = await self._unless_stopped(loading)
+        with self.waits.waiting("its tasks and data"):
+            found = await self._unless_stopped(loading)
         if found is None:
             return self._not_begun(resources, started)
         loaded, skipped = without_speed(*found, resources.model)
@@ -160,7 +166,8 @@ class RunExecution:
             self._publish(BenchmarkSkipped(benchmark=name, reason=reason))
         if not await self._make_ready(resources, loaded):
             return self._not_begun(resources, started)
-        fitted = await self._unless_stopped(fit_to_window(loaded, self.plan, resources.model, self.say))
+        with self.waits.waiting("the model's window to be known"):
+            fitted = await self._unless_stopped(fit_to_window(loaded, self.plan, resources.model, self.say))
         if fitted is None:
             return self._not_begun(resources, started)
         slots = model_slots(self.plan, resources.model)
@@ -180,13 +187,12 @@ class RunExecution:
             self._writer, self.run_id, resources.model, lambda: (self.tracker.tokens, len(self.tracker)), self._now,
             self._publish,
         )  # fmt: skip
-        self._monitor, self._progress = monitor, self._progress_watch(monitor)
+        self._monitor = monitor
         watchers = [
             asyncio.create_task(watching)
             for watching in (
                 monitor.watch(),
                 self._stop_at_deadline(),
-                self._progress.watch(),
                 self._memory_pressure().watch(),
             )
         ]
@@ -256,7 +262,7 @@ class RunExecution:
 
         return MemoryPressure(self.controls, samples_at_once(self.plan.settings), wake, tell)
 
-    def _progress_watch(self, monitor: Monitor) -> ProgressWatch:
+    def _progress_watch(self) -> ProgressWatch:
         def tell(seconds: float, line: str) -> None:
             self.say(line)
             self.record("no_progress", {"seconds": round(seconds, 1), "text": line})
@@ -264,12 +270,14 @@ class RunExecution:
 
         def progress() -> tuple[float | None, ...]:
             ended = sum(runner.progress.done for runner in self.runners.values())
-            return ended, self.tracker.tokens, monitor.latest.get("completion_tokens")
+            served = self._monitor.latest.get("completion_tokens") if self._monitor is not None else None
+            return ended, self.tracker.tokens, served
 
         def held() -> bool:
             return self.controls.phase != "running" or bool(self.controls.outage.waiting_for)
 
-        return ProgressWatch(self.plan.settings.stalled_after_s, progress, held, self.tracker.describe, tell)
+        period_s = self.plan.settings.stalled_after_s
+        return ProgressWatch(period_s, progress, held, self.tracker.describe, tell, own=lambda: self.waits.words)
 
     def _state(self) -> RunState:
         """For `/metrics`; called from its thread."""
@@ -308,14 +316,24 @@ class RunExecution:
     async def _make_ready(self, resources: RunResources, loaded: Sequence[LoadedBenchmark]) -> bool:
         """Model and sandboxes, side by side; False when stopped meanwhile. What cannot be had ends the run here."""
         looking = asyncio.to_thread(self._record.look_at_machine)
-        parts: list[Awaitable[None]] = [resources.model.start(self.say), looking]
+        model = self._named("the model to be ready", resources.model.start(self.say))
+        parts: list[Awaitable[None]] = [model, looking]
         agents = [item for item in loaded if isinstance(item.benchmark, AgentBenchmark)]
         if agents:
-            parts.append(resources.sandbox.ready_to_lease())
+            parts.append(self._named("the agents' containers", resources.sandbox.ready_to_lease()))
         others = [item for item in loaded if item not in agents and not isinstance(item.benchmark, OwnImages)]
         if any(item.benchmark.uses_sandbox for item in others):
-            parts.append(resources.sandbox.ready())
+            parts.append(self._named("the containers for samples", resources.sandbox.ready()))
         return await self._unless_stopped(asyncio.gather(*parts)) is not None
+
+    @property
+    def waiting_for(self) -> str:
+        """What the run itself waits for, in words; empty where only its attempts do."""
+        return "; ".join(part for part in (self.controls.outage.waiting_for, self.waits.words) if part)
+
+    async def _named(self, what: str, work: Awaitable[None]) -> None:
+        with self.waits.waiting(what):
+            await work
 
     async def _unless_stopped(self, work: Awaitable[T]) -> T | None:
         """The work's result; None when the operator stops the run first, in which case the work is let go."""
@@ -363,15 +381,17 @@ class RunExecution:
             preparation = Preparation(self.home.path / "cache", resources.sandbox, self.say)
             wanted = {spec.key.task_id for spec in left}
             tasks = [task for task in item.tasks if task.task_id in wanted]
-            why = await self._unless_stopped(_prepare(item, tasks, preparation, alone=len(loaded) == 1))
+            with self.waits.waiting(f"what {name} needs before its attempts"):
+                why = await self._unless_stopped(_prepare(item, tasks, preparation, alone=len(loaded) == 1))
             if why is None:
                 return
             if why and not (self.order.resume and any(key.benchmark == name for key in done)):
                 estimate.prepared[name] = time.monotonic() - began
                 await self._skip(name, why)
                 return
-        if await self._unless_stopped(_done(_serve_as_usual(resources.model))) is None:
-            return
+        with self.waits.waiting("the model to be served as usual"):
+            if await self._unless_stopped(_done(_serve_as_usual(resources.model))) is None:
+                return
         if (
             self.plan.copies(item.plan)
             and self.order.samples is None
