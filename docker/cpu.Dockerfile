@@ -10,8 +10,10 @@ COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY stackbench stackbench
 COPY scenarios scenarios
 COPY audio_fixtures audio_fixtures
-RUN pip install --no-cache-dir -c constraints.txt torch==2.13.0 \
-    && pip install --no-cache-dir -c constraints.txt '.[local,voice,swe,report,notify]'
+ARG EXTRAS=local,voice,swe,report,notify
+# PyTorch first and by itself: its wheel for processors, before anything else asks for a newer one with CUDA
+RUN case ",$EXTRAS," in *,local,*) pip install --no-cache-dir -c constraints.txt torch==2.13.0 ;; esac \
+    && pip install --no-cache-dir -c constraints.txt ".[$EXTRAS]"
 ENV STACKBENCH_HOME=/home-volume STACKBENCH_CACHE=/home-volume/cache
 VOLUME /home-volume
 STOPSIGNAL SIGTERM

@@ -87,7 +87,7 @@ class Operations:
             "home": str(service.home.path),
             "run_id": live.run_id if live is not None else None,
             "phase": execution.controls.phase if execution is not None else "idle",
-            "waiting_for": execution.controls.outage.waiting_for if execution is not None else "",
+            "waiting_for": execution.waiting_for if execution is not None else "",
             "queued": [run.run_id for run in list(service.queue)],
             "attempts": execution.tracker.describe() if execution is not None else [],
         }
@@ -140,7 +140,7 @@ class Operations:
         return {
             "run_id": execution.run_id,
             "phase": execution.controls.phase,
-            "waiting_for": execution.controls.outage.waiting_for,
+            "waiting_for": execution.waiting_for,
             "attempts": execution.tracker.describe(),
         }
 

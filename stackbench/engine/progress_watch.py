@@ -29,6 +29,7 @@ class ProgressWatch:
         waits: what running attempts wait for, as `AttemptTracker.describe` gives it.
         tell: takes the seconds without progress and the line that says what is waited for.
         clock: seconds, monotonic.
+        own: what the run itself waits for, in words; empty where only its attempts do.
     """
 
     period_s: float
@@ -37,6 +38,7 @@ class ProgressWatch:
     waits: Callable[[], Sequence[dict[str, Any]]]
     tell: Callable[[float, str], None]
     clock: Callable[[], float] = time.monotonic
+    own: Callable[[], str] = lambda: ""
     _last: object = None
     _since: float = field(default=0.0)
     _told: int = 0
@@ -62,7 +64,10 @@ class ProgressWatch:
         idle = now - self._since
         if idle >= (self._told + 1) * self.period_s:
             self._told = int(idle // self.period_s)
-            self.tell(idle, f"no progress for {spoken_duration(idle)}: {waits_in_words(self.waits())}")
+            own, waits = self.own(), self.waits()
+            parts = [f"the run waits for {own}"] if own else []
+            parts += [waits_in_words(waits)] if waits or not own else []
+            self.tell(idle, f"no progress for {spoken_duration(idle)}: {'; '.join(parts)}")
 
 
 def waits_in_words(waits: Sequence[dict[str, Any]]) -> str:

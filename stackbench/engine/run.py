@@ -40,6 +40,7 @@ from stackbench.engine.resources import AttemptResources, RunResources
 from stackbench.engine.run_estimate import RunEstimate, estimate_run
 from stackbench.engine.run_model import create_run_model
 from stackbench.engine.run_record import RunEnd, RunOrder, RunRecord, stall_payload
+from stackbench.engine.run_waits import RunWaits
 from stackbench.engine.shards import shard_of
 from stackbench.engine.site import LocalSite, Site
 from stackbench.engine.stall_watch import StallWatch
@@ -105,6 +106,7 @@ class RunExecution:
         self._replay: Replay | None = None
         self._monitor: Monitor | None = None
         self._progress: ProgressWatch | None = None
+        self.waits = RunWaits()
         self._skipped: dict[str, str] = {}
         """Benchmarks that turned out not to be possible, with the reason."""
         self._left_out = False
@@ -121,6 +123,9 @@ class RunExecution:
         watch.start()
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(watch.close)
+            self._progress = self._progress_watch()
+            looking = asyncio.create_task(self._progress.watch())
+            stack.callback(looking.cancel)
             if (port := self.plan.settings.metrics_port) is not None:
                 endpoint = MetricsEndpoint(port, self._state)
                 stack.push_async_callback(asyncio.to_thread, endpoint.close)
@@ -148,7 +153,7 @@ class RunExecution:
         model = await asyncio.to_thread(create_run_model, self.plan, self.home, self._writer, logs)
         sandbox = Sandboxes(self.plan.settings, self.run_id, self.say, self.order.head_start, self.controls.outage)
         resources = AttemptResources(model, sandbox, self.controls, self.tracker, self._publish)
-        return LocalSite(self.plan, self.home, resources, self._record.next_seq, self._now, self.say)
+        return LocalSite(self.plan, self.home, resources, self._record.next_seq, self._now, self.say, self.waits)
 
     async def _run(self, site: Site, resources: RunResources, started: float) -> RunOutcome:
         data = DatasetStore.of_home(self.home)
@@ -156,7 +161,8 @@ class RunExecution:
         loading = asyncio.to_thread(
             load_benchmarks, self.plan, data, self.order.samples, recorded, first_tasks=first_tasks
         )
-        found = await self._unless_stopped(loading)
+        with self.waits.waiting("its tasks and data"):
+            found = await self._unless_stopped(loading)
         if found is None:
             return self._not_begun(resources, started)
         loaded, skipped = without_speed(*found, resources.model)
@@ -171,7 +177,8 @@ class RunExecution:
             self._publish(BenchmarkSkipped(benchmark=name, reason=reason))
         if not await self._make_ready(site, loaded):
             return self._not_begun(resources, started)
-        fitted = await self._unless_stopped(site.fit(loaded))
+        with self.waits.waiting("the model's window to be known"):
+            fitted = await self._unless_stopped(site.fit(loaded))
         if fitted is None:
             return self._not_begun(resources, started)
         slots = model_slots(self.plan, resources.model)
@@ -191,13 +198,12 @@ class RunExecution:
             self._writer, self.run_id, resources.model, lambda: (self.tracker.tokens, len(self.tracker)), self._now,
             self._publish,
         )  # fmt: skip
-        self._monitor, self._progress = monitor, self._progress_watch(monitor)
+        self._monitor = monitor
         watchers = [
             asyncio.create_task(watching)
             for watching in (
                 monitor.watch(),
                 self._stop_at_deadline(),
-                self._progress.watch(),
                 self._memory_pressure().watch(),
             )
         ]
@@ -269,7 +275,7 @@ class RunExecution:
 
         return MemoryPressure(self.controls, samples_at_once(self.plan.settings), wake, tell)
 
-    def _progress_watch(self, monitor: Monitor) -> ProgressWatch:
+    def _progress_watch(self) -> ProgressWatch:
         def tell(seconds: float, line: str) -> None:
             self.say(line)
             self.record("no_progress", {"seconds": round(seconds, 1), "text": line})
@@ -277,12 +283,14 @@ class RunExecution:
 
         def progress() -> tuple[float | None, ...]:
             ended = sum(runner.progress.done for runner in self.runners.values())
-            return ended, self.tracker.tokens, monitor.latest.get("completion_tokens")
+            served = self._monitor.latest.get("completion_tokens") if self._monitor is not None else None
+            return ended, self.tracker.tokens, served
 
         def held() -> bool:
             return self.controls.phase != "running" or bool(self.controls.outage.waiting_for)
 
-        return ProgressWatch(self.plan.settings.stalled_after_s, progress, held, self.tracker.describe, tell)
+        period_s = self.plan.settings.stalled_after_s
+        return ProgressWatch(period_s, progress, held, self.tracker.describe, tell, own=lambda: self.waits.words)
 
     def _state(self) -> RunState:
         """For `/metrics`; called from its thread."""
@@ -321,7 +329,15 @@ class RunExecution:
     async def _make_ready(self, site: Site, loaded: Sequence[LoadedBenchmark]) -> bool:
         """Model and sandboxes, side by side; False when stopped meanwhile. What cannot be had ends the run here."""
         looking = asyncio.to_thread(self._record.look_at_machine)
-        return await self._unless_stopped(asyncio.gather(site.ready(loaded), looking)) is not None
+        with contextlib.ExitStack() as waits:
+            if self.plan.settings.executor == "ray":
+                waits.enter_context(self.waits.waiting("a node of the cluster to be ready"))
+            return await self._unless_stopped(asyncio.gather(site.ready(loaded), looking)) is not None
+
+    @property
+    def waiting_for(self) -> str:
+        """What the run itself waits for, in words; empty where only its attempts do."""
+        return "; ".join(part for part in (self.controls.outage.waiting_for, self.waits.words) if part)
 
     async def _unless_stopped(self, work: Awaitable[T]) -> T | None:
         """The work's result; None when the operator stops the run first, in which case the work is let go."""
@@ -368,7 +384,8 @@ class RunExecution:
         before = [s for s in resources.reader.summaries(self.run_id, name) if s.passed] if self.order.resume else []
         wanted = {spec.key.task_id for spec in left}
         tasks = [task for task in item.tasks if task.task_id in wanted]
-        why = await self._unless_stopped(_prepare(site, item, tasks, alone=len(loaded) == 1))
+        with self.waits.waiting(f"what {name} needs before its attempts"):
+            why = await self._unless_stopped(_prepare(site, item, tasks, alone=len(loaded) == 1))
         if why is None:
             return
         if why and not (self.order.resume and any(key.benchmark == name for key in done)):

@@ -14,6 +14,7 @@ from stackbench.engine.executor import Executor, LocalExecutor
 from stackbench.engine.fitting import fit_to_window
 from stackbench.engine.plan import RunPlan
 from stackbench.engine.resources import AttemptResources, RunSandboxes
+from stackbench.engine.run_waits import RunWaits
 from stackbench.engine.work import LoadedBenchmark
 from stackbench.models import Model, Reloadable
 from stackbench.types import Task, Variant
@@ -66,6 +67,7 @@ class LocalSite:
         next_seq: Callable[[], int],
         now: Callable[[], datetime],
         say: Callable[[str], None],
+        waits: RunWaits | None = None,
     ) -> None:
         self._plan = plan
         self._home = home
@@ -73,6 +75,7 @@ class LocalSite:
         self._next_seq = next_seq
         self._now = now
         self._say = say
+        self._waits = waits or RunWaits()
 
     @property
     def model(self) -> Model:
@@ -84,13 +87,13 @@ class LocalSite:
 
     async def ready(self, loaded: Sequence[LoadedBenchmark]) -> None:
         sandbox = self._resources.sandbox
-        parts: list[Awaitable[None]] = [self.model.start(self._say)]
+        parts: list[Awaitable[None]] = [self._named("the model to be ready", self.model.start(self._say))]
         agents = [item for item in loaded if isinstance(item.benchmark, AgentBenchmark)]
         if agents:
-            parts.append(sandbox.ready_to_lease())
+            parts.append(self._named("the agents' containers", sandbox.ready_to_lease()))
         others = [item for item in loaded if item not in agents and not isinstance(item.benchmark, OwnImages)]
         if any(item.benchmark.uses_sandbox for item in others):
-            parts.append(sandbox.ready())
+            parts.append(self._named("the containers for samples", sandbox.ready()))
         await asyncio.gather(*parts)
 
     async def fit(self, loaded: Sequence[LoadedBenchmark]) -> list[LoadedBenchmark]:
@@ -101,6 +104,10 @@ class LocalSite:
             await item.benchmark.prepare(tasks, self._preparation())
         if isinstance(self.model, Reloadable):  # a benchmark of speed may have left it served in another way
             await self.model.reload(Variant())
+
+    async def _named(self, what: str, work: Awaitable[None]) -> None:
+        with self._waits.waiting(what):
+            await work
 
     async def unavailable(self, item: LoadedBenchmark, tasks: Sequence[Task]) -> str:
         if not isinstance(item.benchmark, Conditional):

@@ -20,8 +20,8 @@ from stackbench.cli.app import build_app
 from stackbench.cli.arguments import take_debug, with_optional_values
 from stackbench.cli.commands_page import commands_page
 from stackbench.config.home import Home
-from stackbench.engine.plan import BenchmarkPlan, Gate
-from stackbench.engine.suite import Suite
+from stackbench.engine.plan import Gate
+from stackbench.engine.suite import BatchStages, Suite, SuiteBenchmark
 from tests.conftest import Program
 
 ROOT = Path(__file__).parents[2]
@@ -178,7 +178,10 @@ def keys(page: str, heading: str) -> set[str]:
     return {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
 
 
-@pytest.mark.parametrize(("heading", "model"), [("The file", Suite), ("A benchmark", BenchmarkPlan), ("A gate", Gate)])
+SUITE_TABLES = [("The file", Suite), ("A benchmark", SuiteBenchmark), ("A batch", BatchStages), ("A gate", Gate)]
+
+
+@pytest.mark.parametrize(("heading", "model"), SUITE_TABLES)
 def test_the_page_of_suites_has_the_keys_of_the_file(heading: str, model: Any) -> None:
     assert keys("suites.md", heading) == set(model.model_fields)
 

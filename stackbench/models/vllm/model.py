@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from stackbench.errors import GenerationError, ModelLostError, ModelNotAvailableError
+from stackbench.errors import GenerationError, ModelLostError
 from stackbench.models.chat_template import own_templates, read_template, template_sha256
 from stackbench.models.generation_config import describe_generation_config, sampling_defaults
 from stackbench.models.gpus import GpuReader
@@ -153,8 +153,8 @@ class VllmModel:
         self._variant = variant
         try:
             await self._serve(wanted, exact=variant != Variant())  # what is compared must be what it is called
-        except ModelNotAvailableError as error:
-            self._down = str(error)
+        except Exception as error:  # whatever it was: who asks from now on must not wait for ever
+            self._down = str(error) or repr(error)
             self._up.set()
             raise
         self._watcher = asyncio.create_task(self._watch())
