@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import hashlib
 import logging
+import os
 import socket
 import threading
 from collections.abc import Awaitable
@@ -59,6 +60,7 @@ class RayCluster:
 
     def connect(self) -> None:
         """Raises UsageError where Ray is not installed, or no cluster answers."""
+        os.environ.setdefault("RAY_DISABLE_FAILURE_SIGNAL_HANDLER", "1")  # it prints a stack where SIGTERM stops a run
         try:
             import ray
         except ImportError as error:

@@ -106,15 +106,16 @@ def evidence_sha256(events: Iterable[tuple[int, str, str]], tool_calls: Iterable
 
 
 def _spelled(values: Iterable[Any]) -> str:
-    parts: list[str] = []
-    for one in values:
-        if one.__class__ is str:
-            parts.append(f"{len(one)}:{one}")
-        elif one.__class__ is datetime:
-            parts.append(f"{one.isoformat()};")
-        else:
-            parts.append(f"{one!r};")
-    return "".join(parts)
+    return "".join(
+        [
+            f"{len(one)}:{one}"
+            if one.__class__ is str
+            else f"{one.isoformat()};"
+            if one.__class__ is datetime
+            else f"{one!r};"
+            for one in values
+        ]
+    )
 
 
 def link(before: str, position: int, kind: str, row: str) -> str:

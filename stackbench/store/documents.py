@@ -14,6 +14,8 @@ from stackbench.nesting import is_object
 
 __all__ = ["document", "document_of_text", "hash_text", "text"]
 
+ENCODE = json.JSONEncoder(allow_nan=False, default=str).encode
+"""One encoder for all: `json.dumps` makes one for each call with such options."""
 ESCAPE = re.compile(r"\\(?:ud[89ab]..\\ud[c-f]..|u....|.)")
 SURROGATE = "\\ud"
 
@@ -27,7 +29,7 @@ def document(value: Any) -> str:
     """
     try:
         try:
-            dumped = json.dumps(value, allow_nan=False, default=str)
+            dumped = ENCODE(value)
         except (ValueError, TypeError):
             dumped = json.dumps(_finite(value), default=str)
     except RecursionError as error:

@@ -18,6 +18,8 @@ from stackbench.config import Home, Settings
 from stackbench.control.messages import AttemptFinished, EventKind, Notice
 from stackbench.datasets import DatasetStore
 from stackbench.engine import RunOutcome, SampleFile, plan_benchmarks, read_samples
+from stackbench.engine.node import NodeOrder
+from stackbench.engine.ray_cluster import RayCluster
 from stackbench.engine.work import load_benchmarks
 from stackbench.errors import StackbenchError
 from stackbench.sandbox.hygiene import remove_leftovers
@@ -82,9 +84,16 @@ def samples(home: Home, tmp_path: Path) -> SampleFile:
     return read_samples(path, "humaneval", home)
 
 
-async def scored(home: Home, samples: SampleFile, at: int = 0, do: Doing = lambda: None, **more: Any) -> RunOutcome:
+async def scored(
+    home: Home,
+    samples: SampleFile,
+    at: int = 0,
+    do: Doing = lambda: None,
+    said: list[str] | None = None,
+    **more: Any,
+) -> RunOutcome:
     """A run that scores the samples; `do` is done beside it when so many attempts have ended."""
-    said: list[str] = []
+    said = [] if said is None else said
     ended = 0
     doing: list[asyncio.Future[Any]] = []
 
@@ -121,6 +130,16 @@ def assert_each_once(home: Home, run_id: str) -> None:
         queries.close()
 
 
+async def leave_an_actor(home: Home, address: str) -> None:
+    """What an engine leaves that is killed and whose run is not resumed: it keeps a node's processors."""
+    left = RayCluster(address, str(home.path))
+    await asyncio.to_thread(left.connect)
+    plan = plan_benchmarks(["humaneval"], Settings(model="oracle", limit=1))
+    order = NodeOrder("an-earlier-run", plan, {"humaneval": ("HumanEval/0",)}, {"humaneval": {}}, None, processors=1)
+    await left.answer(left.place((await asyncio.to_thread(left.nodes))[0], order).fit.remote())
+    await asyncio.to_thread(left.close)
+
+
 def kill_one_node_process() -> None:
     """SIGKILL to one of the processes in which nodes make attempts."""
     victims = [p for p in psutil.process_iter(["cmdline"]) if "_RayNode" in " ".join(p.info["cmdline"] or [])]
@@ -133,7 +152,10 @@ async def test_a_run_on_two_nodes_that_loses_a_process_and_then_a_node_ends_as_t
 ) -> None:
     expected = await scored(home, samples)
     on_ray = {"executor": "ray", "address": cluster.address}
-    one = await scored(home, samples, at=4, do=kill_one_node_process, **on_ray)
+    said: list[str] = []
+    await leave_an_actor(home, cluster.address)
+    one = await scored(home, samples, at=4, do=kill_one_node_process, said=said, **on_ray)
+    assert "ended 1 node actors that another run of this home had left" in said
     other = await scored(home, samples, at=4, do=cluster.kill_second, **on_ray)
     for outcome in (one, other):
         assert outcome.results[0].metrics == expected.results[0].metrics
