@@ -166,6 +166,19 @@ async def test_files_of_the_sandbox(tmp_path: Path) -> None:
         await screens.tells("No such file")
 
 
+async def test_what_an_agent_waits_for_is_known_as_soon_as_it_is_looked_at(recorded: Home) -> None:
+    async with scripted_engine(recorded, LIVE, clock=CLOCK) as engine:
+        engine.agents = [agent_at("chat", turns=1, tokens=9)]
+        engine.attempts = [
+            {"benchmark": "tooluse", "task_id": "chat", "attempt": 0, "seed": 0, "waits_for": "operator",
+             "detail": "a message of the operator", "for_s": 5.0, "running_s": 9.0, "step": 1}
+        ]  # fmt: skip
+        async with opened(recorded) as screens:
+            await screens.shows(LIVE)
+            screens.app.go_to("agents")
+            await screens.shows("listens", "a message of the operator")
+
+
 async def test_a_shell_keeps_its_folder_and_its_commands(tmp_path: Path) -> None:
     async with at_agents(tmp_path, SIZE) as (engine, screens):
         engine.shell_result = {"exit_code": 2, "ended": "exited", "seconds": 0.1, "output": "no\x1b[2J such\n",
