@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
+import subprocess
+import sys
 from typing import Any
 
-from stackbench.cli.console import out, print_table, shown
+from stackbench.cli.console import out, print_line, print_table, shown
 from stackbench.cli.transcript import print_transcript
-from stackbench.control.answers import AgentNow, FileListed, FileRead, ShellResult, TranscriptNow
+from stackbench.control.answers import AgentNow, FileListed, FileRead, ShellResult, TerminalAccess, TranscriptNow
+from stackbench.errors import UsageError
 
-__all__ = ["AGENT_VIEWS", "print_agent_view", "print_shell"]
+__all__ = ["AGENT_VIEWS", "open_terminal", "print_agent_view", "print_shell"]
 
 AGENT_VIEWS = ("agents", "transcript", "files", "read")
 
@@ -35,6 +39,18 @@ def print_shell(answer: Any) -> None:
         out().print(shown(result.output, lines=True), soft_wrap=True)
     how = {"exited": f"exited with code {result.exit_code}", "killed": f"killed by {result.signal}"}
     out().print(shown(f"[{how.get(result.ended, 'ended by its time limit')}, {result.seconds:.1f} s]"))
+
+
+def open_terminal(answer: Any) -> None:
+    """Opens it on this terminal; elsewhere prints what opens it on one. Raises UsageError without Docker's client."""
+    command = TerminalAccess.model_validate(answer).command
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        print_line(shlex.join(command))
+        return
+    try:
+        subprocess.run(command, check=False)
+    except OSError as error:
+        raise UsageError(f"a terminal needs the docker command ({error.strerror}); install Docker's client") from error
 
 
 def _print_agents(agents: list[AgentNow]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from stackbench.cli.agent_views import AGENT_VIEWS, print_agent_view, print_shell
+from stackbench.cli.agent_views import AGENT_VIEWS, open_terminal, print_agent_view, print_shell
 from stackbench.cli.console import out, print_json, print_table, shown
 from stackbench.cli.ended_runs import ended_document, ended_line, find_ended
 from stackbench.config import Home
@@ -142,6 +142,8 @@ def _print(verb: str, arguments: Mapping[str, Any], answer: Any) -> None:
         out().print(shown(text))
         if verb == "shell" and "result" in answer:
             print_shell(answer["result"])
+        elif verb == "terminal" and "result" in answer:
+            open_terminal(answer["result"])
 
 
 def _print_why(answer: Mapping[str, Any]) -> None:

@@ -20,6 +20,7 @@ __all__ = [
     "RunningAttempt",
     "ShellResult",
     "SlotsNow",
+    "TerminalAccess",
     "TranscriptNow",
     "TranscriptStep",
     "WhyNow",
@@ -185,6 +186,13 @@ class FileRead(_Answer):
     size: int
     text: str
     cut: bool = False
+
+
+class TerminalAccess(_Answer):
+    """How a terminal in a sandbox is opened, as `terminal` answers it."""
+
+    command: tuple[str, ...]
+    """To be run on a terminal of this machine."""
 
 
 class ShellResult(_Answer):

@@ -166,6 +166,11 @@ VERBS: Mapping[str, Verb] = {
             ),
             within_s=90.0,
         ),
+        Verb(
+            "terminal",
+            "Open a shell with a terminal in an agent's sandbox, through this machine's docker command.",
+            (Parameter("target", _AGENT),),
+        ),
     )
 }
 

@@ -9,7 +9,15 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from stackbench import nesting
-from stackbench.control.answers import AgentNow, FileListed, FileRead, ShellResult, TranscriptNow, TranscriptStep
+from stackbench.control.answers import (
+    AgentNow,
+    FileListed,
+    FileRead,
+    ShellResult,
+    TerminalAccess,
+    TranscriptNow,
+    TranscriptStep,
+)
 from stackbench.engine.seats import AgentSeat, Seats
 from stackbench.errors import SandboxError, ToolError, UsageError, one_line
 from stackbench.types import ApprovalPolicy, EventRecord
@@ -20,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["CHANGES", "LOOKS", "change_agent", "look_at_agents"]
 
 LOOKS = ("agents", "transcript", "files", "read")
-CHANGES = ("approve", "reject", "edit", "message", "interrupt", "step", "abort", "policy", "shell")
+CHANGES = ("approve", "reject", "edit", "message", "interrupt", "step", "abort", "policy", "shell", "terminal")
 SHELL_S = 60.0
 SHELL_SHOWN = 256 << 10
 """Bytes of a command's output that are answered, the last ones."""
@@ -67,6 +75,9 @@ def change_agent(verb: str, arguments: Mapping[str, Any], seats: Seats) -> Chang
         session = _sandbox(seat)
         folder = str(arguments.get("folder") or "") or None
         return None, command, lambda: _shell(seat, session, command, folder, content=bool(arguments.get("content")))
+    if verb == "terminal":
+        opened = _sandbox(seat)
+        return "none", "opened", lambda: _terminal(seat, opened)
     if verb == "interrupt":
         if not agent.converses:
             raise UsageError(f"interrupt ends a turn of a chat; to end the agent at {seat.key.task_id}: abort")
@@ -216,6 +227,18 @@ async def _shell(
         {"action": "shell", "command": command, "exit_code": done.exit_code, "output": result.output[-2000:]},
     )
     return result.model_dump(exclude=None if content else {"output", "folder"})
+
+
+async def _terminal(seat: AgentSeat, session: Session) -> dict[str, Any]:
+    """The transcript tells that a terminal was opened, not what is done in it. Raises UsageError."""
+    from stackbench.sandbox.terminal import terminal_command
+
+    try:
+        command = await terminal_command(session)
+    except (ToolError, SandboxError) as error:
+        raise UsageError(f"terminal: the sandbox does not answer: {one_line(error, 400)}") from error
+    seat.attempt.log("operator", {"action": "terminal"})
+    return TerminalAccess(command=tuple(command)).model_dump()
 
 
 def _sandbox(seat: AgentSeat) -> Session:

@@ -16,6 +16,7 @@ from stackbench.sandbox.launch import FIRST_UID
 from stackbench.sandbox.pool import SandboxPool
 from stackbench.sandbox.sandboxes import Sandboxes
 from stackbench.sandbox.spec import sample_spec
+from stackbench.sandbox.terminal import docker_shell
 
 __all__ = [
     "SandboxStatus",
@@ -71,11 +72,9 @@ def open_sandbox_shell(settings: SandboxSettings, say: Callable[[str], None]) ->
 
     async def use() -> int:
         pool = SandboxPool(sample_spec(settings, image, "shell"), size=1)
-        user = f"{FIRST_UID}:{FIRST_UID}"
-        command = ["docker", "exec", "-it", "-u", user, "-w", "/tmp", "-e", "HOME=/tmp"]
         try:
             async with pool.lease() as session:
-                command += [session.container.container.id or "", "sh"]
+                command = docker_shell(session.container.container.id or "", FIRST_UID, "/tmp", home="/tmp")
                 return (await asyncio.to_thread(subprocess.run, command, check=False)).returncode
         finally:
             await pool.close()

@@ -1,4 +1,4 @@
-"""Opens a text in the user's editor, while the screens step aside."""
+"""Programs on the terminal of the screens, which step aside meanwhile: the user's editor, a shell in a sandbox."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import os
 import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from textual.app import App, SuspendNotSupported
 
 from stackbench.errors import UsageError
 
-__all__ = ["edit", "editor_command"]
+__all__ = ["edit", "editor_command", "run_in_terminal"]
 
 FALLBACKS = ("sensible-editor", "nano", "vi")
 
@@ -29,13 +30,25 @@ def edit(app: App[int], text: str, suffix: str) -> None:
     with tempfile.TemporaryDirectory(prefix="stackbench-") as folder:
         path = Path(folder) / f"text{suffix}"
         path.write_text(text, encoding="utf-8", errors="backslashreplace")
-        try:
-            with app.suspend():
-                subprocess.run([*command, str(path)], check=False)
-        except SuspendNotSupported as error:
-            raise UsageError("an editor needs a terminal of its own: this screen is shown elsewhere") from error
-        except OSError as error:
-            raise UsageError(f"{command[0]} cannot be started ({error.strerror}); set EDITOR") from error
+        run_in_terminal(app, [*command, str(path)], "an editor", "set EDITOR")
+
+
+def run_in_terminal(app: App[int], command: Sequence[str], what: str, fix: str, says: str = "") -> None:
+    """Runs a program on the terminal of the screens, and waits until it is left; `says` stands above it.
+
+    Raises:
+        UsageError: there is no terminal, or no such program: `fix` says what to do about that.
+    """
+    try:
+        with app.suspend():
+            if says:
+                sys.stdout.write(f"{says}\n")
+                sys.stdout.flush()
+            subprocess.run(command, check=False)
+    except SuspendNotSupported as error:
+        raise UsageError(f"{what} needs a terminal of its own: this screen is shown elsewhere") from error
+    except OSError as error:
+        raise UsageError(f"{command[0]} cannot be started ({error.strerror}); {fix}") from error
 
 
 def editor_command(environment: Mapping[str, str]) -> list[str]:

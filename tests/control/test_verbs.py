@@ -12,6 +12,7 @@ def test_every_verb_of_the_contract_is_there() -> None:
     assert set(VERBS) == {
         "runs", "status", "why", "pause", "resume", "drain", "stop", "cancel", "requeue", "set", "approve", "reject",
         "edit", "message", "interrupt", "agents", "transcript", "policy", "step", "abort", "files", "read", "shell",
+        "terminal",
     }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 pytest.importorskip("acp", reason="needs the acp extra")
 
@@ -187,6 +188,29 @@ async def test_an_editor_attaches_to_the_agent_at_work_and_leaves_it_alone(progr
     assert listed["chat"] and listed["turns"] == 2
     assert (await program.run_beside("ctl", "stop")).returncode == 0
     await asyncio.to_thread(until_ended, program)
+
+
+async def test_an_editor_that_leaves_while_the_model_loads_leaves_no_chat(
+    program: Program, endpoint: FakeEndpoint, model: str
+) -> None:
+    never, asked = asyncio.Event(), asyncio.Event()
+
+    async def hold(request: web.Request) -> web.Response:
+        asked.set()
+        await never.wait()
+        return web.Response()
+
+    endpoint.list_with = hold
+    async with attached(program, "-m", model) as (agent, _):
+        session = (await agent.new_session(cwd="/")).session_id
+        prompt = asyncio.create_task(ask(agent, session, "good morning"))
+        await asyncio.wait_for(asked.wait(), WITHIN_S)
+        await agent.cancel(session_id=session)
+        assert await prompt == "cancelled"
+    async with asyncio.timeout(WITHIN_S):
+        while (await program.run_beside("ctl", "status")).returncode != 2:
+            await asyncio.sleep(0.2)
+    never.set()
 
 
 def in_no_editor(program: Program, *options: str) -> subprocess.CompletedProcess[str]:

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Program
+from stackbench.models.pull import is_pulled
+from tests.conftest import MODELS, Program
 from tests.fake_endpoint import FakeEndpoint
 from tests.waiting import wait_for
 
@@ -24,6 +25,9 @@ pytestmark = [
     pytest.mark.docker,
     pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux"),
 ]
+
+
+EMBEDDED = "qwen2.5-coder-0.5b-instruct"
 
 
 class Tmux:
@@ -122,6 +126,51 @@ def drive(tmux: Tmux, program: Program, model: str) -> None:
     assert run == {"status": "completed", "model": model}
     (count,) = program.query("SELECT count(*) AS n FROM attempts WHERE status = 'completed'")
     assert count == {"n": 60}
+
+
+@pytest.mark.model
+@pytest.mark.timeout(1200)
+@pytest.mark.xdist_group("model")
+def test_a_slice_on_the_embedded_model_from_its_start_to_a_question_to_the_database(
+    tmux: Tmux, program: Program
+) -> None:
+    pytest.importorskip("transformers", reason="needs the local extra")
+    if not is_pulled(EMBEDDED, MODELS):
+        pytest.skip("the embedded model is not on this machine")
+    tmux.start()
+    tmux.shows("Nothing has been run here yet")
+    tmux.send("n")
+    tmux.shows("[ ]  humaneval", "the embedded model")
+    tmux.send(*["Down"] * 5, "Space")
+    tmux.shows("[x]  humaneval")
+    # 24 tokens are too few for an answer: at least one fails
+    for flag, value in (("--model", ""), ("--limit", "4")):
+        tmux.send("Tab")
+        tmux.shows(f" {flag}  ")
+        tmux.type(value)
+    for flag in ("--samples", "--seed", "--concurrency", "--timeout", "--max-hours", "--temperature", "--max-tokens"):
+        tmux.send("Tab")
+        tmux.shows(f" {flag}  ")
+    tmux.type("24")
+    wait_for(lambda: "eval humaneval --limit 4 --max-tokens 24" in " ".join(tmux.text().split()), within_s=60)
+    tmux.send("F5")
+    tmux.shows("run 20", "humaneval", within_s=300)
+    os.kill(tmux.pid, signal.SIGKILL)
+    wait_for(lambda: not tmux.text().strip(), within_s=20)
+    tmux.start()
+    tmux.shows("run 20", within_s=120)
+    tmux.shows("✓ completed", "4/4", "✗ ", within_s=900)
+    tmux.send("f")
+    tmux.shows("not passed")
+    tmux.send("Enter")
+    tmux.shows("[1] prompt", "[2] answer", "an answer ended at its token limit")
+    tmux.type(":")
+    tmux.shows("a screen or the start of a run's id")
+    tmux.type("sql")
+    tmux.send("Enter")
+    tmux.shows("f5 runs the statement")
+    tmux.send("F5")
+    tmux.shows("1 row", "humaneval")
 
 
 async def test_a_chat_with_an_agent_is_steered_and_outlives_the_screens(

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import pty
+import select
+import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -191,6 +195,39 @@ async def test_the_operator_works_in_the_agent_s_sandbox(room: Room) -> None:
     assert "result" not in told and told["changed"]
     await room.client.command("approve")
     await answer_of(room)
+
+
+async def test_a_terminal_is_opened_in_the_agent_s_sandbox(room: Room) -> None:
+    await room.call_waiting()
+    with pytest.raises(UsageError, match="interrupt ends a turn of a chat"):
+        await room.client.command("interrupt")
+    answer = await room.client.command("terminal")
+    shown = await asyncio.to_thread(typed, answer["result"]["command"], b"id -u; pwd; tty; cat a*; touch mine; exit\n")
+    agent = (await room.client.command("shell", command="id -u; ls -n mine", content=True))["result"]["output"].split()
+    assert agent[0] in shown and "/workspace" in shown and "/dev/pts/" in shown
+    assert agent[3] == agent[0], "the operator's files are the agent's user's"
+    steps = (await room.client.command("transcript", content=True))["steps"]
+    assert [step["payload"]["action"] for step in steps if step["kind"] == "operator"] == ["terminal", "shell"]
+
+
+def typed(command: list[str], keys: bytes) -> str:
+    """What a program writes on a terminal of its own, into which this is typed."""
+    if shutil.which(command[0]) is None:
+        pytest.skip("needs the docker command")
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execvp(command[0], command)
+    os.write(terminal, keys)
+    written = b""
+    try:
+        while select.select([terminal], [], [], 60)[0] and (piece := os.read(terminal, 4096)):
+            written += piece
+    except OSError:
+        pass  # how Linux tells that the other end is closed
+    finally:
+        os.close(terminal)
+        os.waitpid(pid, 0)
+    return written.decode(errors="replace")
 
 
 async def test_an_agent_is_held_stepped_and_let_go_on(room: Room) -> None:

@@ -37,7 +37,7 @@ from tests.tui.pilots import Screens, opened
 from tests.tui.recorded_home import CLOCK, make_home, record_run
 from tests.tui.scripted_engine import ScriptedEngine, ref, scripted_engine
 
-__all__ = ["SCENES", "Scene"]
+__all__ = ["SCENES", "Scene", "SpokenTurns"]
 
 Size = tuple[int, int]
 Scene = Callable[[Path, Size], AbstractAsyncContextManager[Screens]]

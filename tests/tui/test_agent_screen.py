@@ -46,6 +46,7 @@ AT = ref(TASK, benchmark="tooluse")
         (["X", "?End this agent now", "y"], ("abort", {"target": TARGET})),
         (["o", "?this agent: no call waits", "enter"], ("policy", {"policy": "never", "target": TARGET})),
         (["o", "?all agents of the run", "end", "enter"], ("policy", {"policy": "always"})),
+        (["c"], ("interrupt", {"target": TARGET})),
         (["3", *"ls", "enter"],
          ("shell", {"command": "ls", "target": TARGET, "folder": "/workspace", "content": True})),
     ],
@@ -165,6 +166,19 @@ async def test_files_of_the_sandbox(tmp_path: Path) -> None:
         await screens.tells("No such file")
 
 
+async def test_what_an_agent_waits_for_is_known_as_soon_as_it_is_looked_at(recorded: Home) -> None:
+    async with scripted_engine(recorded, LIVE, clock=CLOCK) as engine:
+        engine.agents = [agent_at("chat", turns=1, tokens=9)]
+        engine.attempts = [
+            {"benchmark": "tooluse", "task_id": "chat", "attempt": 0, "seed": 0, "waits_for": "operator",
+             "detail": "a message of the operator", "for_s": 5.0, "running_s": 9.0, "step": 1}
+        ]  # fmt: skip
+        async with opened(recorded) as screens:
+            await screens.shows(LIVE)
+            screens.app.go_to("agents")
+            await screens.shows("listens", "a message of the operator")
+
+
 async def test_a_shell_keeps_its_folder_and_its_commands(tmp_path: Path) -> None:
     async with at_agents(tmp_path, SIZE) as (engine, screens):
         engine.shell_result = {"exit_code": 2, "ended": "exited", "seconds": 0.1, "output": "no\x1b[2J such\n",
@@ -182,6 +196,14 @@ async def test_a_shell_keeps_its_folder_and_its_commands(tmp_path: Path) -> None
         assert [arguments["folder"] for _, arguments in engine.commands] == ["/workspace", "/workspace/tests"]
         await screens.press("escape", "1")
         await screens.shows("turn 2")
+
+
+async def test_a_terminal_in_the_sandbox_needs_one_of_the_screens_own(tmp_path: Path) -> None:
+    async with at_agents(tmp_path, SIZE) as (engine, screens):
+        engine.shell_result = {"command": ["docker", "exec", "-it", "c", "sh"]}
+        await screens.press("T")
+        await screens.tells("a terminal needs a terminal of its own")
+        assert engine.commands == [("terminal", {"target": TARGET})]
 
 
 async def test_without_a_live_run_the_screen_says_what_to_do(recorded: Home) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import pytest
 
 from stackbench.config import Home
@@ -21,10 +23,17 @@ from stackbench.control.messages import (
 from stackbench.store import Writer
 from stackbench.tui.agent.agent_screen import AgentScreen
 from stackbench.tui.safe_text import block, cut_line
+from stackbench.tui.voice.voice_screen import VoiceScreen
+from stackbench.voice.agreement import PartialText
+from stackbench.voice.app import Handled, Operator, Told, VoiceSession
+from stackbench.voice.app import Notice as VoiceNotice
+from stackbench.voice.intents import Intent
+from stackbench.voice.recognition import Transcript
+from stackbench.voice.turns import Dropped, Latency, Partial, Turn
 from tests.tui.hostile_strings import FORBIDDEN, hostile_strings
 from tests.tui.pilots import Screens, opened
 from tests.tui.recorded_home import CLOCK, record_run
-from tests.tui.scenes import at_agents
+from tests.tui.scenes import SpokenTurns, at_agents
 from tests.tui.scripted_engine import ref, scripted_engine
 
 STRINGS = hostile_strings()
@@ -320,4 +329,25 @@ async def test_agents_their_calls_files_and_shell(tmp_path: Path, size: tuple[in
             engine.shell_result = {"exit_code": 1, "ended": "exited", "seconds": 0.1, "output": text, "folder": text}
             await screens.press("l", "s", "enter")
             await screens.pilot.pause(0.01)
+            check(screens)
+
+
+async def test_what_was_said_and_what_became_of_it(tmp_path: Path) -> None:
+    tells: list[Callable[[Told], None]] = []
+
+    def make(home: Home, operator: Operator, tell: Callable[[Told], None]) -> VoiceSession:
+        tells.append(tell)
+        return cast(VoiceSession, SpokenTurns(tell))
+
+    async with opened(Home(tmp_path), (80, 24)) as screens:
+        await screens.app.push_screen(VoiceScreen(make))
+        await screens.shows("n=3")
+        (tell,) = tells
+        for text in STRINGS:
+            turn = Turn(Transcript(text), Latency(1, 0.5, 0.6, 0.3, 0), "silence", 0, 1, np.zeros(1, np.float32), False)
+            tell(VoiceNotice(text, bad=True))
+            tell(Partial(PartialText(text, text)))
+            tell(Dropped(text, 1.0))
+            tell(Handled(turn, Intent(action="prompt", text=text), text, True, 0.0))
+            await screens.pilot.pause(0.001)
             check(screens)

@@ -114,7 +114,7 @@ async def test_keys_are_verbs(recorded: Home, keys: list[str], command: tuple[st
 
 
 def test_every_verb_that_concerns_a_run_has_a_key() -> None:
-    of_agents = {"approve", "reject", "edit", "message", "policy", "step", "interrupt", "abort", "shell"}
+    of_agents = {"approve", "reject", "edit", "message", "policy", "step", "interrupt", "abort", "shell", "terminal"}
     assert {one.verb for one in VERB_KEYS} == {name for name, verb in VERBS.items() if verb.changes} - of_agents
 
 

@@ -102,7 +102,7 @@ def test_verbs_of_the_book_are_the_engine_s_verbs_with_their_arguments() -> None
             known = {parameter.name for parameter in VERBS[intent.name].parameters}
             assert {*intent.slots.values(), *intent.arguments} <= known, intent.name
     said = {intent.name for intent in load_phrasebook().intents if intent.action == "verb"}
-    typed = {"edit", "read", "files", "shell", "transcript"}  # JSON, paths and commands; long texts
+    typed = {"edit", "read", "files", "shell", "terminal", "transcript"}  # JSON, paths and commands; long texts
     assert said == VERBS.keys() - typed
 
 

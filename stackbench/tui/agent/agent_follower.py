@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from stackbench.control.answers import AgentNow, TranscriptNow
+from stackbench.control.answers import AgentNow, TranscriptNow, WhyNow
 from stackbench.control.client import EngineClient
 from stackbench.control.messages import Event, RunFinished
 from stackbench.errors import EngineUnreachableError, StoreError, UsageError
@@ -46,6 +46,8 @@ async def follow_agents(link: EngineLink, now: AgentsNow) -> None:
 async def _watch(link: EngineLink, now: AgentsNow, run_id: str) -> None:
     """To the end of the run, or of its engine. Raises EngineUnreachableError."""
     async with link.connection() as client:
+        with suppress(UsageError):  # its model loads still
+            now.adopt_waits(WhyNow.model_validate(await client.command("why")).attempts)
         tasks = {asyncio.create_task(_listen(client, now, run_id)), asyncio.create_task(_ask(link, client, now))}
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -14,7 +14,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Input, Static
 
-from stackbench.control.answers import AgentNow, PendingCall
+from stackbench.control.answers import AgentNow, PendingCall, TerminalAccess
 from stackbench.control.verbs import change_line
 from stackbench.errors import StackbenchError, UsageError
 from stackbench.tui.agent.agent_follower import follow_agents
@@ -24,7 +24,7 @@ from stackbench.tui.agent.call_dialog import ArgumentsScreen
 from stackbench.tui.agent.chat_run import chat_models, chat_submission
 from stackbench.tui.agent.sandbox_panes import FilesPane, ShellPane
 from stackbench.tui.dialogs import AskScreen, ChooseScreen, ConfirmScreen
-from stackbench.tui.editor import edit
+from stackbench.tui.editor import edit, run_in_terminal
 from stackbench.tui.numbered_tabs import tabs_text
 from stackbench.tui.room_screen import RoomScreen
 from stackbench.tui.row_sources import ListRows
@@ -42,6 +42,7 @@ POLICY_HELP = {
     "always": "every call waits",
 }
 PARTS = ("transcript", "files", "shell")
+TERMINAL = "A shell in the agent's sandbox; exit leaves it. What programs write there reaches your terminal as it is."
 
 
 class AgentScreen(RoomScreen):
@@ -68,6 +69,7 @@ class AgentScreen(RoomScreen):
         Binding("1", "part('transcript')", "Transcript", show=False),
         Binding("2", "part('files')", "Files", show=False),
         Binding("3", "part('shell')", "Shell", show=False),
+        Binding("T", "terminal", "Terminal in the sandbox", show=False),
         Binding("v", "attempt", "The attempt, once it has ended", show=False),
         Binding("E", "editor", "Transcript in the editor", show=False),
         Binding("y", "copy", "Copy", show=False),
@@ -362,6 +364,16 @@ class AgentScreen(RoomScreen):
             self.query_one(ShellPane).focus_input()
         else:
             self.query_one("#transcript").focus()
+
+    def action_terminal(self) -> None:
+        """The screens step aside for a shell in the sandbox, until it is left."""
+
+        async def open_terminal() -> None:
+            answer = await self._ask("terminal")
+            command = TerminalAccess.model_validate(answer["result"]).command
+            run_in_terminal(self.app, command, "a terminal", "install Docker's client", TERMINAL)
+
+        self.attempt(open_terminal, group="edit")
 
     def action_back(self) -> None:
         """Out of a line of input to the list first."""

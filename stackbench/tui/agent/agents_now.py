@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from stackbench.control.answers import AgentNow, PendingCall, TranscriptNow
+from stackbench.control.answers import AgentNow, PendingCall, RunningAttempt, TranscriptNow
 from stackbench.control.messages import (
     AttemptFinished,
     AttemptQueued,
@@ -141,6 +141,12 @@ class AgentsNow:
         elif self.chosen is not None:
             self.ended, self.last = "", self.agent
         self._changed()
+
+    def adopt_waits(self, attempts: Sequence[RunningAttempt]) -> None:
+        """What attempts under way waited for as this was attached; events tell what follows."""
+        for one in attempts:
+            key = (one.benchmark, one.task_id, one.attempt, one.seed)
+            self.waits[key] = one.detail or one.waits_for or ""
 
     def adopt_transcript(self, key: AgentKey, part: TranscriptNow) -> None:
         """What follows in the transcript of the agent in view."""

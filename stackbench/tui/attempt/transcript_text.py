@@ -84,8 +84,11 @@ def _append_operator(text: Text, payload: Mapping[str, Any], tones: Tones) -> No
         _append(text, str(payload.get("command", "")), 4, tones["accent"])
         _append(text, str(payload.get("output", "")), 4, tones["dim"])
     else:
-        done = {"approve": "approved", "reject": "refused", "edit": "changed the arguments of"}
-        what = f"{done.get(str(action), str(action))} {payload.get('tool', '')}"
+        done = {
+            "approve": "approved", "reject": "refused", "edit": "changed the arguments of",
+            "interrupt": "ended the turn", "terminal": "opened a terminal in the sandbox",
+        }  # fmt: skip
+        what = f"{done.get(str(action), str(action))} {payload.get('tool', '')}".rstrip()
         text.append(f"  operator {cut_line(what)}\n", style=tones["warn"])
 
 
