@@ -24,10 +24,10 @@ OWN = "/workspace/"
 def does(expected: ExpectedCall, call: CallMade, *, completed: bool) -> bool:
     """Whether a call of `exec` or `apply_patch` did the work of an expected call.
 
-    A file is named by the expected `path` (changed where a tool that writes would do, read where one that reads
-    would), a request by `url` and `method`. An expected call that names neither is done where its `command` fits, or,
-    in a task that was completed, where the command changed anything. Where nobody looked at the effects, every command
-    may have done it.
+    A file is named by the expected `path` (changed where a tool that writes would do, or tried to be, where the command
+    failed and names it; read where one that reads would), a request by `url` and `method`. An expected call that names
+    neither is done where its `command` fits, or, in a task that was completed, where the command changed anything.
+    Where nobody looked at the effects, every command may have done it.
     """
     effects = call.effects
     if effects is None:
@@ -39,7 +39,7 @@ def does(expected: ExpectedCall, call: CallMade, *, completed: bool) -> bool:
     if "url" in where:
         return any(_is_asked(where, one) for one in effects.requests)
     if "path" in where:
-        return _touched(where["path"], expected, effects, str(command))
+        return _touched(where["path"], expected, effects, str(command), failed=call.failed)
     if "command" in where:
         return completed and _changed_anything(effects)
     return True
@@ -59,17 +59,21 @@ def _is_asked(where: dict[str, Any], request: HttpRequest) -> bool:
     return any(is_right("url", where["url"], one, False) for one in written)
 
 
-def _touched(wanted: Any, expected: ExpectedCall, effects: Effects, command: str) -> bool:
+def _touched(wanted: Any, expected: ExpectedCall, effects: Effects, command: str, *, failed: bool) -> bool:
     if isinstance(wanted, str):
         if wanted.startswith("/") and not wanted.startswith(OWN):
             return True  # what is outside the workspace is not looked at
         wanted = {"path_of": [wanted]}
     if WRITING & set(expected.call):
-        return _any_fits(wanted, effects.paths)
+        return _any_fits(wanted, effects.paths) or (failed and _is_named(wanted, command))
     if effects.files.read is None:
-        names = wanted.get("path_of", ()) if is_object(wanted) else ()
-        return any(posixpath.basename(str(one)) in command for one in names)
+        return _is_named(wanted, command)
     return _any_fits(wanted, effects.files.read | effects.paths)
+
+
+def _is_named(wanted: Any, command: str) -> bool:
+    names = wanted.get("path_of", ()) if is_object(wanted) else ()
+    return any(posixpath.basename(str(one)) in command for one in names)
 
 
 def _any_fits(wanted: Any, paths: Iterable[str]) -> bool:

@@ -23,6 +23,7 @@ from stackbench.benchmarks.tooluse.scenario.staging import staged
 from stackbench.benchmarks.tooluse.scoring.matching import score_calls
 from stackbench.benchmarks.tooluse.validation.mutations import Trial, read_contents
 from stackbench.benchmarks.tooluse.validation.playing import looks, play_script
+from stackbench.benchmarks.tooluse.validation.shell_solution import by_shell
 from stackbench.errors import SandboxError
 
 if TYPE_CHECKING:
@@ -130,7 +131,8 @@ def _leak(spec: Scenario) -> str:
 
 async def check_task(task: ToolTask, lease: Lease, *, looking: bool = True) -> list[Finding]:
     """Plays a task: doing nothing, the solution, the solution with each effect undone, and what only looks like one;
-    with `looking` also the solution beside a look around, which must cost it nothing.
+    with `looking` also the solution beside a look around, which must cost it nothing, and the solution by command
+    lines, which must be as good.
 
     Raises:
         SandboxError: no container can be had.
@@ -149,6 +151,9 @@ async def check_task(task: ToolTask, lease: Lease, *, looking: bool = True) -> l
         if looking and not found and not task.spec.idle:
             async with lease() as session:
                 found += await _solution_with_a_look_around(task.spec, session)
+            if "exec" in task.spec.tools:
+                async with lease() as session:
+                    found += await _solution_by_shell(task.spec, session)
     except SandboxError as error:
         found.append(str(error))
     return [Finding(task.task_id, problem) for problem in found]
@@ -162,6 +167,13 @@ async def _solution_with_a_look_around(spec: Scenario, session: Session) -> list
         result = await play_script(spec, world.workspace, calls, spec.answer)
         seen = await observe(spec, session, world.start, result.answer, result.calls)
         return _unsolved(spec, result, seen, await evaluate(spec, seen), "the solution with a look around")
+
+
+async def _solution_by_shell(spec: Scenario, session: Session) -> list[str]:
+    async with staged(spec, session) as world:
+        result = await play_script(spec, world.workspace, [by_shell(call) for call in spec.oracle], spec.answer)
+        seen = await observe(spec, session, world.start, result.answer, result.calls)
+        return _unsolved(spec, result, seen, await evaluate(spec, seen), "the solution by command lines")
 
 
 async def _failed_by(spec: Scenario, session: Session, play: Play) -> set[str]:

@@ -381,3 +381,17 @@ async def test_the_set_up_in_all_its_kinds(session: Session) -> None:
     done = await session.run("cat to deep/to root.txt; touch shut/new")
     assert done.stdout == b"in\nx"
     assert b"root.txt: Permission denied" in done.stderr and b"shut/new" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("allowed", "why"), [([], {"nothing else requested": "POST /beat"}), (["POST /beat"], {})], ids=["", "allowed"]
+)
+async def test_requests_of_a_process_of_the_set_up_are_logged(
+    session: Session, allowed: list[str], why: dict[str, str]
+) -> None:
+    command = "curl -s -X POST http://127.0.0.1:8080/beat > out.txt; echo up > up; while :; do sleep 9; done"
+    spec = scenario(
+        setup={"http": {"POST /beat": {}}, "processes": [{"name": "beat", "command": command, "ready": "up"}]},
+        requests=allowed,
+    )
+    assert await judge(session, spec) == why

@@ -27,7 +27,7 @@ SOUND = {
     "checks": [{"file": "out.txt", "number": 3}, {"answer": {"number": 3}}],
     "expected": [
         {"id": "look", "call": ["read", "exec"], "with": {"path": "in.txt"}},
-        {"id": "note", "call": "write", "with": {"path": "out.txt"}, "after": "look"},
+        {"id": "note", "call": ["write", "exec"], "with": {"path": "out.txt"}, "after": "look"},
     ],
     "oracle": [{"read": {"path": "in.txt"}}, {"write": {"path": "out.txt", "content": "3\n"}}],
     "answer": "It has 3 lines.",
@@ -120,6 +120,15 @@ class TestOneTask:
         found = await problems(tmp_path, pool, forbidden=[{"call": "exec"}])
         assert found[0] == "the solution with a look around fails: nothing forbidden: a call of exec, a call of exec"
 
+    async def test_a_solution_that_only_one_tool_may_make(self, tmp_path: Path, pool: SandboxPool) -> None:
+        """What is written by `write` is as good when a command line writes it: the expected call has to allow that."""
+        found = await problems(tmp_path, pool)
+        assert found == []
+        narrow = [SOUND["expected"][0], {"id": "note", "call": "write", "with": {"path": "out.txt"}, "after": "look"}]  # type: ignore[index]
+        found = await problems(tmp_path, pool, expected=narrow)
+        said = "tool call accuracy of the solution by command lines is 0.50: missed ['note'], beside []"
+        assert found == [said]
+
     async def test_a_prompt_that_holds_the_answer(self, tmp_path: Path, pool: SandboxPool) -> None:
         prompt = "How many lines has in.txt? I guess 3. Write the number to out.txt and tell me."
         assert await problems(tmp_path, pool, prompt=prompt) == ["its prompt holds the answer: 3"]
@@ -143,13 +152,13 @@ class TestOneTask:
 
 
 def test_prompts_of_a_template_that_differ_by_numbers_alone(tmp_path: Path) -> None:
-    prompt = "Count the lines of in.txt, write their number to out.txt and add {{ task_number }}."
+    prompt = "Count the lines of in.txt, write their number to out.txt and add {{ task_number + 40 }}."
     parameters = {"name": {"word": "service"}}
     setup = {"files": {"in.txt": "{{ name }}\n"}}
     alike = {**SOUND, "tasks": 3, "parameters": parameters, "setup": setup, "prompt": prompt}
     found = [finding.problem for finding in check_set(load_tasks(write(tmp_path, yaml.safe_dump(alike))), 29)]
     assert found == ["3 of 3 prompts of its template differ by numbers at most"]
-    alike["prompt"] = [prompt, "How many lines does in.txt have? Put {{ task_number }} more into out.txt."]
+    alike["prompt"] = [prompt, "How many lines does in.txt have? Put {{ task_number + 40 }} more into out.txt."]
     assert check_set(load_tasks(write(tmp_path, yaml.safe_dump(alike))), PUBLISHED_SEED) == []
 
 
