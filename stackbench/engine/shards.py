@@ -28,6 +28,7 @@ from stackbench.types import AttemptKey, RunStatus
 __all__ = ["Merged", "check_shard", "merge_shards", "shard_of"]
 
 SHARD = re.compile(r"(\d{1,6})/(\d{1,6})")
+SUFFIX = "-merged"
 MERGED = "merged"
 """The key of a merged run's environment that tells what it was made from."""
 
@@ -160,12 +161,12 @@ def _merge(home: Home, writer: Writer, key: str, runs: Sequence[tuple[Queries, R
     loaded, skipped = load_benchmarks(plan, DatasetStore.of_home(home), None)
     skipped = {**skipped, **_skipped_by_all(runs, [item.plan.name for item in loaded])}
     loaded = [item for item in loaded if item.plan.name not in skipped]
-    run_id = next((run.run_id for run in reader.runs(100_000) if _merged_key(run) == key), "")
     shards = sorted({str(run.config["shard"]) for _, run in runs}, key=lambda shard: int(shard.split("/")[0]))
     of = int(shards[0].split("/")[1])
+    run_id = next((run.run_id for run in reader.runs(100_000) if _is_merged(run, key, of)), "")
     environment = {**first.environment, MERGED: {"key": key, "shards": shards}}
     if not run_id:
-        run_id = f"{first.run_id}-merged"
+        run_id = f"{first.run_id}{SUFFIX}"
         writer.start_run(
             RunRow(run_id, plan.suite, utc_now(), first.model, plan.model_dump(mode="json"), plan.settings.seeds,
                    first.git_commit, environment),
@@ -179,8 +180,10 @@ def _merge(home: Home, writer: Writer, key: str, runs: Sequence[tuple[Queries, R
     return Merged(outcome, added, shards, missing)
 
 
-def _merged_key(run: RunInfo) -> str:
-    return str(dict(run.environment.get(MERGED) or {}).get("key", ""))
+def _is_merged(run: RunInfo, key: str, of: int) -> bool:
+    """Whether a run was merged from so many shards of that run; also one that was resumed since."""
+    whole = run.run_id.endswith(SUFFIX) and not run.config.get("shard")
+    return whole and _key(replace(run, config={**run.config, "shard": f"1/{of}"})) == key
 
 
 def _skipped_by_all(runs: Sequence[tuple[Queries, RunInfo]], names: Sequence[str]) -> dict[str, str]:

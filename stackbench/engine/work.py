@@ -158,6 +158,8 @@ def _planned_row(plan: RunPlan, loaded: LoadedBenchmark, samples: SampleFile | N
     how: dict[str, Any] = {"by": "all"}
     if samples is not None:
         how = {"by": "samples_file", "file": samples.path.name, "tasks_with_samples": chosen}
+    elif plan.shard:
+        how = {"by": "shard", "shard": plan.shard}
     elif part.sample_ids:
         how = {"by": "sample_ids"}
     elif chosen < available:

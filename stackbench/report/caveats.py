@@ -22,8 +22,8 @@ def counted(result: BenchmarkResult) -> str:
 def partial_reasons(result: BenchmarkResult, status: str) -> dict[str, str]:
     """Why a score is not of the whole benchmark, by kind; empty where it is.
 
-    Kinds: `limit`, `sample_ids`, `samples_file`; the run's status, or `incomplete` for a completed run, where attempts
-    were not made; `errors` where tasks have no completed attempt because theirs ended in errors.
+    Kinds: `limit`, `shard`, `sample_ids`, `samples_file`; the run's status, or `incomplete` for a completed run, where
+    attempts were not made; `errors` where tasks have no completed attempt because theirs ended in errors.
     """
     planned = result.planned
     if planned is None:
@@ -35,6 +35,10 @@ def partial_reasons(result: BenchmarkResult, status: str) -> dict[str, str]:
     if how.get("by") == "limit":
         spread = f"spread over the categories with seed {how['seed']}" if how["stratified"] else "the first ones"
         reasons["limit"] = f"--limit: {planned.tasks_planned} of {available} tasks, {spread}"
+    elif how.get("by") == "shard":
+        reasons["shard"] = (
+            f"--shard {how['shard']}: {planned.tasks_planned} of {available} tasks, to be merged with the others"
+        )
     elif how.get("by") == "sample_ids" and planned.tasks_planned < available:
         reasons["sample_ids"] = f"--sample-ids: {planned.tasks_planned} of {available} tasks"
     elif how.get("by") == "samples_file" and how["tasks_with_samples"] < available:

@@ -61,6 +61,17 @@ def test_shards_are_merged_into_the_run_that_one_machine_would_have_made(folder:
     assert code == 0, out + err
 
 
+def test_what_no_shard_made_can_be_made_in_the_merged_run(folder: Path) -> None:
+    for number in (1, 2):
+        shard(folder, f"part{number}", f"{number}/2", limit=4)
+    code, half, _ = merge(folder, "part2")
+    assert code == 130
+    code, _, err = said_by("eval", "--resume", half["run_id"], "--home", "all", "-q", folder=folder)
+    assert code == 0, err
+    code, whole, _ = merge(folder, "part1", "part2")
+    assert (code, whole["run_id"], whole["merged"]["added"]) == (0, half["run_id"], 0)
+
+
 def test_what_cannot_be_merged_is_one_line(folder: Path) -> None:
     shard(folder, "part1", "1/2")
     shard(folder, "other", "2/2", limit=5)

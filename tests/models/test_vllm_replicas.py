@@ -158,8 +158,9 @@ def test_gpus_are_grouped(
 ) -> None:
     gpus(tmp_path, monkeypatch, 4)
     assert gpu_groups(ModelOptions.model_validate(options)) == groups
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
-    assert gpu_groups(ModelOptions()) == ["2", "3"]
+    for visible, seen in (("2,3", ["2", "3"]), ("GPU-aa,GPU-bb", ["GPU-aa", "GPU-bb"]), ("", [])):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+        assert gpu_groups(ModelOptions()) == seen
 
 
 def test_without_gpus_there_is_one_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

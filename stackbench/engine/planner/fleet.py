@@ -84,9 +84,11 @@ class Fleet:
 def this_machine(home: Path, gpus: str | None) -> Fleet:
     """This machine as it is now; `gpus` as the setting has it. Runs nvidia-smi; blocks."""
     found = list_gpus()
-    if gpus is not None:
-        wanted = [int(number) for number in gpus.split(",")]
-        found = [found[number] for number in wanted if number < len(found)]
+    named = gpus if gpus is not None else os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        names = [name for name in named.split(",") if name]
+        chosen = [found[int(name)] for name in names if name.isdecimal() and int(name) < len(found)]
+        found = chosen if all(name.isdecimal() for name in names) else found[: len(names)]  # or their UUIDs
     cores, memory = os.cpu_count() or 1, psutil.virtual_memory().total
     device = (
         next((known for part, known in DEVICES if part in found[0]["name"]), OTHER)

@@ -241,7 +241,7 @@ def _time(
     """
     found = [timing.benchmarks[one.name] for timing in timings if one.name in timing.benchmarks]
     if found and not found[0].attempts:
-        return found[0].prepare_s, 0.0, "measured: left out last time"
+        return found[0].prepare_s, 0.0, "measured: left out"
     found = [timing for timing in found if timing.attempts]
     if found:
         alike = [each for each in found if 1 / ALIKE <= each.attempts / max(1, one.attempts) <= ALIKE]
@@ -302,21 +302,19 @@ def _bars(
 
 
 def _lane_bars(lane: Lane, known: Mapping[str, BenchmarkForecast], start: float, servers: int) -> list[Bar]:
-    """Benchmarks of a lane share it equally; optional ones begin when the others have ended."""
+    """Benchmarks of a lane share it equally; optional ones begin when all attempts of the others have begun."""
     bars: list[Bar] = []
     scale = servers / max(1, len(lane.servers))
     if len(lane.names) == 1 and known[lane.names[0]].share == "exclusive":
         scale = 1.0
+    now, begins = start, start
     for optional in (False, True):
         work = {name: known[name].seconds * scale for name in lane.names if known[name].optional is optional}
-        now, done = start, 0.0
-        ends = [start]
+        done = 0.0
         for number, (name, seconds) in enumerate(sorted(work.items(), key=lambda item: item[1])):
             now += (seconds - done) * (len(work) - number)
             done = seconds
-            end = max(now, start + known[name].longest_s)
-            bars.append(Bar(name, lane.servers, start, end))
-            ends.append(end)
-        start = max(ends)
+            bars.append(Bar(name, lane.servers, begins, max(now, begins + known[name].longest_s)))
+        begins = max(start, now - max((known[name].longest_s for name in work), default=0.0))
     order = {name: number for number, name in enumerate(lane.names)}
     return sorted(bars, key=lambda bar: (bar.start_s, order[bar.name]))

@@ -19,7 +19,6 @@ __all__ = ["VllmReplicas", "gpu_groups"]
 
 OWN_REPLICAS = re.compile(r"--(data-parallel|dp)")
 LOOK_AGAIN_S = 1.0
-NUMBERS = re.compile(r"\d+(,\d+)*")
 
 
 def gpu_groups(options: ModelOptions) -> list[str]:
@@ -30,11 +29,10 @@ def gpu_groups(options: ModelOptions) -> list[str]:
     if any(OWN_REPLICAS.match(argument) for argument in options.vllm_args):
         return []
     found = len(list_gpus())
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    named = options.gpus or (visible if NUMBERS.fullmatch(visible) else None)
-    numbers = named.split(",") if named else [str(number) for number in range(found)]
-    if not found:
+    named = options.gpus if options.gpus is not None else os.environ.get("CUDA_VISIBLE_DEVICES")  # it may name UUIDs
+    if not found or named == "":
         return []
+    numbers = named.split(",") if named else [str(number) for number in range(found)]
     size = options.tensor_parallel_size or 1
     return [",".join(numbers[first : first + size]) for first in range(0, len(numbers) - size + 1, size)]
 
