@@ -22,8 +22,8 @@ from stackbench.control.messages import (
     CallDecided,
     CallWaiting,
     CommandOutput,
-    Event,
     EventKind,
+    Missed,
     Notice,
     OperatorAction,
     RunFinished,
@@ -80,7 +80,7 @@ class AcpSession:
         """Whether an agent at a task was held by `cancel`."""
         self._events_read = 0
         """Of the agent's transcript."""
-        self._step = 0
+        self._step: int = 0
         self._text = TurnText()
         self._calls: dict[str, str] = {}
         """Calls under way, by id: what they have written."""
@@ -162,7 +162,9 @@ class AcpSession:
                         await self._call_waits(call.call, call.call, call.tool, call.arguments)
                 since = 1 if self._own else None
                 async for event in connection.events(since=since, run_id=self.run_id, text=True):
-                    if isinstance(event, Event) and (ended := await self._take(event.what)):
+                    if isinstance(event, Missed):
+                        self._text.missed = True
+                    elif ended := await self._take(event.what):
                         why = ended
                         break
         except StackbenchError as error:

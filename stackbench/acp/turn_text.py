@@ -22,12 +22,15 @@ class Piece:
 
 
 class TurnText:
-    """Takes the pieces of one turn, then the turn as it is recorded. Nothing is given twice."""
+    """Takes the pieces of one turn, then the turn as it is recorded. Nothing is given twice, unless pieces were missed:
+    then the whole answer follows what came of it."""
 
     def __init__(self) -> None:
         self._said = ""
         self._thought = ""
         self._answer = ""
+        self.missed = False
+        """Whether pieces were lost on the way here."""
 
     def add(self, text: str, *, thought: bool = False) -> Piece:
         """A piece of the answer, in which thoughts may stand in their marks; or one of a thought that comes apart."""
@@ -40,6 +43,8 @@ class TurnText:
 
     def finish(self, thought: str, answer: str) -> Piece:
         """What has not been given yet of the turn as it is recorded."""
+        if self.missed and not answer.startswith(self._answer):
+            return Piece(_beyond(self._thought, thought), f"\n{answer}")
         return self._new(thought, answer)
 
     def _new(self, thought: str, answer: str) -> Piece:

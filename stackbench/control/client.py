@@ -33,6 +33,8 @@ __all__ = ["EngineClient", "connect"]
 LONGEST_LINE = 64 << 20
 ANSWER_WITHIN_S = 10.0
 EVENTS_HELD = 10_000
+AT_ONCE = 100
+"""After so many messages that were there already, the others of the event loop get their turn."""
 AGAIN_EVERY_S = 0.02
 
 FAULTS: dict[str, type[StackbenchError]] = {
@@ -161,8 +163,12 @@ class EngineClient:
     ) -> AsyncIterator[Event | Missed]:
         """Events as they happen, until the engine ends. Call it once for a connection."""
         await self._ask(Subscribe(id=next(self._ids), since=since, run_id=run_id, text=text))
+        given = 0
         while (event := await self._events.get()) is not None:
             yield event
+            given += 1
+            if given % AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     async def close(self) -> None:
         # first, since whoever closes may be cancelled while it waits; nothing that is still unsent is worth waiting for
@@ -188,8 +194,12 @@ class EngineClient:
             self._asked.pop(request.id, None)
 
     async def _read(self) -> None:
+        count = 0
         try:
             while line := await self._reader.readline():
+                count += 1
+                if count % AT_ONCE == 0:
+                    await asyncio.sleep(0)
                 try:
                     reply = reply_adapter.validate_json(line)
                 except ValidationError:

@@ -44,3 +44,15 @@ def test_a_thought_that_comes_apart_is_given_at_once() -> None:
 
 def test_a_turn_without_pieces_is_given_at_its_end() -> None:
     assert told([], "a thought", "an answer") == ("a thought", "an answer")
+
+
+def test_where_pieces_were_missed_the_whole_answer_follows() -> None:
+    text = TurnText()
+    text.add("one ")
+    text.add("three")
+    text.missed = True
+    assert text.finish("", "one two three").answer == "\none two three"
+    whole = TurnText()
+    whole.add("one ")
+    whole.missed = True
+    assert whole.finish("", "one two").answer == "two"

@@ -21,7 +21,6 @@ __all__ = ["follow_agents"]
 LOOK_EVERY_S = 1.0
 SETTLE_S = 0.1
 """After an event the engine is asked so soon; events that come meanwhile are answered by the same question."""
-EVENTS_AT_ONCE = 100
 NOTHING = "no agent is at work: n begins a chat; a run of tool use has agents too"
 
 
@@ -62,12 +61,8 @@ async def _watch(link: EngineLink, now: AgentsNow, run_id: str) -> None:
 
 async def _listen(client: EngineClient, now: AgentsNow, run_id: str) -> None:
     """To the end of the run."""
-    count = 0
     async for event in client.events(run_id=run_id, text=True):
         now.take(event)
-        count += 1
-        if count % EVENTS_AT_ONCE == 0:
-            await asyncio.sleep(0)
         if isinstance(event, Event) and isinstance(event.what, RunFinished):
             return
 

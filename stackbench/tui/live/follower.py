@@ -22,8 +22,6 @@ from stackbench.types import RunStatus
 __all__ = ["Recorded", "follow", "read_recorded"]
 
 LOOK_EVERY_S = 1.0
-EVENTS_AT_ONCE = 100
-"""After so many events the screen gets its turn."""
 ATTACH_WITHIN_S = 30.0
 LOG_LINES = 500
 
@@ -72,12 +70,8 @@ async def _watch(link: EngineLink, run: LiveRun) -> None:
         since = await _attach(client, run)
         with suppress(StackbenchError):
             run.adopt_load(await link.read(lambda queries: read_load(queries, run.run_id, READINGS_KEPT)))
-        count = 0
         async for event in client.events(since=since, run_id=run.run_id, text=False):
             run.take(event)
-            count += 1
-            if count % EVENTS_AT_ONCE == 0:
-                await asyncio.sleep(0)
             if run.ended:
                 return
             if isinstance(event, Missed) or (isinstance(event.what, OperatorAction) and event.what.verb == "requeue"):
