@@ -207,7 +207,7 @@ TOLD: dict[str, dict[str, Any]] = {
     "tooluse": {
         "template": "t", "difficulty": 1, "tool_call_accuracy": 1.0, "parameter_correctness": 1.0,
         "workflow_success": 1.0, "recovered": 1.0, "efficiency": 1.0, "refused": 1.0, "calls": 1, "malformed": 1,
-        "repaired": 1, "rejected": 0, "steps": 3, "seconds": 1.0,
+        "repaired": 1, "legacy": 0, "rejected": 0, "steps": 3, "seconds": 1.0,
     },
     "throughput": {"figures": FIGURES},
     "longcontext": {

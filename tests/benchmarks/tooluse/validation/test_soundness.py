@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -175,6 +176,17 @@ def test_the_published_set_is_what_it_is_published_as() -> None:
     tasks = load_tasks(folder)
     assert published_problems(tasks, folder) == []
     assert check_set(tasks, PUBLISHED_SEED) == []
+
+
+def test_recorded_pass_rates_are_of_templates_of_the_set() -> None:
+    folder = published_scenarios()
+    templates = {task.template for task in load_tasks(folder)}
+    for run in tomllib.loads((folder / "pass_rates.toml").read_text(encoding="utf-8"))["run"]:
+        rates = run["templates"]
+        assert rates.keys() <= templates
+        assert all(0 <= completed <= tried for completed, tried in rates.values())
+        assert sum(tried for _, tried in rates.values()) == run["tasks"]
+        assert sum(completed for completed, _ in rates.values()) == run["completed"]
 
 
 def test_an_altered_set_is_found_out() -> None:
