@@ -103,9 +103,10 @@ def write(writer: Writer, attempts: int, events: int) -> int:
 
 
 def look(reader: Reader, writer: Writer, attempts: int) -> None:
-    began = time.perf_counter()
+    began, cpu = time.perf_counter(), time.process_time()
     left = attempts + 1 - len(reader.done(RUN))
-    print(f"what is left ({left}) is known in {time.perf_counter() - began:.2f} s (2)")
+    wall, cpu = time.perf_counter() - began, time.process_time() - cpu
+    print(f"what is left ({left}) is known in {wall:.2f} s, {cpu:.2f} s of processor time (2)")
     for name, ask in (
         ("the scoreboard", lambda: reader.results(RUN)),
         ("the list of runs", lambda: list_runs(LocalQueries(writer.cursor()), ["pass@1"])),

@@ -141,8 +141,8 @@ async def leave_an_actor(home: Home, address: str) -> None:
 
 
 def kill_one_node_process() -> None:
-    """SIGKILL to one of the processes in which nodes make attempts."""
-    victims = [p for p in psutil.process_iter(["cmdline"]) if "_RayNode" in " ".join(p.info["cmdline"] or [])]
+    """SIGKILL to one of the processes in which nodes of this test's cluster make attempts."""
+    victims = [p for p in psutil.Process().children(recursive=True) if "_RayNode" in " ".join(p.cmdline())]
     assert victims
     os.kill(victims[0].pid, signal.SIGKILL)
 
