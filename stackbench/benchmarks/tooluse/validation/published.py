@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
 from stackbench.benchmarks.tooluse.scenario.expansion import ToolTask, set_hash
 from stackbench.benchmarks.tooluse.scenario.scenario import LONG
 
-__all__ = ["PIN", "published_problems"]
+__all__ = ["PIN", "evened", "published_problems"]
 
 PIN = "published.toml"
 PER_CATEGORY = 100
@@ -46,8 +47,26 @@ def published_problems(tasks: Sequence[ToolTask], folder: Path) -> list[str]:
     shellless = sum("exec" not in task.spec.tools for task in tasks)
     if shellless < LEAST_SHELLLESS:
         found.append(f"{shellless} tasks without a shell, fewer than {LEAST_SHELLLESS}")
+    found += _monotonous(tasks)
     pin = folder / PIN
     pinned = tomllib.loads(pin.read_text(encoding="utf-8")).get("sha256") if pin.is_file() else None
     if pinned != set_hash(tasks):
         found.append(f"its hash is {set_hash(tasks)}, pinned in {PIN} is {pinned}")
     return found
+
+
+def evened(prompt: str) -> str:
+    """A prompt with white space and case evened out and every number the same."""
+    return re.sub(r"\d+", "0", " ".join(prompt.lower().split()))
+
+
+def _monotonous(tasks: Sequence[ToolTask]) -> list[str]:
+    """Templates of which more than half of the prompts are one text with other numbers in it."""
+    prompts: dict[str, Counter[str]] = defaultdict(Counter)
+    for task in tasks:
+        prompts[task.template][evened(task.spec.prompt)] += 1
+    return [
+        f"{most} of {counts.total()} prompts of {template} differ by numbers at most"
+        for template, counts in prompts.items()
+        if (most := max(counts.values())) > max(1, -(-counts.total() // 2))
+    ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from stackbench.benchmarks.tooluse.scenario.staging import staged
 from stackbench.benchmarks.tooluse.scoring.matching import score_calls
 from stackbench.benchmarks.tooluse.validation.mutations import Trial, read_contents
 from stackbench.benchmarks.tooluse.validation.playing import looks, play_script
+from stackbench.benchmarks.tooluse.validation.published import evened
 from stackbench.benchmarks.tooluse.validation.shell_solution import by_shell
 from stackbench.errors import SandboxError
 
@@ -75,7 +75,6 @@ def check_set(tasks: Sequence[ToolTask], seed: int) -> list[Finding]:
             found.append(Finding(task.task_id, f"its prompt holds the answer: {leak}"))
         if not any(other.template == task.template for other, _ in words):
             words.append((task, _shingles(spec.prompt)))
-    found += _monotonous(tasks)
     for index, (one, mine) in enumerate(words):
         for other, theirs in words[:index]:
             share = len(mine & theirs) / max(1, len(mine | theirs))
@@ -84,28 +83,9 @@ def check_set(tasks: Sequence[ToolTask], seed: int) -> list[Finding]:
     return found
 
 
-def _monotonous(tasks: Sequence[ToolTask]) -> list[Finding]:
-    """Templates of which more than half of the prompts are one text with other numbers in it."""
-    prompts: dict[str, Counter[str]] = defaultdict(Counter)
-    names: dict[str, str] = {}
-    for task in tasks:
-        prompts[task.template][_evened(task.spec.prompt)] += 1
-        names.setdefault(task.template, task.task_id)
-    return [
-        Finding(names[template], f"{most} of {counts.total()} prompts of its template differ by numbers at most")
-        for template, counts in prompts.items()
-        if (most := max(counts.values())) > max(1, -(-counts.total() // 2))
-    ]
-
-
-def _evened(prompt: str) -> str:
-    """A prompt with white space and case evened out and every number the same."""
-    return re.sub(r"\d+", "0", " ".join(prompt.lower().split()))
-
-
 def _mark(spec: Scenario) -> str:
     """sha256 of the prompt and the set-up, with white space and case evened out and every number the same."""
-    prompt = _evened(spec.prompt)
+    prompt = evened(spec.prompt)
     setup = spec.setup.model_dump_json() + "".join(file.model_dump_json() for file in spec.distractors.values())
     return hashlib.sha256(f"{prompt}\0{setup}".encode()).hexdigest()
 

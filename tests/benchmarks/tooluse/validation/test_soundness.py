@@ -157,10 +157,10 @@ def test_prompts_of_a_template_that_differ_by_numbers_alone(tmp_path: Path) -> N
     parameters = {"name": {"word": "service"}}
     setup = {"files": {"in.txt": "{{ name }}\n"}}
     alike = {**SOUND, "tasks": 3, "parameters": parameters, "setup": setup, "prompt": prompt}
-    found = [finding.problem for finding in check_set(load_tasks(write(tmp_path, yaml.safe_dump(alike))), 29)]
-    assert found == ["3 of 3 prompts of its template differ by numbers at most"]
+    said = "3 of 3 prompts of sound differ by numbers at most"
+    assert said in published_problems(load_tasks(write(tmp_path, yaml.safe_dump(alike))), tmp_path)
     alike["prompt"] = [prompt, "How many lines does in.txt have? Put {{ task_number + 40 }} more into out.txt."]
-    assert check_set(load_tasks(write(tmp_path, yaml.safe_dump(alike))), PUBLISHED_SEED) == []
+    assert said not in published_problems(load_tasks(write(tmp_path, yaml.safe_dump(alike))), tmp_path)
 
 
 @pytest.mark.docker
