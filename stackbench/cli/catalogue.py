@@ -39,7 +39,7 @@ def show_list(what: str, *, as_json: bool) -> None:
         columns,
         [[_cell(row[column]) for column in columns] for row in rows],
         whole=columns[:1],
-        or_list=what == "benchmarks",
+        or_list=what in ("benchmarks", "baselines"),
     )
 
 

@@ -86,6 +86,10 @@ def compare(
         or_list=True,
     )
     for comparison in found:
+        n = comparison.paired.difference.n
+        if not comparison.paired.difference.shown:
+            few = "too few independent ones for an interval and a p-value"
+            console.print(shown(f"{comparison.benchmark}: {number_of(n, 'task')}: {few}", "yellow"))
         _print_tasks(comparison, tasks)
     for name in shared:
         _print_speeds(results[0][name], results[1][name])

@@ -45,7 +45,7 @@ class ModelScore:
     difference: BenchmarkComparison | None
     """To the first model, over the tasks that both completed; None for the first itself and where there are none."""
     rank: int | None = None
-    """1 for the best; models whose paired interval holds 0 share one. None without a score."""
+    """1 for the best; models whose paired interval holds 0 share one. None without a score, and for too few tasks."""
 
 
 def read_comparison(home: Home, runs: Sequence[tuple[str, str]]) -> list[ModelScore]:
@@ -80,6 +80,8 @@ def _ranked(
         compared = compare_benchmark(reader, pair, benchmark)
         return compared is not None and compared.paired.difference.shown and compared.paired.p_value <= ALPHA
 
+    if any(score.difference is not None and not score.difference.paired.difference.shown for score in scores):
+        return list(scores)  # nothing can be told apart, and rank 1 for all would look like a result
     ranks = shared_ranks([value for _, value in measured], apart)
     by_run = {score.run_id: rank for (score, _), rank in zip(measured, ranks, strict=True)}
     return [replace(score, rank=by_run.get(score.run_id)) for score in scores]
@@ -100,7 +102,8 @@ def print_comparison(scores: Sequence[ModelScore]) -> None:
         console.print(shown(f"{benchmark}  {model}" + (f"  rank {rank}" if rank else ""), "bold"))
         console.print(shown(f"  {metric} {value}  {interval}  {tasks} tasks, errors {errors}"))
         if difference:
-            console.print(shown(f"  to the first {difference}  {around}  p {p}"))
+            how = f"{around}  p {p}" if around else "(too few tasks for an interval)"
+            console.print(shown(f"  to the first {difference}  {how}"))
 
 
 def comparison_document(scores: Sequence[ModelScore]) -> list[dict[str, Any]]:

@@ -213,7 +213,7 @@ def _against_baseline(gate: GateResult) -> RenderableType:
     if gate.value is None or gate.ci_low is None or gate.ci_high is None:
         return shown(f"gate {gate.name}: {word} ({gate.why}; {gate.bounds})", style)
     interval = f"[{100 * gate.ci_low:+.1f}, {100 * gate.ci_high:+.1f}] points"
-    more = f"; {gate.needed:,} independent attempts in each run would decide" if gate.needed else ""
+    more = f"; {gate.needed:,} tasks in each run would decide" if gate.needed else ""
     return shown(
         f"gate {gate.name}: {word} ({gate.measure} {100 * gate.value:+.1f} {interval}, {gate.bounds}{more})", style
     )

@@ -8,13 +8,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from stackbench.cli.console import notice, out, print_json, print_table, shown
+from stackbench.cli.console import fits, make_table, notice, out, print_json, print_table, shown
 from stackbench.config import Home
 from stackbench.verification.verdicts import Figure, Outcome, Verification
 from stackbench.verification.verify import verify as work
 
 __all__ = ["verification_document", "verify"]
 
+COLUMNS = ("what", "of", "found", "detail")
 STYLES: dict[Outcome, str] = {"ok": "green", "failed": "red", "differs": "yellow", "unchecked": "dim"}
 
 
@@ -37,11 +38,14 @@ def verify(home: Path | None, name: str, tasks: int, seed: int | None, head: str
 def _print(found: Verification) -> None:
     out().print(shown(f"run {found.run_id}  {found.model}", "bold"))
     out().print(shown(f"chain {found.head or 'none'}"))
-    print_table(
-        ["what", "of", "found", "detail"],
-        [(one.area, one.name, one.outcome, one.detail) for one in found.checks],
-        or_list=True,
-    )
+    table = make_table(COLUMNS, [(one.area, one.name, one.outcome, one.detail) for one in found.checks])
+    if fits(table):
+        out().print(table)
+    else:
+        for one in found.checks:
+            out().print(shown(f"{one.outcome:<9}  {one.area}: {one.name}", STYLES[one.outcome]))
+            if one.detail:
+                out().print(shown(f"           {one.detail}"))
     if found.figures:
         print_table(
             ["benchmark", "metric", "published", "NumPy", "SQL", ""],

@@ -56,7 +56,8 @@ class RunEstimate:
         record(TIMING, timing_payload(timing, self.forecast.seconds))
         off = (self.forecast.seconds - took) / took
         measured = "" if self.forecast.measured else "; the next run of it is estimated from this one"
-        return f"took {spoken_duration(took)}, estimated {spoken_duration(self.forecast.seconds)}: {off:+.0%}{measured}"
+        how = f"{abs(off):.0%} too {'much' if off > 0 else 'little'}"
+        return f"took {spoken_duration(took)}; estimated {spoken_duration(self.forecast.seconds)}, {how}{measured}"
 
     def _work_s(self) -> float:
         """Of the phases, each as long as its longest lane."""

@@ -178,7 +178,8 @@ def _row(path: Path, number: int, line: bytes, fields: SampleFields) -> dict[str
     try:
         row = nesting.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
     except ValueError as error:
-        raise UsageError(f"{path} line {number} is not JSON: {one_line(error)}") from error
+        form = f'; samples are lines of JSON, each an object with "{fields.task}" and "{fields.text}"'
+        raise UsageError(f"{path} line {number} is not JSON: {one_line(error)}{form if number == 1 else ''}") from error
     if not is_object(row):
         raise UsageError(f"{path} line {number} is not a JSON object")
     row[fields.task] = str(row.get(fields.task, ""))

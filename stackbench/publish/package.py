@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 from stackbench.errors import UsageError
@@ -25,6 +26,8 @@ from stackbench.store import Queries
 
 __all__ = ["write_package"]
 
+NEEDS = ("matplotlib", "openpyxl", "typst", "huggingface_hub", "packaging")
+"""Packages of the extras report and publish."""
 INDEX = """\
 # Publication package of {model}
 
@@ -56,6 +59,7 @@ def write_package(publication: Publication, queries: Queries, to: Path) -> Itera
         UsageError: the runs cannot be published so, the folder cannot be written or is not empty, a package is missing.
     """
     check_publishable(publication)
+    _check_packages()
     _check_folder(to, publication)
     names: list[str] = []
     try:
@@ -104,6 +108,23 @@ def _texts(publication: Publication, queries: Queries) -> Iterator[tuple[str, st
     yield from paper_files(publication)
     yield from environment_files(publication)
     yield from datasheet_files(publication)
+
+
+def _check_packages() -> None:
+    """Before anything is written: what would be left out of a report may not be missing in a package."""
+    missing = [name for name in NEEDS if not _importable(name)]
+    if missing:
+        raise UsageError(
+            f"publish needs the extras report and publish ({', '.join(missing)} missing, nothing was written); "
+            f"run: {install_command('report,publish')}"
+        )
+
+
+def _importable(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False
 
 
 def _check_folder(to: Path, publication: Publication) -> None:

@@ -12,6 +12,7 @@ from stackbench.errors import UsageError
 from stackbench.report.caveats import caveats
 from stackbench.stats import PairedDifference
 from stackbench.stats.bootstrap import Bootstrap, bootstrap_paired
+from stackbench.stats.intervals import Z95
 from stackbench.stats.multiple import holm
 from stackbench.stats.power import minimum_detectable_effect
 from stackbench.store import BenchmarkResult, Queries, Reader, RunInfo
@@ -67,7 +68,11 @@ class BenchmarkComparison:
     @property
     def detectable(self) -> float | None:
         """The smallest true difference that tasks like these show four times in five; None for too few of them."""
-        return minimum_detectable_effect(self.paired.difference.stderr) if self.paired.difference.shown else None
+        found = self.paired.difference
+        if not found.shown:
+            return None
+        # Where no task differs the standard error is 0, and the interval's half width tells more.
+        return minimum_detectable_effect(max(found.stderr, (found.ci_high - found.ci_low) / 2 / Z95))
 
     def bootstrap(self) -> Bootstrap:
         """The paired bootstrap over tasks, or over clusters of them: the same numbers each time."""

@@ -28,6 +28,11 @@ def regression_line(name: str, found: Regression, mode: GateMode) -> str:
     """`gate humaneval: undecided: not worse by more than 2 points? -0.5 [-4.1, +3.0] points; ...`"""
     d = found.difference
     interval = f" [{100 * d.ci_low:+.1f}, {100 * d.ci_high:+.1f}]" if mode == "paired" else ""
+    if mode == "paired" and not d.shown:
+        return (
+            f"gate {name}: {found.verdict}: not worse by more than {100 * found.margin:g} points? "
+            f"{100 * d.value:+.1f} points over {d.n} tasks: too few independent ones for an interval"
+        )
     line = (
         f"gate {name}: {found.verdict}: not worse by more than {100 * found.margin:g} points? "
         f"{100 * d.value:+.1f}{interval} points over {d.n} tasks"
@@ -35,8 +40,8 @@ def regression_line(name: str, found: Regression, mode: GateMode) -> str:
     if found.verdict != "undecided":
         return line
     if found.needed is None:
-        return f"{line}; the difference lies on the margin, where no number of attempts decides"
-    return f"{line}; if the difference stays, {found.needed:,} independent attempts in each run would decide"
+        return f"{line}; the difference lies on the margin, where no number of tasks decides"
+    return f"{line}; if the difference stays, {found.needed:,} tasks in each run would decide"
 
 
 def regression_document(name: str, found: Regression, mode: GateMode) -> dict[str, Any]:

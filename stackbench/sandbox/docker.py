@@ -29,8 +29,9 @@ def connect() -> docker.DockerClient:
     Raises:
         DockerNotAvailableError: none answers; the message says which command fixes it.
     """
-    import docker
     from docker.errors import DockerException
+
+    import docker
 
     try:
         _knock()
@@ -101,4 +102,6 @@ def _advice(error: Exception) -> str:
         )
     if shutil.which("dockerd") is None and "DOCKER_HOST" not in os.environ:
         return "Docker is not installed; run ./scripts/ensure-docker (Debian, as root) or install Docker Engine"
+    if "DOCKER_HOST" in os.environ:
+        return f"no Docker engine answers at {address}, which DOCKER_HOST names; correct it, or unset it"
     return f"no Docker engine answers at {address}; start it: ./scripts/ensure-docker, or sudo systemctl start docker"

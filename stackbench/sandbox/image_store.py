@@ -30,8 +30,9 @@ from stackbench.sandbox.recipe import (
 )
 
 if TYPE_CHECKING:
-    import docker
     from docker.models.containers import Container as DockerContainer
+
+    import docker
 
 __all__ = ["ImageStore"]
 

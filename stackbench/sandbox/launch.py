@@ -17,8 +17,9 @@ from stackbench.sandbox.spec import SandboxSpec
 from stackbench.sandbox.writable_root import STAGE, make_root_writable
 
 if TYPE_CHECKING:
-    import docker
     from docker.models.containers import Container as DockerContainer
+
+    import docker
 
 __all__ = ["FIRST_UID", "Launched", "launch", "remove"]
 

@@ -24,8 +24,9 @@ from stackbench.sandbox.launch import remove
 from stackbench.sandbox.recipe import BUILD_FILES, DockerfileRecipe, ImageRecipe
 
 if TYPE_CHECKING:
-    import docker
     from docker.models.containers import Container as DockerContainer
+
+    import docker
 
 __all__ = ["NOTES", "build_dockerfile", "build_layer", "build_settings"]
 

@@ -17,8 +17,9 @@ from stackbench.sandbox.labels import owner_labels
 from stackbench.sandbox.spec import SandboxSpec
 
 if TYPE_CHECKING:
-    import docker
     from docker.models.containers import Container as DockerContainer
+
+    import docker
 
 __all__ = ["STAGE", "make_root_writable"]
 

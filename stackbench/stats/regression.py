@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from stackbench.stats.estimates import Estimate
-from stackbench.stats.intervals import Z95, wilson
+from stackbench.stats.intervals import LEAST_UNITS, Z95, wilson
 from stackbench.stats.numerics import np
 from stackbench.stats.power import tasks_to_decide
 
@@ -30,12 +30,15 @@ class Regression:
 
 def paired_regression(difference: Estimate, margin: float) -> Regression:
     """Passes where the whole 95% interval lies above -margin, fails where it lies below (Piaggio et al. 2012, JAMA
-    308:2594: non-inferiority by a confidence interval); else the data do not say.
+    308:2594: non-inferiority by a confidence interval); else, and where too few tasks have no interval, the data do not
+    say.
 
     Raises:
         ValueError: the margin is negative.
     """
     _check(margin)
+    if not difference.shown:
+        return Regression("undecided", margin, difference, LEAST_UNITS if difference.n < LEAST_UNITS else None)
     if difference.ci_low > -margin:
         return Regression("pass", margin, difference)
     if difference.ci_high < -margin:

@@ -63,7 +63,7 @@ def test_an_undecided_gate_says_how_many_attempts_would_decide_it(
     assert code == 1
     line = " ".join(out.split())
     assert "gate gsm8k: undecided: not worse by more than 1.2 points?" in line
-    assert "independent attempts in each run would decide" in line
+    assert "tasks in each run would decide" in line
 
 
 def test_a_plain_gate_compares_the_values_alone(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -77,9 +77,14 @@ def test_below_15_tasks_there_are_only_counts(home: Path, capsys: pytest.Capture
     assert (found["better"], found["worse"], found["tasks"]) == (3, 0, 12)
     for name in ("ci_low", "ci_high", "p_value", "p_value_holm", "minimum_detectable_effect", "bootstrap"):
         assert found[name] is None
+    shown = said(capsys, home, "r-few", "r-few-more", "--margin", "2")[1]
+    assert "gsm8k: 12 tasks: too few independent ones for an interval and a p-value" in shown
+    assert "undecided" in shown and "[-" not in shown.split("gate gsm8k")[1]
     (found,) = json.loads(said(capsys, home, "r-400", "r-300", "--json")[1])["benchmarks"]
     assert found["bootstrap"]["ci_high"] < 0 and found["p_value_holm"] == found["p_value"] < 1e-9
     assert 0.02 < found["minimum_detectable_effect"] < 0.08
+    (found,) = json.loads(said(capsys, home, "r-400", "r-400", "--json")[1])["benchmarks"]
+    assert found["stderr"] == 0 and 0 < found["minimum_detectable_effect"] < 0.03  # where nothing differs
 
 
 def test_runs_on_different_data_are_refused_with_why(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -129,6 +130,15 @@ def test_what_cannot_be_published_is_one_line_and_nothing_is_written(
     monkeypatch.delenv("HF_TOKEN", raising=False)
     stdout, stderr = publish(home, capsys, *arguments, "--to", str(tmp_path / "out"), code=2)
     assert said in stderr and stderr.count("\n") == 1 and stdout == ""
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_extra_is_told_before_anything_is_written(
+    home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "typst", None)
+    _, stderr = publish(home, capsys, "20261126-0900", *GIVEN, "--to", str(tmp_path / "out"), code=2)
+    assert "publish needs the extras report and publish (typst missing, nothing was written)" in stderr
     assert not (tmp_path / "out").exists()
 
 

@@ -43,6 +43,7 @@ GOOD = json.dumps({"task_id": "HumanEval/0", "completion": "x"})
         (f'{GOOD}\n{{"task_id": "HumanEval/0", "completion": 7}}', "line 2 has neither"),
         (f'{GOOD}\n{{"task_id": "HumanEval/999", "completion": ""}}', 'line 2: humaneval has no task "HumanEval/999"'),
         ("[" * 100_000, "line 1 is not JSON"),
+        ("task_id,completion\nHumanEval/0,x", 'line 1 .* samples are lines of JSON, each an object with "task_id"'),
         ("", "holds no samples"),
         ("\n\n", "holds no samples"),
         ("\udcff\udcfe", "line 1 is not JSON"),

@@ -29,6 +29,12 @@ def test_an_undecided_gate_tells_the_tasks_that_would_decide_it() -> None:
     assert paired_regression(more, 0.02).verdict == "pass"
 
 
+def test_too_few_tasks_for_an_interval_decide_nothing() -> None:
+    assert paired_regression(of(0, 12, 12), 0.02).verdict == "undecided"
+    assert paired_regression(of(12, 0, 12), 0.02).verdict == "undecided"
+    assert paired_regression(of(12, 0, 12), 0.02).needed == 15
+
+
 def test_a_plain_comparison_ignores_the_uncertainty() -> None:
     assert point_regression(of(20, 22, 500), 0.02).verdict == "pass"
     assert point_regression(of(20, 31, 500), 0.02).verdict == "fail"
