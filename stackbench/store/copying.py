@@ -9,15 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from stackbench.store.query import Queries
+from stackbench.store.writer import ATTEMPT_COLUMNS
 from stackbench.types import AttemptKey
 
 __all__ = ["CopiedAttempt", "read_copies"]
 
-COLUMNS = """
-benchmark, task_id, attempt, seed, category, status, score, passed, error, prompt, completion, prompt_tokens,
-completion_tokens, started_at, latency_s, metrics, thought, program, finish_reason, reason
-"""
-"""Those of `attempts` behind the run's id, in the writer's order."""
+COLUMNS = ATTEMPT_COLUMNS.partition(",")[2]
+"""The writer's, but for the first: the run's id."""
 ATTEMPTS = f"SELECT {COLUMNS} FROM attempts WHERE run_id = ? ORDER BY rowid"
 WHERE = "WHERE run_id = ? AND benchmark = ? AND task_id = ? AND attempt = ? AND seed = ?"
 EVENTS = f"SELECT ts, kind, payload FROM events {WHERE} ORDER BY seq"

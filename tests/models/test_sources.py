@@ -127,7 +127,8 @@ async def test_no_other_place_is_read_than_the_web(tmp_path: Path, hub: FakeHub,
 @pytest.mark.parametrize(
     "name", ["../x", "a/..", "a/b/c", "a/b@../../x", "a\\b/c", "/nowhere/x", "a/" + "b" * 300, "x" * 5000, "a/b\0"]
 )
-def test_no_id_leads_out_of_the_models_folder(tmp_path: Path, name: str) -> None:
+def test_no_id_leads_out_of_the_models_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)  # a folder that is there would be meant
     with pytest.raises(UsageError, match="unknown model"):
         locate(name, tmp_path / "models", lambda line: None)
     assert files_of(tmp_path) == set()

@@ -176,7 +176,7 @@ async def test_a_whole_run_leaves_no_trace_of_key_and_header(
         "--max-error-rate", "1", "--header", f"X-Pass: {HEADER}", "--output", str(exports), OPENAI_API_KEY=KEY,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert len(endpoint.requests) == len(ways)
+    assert len(endpoint.requests) > len(ways)  # what the infrastructure failed is made again
     assert {headers["X-Pass"] for headers in endpoint.headers} == {HEADER}
     shown = [await program.run_beside("show", "last"), await program.run_beside("config")]
     tables = [json.dumps(program_rows) for program_rows in await _all_rows(program)]
