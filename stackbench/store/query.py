@@ -112,15 +112,16 @@ def _interruptibly(connection: duckdb.DuckDBPyConnection, work: Callable[[], Non
             done.set_result(None)
 
     thread = threading.Thread(target=run, name="query", daemon=True)
-    thread.start()
     try:
+        thread.start()  # Ctrl-C may come in here too, with the thread under way
         done.result()
     finally:
         for _ in range(INTERRUPTS):
             if not thread.is_alive():
                 break
             if not done.done():
-                connection.interrupt()
+                with contextlib.suppress(duckdb.Error):  # what ended the query is the one to tell
+                    connection.interrupt()
             thread.join(INTERRUPT_EVERY_S)
 
 
