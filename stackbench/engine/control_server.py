@@ -36,8 +36,6 @@ LONGEST_LINE = 8 << 20
 MOST_CONNECTIONS = 256
 HELLO_WITHIN_S = 10.0
 CHUNK = 1 << 20
-TOGETHER_S = 0.01
-"""How long events wait for those behind them once some were sent; what it saves is within the noise of perf.engine."""
 
 
 class Door(Protocol):
@@ -222,8 +220,6 @@ class _Connection:
                 async with self._sending:
                     self._writer.write(lines)
                     await self._writer.drain()
-                if not subscription.has_batch:
-                    await asyncio.sleep(TOGETHER_S)
 
     async def _refuse(self, to: int | None, error: str, fault: Any) -> None:
         with contextlib.suppress(ConnectionError):

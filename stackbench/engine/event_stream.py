@@ -135,11 +135,6 @@ class Subscription:
         self._missed += count
         self._more.set()
 
-    @property
-    def has_batch(self) -> bool:
-        """Whether as many events wait as `take` gives at once."""
-        return len(self._waiting) >= BATCH
-
     async def take(self) -> bytes | None:
         """The next lines, at most `BATCH`; waits for one. None when there will be no more."""
         while not self._waiting and not self._missed:
