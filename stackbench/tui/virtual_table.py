@@ -129,6 +129,8 @@ class VirtualTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=Fals
         self._fetching = False
         self._asked = (-1, -1)
         """Top row and number of rows when rows were fetched last: what did not come then is not asked for again."""
+        self._opens = False
+        """Whether Enter was pressed before the row of the cursor had come: it is opened once it comes."""
 
     @property
     def rows(self) -> Rows[T]:
@@ -141,7 +143,7 @@ class VirtualTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=Fals
 
     def show(self, rows: Rows[T], cursor: int = 0) -> None:
         """Other rows, from the top unless `cursor` says where."""
-        self._rows = rows
+        self._rows, self._opens = rows, False
         self.cursor = max(0, min(cursor, rows.total - 1))
         self.changed()
         self._keep_in_view()
@@ -165,7 +167,7 @@ class VirtualTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=Fals
     def move_to(self, position: int) -> None:
         position = max(0, min(position, self._rows.total - 1))
         if position != self.cursor:
-            self.cursor = position
+            self.cursor, self._opens = position, False
             self._keep_in_view()
             self.refresh()
             self._tell()
@@ -187,6 +189,8 @@ class VirtualTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=Fals
     def action_choose(self) -> None:
         if self.row is not None:
             self.post_message(self.Chosen(self))
+        else:
+            self._opens = self.cursor < self._rows.total
 
     def on_click(self, event: events.Click) -> None:
         position = event.y - HEADER_ROWS + self.scroll_offset.y
@@ -308,6 +312,9 @@ class VirtualTable(ScrollView, Generic[T], can_focus=True, inherit_bindings=Fals
         self.refresh()
         if before is None and self.row is not None:
             self._tell()
+            if self._opens:
+                self._opens = False
+                self.action_choose()
 
 
 def _fit(text: str, width: int, *, right: bool) -> str:

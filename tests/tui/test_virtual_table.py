@@ -21,10 +21,12 @@ class Numbers:
     def __init__(self, total: int) -> None:
         self.total = total
         self.asked: list[int] = []
+        self.may_come = asyncio.Event()
+        self.may_come.set()
 
     async def page(self, number: int) -> Sequence[int]:
         self.asked.append(number)
-        await asyncio.sleep(0)
+        await self.may_come.wait()
         return range(number * self.size, min(self.total, (number + 1) * self.size))
 
 
@@ -114,6 +116,26 @@ async def test_keys_and_mouse_move_and_choose() -> None:
         await pilot.click(VirtualTable, offset=(5, 3))
         await pilot.pause()
         assert app.chosen[-1] == 2
+
+
+async def test_enter_before_the_row_has_come_opens_it_when_it_comes_unless_the_cursor_moved_on() -> None:
+    pages = Numbers(1_000)
+    pages.may_come.clear()
+    app = Shown(VirtualTable(COLUMNS, cells, PagedRows(pages)))
+    async with app.run_test(size=(60, 20)) as pilot:
+        await pilot.press("enter", "down", "enter")
+        assert app.table.row is None and app.chosen == []
+        pages.may_come.set()
+        await settled(app, pilot)
+        await pilot.pause()
+        assert app.chosen == [1]
+
+        pages.may_come.clear()
+        await pilot.press("end", "enter", "up")
+        pages.may_come.set()
+        await settled(app, pilot)
+        await pilot.pause()
+        assert app.chosen == [1]
 
 
 async def test_an_empty_table_says_so() -> None:
