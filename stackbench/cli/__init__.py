@@ -42,7 +42,9 @@ def program() -> NoReturn:
     """`main` for a process of its own, which ends with it: no tenth of a second for taking loaded modules apart."""
     code: object = INTERNAL_ERROR
     # Modules and rows are many and stay: looking for cycles every 700 objects is a twentieth of loading the program.
-    gc.set_threshold(100_000, 20, 50)
+    gc.set_threshold(250_000, 20, 50)
+    # Pydantic looks for plugins among all packages that are installed: a hundredth of a second, for none.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
         main()
     except SystemExit as done:
@@ -98,7 +100,7 @@ def _command(arguments: list[str], *, debug: bool) -> int:
 
 
 def _named_command(arguments: Sequence[str]) -> str:
-    return next((word for word in arguments if not word.startswith("-")), "")
+    return next((word for word in arguments[:1] if not word.startswith("-")), "")
 
 
 def _complain(error: BaseException, text: str, code: int, *, debug: bool) -> int:

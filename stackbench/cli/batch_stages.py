@@ -16,8 +16,8 @@ from stackbench.cli.run_end import exit_code, export_outcome, home_option
 from stackbench.cli.scoreboard import outcome_document, scoreboard
 from stackbench.config import Home, changeable_on_resume
 from stackbench.engine import RunOutcome, RunPlan
-from stackbench.engine.context import utc_now
 from stackbench.engine.outcome import recorded_outcome
+from stackbench.engine.run_order import utc_now
 from stackbench.engine.suite import BatchStages
 from stackbench.errors import StackbenchError, StoreError
 from stackbench.store import Reader, RunInfo, open_queries

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from stackbench.engine.outcome import RunOutcome
     from stackbench.engine.plan import BenchmarkPlan, Gate, RunPlan
     from stackbench.engine.replays import replay_settings
-    from stackbench.engine.run import new_run_id
     from stackbench.engine.run_model import check_model_name, model_options, sampling_not_set
+    from stackbench.engine.run_order import new_run_id
     from stackbench.engine.samples import SampleFile, read_plan_samples, read_samples, write_results
     from stackbench.engine.service import (
         EngineService,
@@ -67,8 +67,8 @@ MODULES = {
     "outcome": ("RunOutcome",),
     "plan": ("BenchmarkPlan", "Gate", "RunPlan"),
     "replays": ("replay_settings",),
-    "run": ("new_run_id",),
     "run_model": ("check_model_name", "model_options", "sampling_not_set"),
+    "run_order": ("new_run_id",),
     "samples": ("SampleFile", "read_plan_samples", "read_samples", "write_results"),
     "service": ("EngineService", "Listener", "SubmittedRun", "foreground_engine", "outcome_adapter", "run_plan"),
     "suite": ("Suite", "list_suites", "load_suite", "plan_benchmarks", "plan_suite"),

@@ -11,10 +11,10 @@ from typing import Any
 from stackbench.benchmarks import SpeedBenchmark
 from stackbench.control.messages import AttemptFinished, AttemptQueued, Notice
 from stackbench.engine.attempt_tracker import attempt_ref
-from stackbench.engine.context import utc_now
 from stackbench.engine.executor import MOST_OUTAGES, AttemptResult, Executor, failed_record, wait_out
 from stackbench.engine.plan import RunPlan
 from stackbench.engine.resources import RunResources
+from stackbench.engine.run_order import utc_now
 from stackbench.engine.time_shares import TimeShares
 from stackbench.engine.work import AttemptSpec, LoadedBenchmark
 from stackbench.errors import (

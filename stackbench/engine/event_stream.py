@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from stackbench.control.messages import AttemptText, CommandOutput, Event, EventKind, Gauges, Missed
+from stackbench.control.messages import AttemptText, CommandOutput, EventKind, Gauges, Missed
 
 __all__ = ["EventStream", "Subscription"]
 
@@ -36,8 +37,10 @@ class _Entry:
     def encoded(self) -> bytes:
         if self.line is None:
             ts = datetime.fromtimestamp(self.at, UTC).replace(tzinfo=None).isoformat()
-            event = Event(seq=self.seq, ts=ts, run_id=self.run_id, what=self.what)
-            self.line = event.model_dump_json().encode() + b"\n"
+            # the line of an `Event`, which would check and walk through what is known to be right: 4 us instead of 7
+            what = self.what.model_dump_json()
+            run_id = json.dumps(self.run_id)
+            self.line = f'{{"kind":"event","seq":{self.seq},"ts":"{ts}","run_id":{run_id},"what":{what}}}\n'.encode()
         return self.line
 
 

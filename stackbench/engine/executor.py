@@ -91,6 +91,7 @@ class LocalExecutor:
         # to ask what kind of benchmark it is takes 40 us (runtime_checkable protocols): not once for every attempt
         self._speed = isinstance(item.benchmark, SpeedBenchmark)
         self._agent = isinstance(item.benchmark, AgentBenchmark)
+        self._code = item.benchmark if isinstance(item.benchmark, CodeBenchmark) else None
         self._tasks = {task.task_id: task for task in item.tasks}
 
     async def execute(self, spec: AttemptSpec) -> AttemptResult:
@@ -139,11 +140,10 @@ class LocalExecutor:
         return kind
 
     async def _make(self, spec: AttemptSpec, task: Task, context: AttemptContext) -> Scored:
-        benchmark = self._item.benchmark
         if spec.sample is None:
-            return await benchmark.attempt(task, context)
-        assert isinstance(benchmark, CodeBenchmark)
-        scored = await benchmark.score(task, spec.sample, context)
+            return await self._item.benchmark.attempt(task, context)
+        assert self._code is not None
+        scored = await self._code.score(task, spec.sample, context)
         return replace(scored, completion=spec.sample.text)
 
 

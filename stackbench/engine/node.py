@@ -23,13 +23,13 @@ from stackbench.control.messages import AttemptFinished, AttemptQueued, AttemptS
 from stackbench.datasets import DatasetStore
 from stackbench.engine.attempt_tracker import AttemptTracker
 from stackbench.engine.attempts import model_slots
-from stackbench.engine.context import utc_now
 from stackbench.engine.controls import RunControls
 from stackbench.engine.executor import MOST_OUTAGES, AttemptResult, Executor, failed_record, wait_out
 from stackbench.engine.plan import RunPlan
 from stackbench.engine.replays import model_traits
 from stackbench.engine.resources import AttemptResources
 from stackbench.engine.run_model import create_run_model
+from stackbench.engine.run_order import utc_now
 from stackbench.engine.site import LocalSite
 from stackbench.engine.work import AttemptSpec, LoadedBenchmark, load_benchmarks
 from stackbench.errors import (

@@ -13,16 +13,16 @@ from stackbench import nesting
 from stackbench.control.messages import Command, OperatorAction
 from stackbench.control.verbs import arguments_of, check_setting
 from stackbench.engine.agent_operations import CHANGES, LOOKS, change_agent, look_at_agents
-from stackbench.engine.attempts import AttemptRunner
 from stackbench.engine.deletion import remove_files
 from stackbench.engine.plan import RunPlan
-from stackbench.engine.run import RunExecution
-from stackbench.engine.work import AttemptSpec
 from stackbench.errors import UsageError, one_line
 from stackbench.store import label_run
 
 if TYPE_CHECKING:
+    from stackbench.engine.attempts import AttemptRunner
+    from stackbench.engine.run import RunExecution
     from stackbench.engine.service import EngineService, SubmittedRun
+    from stackbench.engine.work import AttemptSpec
 
 __all__ = ["Operations"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -26,7 +25,6 @@ from stackbench.datasets import DatasetStore
 from stackbench.engine.attempt_tracker import AttemptTracker
 from stackbench.engine.attempts import AttemptRunner, BenchmarkCounts, RunCounts, model_slots
 from stackbench.engine.baseline_gates import with_known_baseline
-from stackbench.engine.context import utc_now
 from stackbench.engine.controls import RunControls
 from stackbench.engine.gates import check_gate_categories
 from stackbench.engine.lanes import RunLane, all_of, run_phases
@@ -37,9 +35,10 @@ from stackbench.engine.outcome import RunOutcome
 from stackbench.engine.progress_watch import ProgressWatch
 from stackbench.engine.replays import Replay, held_by, take_plan
 from stackbench.engine.resources import AttemptResources, RunResources
-from stackbench.engine.run_estimate import RunEstimate, estimate_run
+from stackbench.engine.run_estimate import RunEstimate, estimate_run, unestimated
 from stackbench.engine.run_model import create_run_model
-from stackbench.engine.run_record import RunEnd, RunOrder, RunRecord, stall_payload
+from stackbench.engine.run_order import RunOrder, utc_now
+from stackbench.engine.run_record import RunEnd, RunRecord, stall_payload
 from stackbench.engine.run_waits import RunWaits
 from stackbench.engine.shards import shard_of
 from stackbench.engine.site import LocalSite, Site
@@ -58,14 +57,9 @@ from stackbench.sandbox.sandboxes import Sandboxes
 from stackbench.store import FreshQueries, Reader, Writer
 from stackbench.types import AttemptKey, Metric, RunStatus, Task
 
-__all__ = ["RunExecution", "new_run_id"]
+__all__ = ["RunExecution"]
 
 T = TypeVar("T")
-
-
-def new_run_id(now: Callable[[], datetime] = utc_now) -> str:
-    """A name for a run: when it was asked for, and six random letters."""
-    return f"{now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
 
 
 class RunExecution:
@@ -183,8 +177,8 @@ class RunExecution:
             return self._not_begun(resources, started)
         slots = model_slots(self.plan, resources.model)
         estimate = await self._estimate(resources, fitted, started, slots)
-        loaded = [item for item in fitted if item.plan.name not in estimate.forecast.cut]
-        for name, why in estimate.forecast.cut.items():
+        loaded = [item for item in fitted if item.plan.name not in estimate.cut]
+        for name, why in estimate.cut.items():
             skipped = {**skipped, name: why}
             self._publish(BenchmarkSkipped(benchmark=name, reason=why))
         self.controls.slots.resize(slots)
@@ -208,8 +202,8 @@ class RunExecution:
             )
         ]
         problem = ""
-        whole = len(self.plan.benchmarks) > 1 and self.order.samples is None
-        if whole:
+        several = len(self.plan.benchmarks) > 1
+        if several and estimate.known:
             self.say(estimate.beginning())
         estimate.set_up = time.monotonic()
         items = {item.plan.name: item for item in loaded}
@@ -219,9 +213,7 @@ class RunExecution:
 
         try:
             optional = {name: item.plan.optional for name, item in items.items()}
-            await run_phases(
-                estimate.forecast.phases, resources.model, run_benchmark, optional, lambda: self.controls.ending
-            )
+            await run_phases(estimate.phases, resources.model, run_benchmark, optional, lambda: self.controls.ending)
             while not self.controls.ending and (again := [r for r in self.runners.values() if r.queued]):
                 await all_of([self._run_again(runner, resources) for runner in again])
         except StoreError:
@@ -239,9 +231,9 @@ class RunExecution:
             problem = "; ".join(f"{name}: {why}" for name, why in self._skipped.items())
         left_out = self._left_out or any(runner.cancelled for runner in self.runners.values())
         unmade = self._left_unmade(len(loaded))
-        if not (problem or unmade or left_out or self.order.resume or self.order.samples):
+        if estimate.known and not (problem or unmade or left_out or self.order.resume):
             line = estimate.finish(self.record)
-            if whole:
+            if several:
                 self.say(line)
         ended = RunEnd(
             started, skipped, problem, self.counts.last_error, unmade, left_out, self.counts.made_again
@@ -251,6 +243,8 @@ class RunExecution:
     async def _estimate(
         self, resources: RunResources, loaded: Sequence[LoadedBenchmark], started: float, slots: int
     ) -> RunEstimate:
+        if self.order.samples is not None:
+            return unestimated([item.plan.name for item in loaded], started, slots)
         recorded = resources.reader.done(self.run_id) if self.order.resume else set[AttemptKey]()
         return await asyncio.to_thread(
             estimate_run,

@@ -11,25 +11,28 @@ from stackbench.config import Home
 from stackbench.durations import spoken_duration
 from stackbench.engine.lanes import RunLane
 from stackbench.engine.plan import RunPlan
-from stackbench.engine.planner.ahead import workloads
-from stackbench.engine.planner.fleet import this_machine
-from stackbench.engine.planner.forecast import RunForecast, forecast_run
-from stackbench.engine.planner.speed import served_model
+from stackbench.engine.planner.schedule import Lane, Phase
 from stackbench.engine.work import LoadedBenchmark
 from stackbench.models import Model, Pooled
 from stackbench.store import Queries
 from stackbench.store.timings import TIMING, BenchmarkTiming, RunTiming, read_timings, timing_payload
 
-__all__ = ["RunEstimate", "estimate_run"]
+__all__ = ["RunEstimate", "estimate_run", "unestimated"]
 
 
 @dataclass(slots=True)
 class RunEstimate:
     """Of one part of a run; times in seconds of `time.monotonic`."""
 
-    forecast: RunForecast
+    phases: Sequence[Phase]
+    cut: Mapping[str, str]
+    """Benchmarks that are left out for want of time, with the reason."""
     started: float
     slots: int
+    seconds: float | None = None
+    """That the run is estimated to take; None: nobody asked."""
+    measured: bool = False
+    """Whether every benchmark is estimated from earlier runs of this home."""
     set_up: float = 0.0
     """When the first benchmark began."""
     prepared: dict[str, float] = field(default_factory=dict[str, float])
@@ -37,14 +40,18 @@ class RunEstimate:
     lanes: dict[str, RunLane] = field(default_factory=dict[str, RunLane])
     """By benchmark."""
 
+    @property
+    def known(self) -> bool:
+        return self.seconds is not None
+
     def beginning(self) -> str:
         """The line for the operator when work begins."""
-        known = "from earlier runs" if self.forecast.measured else "roughly: no earlier run of it is known here"
-        return f"estimated to take {spoken_duration(self.forecast.seconds)} ({known})"
+        known = "from earlier runs" if self.measured else "roughly: no earlier run of it is known here"
+        return f"estimated to take {spoken_duration(self.seconds or 0.0)} ({known})"
 
     def finish(self, record: Callable[[str, Mapping[str, Any]], None]) -> str:
         """Keeps what the run took; returns the line for the operator."""
-        now = time.monotonic()
+        now, seconds = time.monotonic(), self.seconds or 0.0
         took = now - self.started
         timing = RunTiming(
             setup_s=self.set_up - self.started,
@@ -53,11 +60,11 @@ class RunEstimate:
             slots=self.slots,
             benchmarks={name: self._of(name, lane) for name, lane in self.lanes.items()},
         )
-        record(TIMING, timing_payload(timing, self.forecast.seconds))
-        off = (self.forecast.seconds - took) / took
-        measured = "" if self.forecast.measured else "; the next run of it is estimated from this one"
+        record(TIMING, timing_payload(timing, seconds))
+        off = (seconds - took) / took
+        measured = "" if self.measured else "; the next run of it is estimated from this one"
         how = f"{abs(off):.0%} too {'much' if off > 0 else 'little'}"
-        return f"took {spoken_duration(took)}; estimated {spoken_duration(self.forecast.seconds)}, {how}{measured}"
+        return f"took {spoken_duration(took)}; estimated {spoken_duration(seconds)}, {how}{measured}"
 
     def _work_s(self) -> float:
         """Of the phases, each as long as its longest lane."""
@@ -70,7 +77,7 @@ class RunEstimate:
                 )
                 for lane in phase
             )
-            for phase in self.forecast.phases
+            for phase in self.phases
         )
 
     def _of(self, name: str, lane: RunLane) -> BenchmarkTiming:
@@ -96,6 +103,11 @@ def estimate_run(
 ) -> RunEstimate:
     """The estimate of a run whose model is started and whose tasks are loaded; `done` counts the attempts that a
     resumed run has by benchmark: nothing of it is cut. Blocks."""
+    from stackbench.engine.planner.ahead import workloads
+    from stackbench.engine.planner.fleet import this_machine
+    from stackbench.engine.planner.forecast import forecast_run
+    from stackbench.engine.planner.speed import served_model
+
     settings = plan.settings if plan.samples_file is None else plan.settings.model_copy(update={"model": "null"})
     fleet = this_machine(home.path, settings.gpus)
     work = [replace(one, attempts=max(0, one.attempts - done.get(one.name, 0))) for one in workloads(plan, loaded)]
@@ -106,4 +118,9 @@ def estimate_run(
     forecast = forecast_run(
         work, settings, fleet, served, read_timings(queries, model.name), servers=servers, may_cut=not done
     )
-    return RunEstimate(forecast, started, slots)
+    return RunEstimate(forecast.phases, forecast.cut, started, slots, forecast.seconds, forecast.measured)
+
+
+def unestimated(names: Sequence[str], started: float, slots: int) -> RunEstimate:
+    """Of a run without a model, whose answers are given: all of its benchmarks together."""
+    return RunEstimate([(Lane(tuple(names), (0,)),)], {}, started, slots)

@@ -20,28 +20,15 @@ from stackbench.engine.plan import RunPlan
 from stackbench.engine.replays import model_traits
 from stackbench.engine.resources import RunResources
 from stackbench.engine.run_model import check_same_model, sampling_not_set
-from stackbench.engine.samples import SampleFile
+from stackbench.engine.run_order import RunOrder
 from stackbench.engine.sanity import Sanity, check_same_data, check_sanity
 from stackbench.engine.work import LoadedBenchmark, planned_attempts, planned_rows
 from stackbench.errors import ErrorKind
 from stackbench.models import Templated
-from stackbench.sandbox.head_start import HeadStart
 from stackbench.store import Reader, RunRow, Writer, label_run
 from stackbench.types import EventRecord, RunStatus
 
-__all__ = ["RunEnd", "RunOrder", "RunRecord", "infrastructure_hints", "stall_payload"]
-
-
-@dataclass(frozen=True, slots=True)
-class RunOrder:
-    """What an engine is asked to run."""
-
-    plan: RunPlan
-    run_id: str
-    resume: bool = False
-    """Whether the run is recorded already and is to be finished."""
-    samples: SampleFile | None = None
-    head_start: HeadStart | None = None
+__all__ = ["RunEnd", "RunRecord", "infrastructure_hints", "stall_payload"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,14 +12,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
 from stackbench import __version__
 from stackbench.config import Home
 from stackbench.control.messages import Command, EventKind, Notice, RunFinished, RunQueued, Welcome
-from stackbench.engine.context import utc_now
 from stackbench.engine.control_server import ControlServer
 from stackbench.engine.detached import start_engine
 from stackbench.engine.event_stream import EventStream
@@ -29,15 +28,17 @@ from stackbench.engine.operations import Operations
 from stackbench.engine.outcome import RunOutcome, summary_line
 from stackbench.engine.plan import RunPlan
 from stackbench.engine.query_pool import QueryPool
-from stackbench.engine.run import RunExecution, new_run_id
 from stackbench.engine.run_log_file import RunLogFile
-from stackbench.engine.run_record import RunOrder
+from stackbench.engine.run_order import RunOrder, new_run_id, utc_now
 from stackbench.engine.samples import SampleFile, read_plan_samples, write_results
 from stackbench.engine.trace_file import TraceFile
 from stackbench.errors import StackbenchError, StoreLockedError, UsageError
 from stackbench.sandbox.head_start import HeadStart
 from stackbench.store import FreshQueries, Reader, RunRow, Writer, label_run
 from stackbench.types import RunStatus
+
+if TYPE_CHECKING:
+    from stackbench.engine.run import RunExecution
 
 __all__ = ["EngineService", "Listener", "SubmittedRun", "foreground_engine", "outcome_adapter", "run_plan"]
 
@@ -53,6 +54,17 @@ outcome_adapter: TypeAdapter[RunOutcome] = TypeAdapter(RunOutcome)
 
 def _quiet(run_id: str, what: EventKind) -> None:
     """Nobody listens in this process."""
+
+
+async def _run_execution() -> type[RunExecution]:
+    """Loaded with the first run, and not on the event loop: an engine can be reached before."""
+
+    def load() -> type[RunExecution]:
+        from stackbench.engine.run import RunExecution
+
+        return RunExecution
+
+    return await asyncio.to_thread(load)
 
 
 @dataclass(eq=False)
@@ -277,7 +289,7 @@ class EngineService:
         except StackbenchError as error:
             self._end(run, error, str(error))
             return
-        execution = RunExecution(
+        execution = (await _run_execution())(
             self.home,
             run.order,
             self.writer,

@@ -15,10 +15,10 @@ from stackbench.benchmarks import SpeedBenchmark
 from stackbench.config import Home, changeable_on_resume
 from stackbench.datasets import DatasetStore
 from stackbench.engine.completeness import Figures, sum_up
-from stackbench.engine.context import utc_now
 from stackbench.engine.home_lock import HomeLock
 from stackbench.engine.outcome import RunOutcome, recorded_outcome
 from stackbench.engine.plan import RunPlan
+from stackbench.engine.run_order import utc_now
 from stackbench.engine.work import LoadedBenchmark, load_benchmarks, planned_attempts, planned_rows
 from stackbench.errors import UsageError
 from stackbench.store import FreshQueries, Queries, Reader, RunInfo, RunRow, Writer, open_queries

@@ -20,35 +20,39 @@ class TimeShares:
 
     clock: Callable[[], float] = time.monotonic
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict[str, float](float))
-    """Share of each benchmark."""
+    """Share of each benchmark, as of the last time that one of its attempts began or ended."""
     longest_s: dict[str, float] = field(default_factory=dict[str, float])
     """The longest attempt of each benchmark, waits included."""
     ended: Counter[str] = field(default_factory=Counter[str])
     """Attempts that ended."""
-    _running: Counter[str] = field(default_factory=Counter[str])
+    _running: dict[str, int] = field(default_factory=dict[str, int])
+    _total: int = 0
+    """Attempts under way, of all benchmarks."""
     _since: float = 0.0
+    _of_one: float = 0.0
+    """Seconds that an attempt would have got if it had been under way from the beginning."""
+    _settled: dict[str, float] = field(default_factory=dict[str, float])
+    """By benchmark: `_of_one` when its share was last counted."""
 
     def begin(self, benchmark: str) -> float:
         """An attempt begins; returns the time by the clock, for `end`."""
-        now = self._settle()
-        self._running[benchmark] += 1
-        return now
+        return self._change(benchmark, 1)
 
     def end(self, benchmark: str, began: float, *, counted: bool) -> None:
         """It has ended; `counted` is false for one that is made again or was given up."""
-        now = self._settle()
-        self._running[benchmark] -= 1
+        now = self._change(benchmark, -1)
         if counted:
             self.ended[benchmark] += 1
             self.longest_s[benchmark] = max(self.longest_s.get(benchmark, 0.0), now - began)
 
-    def _settle(self) -> float:
-        now = self.clock()
-        running = self._running.total()
-        if running:
-            passed = (now - self._since) / running
-            for benchmark, count in self._running.items():
-                if count:
-                    self.seconds[benchmark] += passed * count
+    def _change(self, benchmark: str, by: int) -> float:
+        now, before = self.clock(), self._running.get(benchmark, 0)
+        if self._total:
+            self._of_one += (now - self._since) / self._total
+        if before:
+            self.seconds[benchmark] += before * (self._of_one - self._settled[benchmark])
         self._since = now
+        self._settled[benchmark] = self._of_one
+        self._running[benchmark] = before + by
+        self._total += by
         return now

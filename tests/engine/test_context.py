@@ -12,9 +12,10 @@ import pytest
 from stackbench.config import Settings
 from stackbench.engine import plan_benchmarks
 from stackbench.engine.attempt_tracker import AttemptTracker
-from stackbench.engine.context import AttemptContext, utc_now
+from stackbench.engine.context import AttemptContext
 from stackbench.engine.controls import RunControls
 from stackbench.engine.resources import AttemptResources
+from stackbench.engine.run_order import utc_now
 from stackbench.errors import SandboxError
 from stackbench.models.null import NullModel
 from stackbench.sandbox import CodeJob, CodeResult, Section

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from stackbench.control.messages import (
@@ -48,6 +50,15 @@ async def test_events_are_numbered_and_come_in_order(stream: EventStream) -> Non
     stream.close()
     found = await read(subscription)
     assert [event.seq for event in found if isinstance(event, Event)] == [1, 2, 3, 4, 5]
+
+
+async def test_the_line_of_an_event_is_what_its_model_writes(stream: EventStream) -> None:
+    subscription = stream.subscribe()
+    stream.publish('r"\\\u2028', AttemptText(attempt=REF, step=1, text='"\n\u00e9'))
+    (line,) = (await subscription.take() or b"").splitlines(keepends=True)
+    event = reply_adapter.validate_json(line)
+    assert isinstance(event, Event) and event.run_id == 'r"\\\u2028'
+    assert json.loads(line) == json.loads(event.model_dump_json())
 
 
 async def test_a_watcher_begins_where_it_asks_to(stream: EventStream) -> None:
@@ -113,14 +124,14 @@ async def test_what_is_no_longer_held_is_told_as_missed(monkeypatch: pytest.Monk
 
 async def test_an_event_is_written_once_for_all_watchers(stream: EventStream, monkeypatch: pytest.MonkeyPatch) -> None:
     written = 0
-    real = Event.model_dump_json
+    real = Notice.model_dump_json
 
-    def count(self: Event) -> str:
+    def count(self: Notice) -> str:
         nonlocal written
         written += 1
         return real(self)
 
-    monkeypatch.setattr(Event, "model_dump_json", count)
+    monkeypatch.setattr(Notice, "model_dump_json", count)
     watchers = [stream.subscribe() for _ in range(5)]
     stream.publish("r", Notice(text="x"))
     stream.close()

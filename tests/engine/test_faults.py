@@ -21,8 +21,8 @@ from stackbench.config import Home, Settings
 from stackbench.control.messages import AttemptFinished, EventKind, Notice
 from stackbench.datasets import DatasetStore
 from stackbench.engine import EngineService, RunOutcome, RunPlan, SampleFile, plan_benchmarks, read_samples, run_plan
-from stackbench.engine.context import utc_now
 from stackbench.engine.executor import kind_of
+from stackbench.engine.run_order import utc_now
 from stackbench.engine.work import load_benchmarks
 from stackbench.errors import DockerNotAvailableError, EndpointError, ErrorKind, ImageError, SandboxError, StoreError
 from stackbench.models.openai import retrying

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from stackbench.engine import monitor as module
-from stackbench.engine.context import utc_now
 from stackbench.engine.monitor import Monitor
+from stackbench.engine.run_order import utc_now
 from stackbench.models.null import NullModel
 from stackbench.store import Writer
 from stackbench.types import ServerLoad

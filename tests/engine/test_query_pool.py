@@ -11,10 +11,10 @@ import pytest
 
 from stackbench.control.messages import Command, Hello, Query, Welcome
 from stackbench.engine import query_pool as module
-from stackbench.engine.context import utc_now
 from stackbench.engine.control_server import ControlServer
 from stackbench.engine.event_stream import EventStream
 from stackbench.engine.query_pool import QueryPool
+from stackbench.engine.run_order import utc_now
 from stackbench.errors import StoreError, UsageError
 from stackbench.store import Reader, RemoteQueries, RunRow, Writer, open_queries
 

@@ -7,7 +7,7 @@ import pytest
 from stackbench.config import Home, Settings
 from stackbench.control.messages import BenchmarkSkipped, EventKind, Notice
 from stackbench.engine import BenchmarkPlan, RunPlan
-from stackbench.engine.context import utc_now
+from stackbench.engine.run_order import utc_now
 from stackbench.store import Reader, Writer, open_queries
 from stackbench.store.timings import BenchmarkTiming, RunTiming, read_timings, timing_payload
 from stackbench.types import EventRecord, RunStatus

@@ -38,6 +38,18 @@ class Retrying:
         on_retry: OnRetry | None = None,
     ) -> Result:
         """The result of the first try that succeeds. Raises what the last try raised, or what is not `passing`."""
+        failed: list[BaseException] = []
+        try:
+            return await ask()  # most succeed: the bookkeeping of tries took a tenth of a request's time
+        except Exception as error:
+            if not passing(error):
+                raise
+            failed.append(error)
+
+        async def ask_again() -> Result:
+            if failed:
+                raise failed.pop()  # the first try, as it went
+            return await ask()
 
         def before(state: RetryCallState) -> None:
             if on_retry is not None and state.attempt_number > 1:
@@ -56,7 +68,7 @@ class Retrying:
             sleep=asyncio.sleep,
             reraise=True,
         )
-        return await tries(ask)
+        return await tries(ask_again)
 
     def _wait_s(self, state: RetryCallState) -> float:
         """Seconds before the next try.
