@@ -131,9 +131,9 @@ class StackbenchApp(App[int]):
 
         self.push_screen(AttemptScreen(run_id, key, among, newest_first=newest_first))
 
-    async def on_key(self, event: Key) -> None:
+    def on_key(self, event: Key) -> None:
         """Keys reach the app where no widget took them; those typed right after `:` or `/` are the prompt's."""
-        if isinstance(self.screen, RoomScreen) and await self.screen.query_one(Prompt).take_key(event):
+        if isinstance(self.screen, RoomScreen) and self.screen.query_one(Prompt).take_key(event):
             event.prevent_default()
             event.stop()
 

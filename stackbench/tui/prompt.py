@@ -1,7 +1,10 @@
 """The line at the foot of a screen: `:` asks where to go, `/` what to show."""
 
+# An app of Textual has a type variable that its screens leave open.
+# pyright: reportUnknownMemberType=false
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar, Literal
 
 from textual import on
@@ -19,12 +22,31 @@ from stackbench.tui.rooms import ROOMS
 __all__ = ["Prompt"]
 
 
+class PromptInput(Input):
+    """Takes Enter and Escape itself: by way of the bindings, keys typed right after them would come before them."""
+
+    def __init__(self, enter: Callable[[], None], leave: Callable[[], None]) -> None:
+        super().__init__(id="prompt-input", compact=True)
+        self._enter = enter
+        self._leave = leave
+
+    async def _on_key(self, event: Key) -> None:
+        here = self.screen.focused is self  # `has_focus` follows a moment later
+        if event.key in ("enter", "escape") and here:
+            event.stop()
+            event.prevent_default()
+            (self._enter if event.key == "enter" else self._leave)()
+        elif event.is_printable and not here:  # it was sent here before the focus had moved
+            event.stop()
+            event.prevent_default()
+            self.app.post_message(Key(event.key, event.character))
+
+
 class Prompt(Horizontal):
     """Hidden until it is asked for; a filter stays in view while it is in force."""
 
     DEFAULT_CSS = """
     Prompt { height: 1; display: none; background: $panel; }
-    Prompt.-asked { display: block; }
     Prompt > #prompt-sign { width: auto; padding: 0 1; color: $text-accent; }
     Prompt > Input { border: none; height: 1; padding: 0; background: $panel; }
     Prompt > Input:focus { border: none; }
@@ -50,11 +72,10 @@ class Prompt(Horizontal):
         self._mode: Literal["filter", "go"] = "filter"
         self._before: Widget | None = None
         self._filter = ""
-        self._focus_asked = False
 
     def compose(self) -> ComposeResult:
         yield Static(id="prompt-sign", markup=False)
-        yield Input(id="prompt-input", compact=True)
+        yield PromptInput(self._enter, self.action_leave)
 
     def ask_where(self) -> None:
         """Asks for a screen, or a run by its id."""
@@ -71,53 +92,53 @@ class Prompt(Horizontal):
         return self.query_one(Input)
 
     def _ask(self, mode: Literal["filter", "go"], sign: str, placeholder: str, value: str) -> None:
-        if not self._input.has_focus:
+        if self.screen.focused is not self._input:
             self._before = self.screen.focused
         self._mode = mode
         self.query_one("#prompt-sign", Static).update(sign)
         self._input.placeholder = placeholder
         with self.prevent(Input.Changed):
             self._input.value = value
-        self.add_class("-asked")
-        self._focus_asked = not self._input.has_focus
-        self._input.focus()
+        self.display = True
+        self.screen.set_focus(self._input)  # at once: the next key is the prompt's
 
-    async def take_key(self, key: Key) -> bool:
-        """Takes a key pressed after the prompt was asked for and before it had the focus; whether it did so."""
-        if not self._focus_asked:
+    def take_key(self, key: Key) -> bool:
+        """Takes a key that was typed right after the prompt was asked for and sent to what had the focus before;
+        whether it did so."""
+        if self.screen.focused is not self._input:
             return False
         if key.key == "enter":
-            await self._input.action_submit()
+            self._enter()
         elif key.key == "escape":
             self.action_leave()
-        elif key.key == "backspace":
-            self._input.action_delete_left()
         elif key.is_printable and key.character is not None:
             self._input.insert_text_at_cursor(key.character)
+        else:
+            return False
         return True
-
-    def on_descendant_focus(self) -> None:
-        self._focus_asked = False
 
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:
         event.stop()
-        if self._mode == "filter":
-            self._filter = event.value
-            self.post_message(self.Filtered(event.value))
+        if self._mode == "filter" and self.screen.focused is self._input:  # else Enter or Escape came before this
+            self._set_filter(event.value)
 
-    @on(Input.Submitted)
-    def _entered(self, event: Input.Submitted) -> None:
-        event.stop()
-        mode, value = self._mode, event.value.strip()
-        self._close(stay=mode == "filter" and bool(value))
-        if mode == "go" and value:
-            self.post_message(self.Went(value))
+    def _set_filter(self, text: str) -> None:
+        if text != self._filter:
+            self._filter = text
+            self.post_message(self.Filtered(text))
+
+    def _enter(self) -> None:
+        mode, value = self._mode, self._input.value
+        if mode == "filter":
+            self._set_filter(value)
+        self._close(stay=mode == "filter" and bool(value.strip()))
+        if mode == "go" and value.strip():
+            self.post_message(self.Went(value.strip()))
 
     def action_leave(self) -> None:
-        if self._mode == "filter" and self._filter:
-            self._filter = ""
-            self.post_message(self.Filtered(""))
+        if self._mode == "filter":
+            self._set_filter("")
         self._close(stay=False)
 
     def clear(self) -> bool:
@@ -128,14 +149,13 @@ class Prompt(Horizontal):
         return True
 
     def _close(self, *, stay: bool) -> None:
-        self._focus_asked = False
-        self.set_class(stay or bool(self._filter), "-asked")
+        self.display = stay or bool(self._filter)
         if self._mode == "go" and self._filter:  # the filter's line comes back
             self.query_one("#prompt-sign", Static).update("/")
             with self.prevent(Input.Changed):
                 self._input.value = self._filter
             self._mode = "filter"
         if self._before is not None and self._before.is_attached:
-            self._before.focus()
+            self.screen.set_focus(self._before)  # at once: the next key is not for the prompt any more
         else:
             self.screen.focus_next()

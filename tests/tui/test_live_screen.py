@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
+from textual.events import Key
 
 from stackbench.config import Home
 from stackbench.control.messages import (
@@ -126,6 +127,15 @@ async def test_verbs_that_end_something_can_be_taken_back(recorded: Home) -> Non
             await screens.press("n")
             await screens.hides("y  yes")
         assert engine.commands == []
+
+
+async def test_keys_typed_at_once_come_in_their_order(recorded: Home) -> None:
+    async with opened(recorded, run="20261126-090000-aaaaaa") as screens:
+        await screens.shows("attempts (8)")
+        typed = {"slash": "/", "colon": ":"}
+        for key in ("slash", "escape", "slash", "3", "enter", "t", "colon", "escape"):
+            screens.app.post_message(Key(key, typed.get(key, key if len(key) == 1 else None)))
+        await screens.shows("attempts (2)", '"3"', "oldest first", "/ 3")
 
 
 async def test_the_stream_is_filtered_by_outcome_text_and_order(recorded: Home) -> None:
