@@ -13,6 +13,7 @@ from pathlib import Path
 
 from stackbench.config import Home
 from stackbench.control.messages import AttemptFinished, AttemptStarted, AttemptWaiting, Gauges
+from stackbench.engine.monitor import EVERY_S
 from tests.tui.recorded_home import record_run
 from tests.tui.scripted_engine import ScriptedEngine, ref
 
@@ -27,6 +28,7 @@ async def serve(home: Home, per_second: int) -> None:
     await engine.start()
     print("ready", flush=True)
     sent, began, task = 0, time.monotonic(), 0
+    gauges_due = began
     while True:
         await asyncio.sleep(SLICE_S)
         due = int((time.monotonic() - began) * per_second)
@@ -40,7 +42,8 @@ async def serve(home: Home, per_second: int) -> None:
                 AttemptFinished(attempt=attempt, passed=task % 3 > 0, reason="failed: no", completion_tokens=90),
             )
             sent += 4
-        if task % 50 == 0:
+        if time.monotonic() >= gauges_due:  # as often as a real engine
+            gauges_due += EVERY_S
             engine.publish(Gauges(values={"cpu": 0.5, "tokens_per_s": 900.0, "running": 64.0, "waiting": 4.0}))
 
 

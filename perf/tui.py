@@ -55,7 +55,7 @@ INSERT INTO attempts SELECT ?, CASE WHEN i % 2 = 0 THEN 'humaneval' ELSE 'mbpp' 
     (i // 16400)::INT, 0, '', CASE WHEN i % 97 = 0 THEN 'error' ELSE 'completed' END, 1.0,
     CASE WHEN i % 97 = 0 THEN NULL ELSE i % 3 > 0 END, CASE WHEN i % 3 = 0 THEN 'failed: case ' || i END,
     repeat('prompt ', 20), repeat('answer ', 20), 100, 100, TIMESTAMP '2026-11-26 08:00:00' + INTERVAL (i) MILLISECOND,
-    1.5, '{}', '', NULL, 'stop', CASE WHEN i % 3 = 0 THEN 'failed: case ' || i ELSE 'passed' END
+    1.5, '{}', '', NULL, 'stop', CASE WHEN i % 3 = 0 THEN 'failed: case ' || i ELSE 'passed' END, NULL
 FROM range(1000000) t(i)
 """
 RUN = """

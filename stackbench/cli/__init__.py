@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
+
+from stackbench.garbage_pauses import begin_loading
 
 __all__ = ["main", "program"]
 
@@ -41,8 +42,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 def program() -> NoReturn:
     """`main` for a process of its own, which ends with it: no tenth of a second for taking loaded modules apart."""
     code: object = INTERNAL_ERROR
-    # Modules and rows are many and stay: looking for cycles every 700 objects is a twentieth of loading the program.
-    gc.set_threshold(250_000, 20, 50)
+    begin_loading()
     # Pydantic looks for plugins among all packages that are installed: a hundredth of a second, for none.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:

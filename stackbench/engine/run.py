@@ -51,6 +51,7 @@ from stackbench.engine.work import (
     without_speed,
 )
 from stackbench.errors import DataNotAvailableError, ModelNotAvailableError, StackbenchError, StoreError, UsageError
+from stackbench.garbage_pauses import end_loading
 from stackbench.outage import Outage
 from stackbench.sandbox.memory_budget import samples_at_once
 from stackbench.sandbox.sandboxes import Sandboxes
@@ -175,6 +176,7 @@ class RunExecution:
             fitted = await self._unless_stopped(site.fit(loaded))
         if fitted is None:
             return self._not_begun(resources, started)
+        end_loading()
         slots = model_slots(self.plan, resources.model)
         estimate = await self._estimate(resources, fitted, started, slots)
         loaded = [item for item in fitted if item.plan.name not in estimate.cut]

@@ -13,6 +13,7 @@ from textual.notifications import SeverityLevel
 
 from stackbench.config import Home
 from stackbench.errors import StackbenchError
+from stackbench.garbage_pauses import end_loading
 from stackbench.tui import clipboard
 from stackbench.tui.engine_link import EngineLink
 from stackbench.tui.palette import Commands
@@ -76,6 +77,9 @@ class StackbenchApp(App[int]):
             self.go_to(self._run)
         else:
             self.run_worker(self._open_live, group="go", exclusive=True)
+
+    def on_ready(self) -> None:
+        end_loading()
 
     async def on_unmount(self) -> None:
         if self._link is not None:
