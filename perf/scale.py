@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from perf.peers import served, stackbench, timed
-from stackbench.engine.context import utc_now
+from stackbench.engine.run_order import utc_now
 from stackbench.store import BenchmarkRow, LocalQueries, Reader, RunRow, Writer
 from stackbench.store.run_list import list_runs
 from stackbench.types import AttemptKey, AttemptRecord, AttemptStatus, EventRecord

@@ -27,9 +27,10 @@ from stackbench.agents.tools import TOOLS, Workspace, call_tool
 from stackbench.config import Settings
 from stackbench.engine import plan_benchmarks
 from stackbench.engine.attempt_tracker import AttemptTracker
-from stackbench.engine.context import AttemptContext, utc_now
+from stackbench.engine.context import AttemptContext
 from stackbench.engine.controls import RunControls
 from stackbench.engine.resources import AttemptResources
+from stackbench.engine.run_order import utc_now
 from stackbench.models import Model, ModelOptions, create_model
 from stackbench.models.oracle import OracleModel
 from stackbench.sandbox.image import ensure_image

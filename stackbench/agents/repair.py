@@ -37,8 +37,8 @@ class Found:
 def find_calls(text: str, tools: Collection[str]) -> Found:
     """Calls in an answer, in their order; thoughts are no part of it.
 
-    In tags or behind tokens, which stand for calls alone, calls of any tool are found; elsewhere those of the named
-    tools. What plainly was to be such a call but is no JSON comes as a call whose arguments are the text that was
+    In tags or behind tokens, which stand for calls alone, calls of any tool are found, and so they are where an answer
+    is nothing else; elsewhere those of the named tools. What plainly was to be such a call but is no JSON comes as a call whose arguments are the text that was
     written, so that the model can be told.
     """
     for parts, calls_in in ((_tagged, _tagged_calls), (marked, _marked_calls), (_fenced, _calls_in)):
@@ -59,8 +59,30 @@ def find_calls(text: str, tools: Collection[str]) -> Found:
         if not any(_json_values(stripped)) and (behind := _with_words_behind(stripped, tools)) is not None:
             return behind
         found = list(_calls_in(stripped, tools)) or [call for call in pythonic(stripped) if call[0] in tools]
-        return Found("", _numbered(found)) if found else Found(text, ())
-    return Found(text, ())
+        if found:
+            return Found("", _numbered(found))
+    return Found("", _numbered(unknown)) if (unknown := _unknown_alone(stripped)) else Found(text, ())
+
+
+def _unknown_alone(text: str) -> list[tuple[str, str]]:
+    """Calls of tools that are not on offer, where they are all that the answer holds: the model is told.
+
+    An answer that is data is left alone: a call has a name like a tool's, an object of arguments, and nothing else.
+    """
+    blocks = list(_fenced(text))
+    if len(blocks) == 1 and blocks[0][:2] == (0, len(text)):
+        text = blocks[0][2]
+    values = [one for value in _json_values(text) for one in (value if is_array(value) else [value])]
+    found = [_call(value, None) for value in values if _is_call_alone(value)]
+    return [call for call in found if call is not None] if len(found) == len(values) else []
+
+
+def _is_call_alone(value: Any) -> bool:
+    if not is_object(value) or len(value) != 2:
+        return False
+    name = value.get("name", value.get("tool"))
+    arguments = value.get("arguments", value.get("parameters"))
+    return isinstance(name, str) and name.isidentifier() and is_object(arguments)
 
 
 def _with_words_behind(text: str, tools: Collection[str]) -> Found | None:

@@ -52,7 +52,12 @@ LS = ("exec", '{"command": "ls"}')
         ('{"name": "exec", "arguments": {"command": "ls"}}\nThis lists the files.', [LS], "This lists the files."),
         ('<tool_call>{"name": "ls_files", "arguments": {}}</tool_call>', [("ls_files", "{}")], ""),
         ('[TOOL_CALLS]exec[ARGS]{"command": ', [("exec", '{"command":')], ""),
-        ('{"name": "ls_files", "arguments": {}}', [], '{"name": "ls_files", "arguments": {}}'),
+        ('{"name": "ls_files", "arguments": {}}', [("ls_files", "{}")], ""),
+        ('```json\n{"name": "ls_files", "arguments": {"path": "a"}}\n```', [("ls_files", '{"path": "a"}')], ""),
+        ('{"name": "Ada", "parameters": "none"}', [], '{"name": "Ada", "parameters": "none"}'),
+        ('{"name": "web 1", "arguments": {}}', [], '{"name": "web 1", "arguments": {}}'),
+        ('{"name": "web", "arguments": {}, "port": 80}', [], '{"name": "web", "arguments": {}, "port": 80}'),
+        ('Like this: {"name": "web", "arguments": {}}', [], 'Like this: {"name": "web", "arguments": {}}'),
         ("[1, 2, 3]", [], "[1, 2, 3]"),
     ],
 )  # fmt: skip
