@@ -38,8 +38,8 @@ def find_calls(text: str, tools: Collection[str]) -> Found:
     """Calls in an answer, in their order; thoughts are no part of it.
 
     In tags or behind tokens, which stand for calls alone, calls of any tool are found, and so they are where an answer
-    is nothing else; elsewhere those of the named tools. What plainly was to be such a call but is no JSON comes as a call whose arguments are the text that was
-    written, so that the model can be told.
+    is nothing else; elsewhere those of the named tools. What plainly was to be such a call but is no JSON comes as a
+    call whose arguments are the text that was written, so that the model can be told.
     """
     for parts, calls_in in ((_tagged, _tagged_calls), (marked, _marked_calls), (_fenced, _calls_in)):
         calls: list[tuple[str, str]] = []

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar, Literal
 
+from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -19,7 +20,7 @@ from textual.widgets import Input, Static
 
 from stackbench.tui.rooms import ROOMS
 
-__all__ = ["Prompt"]
+__all__ = ["FilterInForce", "Prompt"]
 
 
 class PromptInput(Input):
@@ -42,11 +43,23 @@ class PromptInput(Input):
             self.app.post_message(Key(event.key, event.character))
 
 
-class Prompt(Horizontal):
-    """Hidden until it is asked for; a filter stays in view while it is in force."""
+class FilterInForce(Static):
+    """The filter, above the keys at the foot; there only while one is in force."""
 
     DEFAULT_CSS = """
-    Prompt { height: 1; display: none; background: $panel; }
+    FilterInForce { height: 1; padding: 0 1; display: none; background: $panel; }
+    """
+
+    def tell(self, text: str) -> None:
+        self.display = bool(text)
+        self.update(Text.assemble(("/", self.app.theme_variables["text-accent"]), f" {text}") if text else "")
+
+
+class Prompt(Horizontal):
+    """Stands in place of the keys at the foot while it is asked for, so that nothing else is laid out anew."""
+
+    DEFAULT_CSS = """
+    Prompt { height: 1; display: none; background: $panel; dock: bottom; layer: prompt; }
     Prompt > #prompt-sign { width: auto; padding: 0 1; color: $text-accent; }
     Prompt > Input { border: none; height: 1; padding: 0; background: $panel; }
     Prompt > Input:focus { border: none; }
@@ -132,14 +145,14 @@ class Prompt(Horizontal):
         mode, value = self._mode, self._input.value
         if mode == "filter":
             self._set_filter(value)
-        self._close(stay=mode == "filter" and bool(value.strip()))
+        self._close()
         if mode == "go" and value.strip():
             self.post_message(self.Went(value.strip()))
 
     def action_leave(self) -> None:
         if self._mode == "filter":
             self._set_filter("")
-        self._close(stay=False)
+        self._close()
 
     def clear(self) -> bool:
         """Takes a filter that is in force away; whether there was one."""
@@ -148,13 +161,9 @@ class Prompt(Horizontal):
         self.action_leave()
         return True
 
-    def _close(self, *, stay: bool) -> None:
-        self.display = stay or bool(self._filter)
-        if self._mode == "go" and self._filter:  # the filter's line comes back
-            self.query_one("#prompt-sign", Static).update("/")
-            with self.prevent(Input.Changed):
-                self._input.value = self._filter
-            self._mode = "filter"
+    def _close(self) -> None:
+        self.display = False
+        self.screen.query_one(FilterInForce).tell(self._filter)
         if self._before is not None and self._before.is_attached:
             self.screen.set_focus(self._before)  # at once: the next key is not for the prompt any more
         else:

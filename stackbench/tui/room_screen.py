@@ -15,7 +15,7 @@ from textual.widgets import Footer, Static
 
 from stackbench.errors import StackbenchError
 from stackbench.tui.engine_link import EngineLink
-from stackbench.tui.prompt import Prompt
+from stackbench.tui.prompt import FilterInForce, Prompt
 from stackbench.tui.safe_text import cut_line
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ class RoomScreen(Screen[None]):
     """A room composes its widgets in `compose_room` and says in `place` where it is."""
 
     DEFAULT_CSS = """
+    RoomScreen { layers: room prompt; }
     RoomScreen > #place { height: 1; padding: 0 1; background: $panel; color: $foreground; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -44,6 +45,7 @@ class RoomScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         yield Static(id="place", markup=False)
         yield from self.compose_room()
+        yield FilterInForce(markup=False)
         yield Prompt()
         yield Footer(show_command_palette=False)
 
