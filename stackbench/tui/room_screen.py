@@ -11,10 +11,11 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from stackbench.errors import StackbenchError
 from stackbench.tui.engine_link import EngineLink
+from stackbench.tui.keys_at_foot import KeysAtFoot
 from stackbench.tui.prompt import FilterInForce, Prompt
 from stackbench.tui.safe_text import cut_line
 
@@ -47,7 +48,7 @@ class RoomScreen(Screen[None]):
         yield from self.compose_room()
         yield FilterInForce(markup=False)
         yield Prompt()
-        yield Footer(show_command_palette=False)
+        yield KeysAtFoot()
 
     def compose_room(self) -> ComposeResult:
         """The room's own widgets."""
