@@ -274,14 +274,17 @@ class EngineService:
     async def _work(self) -> None:
         while True:
             while self.queue:
+                execution = await _run_execution()  # the run waits in the queue meanwhile: a live one can be operated
+                if not self.queue:
+                    break
                 run = self.queue.pop(0)
-                await self._carry_out(run)
+                await self._carry_out(run, execution)
                 if run.last:
                     return
             self._arrived.clear()
             await self._arrived.wait()
 
-    async def _carry_out(self, run: SubmittedRun) -> None:
+    async def _carry_out(self, run: SubmittedRun, make: type[RunExecution]) -> None:
         self.live = run
         self._log = RunLogFile(self.home.run(run.run_id), run.run_id, self._now, self.say)
         try:
@@ -289,7 +292,7 @@ class EngineService:
         except StackbenchError as error:
             self._end(run, error, str(error))
             return
-        execution = (await _run_execution())(
+        execution = make(
             self.home,
             run.order,
             self.writer,

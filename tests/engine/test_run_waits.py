@@ -8,7 +8,7 @@ import pytest
 
 from stackbench.config import Home, Settings
 from stackbench.control.messages import Command, EventKind, Notice
-from stackbench.engine import EngineService, plan_benchmarks
+from stackbench.engine import EngineService, plan_benchmarks, service
 from stackbench.engine.run_waits import RunWaits
 from stackbench.models.oracle import OracleModel
 from stackbench.types import RunStatus
@@ -50,3 +50,22 @@ async def test_a_model_that_does_not_start_is_named_by_why_and_in_a_notice(
         assert why["waiting_for"].startswith("the model to be ready, for") and why["attempts"] == []
         run.stop()
         assert (await run.outcome()).status is RunStatus.INTERRUPTED
+
+
+async def test_a_run_waits_in_the_queue_until_what_it_needs_is_loaded(
+    tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded, load = asyncio.Event(), service._run_execution
+
+    async def slowly() -> object:
+        await loaded.wait()
+        return await load()
+
+    monkeypatch.setattr(service, "_run_execution", slowly)
+    async with EngineService(Home(tmp_path, data_dir)) as engine:
+        run = engine.submit(plan_benchmarks(["gsm8k"], Settings(model="oracle", limit=1)))
+        await asyncio.sleep(0.05)
+        (told,) = await engine.command(Command(id=1, verb="runs"))
+        assert told["state"] == "queued" and engine.live is None
+        loaded.set()
+        assert (await run.outcome()).status is RunStatus.COMPLETED
