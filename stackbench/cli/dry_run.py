@@ -60,7 +60,7 @@ def _print(plan: RunPlan, forecast: RunForecast) -> None:
     )
     line("boxes: containers at once; RAM: of a machine, VRAM: of a GPU; at most; MiB, GiB", "dim")
     if not all(one.counted for one in forecast.benchmarks):
-        line("?: its data is not on this machine; so many does the published set have", "dim")
+        line("?: its data is not here: fetched as the run begins, left out if it cannot be", "dim")
     line("")
     for one in _timeline(forecast):
         line(one)

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from statistics import fmean
 from typing import ClassVar
 
 from pydantic import Field, field_validator
@@ -148,6 +149,21 @@ class Throughput:
                     found.append(ThroughputTask(name, mix, variant, rate=rate))
         return found
 
+    def stream_tokens(self) -> tuple[int, int] | None:
+        """Tokens of prompts and of answers in one stream of a closed loop, its warm-up included: means over the loads.
+        None where the options do not tell (open loops, prompts of a dataset)."""
+        options = self.options
+        mixes = [(int(match[1]), int(match[2])) for mix in options.mixes if (match := MIX.fullmatch(mix)) is not None]
+        if options.rates or len(mixes) < len(options.mixes):
+            return None
+        rounds = [
+            ((options.requests or _closed_requests(streams)) + (streams if options.warmup is None else options.warmup))
+            / streams
+            for streams in options.concurrency
+        ]
+        each = fmean(rounds)
+        return round(each * fmean(prompt for prompt, _ in mixes)), round(each * fmean(answer for _, answer in mixes))
+
     async def prepare(self, tasks: Sequence[Task], context: PrepareContext) -> None:
         """Nothing to make."""
 
@@ -283,9 +299,13 @@ def _restarts(context: Context) -> int:
     return load.restarts if load is not None else 0
 
 
+def _closed_requests(streams: int) -> int:
+    return max(FEWEST_REQUESTS, WAVES * streams)
+
+
 def _requests(task: ThroughputTask) -> int:
     if task.streams:
-        return max(FEWEST_REQUESTS, WAVES * task.streams)
+        return _closed_requests(task.streams)
     return max(FEWEST_REQUESTS, math.ceil(task.rate * OPEN_SECONDS))
 
 

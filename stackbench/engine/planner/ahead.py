@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stackbench.benchmarks import AgentBenchmark, Benchmark, SpeedBenchmark, create_benchmark
+from stackbench.benchmarks.throughput.benchmark import Throughput
+from stackbench.benchmarks.tooluse.benchmark import FIRST_STEPS, ToolUse
 from stackbench.config import Home
 from stackbench.datasets import DatasetStore
 from stackbench.datasets.manifest import DatasetFile
@@ -23,6 +25,10 @@ __all__ = ["plan_ahead", "workloads"]
 
 SLOW_TO_COUNT = {"swebench"}
 """Benchmarks whose tasks are fetched, or whose tables are, when they are asked for them."""
+
+
+FIRST_STEPS_TOKENS = (2262, 253)
+"""Of an attempt at the tasks of the quickstart, all turns together, as the embedded model made them."""
 
 
 class _LocalDatasets(DatasetStore):
@@ -50,7 +56,9 @@ def workloads(plan: RunPlan, loaded: Sequence[LoadedBenchmark]) -> list[Workload
     """The benchmarks of a run whose tasks are loaded."""
     seeds = len(plan.settings.seeds)
     return [
-        _workload(item.plan, item.benchmark, len(item.tasks), seeds * attempts_each(plan, item.plan, item.benchmark))
+        _workload(
+            plan, item.plan, item.benchmark, len(item.tasks), seeds * attempts_each(plan, item.plan, item.benchmark)
+        )
         for item in loaded
     ]
 
@@ -76,7 +84,7 @@ def _count(plan: RunPlan, part: BenchmarkPlan, data: DatasetStore, known: int | 
         else:
             counted = known is not None
     except StackbenchError:
-        counted = known is not None
+        counted = False
     if part.sample_ids:
         tasks = min(tasks, len(part.sample_ids))
     elif part.limit is not None:
@@ -85,10 +93,12 @@ def _count(plan: RunPlan, part: BenchmarkPlan, data: DatasetStore, known: int | 
         number, count = (int(one) for one in plan.shard.split("/"))
         tasks = len(range(number - 1, tasks, count)) if not isinstance(benchmark, SpeedBenchmark) else tasks
     each = len(plan.settings.seeds) * attempts_each(plan, part, benchmark)
-    return _workload(part, benchmark, tasks, each, counted=counted)
+    return _workload(plan, part, benchmark, tasks, each, counted=counted)
 
 
-def _workload(part: BenchmarkPlan, benchmark: Benchmark, tasks: int, each: int, *, counted: bool = True) -> Workload:
+def _workload(
+    plan: RunPlan, part: BenchmarkPlan, benchmark: Benchmark, tasks: int, each: int, *, counted: bool = True
+) -> Workload:
     return Workload(
         name=part.name,
         tasks=tasks,
@@ -98,4 +108,15 @@ def _workload(part: BenchmarkPlan, benchmark: Benchmark, tasks: int, each: int, 
         priority=part.priority,
         speed=isinstance(benchmark, SpeedBenchmark),
         agent=isinstance(benchmark, AgentBenchmark),
+        tokens=_tokens(benchmark),
+        max_tokens=part.max_tokens or plan.settings.max_tokens,
     )
+
+
+def _tokens(benchmark: Benchmark) -> tuple[int, int] | None:
+    """Of the prompts and answers of an attempt, where the benchmark's options decide them."""
+    if isinstance(benchmark, Throughput):
+        return benchmark.stream_tokens()
+    if isinstance(benchmark, ToolUse) and benchmark.options.scenarios == FIRST_STEPS:
+        return FIRST_STEPS_TOKENS
+    return None

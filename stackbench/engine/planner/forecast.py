@@ -20,8 +20,9 @@ ROW_BYTES = 400
 BYTES_PER_TOKEN = 5.0
 """Of text and its log, in the database."""
 ENGINE_BYTES = GIB // 2
-USUAL_SETUP_S = 10.0
-USUAL_FINISH_S = 3.0
+USUAL_SETUP_S = 2.0
+"""Beside the model's own start."""
+USUAL_FINISH_S = 0.5
 ALIKE = 2.0
 """A run is the better measure where it made at most so many times more, or fewer, attempts."""
 RUNS_TAKEN = 5
@@ -44,12 +45,20 @@ class Workload:
     """Whether it measures the model's speed: it has the machine to itself, whatever its profile says."""
     agent: bool = False
     """Whether its attempts are made by an agent with tools."""
+    tokens: tuple[int, int] | None = None
+    """Of the prompts and the answers of an attempt (of speed: of one stream of it), where its options tell."""
+    max_tokens: int | None = None
+    """The limit of an answer, where the suite or the user sets one."""
 
     @property
     def profile(self) -> Profile:
         """What an attempt asks for, with the priority that the suite gives."""
         found = find_profile(self.name)
         update = {"share": "exclusive" if self.speed else found.share, "priority": self.priority or found.priority}
+        prompt, completion = self.tokens or (found.prompt_tokens, found.completion_tokens)
+        if self.max_tokens is not None and not self.speed:
+            completion = min(completion, self.max_tokens * found.turns)
+        update |= {"prompt_tokens": prompt, "completion_tokens": completion}
         return found.model_copy(update={**update, "agent": self.agent or found.agent})
 
 
@@ -58,10 +67,11 @@ class BenchmarkForecast:
     """What one benchmark needs; bytes and seconds."""
 
     name: str
+    profile: Profile
     tasks: int
     attempts: int
     counted: bool
-    """Whether its tasks were looked at; else their number is that of the published set."""
+    """Whether its tasks were looked at; else their number is that of the published set, or of an earlier run."""
     share: Share
     optional: bool
     priority: int
@@ -204,6 +214,7 @@ def _forecast(
     tokens = (profile.prompt_tokens + profile.completion_tokens) * one.attempts
     return BenchmarkForecast(
         name=one.name,
+        profile=profile,
         tasks=one.tasks,
         attempts=one.attempts,
         share=profile.share,

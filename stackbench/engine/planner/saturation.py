@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stackbench.engine.planner.forecast import RunForecast
-from stackbench.engine.planner.profiles import find_profile
+from stackbench.engine.planner.forecast import BenchmarkForecast, RunForecast
 from stackbench.engine.planner.speed import ENGINE_REQUESTS_PER_S, ENGINE_TURNS_PER_S
 
 __all__ = ["Bound", "bounds_of"]
@@ -37,14 +36,14 @@ def bounds_of(forecast: RunForecast) -> list[Bound]:
     fleet, model = forecast.fleet, forecast.model
     kept = [one for one in forecast.benchmarks if not one.cut]
     attempts = {one.name: one.attempts for one in kept}
-    profiles = {one.name: find_profile(one.name) for one in kept}
+    profiles = {one.name: one.profile for one in kept}
     exclusive = sum(one.seconds for one in kept if one.share == "exclusive")
     serving = sum(
-        model.request_seconds(profiles[one.name], fleet, model.batch)[0] * one.attempts
+        _at_most_measured(one, model.servers, model.request_seconds(one.profile, fleet, model.batch)[0] * one.attempts)
         for one in kept
         if one.share != "exclusive"
     )
-    code = sum(profiles[name].code_s * count for name, count in attempts.items())
+    code = sum(_at_most_measured(one, fleet.total_cores, one.profile.code_s * one.attempts) for one in kept)
     requests = sum(profiles[name].turns * count for name, count in attempts.items())
     steps = sum(profiles[name].turns * count for name, count in attempts.items() if profiles[name].agent)
     events = sum((EVENTS_EACH + 2 * profiles[name].turns) * count for name, count in attempts.items())
@@ -61,13 +60,18 @@ def bounds_of(forecast: RunForecast) -> list[Bound]:
             (model.weight_bytes + images / fleet.nodes) / PULL_BYTES_PER_S,
             f"weights {model.weight_bytes / GIB:.0f} GiB, images {images / GIB / fleet.nodes:.0f} GiB",
         ),
-        Bound("loading the model", model.start_s, "each server, side by side"),
+        Bound("loading the model", min(model.start_s, forecast.setup_s), "each server, side by side"),
     ]
     if longest is not None:
         found.append(Bound("the longest attempt", longest.longest_s, f"of {longest.name}: turn after turn"))
     if exclusive:
         found.append(Bound("benchmarks of speed", exclusive, "one server, nothing beside it"))
     return sorted((one for one in found if one.seconds > 0), key=lambda one: -one.seconds)
+
+
+def _at_most_measured(one: BenchmarkForecast, places: int, assumed: float) -> float:
+    """The work of a benchmark in one kind of place: where it was measured, its time there bounds what is assumed."""
+    return min(assumed, one.seconds * places) if one.measured else assumed
 
 
 def _servers(forecast: RunForecast) -> str:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from stackbench.benchmarks.throughput.benchmark import Throughput, ThroughputOptions
 from stackbench.config import Settings
 from stackbench.engine.planner.fleet import Fleet, assumed_fleet
 from stackbench.engine.planner.forecast import RunForecast, Workload, forecast_run
@@ -124,3 +125,25 @@ def test_what_does_not_fit_is_told() -> None:
     found = forecast_run([CODE], settings, fleet, served_model(settings, fleet))
     assert any("disk has 1 GiB" in note for note in found.notes)
     assert any("weights do not fit" in note for note in found.notes)
+
+
+def test_no_part_of_a_measured_run_needs_longer_than_the_run_did() -> None:
+    found = forecast(CODE, MATHS, timings=(timing(scale=0.001),))
+    servers = next(one.seconds for one in bounds_of(found) if one.resource == "model servers")
+    assert servers == pytest.approx(0.05 + 0.15) and max(one.seconds for one in bounds_of(found)) <= found.seconds
+
+
+def test_tokens_that_the_options_tell_and_the_limit_of_answers_are_counted() -> None:
+    whole, cut = (forecast(replace(MATHS, max_tokens=limit)).benchmarks[0].profile for limit in (None, 10))
+    assert whole.completion_tokens > cut.completion_tokens == 10
+    short = forecast(replace(SPEED, tokens=(80, 40), max_tokens=10)).benchmarks[0].profile
+    assert (short.prompt_tokens, short.completion_tokens) == (80, 40)
+
+
+def test_the_streams_of_a_throughput_measurement_are_counted_from_its_options() -> None:
+    def tokens(**options: object) -> tuple[int, int] | None:
+        return Throughput(ThroughputOptions.model_validate(options)).stream_tokens()
+
+    assert tokens(concurrency=(2,), mixes=("32x16",), requests=4, warmup=1) == (80, 40)
+    assert tokens(concurrency=(8, 32), mixes=("256x128",)) == (1280, 640)
+    assert tokens(mixes=("gsm8k",)) is None and tokens(rates=(2.0,)) is None
