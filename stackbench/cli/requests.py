@@ -19,6 +19,10 @@ from stackbench.visible_text import in_one_line, visible
 
 __all__ = ["print_requests", "send_again"]
 
+NOT_EXACT = (
+    "greedy answers are sure to come out the same in float32 alone (--dtype float32); in other precisions a near tie "
+    "can fall either way with what is decoded beside it"
+)
 Found = list[tuple[AttemptDetail, RecordedRequest]]
 SHOWN = 2000
 
@@ -57,7 +61,10 @@ def send_again(
         print_json([_resent_document(run, one) for one in resent])
     if any(one.after is None for one in resent):
         return 3
-    return 1 if any(one.differences for one in resent) else 0
+    if not any(one.differences for one in resent):
+        return 0
+    notice(NOT_EXACT)
+    return 1
 
 
 async def _send(run: RunInfo, chosen: Found, home: Home, model: str | None, *, as_json: bool) -> list[Resent]:

@@ -81,6 +81,7 @@ async def test_an_endpoint_gets_the_same_bytes_again(program: Program, endpoint:
     endpoint.reply = lambda body: "#### other"
     other = await program.run_beside("resend", run_id, TASK)
     assert other.returncode == 1 and "differs in text" in other.stdout and "#### other" in other.stdout
+    assert "float32 alone" in other.stderr
     endpoint.faults.extend([400] * 9)
     refused = await program.run_beside("resend", run_id, TASK, "--attempt", "0", "--json")
     assert refused.returncode == 3 and json.loads(refused.stdout)[0]["answer"] is None
