@@ -78,7 +78,7 @@ def _ranked(
     def apart(better: int, worse: int) -> bool:
         pair = [runs[measured[index][0].run_id] for index in (better, worse)]
         compared = compare_benchmark(reader, pair, benchmark)
-        return compared is not None and compared.paired.difference.shown and compared.paired.p_value <= ALPHA
+        return compared is not None and compared.p_value is not None and compared.p_value <= ALPHA
 
     if any(score.difference is not None and not score.difference.paired.difference.shown for score in scores):
         return list(scores)  # nothing can be told apart, and rank 1 for all would look like a result
@@ -128,12 +128,13 @@ def _difference(comparison: BenchmarkComparison | None) -> dict[str, Any] | None
     if comparison is None:
         return None
     estimate = comparison.paired.difference
+    low, high = comparison.ends
     return {
         "tasks": estimate.n,
         "difference": estimate.value,
-        "ci_low": estimate.ci_low,
-        "ci_high": estimate.ci_high,
-        "p_value": comparison.paired.p_value,
+        "ci_low": low,
+        "ci_high": high,
+        "p_value": comparison.p_value,
         "test": comparison.paired.test,
     }
 

@@ -210,9 +210,13 @@ def _against_baseline(gate: GateResult) -> RenderableType:
     """`gate NAME: UNDECIDED (humaneval pass@1 -0.5 [-4.1, +3.0] points, not worse than RUN by more than 2 points)`"""
     style = {"pass": "green", "fail": "red"}.get(gate.verdict, "yellow")
     word = {"pass": "passed", "fail": "FAILED"}.get(gate.verdict, "UNDECIDED")
-    if gate.value is None or gate.ci_low is None or gate.ci_high is None:
+    if gate.value is None:
         return shown(f"gate {gate.name}: {word} ({gate.why}; {gate.bounds})", style)
-    interval = f"[{100 * gate.ci_low:+.1f}, {100 * gate.ci_high:+.1f}] points"
+    interval = (
+        f"points, {gate.why}"
+        if gate.ci_low is None or gate.ci_high is None
+        else f"[{100 * gate.ci_low:+.1f}, {100 * gate.ci_high:+.1f}] points"
+    )
     more = f"; {gate.needed:,} tasks in each run would decide" if gate.needed else ""
     return shown(
         f"gate {gate.name}: {word} ({gate.measure} {100 * gate.value:+.1f} {interval}, {gate.bounds}{more})", style

@@ -8,11 +8,9 @@ from itertools import combinations
 
 from stackbench.benchmarks.baselines import baselines
 from stackbench.natural_order import natural
-from stackbench.report.benchmark_rows import ends
-from stackbench.report.comparison import BenchmarkComparison, compare_benchmark
+from stackbench.report.comparison import BenchmarkComparison, adjusted_together, compare_benchmark
 from stackbench.report.results_model import BenchmarkReport, PairedComparison, PublishedResult, RunReport
 from stackbench.stats import proportion
-from stackbench.stats.multiple import holm
 from stackbench.store import Reader, RunInfo
 
 __all__ = ["compare_reports", "published_results"]
@@ -55,8 +53,7 @@ def _compare_pair(pair: _Pair) -> tuple[list[PairedComparison], set[str]]:
         warnings |= {f"{named} {line}" for line in _differences(benchmark, match, compared)}
         if compared is not None:
             found.append(compared)
-    adjusted = holm([one.paired.p_value for one in found])
-    return [_paired(pair, one, p) for one, p in zip(found, adjusted, strict=True)], warnings
+    return [_paired(pair, one) for one in adjusted_together(found)], warnings
 
 
 def _is_speed(benchmark: BenchmarkReport) -> bool:
@@ -78,9 +75,9 @@ def _differences(first: BenchmarkReport, second: BenchmarkReport, compared: Benc
     return lines
 
 
-def _paired(pair: _Pair, one: BenchmarkComparison, p_adjusted: float) -> PairedComparison:
+def _paired(pair: _Pair, one: BenchmarkComparison) -> PairedComparison:
     paired = one.paired
-    low, high = ends(paired.difference)
+    low, high = one.ends
     return PairedComparison(
         benchmark=one.benchmark,
         first_run=pair.runs[0].run_id,
@@ -91,10 +88,13 @@ def _paired(pair: _Pair, one: BenchmarkComparison, p_adjusted: float) -> PairedC
         difference=paired.difference.value,
         low=low,
         high=high,
-        p_value=paired.p_value,
-        p_adjusted=p_adjusted,
+        better=paired.better,
+        worse=paired.worse,
+        p_value=one.p_value,
+        p_adjusted=one.p_adjusted,
         test=paired.test,
         minimum_detectable_effect=one.detectable,
+        why_counts=one.why_counts,
     )
 
 

@@ -80,6 +80,8 @@ def test_below_15_tasks_there_are_only_counts(home: Path, capsys: pytest.Capture
     shown = said(capsys, home, "r-few", "r-few-more", "--margin", "2")[1]
     assert "gsm8k: 12 tasks: too few independent ones for an interval and a p-value" in shown
     assert "undecided" in shown and "[-" not in shown.split("gate gsm8k")[1]
+    (gate,) = json.loads(said(capsys, home, "r-few", "r-few-more", "--margin", "2", "--json")[1])["gates"]
+    assert (gate["ci_low"], gate["ci_high"], gate["verdict"]) == (None, None, "undecided")
     (found,) = json.loads(said(capsys, home, "r-400", "r-300", "--json")[1])["benchmarks"]
     assert found["bootstrap"]["ci_high"] < 0 and found["p_value_holm"] == found["p_value"] < 1e-9
     assert 0.02 < found["minimum_detectable_effect"] < 0.08
