@@ -173,9 +173,9 @@ def adjusted_together(found: Sequence[BenchmarkComparison]) -> list[BenchmarkCom
     return [replace(one, p_adjusted=None if one.p_value is None else next(adjusted)) for one in found]
 
 
-def too_few(tasks: int) -> str:
+def too_few(tasks: int, what: str = "an interval and a p-value") -> str:
     """What is said in the place of an interval and a p-value: `12 tasks: too few independent ones for ...`."""
-    return f"{number_of(tasks, 'task')}: too few independent ones for an interval and a p-value"
+    return f"{number_of(tasks, 'task')}: too few independent ones for {what}"
 
 
 def _other_data(benchmark: str, first: BenchmarkResult, second: BenchmarkResult) -> str:

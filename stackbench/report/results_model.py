@@ -364,7 +364,9 @@ class PublishedResult(Part):
     high: float
     n: int
     comparability: Literal["close", "partly", "not"]
-    """How far it compares with a run of stackbench."""
+    """How far it compares with these runs."""
+    other_tasks: str = ""
+    """How the runs' tasks are others, where that makes a result compare in part that would compare closely."""
     source: str
     where: str
     setting: str
