@@ -54,7 +54,7 @@ def _print(run: RunInfo, results: Sequence[BenchmarkResult], name: str, found: S
     print_table(COLUMNS, [_row(one) for one in found], right=["run", "published", DIRECTION], or_list=True)
     for one in found:
         if not one.difference.shown:
-            out().print(shown(f"{_label(one)}: {too_few(one.difference.n)}", "yellow"))
+            out().print(shown(f"{_label(one)}: {too_few(one.difference.n, 'an interval')}", "yellow"))
         if one.other_tasks:
             out().print(shown(f"{_label(one)}: comparable partly, not closely: {one.other_tasks}", "yellow"))
     notice(

@@ -149,7 +149,9 @@ def _row(score: ModelScore) -> tuple[str, ...]:
         f"{result.tasks_completed} of {result.tasks_planned}",
         str(result.errors),
     )
-    value = ("-", "-", "") if metric is None else (metric.name, f"{metric.value:.4f}", _interval(metric))
+    value = (
+        ("-", "-", "") if metric is None else (metric.name, f"{metric.value:.4f}", _interval(score.benchmark, metric))
+    )
     if score.difference is None:
         return (*head, *value, "", "", "")
     estimate = score.difference.paired.difference
@@ -159,5 +161,5 @@ def _row(score: ModelScore) -> tuple[str, ...]:
     return (*head, *value, f"{estimate.value:+.4f}", around, f"{score.difference.paired.p_value:.3g}")
 
 
-def _interval(metric: Metric) -> str:
-    return counts(metric) if metric.ci_low is None else f"[{metric.ci_low:.4f}, {metric.ci_high:.4f}]"
+def _interval(benchmark: str, metric: Metric) -> str:
+    return counts(benchmark, metric) if metric.ci_low is None else f"[{metric.ci_low:.4f}, {metric.ci_high:.4f}]"

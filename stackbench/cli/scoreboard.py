@@ -287,16 +287,17 @@ def _metric_rows(result: BenchmarkResult, *, categories: bool) -> Iterator[tuple
     ]
     for m in shown:
         label = f"{metric_key(m)}, best load" if is_speed(result) else metric_key(m)
-        yield label, f"{m.value:.4f}", _interval(m), "" if m.stderr is None else f"{m.stderr:.4f}", _count(m)
+        stderr = "" if m.stderr is None else f"{m.stderr:.4f}"
+        yield label, f"{m.value:.4f}", _interval(result.benchmark, m), stderr, _count(m)
     if not shown:
         yield _nothing(result), "", "", "", ""
 
 
-def _interval(metric: Metric) -> str:
+def _interval(benchmark: str, metric: Metric) -> str:
     """The confidence interval, or what a few repeats ranged over, which is none."""
     if metric.low is not None:
         return f"{metric.low:.1f} to {metric.high:.1f}, range of {metric.n}"
-    return counts(metric) if metric.ci_low is None else f"[{metric.ci_low:.4f}, {metric.ci_high:.4f}]"
+    return counts(benchmark, metric) if metric.ci_low is None else f"[{metric.ci_low:.4f}, {metric.ci_high:.4f}]"
 
 
 def _count(metric: Metric) -> str:
