@@ -54,6 +54,11 @@ class GateResult:
     """Why there is no value, or no interval of a difference."""
 
     @property
+    def outcome(self) -> Literal["passed", "failed", "undecided"]:
+        """Undecided where a baseline is held against too little; a metric that was not measured has failed."""
+        return "passed" if self.passed else "undecided" if self.verdict == "undecided" else "failed"
+
+    @property
     def measure(self) -> str:
         """What was held against the bounds, in words: `mmlu acc/stem ci_low`."""
         metric = f"{self.metric}/{self.category}" if self.category else self.metric
