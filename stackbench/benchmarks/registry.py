@@ -14,11 +14,13 @@ from stackbench.benchmarks.base import Benchmark, Options
 from stackbench.errors import ConfigError, UsageError, one_line
 from stackbench.suggestions import did_you_mean
 
-__all__ = ["benchmark_names", "create_benchmark", "find_benchmark", "list_benchmarks"]
+__all__ = ["benchmark_names", "create_benchmark", "find_benchmark", "list_benchmarks", "may_have_bounds"]
 
 GROUP = "stackbench.benchmarks"
 CHOICE = re.compile("'([^']*)'")
 SHOWN_OF_VALUE = 200
+OURS_WITH_BOUNDS = frozenset({"longcontext"})
+"""Of our own benchmarks the ones that are `BoundedBenchmark`: a list of runs need not load the others' modules."""
 
 
 def list_benchmarks() -> dict[str, type[Benchmark]]:
@@ -86,6 +88,12 @@ def _option_fault(options: type[Options], error: ValidationError) -> str:
 def benchmark_names() -> list[str]:
     """The names of the installed benchmarks; their modules are not loaded."""
     return sorted(_points())
+
+
+def may_have_bounds(name: str) -> bool:
+    """Whether a benchmark may hold its own metrics to bounds; only of another package's has its module to tell."""
+    point = _points().get(name)
+    return point is not None and (name in OURS_WITH_BOUNDS or not point.value.startswith("stackbench."))
 
 
 @cache

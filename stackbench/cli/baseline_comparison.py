@@ -10,13 +10,14 @@ from stackbench.cli.console import notice, out, print_json, print_table, shown
 from stackbench.cli.scoreboard import result_documents
 from stackbench.errors import UsageError
 from stackbench.report.caveats import caveats
-from stackbench.report.published_results import PublishedComparison, compare_with_published
+from stackbench.report.comparison import too_few
+from stackbench.report.published_results import DIRECTION, PublishedComparison, compare_with_published
 from stackbench.report.regressions import GateMode, regression_document, regression_line, regression_of
 from stackbench.store import BenchmarkResult, Reader, RunInfo
 
 __all__ = ["compare_published", "list_baselines"]
 
-COLUMNS = ["benchmark", "metric", "run", "published", "difference", "95% interval", "comparable"]
+COLUMNS = ["benchmark", "metric", "run", "published", DIRECTION, "95% interval", "comparable"]
 
 
 def compare_published(
@@ -28,7 +29,7 @@ def compare_published(
         UsageError: nothing is published of that model in a benchmark of the run.
     """
     results = reader.results(run.run_id)
-    found = compare_with_published(results, name)
+    found = compare_with_published(results, run.status, name)
     if not found:
         published = ", ".join(sorted({one.benchmark for one in baselines_of(name)}))
         raise UsageError(f"run {run.run_id} has no benchmark with a published result of {name}; there is {published}")
@@ -50,8 +51,15 @@ def _print(run: RunInfo, results: Sequence[BenchmarkResult], name: str, found: S
     for result in results:
         for line in caveats(result, run.status):
             out().print(shown(f"warning: {line}", "yellow"))
-    print_table(COLUMNS, [_row(one) for one in found], right=["run", "published", "difference"], or_list=True)
-    notice("differences are as of two independent samples: no published result tells which tasks were solved")
+    print_table(COLUMNS, [_row(one) for one in found], right=["run", "published", DIRECTION], or_list=True)
+    for one in found:
+        if not one.difference.shown:
+            out().print(shown(f"{_label(one)}: {too_few(one.difference.n, 'an interval')}", "yellow"))
+        if one.other_tasks:
+            out().print(shown(f"{_label(one)}: comparable partly, not closely: {one.other_tasks}", "yellow"))
+    notice(
+        f"differences are {DIRECTION}, as of two independent samples: no published result tells which tasks were solved"
+    )
     for one in found:
         source = one.baseline.source
         note = f"; {one.baseline.note}" if one.baseline.note else ""
@@ -70,8 +78,8 @@ def _row(one: PublishedComparison) -> tuple[str, ...]:
         f"{one.value:.3f} of {one.n}",
         f"{one.baseline.share:.3f} of {one.baseline.tasks}",
         f"{d.value:+.3f}",
-        f"[{d.ci_low:+.3f}, {d.ci_high:+.3f}]",
-        one.baseline.comparability,
+        f"[{d.ci_low:+.3f}, {d.ci_high:+.3f}]" if d.shown else "",
+        one.comparability,
     )
 
 
@@ -95,10 +103,12 @@ def _document(
                 "published": one.baseline.share,
                 "published_tasks": one.baseline.tasks,
                 "difference": one.difference.value,
-                "ci_low": one.difference.ci_low,
-                "ci_high": one.difference.ci_high,
+                "direction": DIRECTION,
+                "ci_low": one.difference.ends[0],
+                "ci_high": one.difference.ends[1],
                 "interval": "Newcombe's, unpaired",
-                "comparability": one.baseline.comparability,
+                "comparability": one.comparability,
+                "other_tasks": one.other_tasks,
                 "note": one.baseline.note,
                 "source": one.baseline.source.model_dump(),
             }

@@ -86,10 +86,8 @@ def compare(
         or_list=True,
     )
     for comparison in found:
-        n = comparison.paired.difference.n
-        if not comparison.paired.difference.shown:
-            few = "too few independent ones for an interval and a p-value"
-            console.print(shown(f"{comparison.benchmark}: {number_of(n, 'task')}: {few}", "yellow"))
+        if comparison.why_counts:
+            console.print(shown(f"{comparison.benchmark}: {comparison.why_counts}", "yellow"))
         _print_tasks(comparison, tasks)
     for name in shared:
         _print_speeds(results[0][name], results[1][name])
@@ -122,7 +120,7 @@ def _row(comparison: BenchmarkComparison) -> tuple[str, ...]:
         "" if comparison.detectable is None else f"{comparison.detectable:.3f}",
         str(paired.better),
         str(paired.worse),
-        f"{paired.p_value:.3g}" if estimate.shown else "",
+        "" if comparison.p_value is None else f"{comparison.p_value:.3g}",
         paired.test,
     )
 
@@ -215,7 +213,7 @@ def _uncertainty(comparison: BenchmarkComparison) -> dict[str, Any]:
     return {
         "ci_low": paired.difference.ci_low,
         "ci_high": paired.difference.ci_high,
-        "p_value": paired.p_value,
+        "p_value": comparison.p_value,
         "p_value_holm": comparison.p_adjusted,
         "minimum_detectable_effect": comparison.detectable,
         "bootstrap": {"ci_low": resampled.low, "ci_high": resampled.high, "p_value": resampled.p_value},

@@ -13,11 +13,13 @@ from rich.console import Group
 from rich.text import Text
 
 from stackbench.cli.console import fits, make_table, notice, out, print_json, print_line, print_table, shown
+from stackbench.cli.gate_lines import gate_documents, gates_not_passed
 from stackbench.cli.query_output import QueryOutput
 from stackbench.cli.run_end import home_option
 from stackbench.cli.scoreboard import cost_document, result_documents
 from stackbench.config import Home, load_settings
-from stackbench.engine import Cost, run_cost
+from stackbench.engine import Cost, GateResult, run_cost
+from stackbench.engine.recorded_gates import recorded_gates
 from stackbench.errors import NoRunsError, StackbenchError, UsageError
 from stackbench.report.caveats import counted, number_of, partial_reasons
 from stackbench.report.headlines import headline
@@ -43,13 +45,13 @@ def runs(home: Path | None, limit: int, tag: str | None, *, as_json: bool) -> No
     if tag is not None and not rows:
         raise UsageError(f'no run has the tag "{tag}"; stackbench runs tag RUN {tag} gives it to one')
     if as_json:
-        print_json([run_document(*row, left) for row, left in zip(rows, skipped, strict=True)])
+        print_json([run_document(*row[:3], left, row[3]) for row, left in zip(rows, skipped, strict=True)])
         return
     if not rows:
         first = f"stackbench eval humaneval --limit 20{home_option({'home': home})}"
         print_line(f"no runs yet in {place.path}; to make one: {first}")
         return
-    named = any(label != Labels() for _, label, _ in rows)
+    named = any(label != Labels() for _, label, *_ in rows)
     columns = ["run", *(["name, tags"] if named else []), "status", "started (UTC)", "suite", "model", "attempts"]
     table = make_table(
         [*columns, "results"],
@@ -62,16 +64,16 @@ def runs(home: Path | None, limit: int, tag: str | None, *, as_json: bool) -> No
                 run.suite,
                 run.model,
                 _attempts(results),
-                "\n".join(_heads(run, results)),
+                "\n".join(_heads(run, results, gates)),
             )
-            for run, label, results in rows
+            for run, label, results, gates in rows
         ],
         right=["attempts"],
     )
     out().print(table if fits(table) else Group(*(line for row in rows for line in _run_lines(*row))))
 
 
-Row = tuple[RunInfo, Labels, list[BenchmarkResult]]
+Row = tuple[RunInfo, Labels, list[BenchmarkResult], Sequence[GateResult]]
 
 
 def _recorded_runs(home: Home, limit: int, tag: str | None) -> tuple[list[Row], list[Mapping[str, str]]]:
@@ -81,14 +83,22 @@ def _recorded_runs(home: Home, limit: int, tag: str | None) -> tuple[list[Row], 
             reader = Reader(queries)
             found = reader.runs(limit) if tag is None else reader.labelled("tag", tag)[:limit]
             labels = reader.labels()
-            rows = [(run, labels.get(run.run_id, Labels()), list(reader.results(run.run_id))) for run in found]
+            results = [list(reader.results(run.run_id)) for run in found]
+            rows: list[Row] = [
+                (run, labels.get(run.run_id, Labels()), mine, recorded_gates(reader, run, mine))
+                for run, mine in zip(found, results, strict=True)
+            ]
             return rows, [reader.skipped(run.run_id) for run in found]
     except NoRunsError:
         return [], []
 
 
 def run_document(
-    run: RunInfo, labels: Labels, results: Sequence[BenchmarkResult], skipped: Mapping[str, str]
+    run: RunInfo,
+    labels: Labels,
+    results: Sequence[BenchmarkResult],
+    skipped: Mapping[str, str],
+    gates: Sequence[GateResult],
 ) -> dict[str, Any]:
     """A run as `runs --json` and `show --json` have it."""
     return {
@@ -106,6 +116,7 @@ def run_document(
         "environment": run.environment,
         **cost_document(cost_of(run, results), results),
         "results": result_documents(results, skipped, run.status),
+        "gates": gate_documents(gates),
     }
 
 
@@ -122,12 +133,14 @@ def _called(labels: Labels) -> str:
     return " ".join(filter(None, (labels.name, *(f"#{tag}" for tag in labels.tags))))
 
 
-def _run_lines(run: RunInfo, labels: Labels, results: Sequence[BenchmarkResult]) -> Iterator[Text]:
+def _run_lines(
+    run: RunInfo, labels: Labels, results: Sequence[BenchmarkResult], gates: Sequence[GateResult]
+) -> Iterator[Text]:
     """A run as a list, where a table has no room."""
     yield shown("  ".join(filter(None, (run.run_id, _called(labels), run.status))), "bold")
     yield shown(f"  {run.created_at} UTC  {run.suite}, {number_of(_attempts(results), 'attempt')}")
     yield shown(f"  {run.model}")
-    for head in _heads(run, results):
+    for head in _heads(run, results, gates):
         yield shown(f"  {head}")
 
 
@@ -135,8 +148,8 @@ def _attempts(results: Sequence[BenchmarkResult]) -> int:
     return sum(result.attempts for result in results)
 
 
-def _heads(run: RunInfo, results: Sequence[BenchmarkResult]) -> list[str]:
-    """The headline of each benchmark with its denominators."""
+def _heads(run: RunInfo, results: Sequence[BenchmarkResult], gates: Sequence[GateResult]) -> list[str]:
+    """The headline of each benchmark with its denominators, and the gates that did not pass."""
     found: list[str] = []
     settings = run.config.get("settings", {})
     for result in results:
@@ -150,7 +163,7 @@ def _heads(run: RunInfo, results: Sequence[BenchmarkResult]) -> list[str]:
         marks += [f"{result.cut} cut"] if result.cut else []
         marks += ["the checkpoint's sampling"] if settings.get("generation_config") == "checkpoint" else []
         found.append(f"{result.benchmark} {value} ({'; '.join([counted(result), *marks])})")
-    return found
+    return [*found, *filter(None, [gates_not_passed(gates)])]
 
 
 def query(home: Path | None, sql: str, format: str) -> None:

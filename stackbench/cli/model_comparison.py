@@ -78,7 +78,7 @@ def _ranked(
     def apart(better: int, worse: int) -> bool:
         pair = [runs[measured[index][0].run_id] for index in (better, worse)]
         compared = compare_benchmark(reader, pair, benchmark)
-        return compared is not None and compared.paired.difference.shown and compared.paired.p_value <= ALPHA
+        return compared is not None and compared.p_value is not None and compared.p_value <= ALPHA
 
     if any(score.difference is not None and not score.difference.paired.difference.shown for score in scores):
         return list(scores)  # nothing can be told apart, and rank 1 for all would look like a result
@@ -128,12 +128,13 @@ def _difference(comparison: BenchmarkComparison | None) -> dict[str, Any] | None
     if comparison is None:
         return None
     estimate = comparison.paired.difference
+    low, high = comparison.ends
     return {
         "tasks": estimate.n,
         "difference": estimate.value,
-        "ci_low": estimate.ci_low,
-        "ci_high": estimate.ci_high,
-        "p_value": comparison.paired.p_value,
+        "ci_low": low,
+        "ci_high": high,
+        "p_value": comparison.p_value,
         "test": comparison.paired.test,
     }
 
@@ -148,7 +149,9 @@ def _row(score: ModelScore) -> tuple[str, ...]:
         f"{result.tasks_completed} of {result.tasks_planned}",
         str(result.errors),
     )
-    value = ("-", "-", "") if metric is None else (metric.name, f"{metric.value:.4f}", _interval(metric))
+    value = (
+        ("-", "-", "") if metric is None else (metric.name, f"{metric.value:.4f}", _interval(score.benchmark, metric))
+    )
     if score.difference is None:
         return (*head, *value, "", "", "")
     estimate = score.difference.paired.difference
@@ -158,5 +161,5 @@ def _row(score: ModelScore) -> tuple[str, ...]:
     return (*head, *value, f"{estimate.value:+.4f}", around, f"{score.difference.paired.p_value:.3g}")
 
 
-def _interval(metric: Metric) -> str:
-    return counts(metric) if metric.ci_low is None else f"[{metric.ci_low:.4f}, {metric.ci_high:.4f}]"
+def _interval(benchmark: str, metric: Metric) -> str:
+    return counts(benchmark, metric) if metric.ci_low is None else f"[{metric.ci_low:.4f}, {metric.ci_high:.4f}]"

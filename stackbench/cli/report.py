@@ -9,9 +9,8 @@ from typing import Any, cast
 from stackbench.cli.console import notice, print_json, print_line
 from stackbench.cli.history import cost_of, opened
 from stackbench.config import Home
-from stackbench.engine.baseline_gates import difference_to_baseline
-from stackbench.engine.gates import GateResult, check_gates
-from stackbench.engine.plan import RunPlan
+from stackbench.engine.gates import GateResult
+from stackbench.engine.recorded_gates import recorded_gates
 from stackbench.report.collect import Judged, collect_results
 from stackbench.report.results_model import Gate, Price, Results
 from stackbench.report.write_report import ReportWriter
@@ -49,13 +48,7 @@ def _judge(reader: Reader, run: RunInfo, results: Sequence[BenchmarkResult]) -> 
     """A run's gates, and the price of its tokens."""
     cost = cost_of(run, results)
     price = Price(amount=cost.amount, currency=cost.currency, pattern=cost.pattern) if cost is not None else None
-    try:
-        plan = RunPlan.model_validate(run.config)
-    except ValueError:  # of another version
-        return (), price
-    baseline = plan.settings.baseline
-    difference = difference_to_baseline(reader, run.run_id, baseline, results)
-    return [_gate(gate) for gate in check_gates(plan.gates, results, baseline, difference)], price
+    return [_gate(gate) for gate in recorded_gates(reader, run, results)], price
 
 
 def _gate(gate: GateResult) -> Gate:

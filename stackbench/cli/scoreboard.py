@@ -9,9 +9,10 @@ from typing import Any
 from rich.console import Group, RenderableType
 
 from stackbench.cli.console import fits, make_table, out, shown
+from stackbench.cli.gate_lines import gate_documents, gate_lines
 from stackbench.cli.length_tables import is_by_length, length_tables
 from stackbench.cli.speeds import is_speed, speeds_table
-from stackbench.engine import Cost, GateResult, RunOutcome
+from stackbench.engine import Cost, RunOutcome
 from stackbench.report.caveats import caveats, counted, number_of, partial_reasons
 from stackbench.report.headlines import counts
 from stackbench.report.tally import clock
@@ -45,36 +46,7 @@ def outcome_document(outcome: RunOutcome) -> dict[str, Any]:
         **({"hints": list(outcome.hints)} if outcome.hints else {}),
         **cost_document(outcome.cost, outcome.results),
         "results": result_documents(outcome.results, outcome.skipped, outcome.status.value),
-        "gates": [
-            {
-                "name": gate.name,
-                "benchmark": gate.benchmark,
-                "metric": f"{gate.metric}/{gate.category}" if gate.category else gate.metric,
-                "on": gate.on,
-                "min": gate.min,
-                "max": gate.max,
-                "threshold": gate.threshold,
-                "value": gate.value,
-                "passed": gate.passed,
-                **_baseline_fields(gate),
-            }
-            for gate in outcome.gates
-        ],
-    }
-
-
-def _baseline_fields(gate: GateResult) -> dict[str, Any]:
-    """Of a gate on the difference to the baseline."""
-    if gate.margin is None:
-        return {}
-    return {
-        "baseline": gate.baseline,
-        "margin": gate.margin,
-        "verdict": gate.verdict,
-        "ci_low": gate.ci_low,
-        "ci_high": gate.ci_high,
-        "attempts_to_decide": gate.needed,
-        "why": gate.why or None,
+        "gates": gate_documents(outcome.gates),
     }
 
 
@@ -178,14 +150,7 @@ def scoreboard(outcome: RunOutcome, last_lines: Sequence[str] = ()) -> Renderabl
     parts += sampling_lines(outcome.sampling_not_set)
     parts += skipped_lines(outcome.skipped)
     parts += [shown(line, "yellow") for line in outcome.hints]
-    for gate in outcome.gates:
-        value = _not_measured(outcome, gate) if gate.value is None else f"{gate.value:.4f}"
-        word, style = ("passed", "green") if gate.passed else ("FAILED", "red")
-        if gate.margin is not None:
-            parts.append(_against_baseline(gate))
-            continue
-        value_text = f"{gate.measure} {value}".strip()
-        parts.append(shown(f"gate {gate.name}: {word} ({value_text}, {gate.bounds})", style))
+    parts += gate_lines(outcome.gates, outcome.results)
     parts.append(shown(total_line(outcome.results, outcome.cost)))
     parts += [shown(line, "dim", whole=True) for line in last_lines]
     return Group(*parts)
@@ -204,28 +169,6 @@ def total_line(results: Sequence[BenchmarkResult], cost: Cost | None) -> str:
 def tokens_of(results: Sequence[BenchmarkResult]) -> tuple[int, int]:
     """Tokens of prompts and of answers."""
     return sum(result.prompt_tokens for result in results), sum(result.completion_tokens for result in results)
-
-
-def _against_baseline(gate: GateResult) -> RenderableType:
-    """`gate NAME: UNDECIDED (humaneval pass@1 -0.5 [-4.1, +3.0] points, not worse than RUN by more than 2 points)`"""
-    style = {"pass": "green", "fail": "red"}.get(gate.verdict, "yellow")
-    word = {"pass": "passed", "fail": "FAILED"}.get(gate.verdict, "UNDECIDED")
-    if gate.value is None or gate.ci_low is None or gate.ci_high is None:
-        return shown(f"gate {gate.name}: {word} ({gate.why}; {gate.bounds})", style)
-    interval = f"[{100 * gate.ci_low:+.1f}, {100 * gate.ci_high:+.1f}] points"
-    more = f"; {gate.needed:,} tasks in each run would decide" if gate.needed else ""
-    return shown(
-        f"gate {gate.name}: {word} ({gate.measure} {100 * gate.value:+.1f} {interval}, {gate.bounds}{more})", style
-    )
-
-
-def _not_measured(outcome: RunOutcome, gate: GateResult) -> str:
-    planned = next((result.planned for result in outcome.results if result.benchmark == gate.benchmark), None)
-    missing = planned.missing if planned is not None and not gate.category else ()
-    known = [m for r in outcome.results if r.benchmark == gate.benchmark for m in r.metrics]
-    if gate.on != "value" and any((m.name, m.category) == (gate.metric, gate.category) for m in known):
-        return "has no interval: too few tasks, or an interval that would not hold; see docs/statistics.md"
-    return next((f"not measured: {one.reason}" for one in missing if one.name == gate.metric), "not measured")
 
 
 def caveat_lines(results: Sequence[BenchmarkResult], status: str) -> list[RenderableType]:
@@ -283,16 +226,17 @@ def _metric_rows(result: BenchmarkResult, *, categories: bool) -> Iterator[tuple
     ]
     for m in shown:
         label = f"{metric_key(m)}, best load" if is_speed(result) else metric_key(m)
-        yield label, f"{m.value:.4f}", _interval(m), "" if m.stderr is None else f"{m.stderr:.4f}", _count(m)
+        stderr = "" if m.stderr is None else f"{m.stderr:.4f}"
+        yield label, f"{m.value:.4f}", _interval(result.benchmark, m), stderr, _count(m)
     if not shown:
         yield _nothing(result), "", "", "", ""
 
 
-def _interval(metric: Metric) -> str:
+def _interval(benchmark: str, metric: Metric) -> str:
     """The confidence interval, or what a few repeats ranged over, which is none."""
     if metric.low is not None:
         return f"{metric.low:.1f} to {metric.high:.1f}, range of {metric.n}"
-    return counts(metric) if metric.ci_low is None else f"[{metric.ci_low:.4f}, {metric.ci_high:.4f}]"
+    return counts(benchmark, metric) if metric.ci_low is None else f"[{metric.ci_low:.4f}, {metric.ci_high:.4f}]"
 
 
 def _count(metric: Metric) -> str:

@@ -13,12 +13,14 @@ from rich.table import Table
 
 from stackbench.cli.attempt_view import attempt_document, print_attempt
 from stackbench.cli.console import fits, make_table, out, print_json, shown
+from stackbench.cli.gate_lines import gate_lines
 from stackbench.cli.history import cost_of, opened, run_document
 from stackbench.cli.length_tables import is_by_length, length_tables
 from stackbench.cli.scoreboard import caveat_lines, results_table, sampling_lines, skipped_lines, total_line
 from stackbench.cli.speeds import is_speed, speeds_table
 from stackbench.config import Home, list_settings
-from stackbench.engine import RunPlan, sampling_not_set
+from stackbench.engine import GateResult, RunPlan, sampling_not_set
+from stackbench.engine.recorded_gates import recorded_gates
 from stackbench.errors import UsageError
 from stackbench.report.metric_tables import latex_table, markdown_table
 from stackbench.report.reasons import ReasonGroup, group_reasons
@@ -42,6 +44,7 @@ class _Recorded:
     labels: Labels
     results: Sequence[BenchmarkResult]
     skipped: Mapping[str, str]
+    gates: Sequence[GateResult]
     reasons: Sequence[ReasonGroup]
 
 
@@ -72,7 +75,7 @@ def show(home: Path | None, name: str, sample: str | None, *, failures: int, for
 
 def _print(found: _Recorded, failures: int, format: str, *, as_json: bool) -> None:
     if as_json:
-        print_json(run_document(found.run, found.labels, found.results, found.skipped))
+        print_json(run_document(found.run, found.labels, found.results, found.skipped, found.gates))
     elif format == "text":
         _print_run(found, failures)
     else:
@@ -87,6 +90,7 @@ def _read(reader: Reader, run: RunInfo) -> _Recorded:
         reader.labels().get(run.run_id, Labels()),
         results,
         reader.skipped(run.run_id),
+        recorded_gates(reader, run, results),
         group_reasons(reader.unpassed(run.run_id), [result.benchmark for result in results]),
     )
 
@@ -129,7 +133,8 @@ def _print_run(found: _Recorded, failures: int) -> None:
         if is_by_length(result):
             console.print(length_tables(result))
     own = sampling_not_set(settings.get("generation_config"), machine.get("model", {}))
-    for line in [*caveat_lines(results, run.status), *sampling_lines(own), *skipped_lines(found.skipped)]:
+    under = [*caveat_lines(results, run.status), *sampling_lines(own), *skipped_lines(found.skipped)]
+    for line in [*under, *gate_lines(found.gates, results)]:
         console.print(line, crop=False)
     console.print(shown(total_line(results, cost_of(run, results))))
     _print_reasons(found, failures)

@@ -51,7 +51,12 @@ class GateResult:
     needed: int | None = None
     """Independent attempts in each run that would decide an undecided one."""
     why: str = ""
-    """Why there is no value."""
+    """Why there is no value, or no interval of a difference."""
+
+    @property
+    def outcome(self) -> Literal["passed", "failed", "undecided"]:
+        """Undecided where a baseline is held against too little; a metric that was not measured has failed."""
+        return "passed" if self.passed else "undecided" if self.verdict == "undecided" else "failed"
 
     @property
     def measure(self) -> str:
@@ -159,14 +164,17 @@ def _against_baseline(gate: Gate, margin: float, baseline: str, difference: Esti
     from stackbench.stats.regression import paired_regression
 
     regression = paired_regression(difference, margin)
+    low, high = difference.ends
+    few = f"{difference.n} tasks: too few independent ones for an interval"
     return replace(
         _result(gate, difference.value, regression.verdict == "pass"),
         margin=margin,
         baseline=baseline,
         verdict=regression.verdict,
-        ci_low=difference.ci_low,
-        ci_high=difference.ci_high,
+        ci_low=low,
+        ci_high=high,
         needed=regression.needed,
+        why="" if difference.shown else few,
     )
 
 

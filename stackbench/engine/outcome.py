@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from stackbench.engine.baseline_gates import difference_to_baseline
 from stackbench.engine.cost import Cost, run_cost
-from stackbench.engine.gates import GateResult, check_gates
+from stackbench.engine.gates import GateResult
 from stackbench.engine.plan import RunPlan
+from stackbench.engine.recorded_gates import recorded_gates
 from stackbench.store import BenchmarkResult, Reader, RunInfo
 from stackbench.types import RunStatus
 
@@ -71,14 +71,13 @@ def recorded_outcome(reader: Reader, run: RunInfo) -> RunOutcome:
     plan = RunPlan.model_validate(run.config)
     order = {part.name: number for number, part in enumerate(plan.benchmarks)}
     results = tuple(sorted(reader.results(run.run_id), key=lambda r: order.get(r.benchmark, len(order))))
-    baseline = plan.settings.baseline
     return RunOutcome(
         run_id=run.run_id,
         status=RunStatus(run.status),
         model=run.model,
         seconds=run.seconds,
         results=results,
-        gates=check_gates(plan.gates, results, baseline, difference_to_baseline(reader, run.run_id, baseline, results)),
+        gates=recorded_gates(reader, run, results),
         skipped=reader.skipped(run.run_id),
         chain=reader.chain_head(run.run_id),
         cost=run_cost(plan.settings.prices, run.model, results),

@@ -10,13 +10,12 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from stackbench.engine.baseline_gates import difference_to_baseline
 from stackbench.engine.completeness import Figures, sum_up
 from stackbench.engine.cost import run_cost
 from stackbench.engine.environment import git_commit, machine_environment, source_sha256
-from stackbench.engine.gates import check_gates, own_gates
 from stackbench.engine.outcome import RunOutcome
 from stackbench.engine.plan import RunPlan
+from stackbench.engine.recorded_gates import judge_gates
 from stackbench.engine.replays import model_traits
 from stackbench.engine.resources import RunResources
 from stackbench.engine.run_model import check_same_model, sampling_not_set
@@ -131,12 +130,7 @@ class RunRecord:
             model=resources.model.name,
             seconds=time.monotonic() - end.started,
             results=results,
-            gates=check_gates(
-                (*plan.gates, *own_gates(plan.gates, [(item.plan.name, item.benchmark) for item in loaded])),
-                results,
-                plan.settings.baseline,
-                difference_to_baseline(reader, run_id, plan.settings.baseline, results),
-            ),
+            gates=judge_gates(plan, reader, run_id, results, [(item.plan.name, item.benchmark) for item in loaded]),
             skipped=end.skipped,
             problem=end.problem,
             last_error=end.last_error,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from stackbench.publish.publication import Publication
 from stackbench.report.markdown_page import markdown_block, markdown_text
-from stackbench.report.numbers import interval, measure_interval, number
+from stackbench.report.numbers import difference_interval, measure_interval, number, p_text
 from stackbench.report.results_model import BenchmarkReport
 from stackbench.report.summary_page import score_table
 
@@ -98,8 +98,9 @@ def _limits(publication: Publication) -> Iterator[str]:
 
 def _comparisons(publication: Publication) -> Iterator[str]:
     lines = [
-        f"- {markdown_text(one.benchmark)}: {number(one.difference)} {interval(one.low, one.high)} from run "
-        f"{one.first_run} to run {one.second_run}, over {one.n:,} tasks, p = {one.p_value:.3g}"
+        f"- {markdown_text(one.benchmark)}: {number(one.difference)} {difference_interval(one)} from run "
+        f"{one.first_run} to run {one.second_run}, over {one.n:,} tasks"
+        + ("" if one.p_value is None else f", p = {p_text(one.p_value)}")
         for one in publication.results.comparisons
     ]
     if lines:

@@ -111,7 +111,7 @@ def _published(one: BenchmarkReport, published: Sequence[PublishedResult]) -> It
     rows = [
         (
             p.model, p.measure, number(p.value), interval(p.low, p.high), f"{p.n:,}", COMPARABLE[p.comparability],
-            "; ".join(filter(None, (p.setting, p.note))), f"{p.source}, {p.where}",
+            "; ".join(filter(None, (p.setting, p.note, p.other_tasks))), f"{p.source}, {p.where}",
         )
         for p in published
         if p.benchmark == one.name

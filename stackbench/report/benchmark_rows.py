@@ -11,11 +11,11 @@ from typing import Any
 
 from stackbench.natural_order import natural
 from stackbench.report.results_model import CategoryCounts, Example, Latency, PassAtK, SeedScore, Stage, TaskOutcome
-from stackbench.stats import Estimate, pass_at_k_estimate, share
+from stackbench.stats import pass_at_k_estimate, share
 from stackbench.store import Queries
 from stackbench.visible_text import visible
 
-__all__ = ["AS_AGENT", "AskedAs", "BenchmarkRows", "attempts_per_task", "category_counts", "ends", "pass_at_k_curve"]
+__all__ = ["AS_AGENT", "AskedAs", "BenchmarkRows", "attempts_per_task", "category_counts", "pass_at_k_curve"]
 
 TASKS = """
 SELECT task_id, any_value(category), count(*), count(*) FILTER (status = 'completed'),
@@ -112,8 +112,8 @@ class BenchmarkRows:
                     tasks=estimate.n,
                     attempts=sum(made),
                     value=estimate.value,
-                    low=ends(estimate)[0],
-                    high=ends(estimate)[1],
+                    low=estimate.ends[0],
+                    high=estimate.ends[1],
                 )
             )
         return found, stdev(one.value for one in found)
@@ -182,7 +182,7 @@ def pass_at_k_curve(tasks: Sequence[TaskOutcome]) -> list[PassAtK]:
     for k in _ks(min(least, MOST_K)) if least > 1 else ():
         estimate = pass_at_k_estimate(pairs, k)
         if estimate is not None:
-            low, high = ends(estimate)
+            low, high = estimate.ends
             found.append(PassAtK(k=k, value=estimate.value, low=low, high=high, n=estimate.n))
     return found
 
@@ -207,14 +207,9 @@ def _category(name: str, members: Sequence[TaskOutcome]) -> CategoryCounts:
         passed=sum(task.passed for task in members),
         errors=sum(task.errors for task in members),
         value=estimate.value if estimate else None,
-        low=ends(estimate)[0] if estimate else None,
-        high=ends(estimate)[1] if estimate else None,
+        low=estimate.ends[0] if estimate else None,
+        high=estimate.ends[1] if estimate else None,
     )
-
-
-def ends(estimate: Estimate) -> tuple[float, float] | tuple[None, None]:
-    """An estimate's interval, where it is shown."""
-    return (estimate.ci_low, estimate.ci_high) if estimate.shown else (None, None)
 
 
 def attempts_per_task(tasks: Sequence[TaskOutcome], seeds: int) -> float:

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from stackbench.benchmarks.baselines import baselines
+from stackbench.benchmarks.baselines import Baseline, Comparability, baselines
 from stackbench.natural_order import natural
-from stackbench.report.benchmark_rows import ends
-from stackbench.report.comparison import BenchmarkComparison, compare_benchmark
+from stackbench.report.comparison import BenchmarkComparison, adjusted_together, compare_benchmark
+from stackbench.report.published_results import how_comparable
 from stackbench.report.results_model import BenchmarkReport, PairedComparison, PublishedResult, RunReport
 from stackbench.stats import proportion
-from stackbench.stats.multiple import holm
 from stackbench.store import Reader, RunInfo
 
 __all__ = ["compare_reports", "published_results"]
@@ -55,8 +54,7 @@ def _compare_pair(pair: _Pair) -> tuple[list[PairedComparison], set[str]]:
         warnings |= {f"{named} {line}" for line in _differences(benchmark, match, compared)}
         if compared is not None:
             found.append(compared)
-    adjusted = holm([one.paired.p_value for one in found])
-    return [_paired(pair, one, p) for one, p in zip(found, adjusted, strict=True)], warnings
+    return [_paired(pair, one) for one in adjusted_together(found)], warnings
 
 
 def _is_speed(benchmark: BenchmarkReport) -> bool:
@@ -78,9 +76,9 @@ def _differences(first: BenchmarkReport, second: BenchmarkReport, compared: Benc
     return lines
 
 
-def _paired(pair: _Pair, one: BenchmarkComparison, p_adjusted: float) -> PairedComparison:
+def _paired(pair: _Pair, one: BenchmarkComparison) -> PairedComparison:
     paired = one.paired
-    low, high = ends(paired.difference)
+    low, high = one.ends
     return PairedComparison(
         benchmark=one.benchmark,
         first_run=pair.runs[0].run_id,
@@ -91,10 +89,13 @@ def _paired(pair: _Pair, one: BenchmarkComparison, p_adjusted: float) -> PairedC
         difference=paired.difference.value,
         low=low,
         high=high,
-        p_value=paired.p_value,
-        p_adjusted=p_adjusted,
+        better=paired.better,
+        worse=paired.worse,
+        p_value=one.p_value,
+        p_adjusted=one.p_adjusted,
         test=paired.test,
         minimum_detectable_effect=one.detectable,
+        why_counts=one.why_counts,
     )
 
 
@@ -114,6 +115,7 @@ def published_results(reports: Sequence[RunReport]) -> list[PublishedResult]:
             if (one.benchmark, one.metric) != (benchmark, measure):
                 continue
             estimate = proportion(round(one.share * one.tasks), one.tasks)
+            comparability, other_tasks = _how_comparable(one, reports)
             found.append(
                 PublishedResult(
                     benchmark=benchmark,
@@ -123,7 +125,8 @@ def published_results(reports: Sequence[RunReport]) -> list[PublishedResult]:
                     low=estimate.ci_low,
                     high=estimate.ci_high,
                     n=one.tasks,
-                    comparability=one.comparability,
+                    comparability=comparability,
+                    other_tasks=other_tasks,
                     source=one.source.title,
                     where=one.source.where,
                     setting=one.source.setting,
@@ -131,3 +134,16 @@ def published_results(reports: Sequence[RunReport]) -> list[PublishedResult]:
                 )
             )
     return found
+
+
+def _how_comparable(one: Baseline, reports: Sequence[RunReport]) -> tuple[Comparability, str]:
+    """The least that holds for these runs of models, and which of them have other tasks."""
+    lowered: list[str] = []
+    for report in reports:
+        for benchmark in report.benchmarks if not report.harness_check else ():
+            measure = next((m for m in benchmark.measures if (m.name, m.category) == (one.metric, "")), None)
+            if benchmark.name != one.benchmark or measure is None:
+                continue
+            why = how_comparable(one, measure.n, benchmark.partial.values())[1]
+            lowered += [f"run {report.run_id}: {why}"] if why else []
+    return ("partly", "; ".join(lowered)) if lowered else (one.comparability, "")

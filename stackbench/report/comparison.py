@@ -9,7 +9,7 @@ from statistics import fmean
 from stackbench.benchmarks import EditionedBenchmark, find_benchmark
 from stackbench.benchmarks.pairs import PairedTasks, pair_tasks
 from stackbench.errors import UsageError
-from stackbench.report.caveats import caveats
+from stackbench.report.caveats import caveats, number_of
 from stackbench.stats import PairedDifference
 from stackbench.stats.bootstrap import Bootstrap, bootstrap_paired
 from stackbench.stats.intervals import Z95
@@ -17,7 +17,15 @@ from stackbench.stats.multiple import holm
 from stackbench.stats.power import minimum_detectable_effect
 from stackbench.store import BenchmarkResult, Queries, Reader, RunInfo
 
-__all__ = ["WHICH", "BenchmarkComparison", "RunComparison", "compare_benchmark", "compare_runs"]
+__all__ = [
+    "WHICH",
+    "BenchmarkComparison",
+    "RunComparison",
+    "adjusted_together",
+    "compare_benchmark",
+    "compare_runs",
+    "too_few",
+]
 
 WHICH = ("first", "second")
 CUT_APART = 0.01
@@ -30,8 +38,8 @@ class BenchmarkComparison:
 
     benchmark: str
     pairs: PairedTasks
-    p_adjusted: float
-    """Holm's, over the benchmarks that are compared together."""
+    p_adjusted: float | None
+    """Holm's, over the benchmarks that are compared together; None where there is no p-value."""
 
     @property
     def first(self) -> float:
@@ -44,6 +52,21 @@ class BenchmarkComparison:
     @property
     def paired(self) -> PairedDifference:
         return self.pairs.paired
+
+    @property
+    def p_value(self) -> float | None:
+        """None for too few tasks, of which only counts are told."""
+        return self.paired.p_value if self.paired.difference.shown else None
+
+    @property
+    def ends(self) -> tuple[float, float] | tuple[None, None]:
+        """The 95% interval of the difference; two None for too few tasks."""
+        return self.paired.difference.ends
+
+    @property
+    def why_counts(self) -> str:
+        """Why there is neither interval nor p-value; empty where there are both."""
+        return "" if self.paired.difference.shown else too_few(self.paired.difference.n)
 
     @property
     def tasks(self) -> tuple[tuple[str, float, float], ...]:
@@ -114,8 +137,7 @@ def compare_runs(queries: Queries, first: str, second: str) -> RunComparison:
     found = [one for name in shared if (one := compare_benchmark(reader, runs, name)) is not None]
     if not found:
         raise UsageError(f"runs {runs[0].run_id} and {runs[1].run_id} have no completed task in common")
-    adjusted = holm([one.paired.p_value for one in found])
-    compared = tuple(replace(one, p_adjusted=p) for one, p in zip(found, adjusted, strict=True))
+    compared = tuple(adjusted_together(found))
     warnings = [f"{why}; it is left out" for why in apart.values()] + _warnings(runs, results, compared)
     return RunComparison(runs, (results[0], results[1]), compared, tuple(warnings))
 
@@ -139,7 +161,21 @@ def compare_benchmark(reader: Reader, runs: Sequence[RunInfo], benchmark: str) -
     """Two runs at a benchmark; None where they completed no task in common."""
     first, second = (reader.summaries(run.run_id, benchmark) for run in runs)
     pairs = pair_tasks(benchmark, first, second)
-    return None if pairs is None else BenchmarkComparison(benchmark, pairs, pairs.paired.p_value)
+    if pairs is None:
+        return None
+    alone = BenchmarkComparison(benchmark, pairs, None)
+    return replace(alone, p_adjusted=alone.p_value)
+
+
+def adjusted_together(found: Sequence[BenchmarkComparison]) -> list[BenchmarkComparison]:
+    """The same with Holm's adjustment over their p-values; one without a p-value takes no part in it."""
+    adjusted = iter(holm([one.p_value for one in found if one.p_value is not None]))
+    return [replace(one, p_adjusted=None if one.p_value is None else next(adjusted)) for one in found]
+
+
+def too_few(tasks: int, what: str = "an interval and a p-value") -> str:
+    """What is said in the place of an interval and a p-value: `12 tasks: too few independent ones for ...`."""
+    return f"{number_of(tasks, 'task')}: too few independent ones for {what}"
 
 
 def _other_data(benchmark: str, first: BenchmarkResult, second: BenchmarkResult) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from stackbench.benchmarks import MetricKind, find_benchmark, kind_of
 from stackbench.types import Metric
 
 __all__ = ["HEADLINES", "counts", "headline", "interval_text"]
@@ -12,6 +13,8 @@ HEADLINES = (
     "pass@1", "completion", "resolved", "exact_match_robust", "exact_match_flexible", "acc", "score", "output_tok_s",
 )  # fmt: skip
 """Names of metrics, the best known first."""
+UNDECLARED = (MetricKind("acc"), MetricKind("pass@1"), MetricKind("pass@K"))
+"""The shares of a benchmark that declares no metrics here: a user's own file, or one that is not installed any more."""
 
 
 def headline(metrics: Sequence[Metric]) -> Metric | None:
@@ -20,15 +23,25 @@ def headline(metrics: Sequence[Metric]) -> Metric | None:
     return min(heads, key=lambda metric: HEADLINES.index(metric.name), default=None)
 
 
-def counts(metric: Metric) -> str:
-    """What stands in the place of an interval that is not shown: `3 of 5`, where the value is of whole tasks."""
+def counts(benchmark: str, metric: Metric) -> str:
+    """What stands in the place of an interval that is not shown: `3 of 5`, where the value is a share of whole tasks.
+
+    Nothing for an amount (calls, tokens, seconds), also where it happens to lie between 0 and 1.
+    """
     whole = metric.value * metric.n
     if metric.low is not None or not 0.0 <= metric.value <= 1.0 or abs(whole - round(whole)) > 1e-9:
         return ""
-    return f"{round(whole)} of {metric.n}"
+    return f"{round(whole)} of {metric.n}" if _is_share(benchmark, metric.name) else ""
 
 
-def interval_text(metric: Metric) -> str:
+def _is_share(benchmark: str, name: str) -> bool:
+    """Whether the benchmark declares the metric as a share."""
+    kinds: Sequence[MetricKind] = getattr(find_benchmark(benchmark), "metric_kinds", ()) or UNDECLARED
+    found = kind_of(kinds, name)
+    return found is not None and found[0].at_most == 1.0
+
+
+def interval_text(benchmark: str, metric: Metric) -> str:
     """What stands behind a headline's value, with a space before it; empty for nothing."""
-    shown = counts(metric) if metric.ci_low is None else f"[{metric.ci_low:.3f}, {metric.ci_high:.3f}]"
+    shown = counts(benchmark, metric) if metric.ci_low is None else f"[{metric.ci_low:.3f}, {metric.ci_high:.3f}]"
     return f" {shown}" if shown else ""

@@ -43,16 +43,17 @@ def _rows(results: Sequence[BenchmarkResult]) -> Iterator[tuple[str, ...]]:
         for metric in result.metrics:
             if not metric.category:
                 yield (
-                    result.benchmark, tasks, str(result.errors), metric.name, f"{metric.value:.4f}", _interval(metric),
+                    result.benchmark, tasks, str(result.errors), metric.name, f"{metric.value:.4f}",
+                    _interval(result.benchmark, metric),
                     "" if metric.stderr is None else f"{metric.stderr:.4f}",
                     str(metric.n),
                 )  # fmt: skip
 
 
-def _interval(metric: Metric) -> str:
+def _interval(benchmark: str, metric: Metric) -> str:
     if metric.low is not None:
         return f"range {metric.low:.4f} to {metric.high:.4f}"
-    return counts(metric) if metric.ci_low is None else f"[{metric.ci_low:.4f}, {metric.ci_high:.4f}]"
+    return counts(benchmark, metric) if metric.ci_low is None else f"[{metric.ci_low:.4f}, {metric.ci_high:.4f}]"
 
 
 def _markdown(text: str) -> str:

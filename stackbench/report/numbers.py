@@ -6,9 +6,19 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 from stackbench.nesting import is_array, is_object
-from stackbench.report.results_model import Measure
+from stackbench.report.results_model import Measure, PairedComparison
 
-__all__ = ["COMPARABLE", "detectable", "duration", "interval", "measure_interval", "number", "setting"]
+__all__ = [
+    "COMPARABLE",
+    "detectable",
+    "difference_interval",
+    "duration",
+    "interval",
+    "measure_interval",
+    "number",
+    "p_text",
+    "setting",
+]
 
 COMPARABLE = {"close": "closely", "partly": "in part", "not": "not"}
 """How far a published result compares, in words."""
@@ -35,6 +45,18 @@ def measure_interval(measure: Measure) -> str:
     if measure.interval is None and measure.at_most == 1.0 and abs(whole - round(whole)) < 1e-9:
         return f"{round(whole)} of {measure.n}, no interval"
     return interval(measure.low, measure.high, measure.interval)
+
+
+def difference_interval(one: PairedComparison) -> str:
+    """The interval of a paired difference; of too few tasks the counts: `3 better, 0 worse, no interval`."""
+    if one.low is None:
+        return f"{one.better} better, {one.worse} worse, no interval"
+    return interval(one.low, one.high)
+
+
+def p_text(p_value: float | None) -> str:
+    """A p-value in a cell."""
+    return "-" if p_value is None else f"{p_value:.3g}"
 
 
 def detectable(measure: Measure) -> str:

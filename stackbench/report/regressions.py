@@ -46,6 +46,7 @@ def regression_line(name: str, found: Regression, mode: GateMode) -> str:
 
 def regression_document(name: str, found: Regression, mode: GateMode) -> dict[str, Any]:
     """For `--json`."""
+    low, high = found.difference.ends
     return {
         "name": name,
         "gate": mode,
@@ -53,8 +54,8 @@ def regression_document(name: str, found: Regression, mode: GateMode) -> dict[st
         "verdict": found.verdict,
         "passed": found.verdict == "pass",
         "difference": found.difference.value,
-        "ci_low": found.difference.ci_low,
-        "ci_high": found.difference.ci_high,
+        "ci_low": low,
+        "ci_high": high,
         "tasks": found.difference.n,
         "attempts_to_decide": found.needed,
     }

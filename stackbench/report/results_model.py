@@ -274,7 +274,7 @@ class Gate(Part):
     needed: int | None = None
     """Independent attempts that would decide an undecided gate."""
     why: str = ""
-    """Why there is no value."""
+    """Why there is no value, or no interval of a difference."""
 
 
 class Anomaly(Part):
@@ -339,11 +339,17 @@ class PairedComparison(Part):
     difference: float
     low: float | None
     high: float | None
-    p_value: float
-    p_adjusted: float
-    """Holm's, over all comparisons of these two runs."""
+    better: int
+    """Tasks with a higher score in the second run."""
+    worse: int
+    p_value: float | None
+    """None for too few tasks, of which only counts are told."""
+    p_adjusted: float | None
+    """Holm's, over all p-values of these two runs."""
     test: str
     minimum_detectable_effect: float | None
+    why_counts: str = ""
+    """Why there is neither interval nor p-value."""
 
 
 class PublishedResult(Part):
@@ -358,7 +364,9 @@ class PublishedResult(Part):
     high: float
     n: int
     comparability: Literal["close", "partly", "not"]
-    """How far it compares with a run of stackbench."""
+    """How far it compares with these runs."""
+    other_tasks: str = ""
+    """How the runs' tasks are others, where that makes a result compare in part that would compare closely."""
     source: str
     where: str
     setting: str

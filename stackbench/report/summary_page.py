@@ -7,7 +7,16 @@ from typing import Any
 
 from stackbench.nesting import is_array, is_object
 from stackbench.report.document import Block, Bullets, Heading, Page, Paragraph, Picture, table
-from stackbench.report.numbers import detectable, duration, interval, measure_interval, number, setting
+from stackbench.report.numbers import (
+    detectable,
+    difference_interval,
+    duration,
+    interval,
+    measure_interval,
+    number,
+    p_text,
+    setting,
+)
 from stackbench.report.results_model import BenchmarkReport, Gate, Results, RunReport, section
 
 __all__ = ["SETTINGS_COLUMNS", "report_title", "run_label", "score_table", "settings_row", "summary_page"]
@@ -160,7 +169,9 @@ def _gates(results: Results) -> list[Block]:
 def _gate_value(gate: Gate) -> str:
     if gate.value is None:
         return gate.why or "not measured"
-    return f"{number(gate.value)} {interval(gate.low, gate.high)}" if gate.low is not None else number(gate.value)
+    if gate.low is not None:
+        return f"{number(gate.value)} {interval(gate.low, gate.high)}"
+    return f"{number(gate.value)}, {gate.why}" if gate.why else number(gate.value)
 
 
 def _gate_outcome(gate: Gate) -> str:
@@ -173,8 +184,8 @@ def _comparisons(results: Results) -> list[Block]:
     rows = [
         (
             one.benchmark, one.first_run, one.second_run, number(one.first), number(one.second), number(one.difference),
-            interval(one.low, one.high), f"{one.n:,}", number(one.minimum_detectable_effect) or "-",
-            f"{one.p_value:.3g}", f"{one.p_adjusted:.3g}", one.test,
+            difference_interval(one), f"{one.n:,}", number(one.minimum_detectable_effect) or "-",
+            p_text(one.p_value), p_text(one.p_adjusted), one.test,
         )
         for one in results.comparisons
     ]  # fmt: skip
@@ -182,7 +193,15 @@ def _comparisons(results: Results) -> list[Block]:
         "benchmark", "first run", "second run", "first>", "second>", "difference>", "95% interval>", "n>",
         "detectable>", "p>", "p, Holm>", "test",
     )  # fmt: skip
-    return table("Paired differences (second minus first, over the tasks that both completed)", columns, rows)
+    counts_only = tuple(
+        f"{one.benchmark}, runs {one.first_run} and {one.second_run}: {one.why_counts}"
+        for one in results.comparisons
+        if one.why_counts
+    )
+    return [
+        *table("Paired differences (second minus first, over the tasks that both completed)", columns, rows),
+        *([Bullets(counts_only)] if counts_only else []),
+    ]
 
 
 def _environment(run: RunReport) -> list[Block]:

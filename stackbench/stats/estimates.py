@@ -25,6 +25,11 @@ class Estimate:
     shown: bool = True
     """Whether the interval is told: False for few tasks, and where it does not hold as often as it says."""
 
+    @property
+    def ends(self) -> tuple[float, float] | tuple[None, None]:
+        """The interval where it is told, else two None."""
+        return (self.ci_low, self.ci_high) if self.shown else (None, None)
+
 
 def proportion(successes: int, n: int, *, units: float | None = None) -> Estimate:
     """A proportion with the Wilson score interval (Wilson 1927, JASA 22:209; no continuity correction).

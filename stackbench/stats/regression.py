@@ -59,7 +59,7 @@ def unpaired_difference(first: float, first_n: int, second: float, second_n: int
     """Second minus first for two shares of which the tasks' results are not known pair by pair: a published figure.
 
     Newcombe's hybrid score interval (Newcombe 1998, Statistics in Medicine 17:873, method 10: the square-and-add of two
-    Wilson intervals). On the same tasks it is wider than a paired one.
+    Wilson intervals). On the same tasks it is wider than a paired one. It is told from 15 tasks on, as a paired one is.
 
     Raises:
         ValueError: a share outside 0..1, or no tasks.
@@ -75,6 +75,7 @@ def unpaired_difference(first: float, first_n: int, second: float, second_n: int
         value - ((second - low_b) ** 2 + (high_a - first) ** 2) ** 0.5,
         value + ((high_b - second) ** 2 + (first - low_a) ** 2) ** 0.5,
         min(first_n, second_n),
+        min(first_n, second_n) >= LEAST_UNITS,
     )
 
 

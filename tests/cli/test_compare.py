@@ -25,6 +25,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_run(path, "r-few", verdicts(12, 6), minutes=30)
     write_run(path, "r-few-more", verdicts(12, 9), minutes=40)
     write_run(path, "r-other", verdicts(500, 400), minutes=50, datasets={"test.jsonl": "b" * 64})
+    write_run(path, "r-five", {f"HumanEval/{n}": [n < 3] for n in range(5)}, benchmark="humaneval", minutes=55)
     write_run(path, "r-code", {f"HumanEval/{n}": [n % 2 == 0] for n in range(164)}, benchmark="humaneval", minutes=60)
     return path
 
@@ -80,6 +81,8 @@ def test_below_15_tasks_there_are_only_counts(home: Path, capsys: pytest.Capture
     shown = said(capsys, home, "r-few", "r-few-more", "--margin", "2")[1]
     assert "gsm8k: 12 tasks: too few independent ones for an interval and a p-value" in shown
     assert "undecided" in shown and "[-" not in shown.split("gate gsm8k")[1]
+    (gate,) = json.loads(said(capsys, home, "r-few", "r-few-more", "--margin", "2", "--json")[1])["gates"]
+    assert (gate["ci_low"], gate["ci_high"], gate["verdict"]) == (None, None, "undecided")
     (found,) = json.loads(said(capsys, home, "r-400", "r-300", "--json")[1])["benchmarks"]
     assert found["bootstrap"]["ci_high"] < 0 and found["p_value_holm"] == found["p_value"] < 1e-9
     assert 0.02 < found["minimum_detectable_effect"] < 0.08
@@ -121,9 +124,27 @@ def test_a_run_stands_beside_published_results_with_their_source(
         assert (found["value"], found["published"], found["published_tasks"]) == (0.5, 0.921, 164)
         assert found["difference"] == pytest.approx(-0.421)
         assert -0.51 < found["ci_low"] < found["ci_high"] < -0.32
-        assert found["comparability"] == "close" and "github.com" in found["source"]["where"]
+        assert (found["comparability"], found["other_tasks"]) == ("close", "") and "github.com" in found["source"][
+            "where"
+        ]
     code, out, _ = said(capsys, home, "r-code", "qwen2.5-coder-0.5b-instruct", "--margin", "2")
     assert code == 1 and "gate humaneval.pass@1: undecided" in " ".join(out.split())
+
+
+def test_a_part_of_the_tasks_beside_published_results_has_no_interval_and_is_not_close(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words in (("r-five", "qwen2.5-coder-0.5b-instruct"), ("qwen2.5-coder-0.5b-instruct", "r-five")):
+        document = json.loads(said(capsys, home, *words, "--margin", "2", "--json")[1])
+        (found,), (gate,) = document["benchmarks"], document["gates"]
+        assert (found["difference"], found["direction"]) == (pytest.approx(0.6 - 0.616), "run minus published")
+        assert (found["ci_low"], found["ci_high"], found["comparability"]) == (None, None, "partly")
+        assert found["other_tasks"] == "5 of 164 tasks"
+        assert (gate["verdict"], gate["ci_low"], gate["difference"]) == ("undecided", None, found["difference"])
+    out = " ".join(said(capsys, home, "r-five", "qwen2.5-coder-0.5b-instruct")[1].split())
+    assert "run minus published" in out and "[" not in out
+    assert "humaneval.pass@1: 5 tasks: too few independent ones for an interval humaneval" in out
+    assert "humaneval.pass@1: comparable partly, not closely: 5 of 164 tasks" in out
 
 
 def test_published_results_are_shares_of_their_tasks() -> None:

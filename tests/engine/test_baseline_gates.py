@@ -19,9 +19,9 @@ limit = 40
 """
 
 
-async def run(home: Home, model: str, *, gates: bool = True, baseline: str = "") -> RunOutcome:
+async def run(home: Home, model: str, *, gates: bool = True, baseline: str = "", suite: str = SUITE) -> RunOutcome:
     path = home.path / "s.toml"
-    path.write_text(SUITE)
+    path.write_text(suite)
     plan = plan_suite(str(path), Settings(model=model, baseline=baseline))
     return await run_plan(home, plan if gates else plan.model_copy(update={"gates": ()}))
 
@@ -39,7 +39,15 @@ async def test_last_is_the_run_before_and_its_tasks_are_paired(home: Home) -> No
 
 async def test_a_model_with_published_results_may_be_the_baseline(home: Home) -> None:
     gate = (await run(home, "null", baseline="qwen2.5-coder-7b-instruct")).gates[0]
-    assert (gate.verdict, gate.value) == ("fail", pytest.approx(-0.867))
+    assert (gate.verdict, gate.value) == ("fail", pytest.approx(-0.867)), "run minus published"
+
+
+async def test_a_gate_on_too_few_tasks_has_no_interval_and_says_why(home: Home) -> None:
+    few = SUITE.replace("40", "5")
+    for baseline in ((await run(home, "oracle", gates=False)).run_id, "qwen2.5-coder-7b-instruct"):
+        gate = (await run(home, "null", baseline=baseline, suite=few)).gates[0]
+        assert (gate.verdict, gate.ci_low, gate.ci_high, gate.needed) == ("undecided", None, None, 15)
+        assert gate.why == "5 tasks: too few independent ones for an interval"
 
 
 async def test_a_baseline_that_does_not_exist_ends_the_run_before_it_begins(home: Home) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from stackbench.report.headlines import counts, interval_text
 from stackbench.report.metric_tables import latex_table, markdown_table
 from stackbench.store import BenchmarkResult, PlannedBenchmark
 from stackbench.types import Metric
@@ -35,3 +36,23 @@ def test_latex_has_the_rules_of_booktabs_and_escapes_names() -> None:
         r"\bottomrule",
         r"\end{tabular}",
     ]
+
+
+def test_counts_stand_for_shares_alone() -> None:
+    """An amount is no share, also where every attempt had 0 or 1 of it."""
+    for benchmark, name, value, said in (
+        ("tooluse", "completion", 1.0, "5 of 5"),
+        ("tooluse", "malformed_call_rate", 0.0, "0 of 5"),
+        ("tooluse", "calls", 1.0, ""),
+        ("tooluse", "tokens", 0.0, ""),
+        ("humaneval", "pass@1", 0.6, "3 of 5"),
+        ("humaneval", "pass@1", 0.61, ""),
+        ("of-a-users-own-file", "acc", 0.6, "3 of 5"),
+        ("of-a-users-own-file", "pass@10", 0.6, "3 of 5"),
+        ("of-a-users-own-file", "words", 1.0, ""),
+    ):
+        metric = Metric(name, value, None, None, None, 5)
+        assert counts(benchmark, metric) == said
+        assert interval_text(benchmark, metric) == (f" {said}" if said else "")
+        table = markdown_table([BenchmarkResult(benchmark, 5, 5, 0, (metric,), 5)])
+        assert f" | {value:.4f} | {said} |  | 5 |" in table.splitlines()[-1]

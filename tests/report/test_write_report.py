@@ -124,6 +124,7 @@ def test_published_results_stand_beside_with_their_source(results: Results, fold
             row for row in rows if row[:3] == [one.model, one.measure, f"{one.value:.4f}"] and one.where in row[-1]
         ]
         assert row[4] == str(one.n) and one.setting.split(";")[0] in row[6]
+        assert (one.comparability, row[5]) == ("partly", "in part") and "20 of 164 tasks" in row[6]
     assert (folder / "plots" / f"{results.runs[0].run_id}-humaneval-published.png").is_file()
 
 

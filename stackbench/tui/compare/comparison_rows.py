@@ -57,7 +57,7 @@ def benchmark_cells(one: BenchmarkComparison) -> list[Cell]:
         f"{one.second:.3f}",
         (f"{estimate.value:+.3f}", "strong" if apart else ""),
         f"[{low:+.3f}, {high:+.3f}]" if estimate.shown else "",
-        (f"{one.paired.p_value:.3g}" if estimate.shown else "", "strong" if apart else ""),
+        ("" if one.p_value is None else f"{one.p_value:.3g}", "strong" if apart else ""),
         str(one.paired.worse),
         str(one.paired.better),
         (one.paired.test, "dim"),

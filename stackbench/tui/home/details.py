@@ -42,7 +42,7 @@ def run_text(line: RunLine) -> Text:
         counted = f"{one.attempts} of {one.planned}" if one.planned else str(one.attempts)
         text.append(f"\n  {cut_line(one.name):<12} {counted:>14} attempts, {one.errors} errors", style="")
         if metric is not None:
-            interval = interval_text(metric)
+            interval = interval_text(one.name, metric)
             text.append(f"   {metric.name} {metric.value:.3f}{interval}")
         elif one.attempts > one.errors:
             text.append(f"   passed so far {one.passed} of {one.attempts - one.errors}", style="dim")

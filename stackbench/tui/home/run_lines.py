@@ -122,7 +122,7 @@ def score(run: ListedRun) -> str:
     if not found:
         return ""
     one, metric = found[0]
-    interval = interval_text(metric)
+    interval = interval_text(one.name, metric)
     more = f" +{len(found) - 1}" if len(found) > 1 else ""
     return f"{metric.value:.3f}{interval}{more} {one.name} {metric.name}"
 

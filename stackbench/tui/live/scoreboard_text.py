@@ -69,7 +69,7 @@ def recorded_scores(results: Sequence[BenchmarkResult], skipped: Mapping[str, st
     rows: list[tuple[str, int, int, str, int, int, str]] = []
     for result in results:
         metric = headline(result.metrics)
-        score = f"{metric.value:.3f}{interval_text(metric)}" if metric else "-"
+        score = f"{metric.value:.3f}{interval_text(result.benchmark, metric)}" if metric else "-"
         planned = result.planned.attempts_planned if result.planned is not None else result.attempts
         name = metric.name if metric else ""
         rows.append((result.benchmark, result.attempts, planned, score, result.errors, result.cut, name))
