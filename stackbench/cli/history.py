@@ -22,6 +22,7 @@ from stackbench.errors import NoRunsError, StackbenchError, UsageError
 from stackbench.report.caveats import counted, number_of, partial_reasons
 from stackbench.report.headlines import headline
 from stackbench.store import BenchmarkResult, Labels, Queries, Reader, RunInfo, open_queries
+from stackbench.suggestions import did_you_mean
 
 __all__ = ["cost_of", "export_run", "opened", "query", "run_document", "runs"]
 
@@ -41,7 +42,8 @@ def runs(home: Path | None, limit: int, tag: str | None, *, as_json: bool) -> No
     place = Home.find(home, to_write=False)
     rows, skipped = _recorded_runs(place, limit, tag)
     if tag is not None and not rows:
-        raise UsageError(f'no run has the tag "{tag}"; stackbench runs tag RUN {tag} gives it to one')
+        near = did_you_mean(tag, _known_tags(place))
+        raise UsageError(f'no run has the tag "{tag}"{near}; stackbench runs tag RUN {tag} gives it to one')
     if as_json:
         print_json([run_document(*row, left) for row, left in zip(rows, skipped, strict=True)])
         return
@@ -85,6 +87,14 @@ def _recorded_runs(home: Home, limit: int, tag: str | None) -> tuple[list[Row], 
             return rows, [reader.skipped(run.run_id) for run in found]
     except NoRunsError:
         return [], []
+
+
+def _known_tags(home: Home) -> list[str]:
+    try:
+        with opened(home) as queries:
+            return [tag for label in Reader(queries).labels().values() for tag in label.tags]
+    except NoRunsError:
+        return []
 
 
 def run_document(

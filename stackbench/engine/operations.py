@@ -17,6 +17,7 @@ from stackbench.engine.deletion import remove_files
 from stackbench.engine.plan import RunPlan
 from stackbench.errors import UsageError, one_line
 from stackbench.store import label_run
+from stackbench.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from stackbench.engine.attempts import AttemptRunner
@@ -292,8 +293,10 @@ def _targets(execution: RunExecution, target: str) -> list[tuple[AttemptRunner, 
                 found.append((runner, task))
                 break
     if not found:
+        tasks = (task.task_id for runner in execution.runners.values() for task in runner.item.tasks)
         raise UsageError(
-            f'no benchmark and no task of this run is named "{target}"; its benchmarks: {", ".join(planned)}'
+            f'no benchmark and no task of this run is named "{target}"{did_you_mean(target, [*planned, *tasks])}; '
+            f"its benchmarks: {', '.join(planned)}"
         )
     if len(found) > 1:
         names = ", ".join(f"{runner.item.plan.name}/{task}" for runner, task in found)

@@ -19,6 +19,8 @@ from tests.command_line import said_by
             '(did you mean "benchmarks"?); lists: baselines, benchmarks, models, ',
         ),
         ("models pull qwen2.5-coder-0.5b-instuct", '(did you mean "qwen2.5-coder-0.5b-instruct"?)'),
+        ("models pull smolm2", 'unknown model "smolm2" (did you mean "smollm2-'),
+        ("doctor -m smolm2", 'nothing is known of the model "smolm2" (did you mean "smollm2-'),
         ("data pull humanevl", 'unknown dataset "humanevl" (did you mean "humaneval"?)'),
         ("ctl puase", 'there is no verb "puase" (did you mean "pause"?)'),
         ("doctor -m foo", 'nothing is known of the model "foo"; name one of "stackbench models list"'),
