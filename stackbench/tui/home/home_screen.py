@@ -40,7 +40,7 @@ class HomeScreen(RoomScreen):
     CSS_PATH = "home_screen.tcss"
     ROOM = "runs"
     ABOUT = "Every run of this home: live ones first. Enter opens a run; a live run goes on whatever you do here."
-    FILTERS = "words of a run: model, suite, benchmark, status, id"
+    FILTERS = "words of a run: model, suite, benchmark, status, name, id"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "Open"),
         Binding("n", "new", "New run"),
