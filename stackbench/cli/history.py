@@ -19,7 +19,8 @@ from stackbench.cli.scoreboard import cost_document, result_documents
 from stackbench.config import Home, load_settings
 from stackbench.engine import Cost, run_cost
 from stackbench.errors import NoRunsError, StackbenchError, UsageError
-from stackbench.report.caveats import counted, number_of, partial_reasons
+from stackbench.plurals import number_of
+from stackbench.report.caveats import counted, partial_reasons
 from stackbench.report.headlines import headline
 from stackbench.store import BenchmarkResult, Labels, Queries, Reader, RunInfo, open_queries
 from stackbench.suggestions import did_you_mean

@@ -12,7 +12,8 @@ from stackbench.cli.console import fits, make_table, out, shown
 from stackbench.cli.length_tables import is_by_length, length_tables
 from stackbench.cli.speeds import is_speed, speeds_table
 from stackbench.engine import Cost, GateResult, RunOutcome
-from stackbench.report.caveats import caveats, counted, number_of, partial_reasons
+from stackbench.plurals import number_of
+from stackbench.report.caveats import caveats, counted, partial_reasons
 from stackbench.report.headlines import counts
 from stackbench.report.tally import clock
 from stackbench.stats.replicates import differ

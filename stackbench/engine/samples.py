@@ -180,7 +180,9 @@ def _row(path: Path, number: int, line: bytes, fields: SampleFields) -> dict[str
         row = nesting.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
     except ValueError as error:
         form = f'; samples are lines of JSON, each an object with "{fields.task}" and "{fields.text}"'
-        raise UsageError(f"{path} line {number} is not JSON: {one_line(error)}{form if number == 1 else ''}") from error
+        raise UsageError(
+            f"{path} line {number} is not JSON: {nesting.fault_in_line(error)}{form if number == 1 else ''}"
+        ) from error
     if not is_object(row):
         raise UsageError(f"{path} line {number} is not a JSON object")
     row[fields.task] = str(row.get(fields.task, ""))
