@@ -6,6 +6,7 @@ import hashlib
 import http.client
 import os
 import shutil
+import socket
 import stat
 import subprocess
 import sys
@@ -45,6 +46,9 @@ Progress = Callable[[str, int, int], None]
 
 class FetchError(StackbenchError):
     """Something could not be fetched from one source; the caller tries the next."""
+
+    unresolved = False
+    """Whether the server's name has no address here: trying again does not help until there is a network."""
 
 
 def sha256_of(path: Path) -> str:
@@ -178,7 +182,9 @@ def download_url(
             raise FetchError(f"{url} sent {have:,} bytes, and {size:,} were announced")
         os.replace(part, target)
     except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
-        raise FetchError(f"{url}: {_cause(error)}") from error
+        fault = FetchError(f"{url}: {_cause(error)}")
+        fault.unresolved = isinstance(getattr(error, "reason", error), socket.gaierror)
+        raise fault from error
     except PlaceError as error:
         raise FetchError(str(error)) from error
 

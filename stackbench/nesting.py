@@ -6,10 +6,12 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from stackbench.errors import one_line
+
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
-__all__ = ["DEEPEST", "is_array", "is_deep", "is_object", "loads", "object_of"]
+__all__ = ["DEEPEST", "fault_in_line", "is_array", "is_deep", "is_object", "loads", "object_of"]
 
 DEEPEST = 100
 TOKEN = re.compile(r'"(?:[^"\\]++|\\.?)*+(?:"|\Z)|[\[{]|[\]}]', re.DOTALL)
@@ -27,6 +29,13 @@ def loads(text: str) -> Any:
     if is_deep(text):
         raise ValueError(f"nested more than {DEEPEST} levels deep")
     return json.loads(text)
+
+
+def fault_in_line(error: ValueError) -> str:
+    """What is wrong with a line of a file that is no JSON, with the column and without the number of a line."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg} at column {error.colno}"
+    return one_line(error)
 
 
 def is_object(value: object) -> TypeIs[dict[str, Any]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -35,8 +37,9 @@ from stackbench.cli.reading_commands import (
 from stackbench.cli.run_commands import acp, attach, batch, ctl, engine, evaluate, rerun, score, serve, tui, web
 from stackbench.cli.voice_commands import VOICE
 from stackbench.control.verbs import VERBS
+from stackbench.errors import UsageError
 
-__all__ = ["build_app"]
+__all__ = ["build_app", "root"]
 
 EPILOG = (
     "stackbench --batch [SUITE] runs a whole suite without a screen; its options are those of eval. "
@@ -158,6 +161,10 @@ def root(
     in_browser: Annotated[
         bool, typer.Option("--web", help="The screens in a browser on this machine; --port, --home.")
     ] = False,
+    home: Annotated[
+        Path | None,
+        typer.Option("--home", metavar="DIR", help="The screens of this home; every command has a --home of its own."),
+    ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks; may stand anywhere.")] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
@@ -168,9 +175,12 @@ def root(
     Without a command: the screens on a terminal, elsewhere the help.
     """
     if context.invoked_subcommand is not None:
+        if home is not None:
+            where = f"stackbench {context.invoked_subcommand} --home {shlex.quote(str(home))}"
+            raise UsageError(f"--home stands behind the command: {where}")
         return
     if sys.stdin.isatty() and sys.stdout.isatty():
-        raise typer.Exit(tui())
+        raise typer.Exit(tui(home=home))
     typer.echo(context.get_help())
 
 

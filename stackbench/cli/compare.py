@@ -16,7 +16,8 @@ from stackbench.cli.speeds import is_speed
 from stackbench.config import Home
 from stackbench.engine.setup_differences import setup_differences
 from stackbench.errors import UsageError
-from stackbench.report.caveats import counted, number_of
+from stackbench.plurals import number_of
+from stackbench.report.caveats import counted
 from stackbench.report.comparison import WHICH, BenchmarkComparison, compare_runs
 from stackbench.report.regressions import GateMode, regression_document, regression_line, regressions
 from stackbench.store import BenchmarkResult, Reader, RunInfo

@@ -179,7 +179,10 @@ class _Watcher:
         """Shows where the run stands; the sequence number from which events are news."""
         if not runs or runs[0]["run_id"] != self._run_id or runs[0]["state"] != "running":
             return client.welcome.seq
-        status = await client.command("status", who="watcher")
+        try:
+            status = await client.command("status", who="watcher")
+        except UsageError:  # its model loads, or it has just ended: events tell of either
+            return client.welcome.seq
         if status["run_id"] != self._run_id:
             return client.welcome.seq
         self._progress(self._run_id, RunStarted(suite=status["suite"], model=status["model"]))

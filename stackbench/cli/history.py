@@ -21,9 +21,11 @@ from stackbench.config import Home, load_settings
 from stackbench.engine import Cost, GateResult, run_cost
 from stackbench.engine.recorded_gates import recorded_gates
 from stackbench.errors import NoRunsError, StackbenchError, UsageError
-from stackbench.report.caveats import counted, number_of, partial_reasons
+from stackbench.plurals import number_of
+from stackbench.report.caveats import counted, partial_reasons
 from stackbench.report.headlines import headline
 from stackbench.store import BenchmarkResult, Labels, Queries, Reader, RunInfo, open_queries
+from stackbench.suggestions import did_you_mean
 
 __all__ = ["cost_of", "export_run", "opened", "query", "run_document", "runs"]
 
@@ -43,7 +45,8 @@ def runs(home: Path | None, limit: int, tag: str | None, *, as_json: bool) -> No
     place = Home.find(home, to_write=False)
     rows, skipped = _recorded_runs(place, limit, tag)
     if tag is not None and not rows:
-        raise UsageError(f'no run has the tag "{tag}"; stackbench runs tag RUN {tag} gives it to one')
+        near = did_you_mean(tag, _known_tags(place))
+        raise UsageError(f'no run has the tag "{tag}"{near}; stackbench runs tag RUN {tag} gives it to one')
     if as_json:
         print_json([run_document(*row[:3], left, row[3]) for row, left in zip(rows, skipped, strict=True)])
         return
@@ -91,6 +94,14 @@ def _recorded_runs(home: Home, limit: int, tag: str | None) -> tuple[list[Row], 
             return rows, [reader.skipped(run.run_id) for run in found]
     except NoRunsError:
         return [], []
+
+
+def _known_tags(home: Home) -> list[str]:
+    try:
+        with opened(home) as queries:
+            return [tag for label in Reader(queries).labels().values() for tag in label.tags]
+    except NoRunsError:
+        return []
 
 
 def run_document(

@@ -20,6 +20,7 @@ from stackbench.engine import EngineService
 from stackbench.engine.deletion import remove_run
 from stackbench.errors import EngineUnreachableError, UsageError
 from stackbench.labels import check_label, check_labels
+from stackbench.plurals import number_of
 from stackbench.store import Labels, Reader, RunInfo
 from stackbench.types import RunStatus
 from stackbench.visible_text import in_one_line
@@ -131,5 +132,5 @@ async def _label(home: Home, **arguments: Any) -> None:
 
 def _described(run: RunInfo, labels: Labels, attempts: int) -> str:
     called = " ".join(filter(None, (labels.name, *(f"#{tag}" for tag in labels.tags))))
-    parts = [run.run_id, called, run.status, f"{run.created_at} UTC", run.model, f"{attempts} attempts"]
+    parts = [run.run_id, called, run.status, f"{run.created_at} UTC", run.model, number_of(attempts, "attempt")]
     return in_one_line("  ".join(part for part in parts if part))

@@ -82,8 +82,6 @@ def _read(home: Home, name: str, sample: str) -> tuple[RunInfo, Found]:
         reader = Reader(queries)
         run = reader.run(name)
         attempts = list(reader.sample(run.run_id, sample))
-        if not attempts:
-            raise UsageError(f'run {run.run_id} has no attempt at "{sample}"; name a task id or benchmark/task id')
         found = read_requests(reader, attempts)
     finally:
         queries.close()

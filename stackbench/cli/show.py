@@ -64,8 +64,6 @@ def show(home: Path | None, name: str, sample: str | None, *, failures: int, for
         return
     if format != "text":
         raise UsageError(f"--format {format} is of a whole run; leave the task out")
-    if not attempts:
-        raise UsageError(f'run {run.run_id} has no attempt at "{sample}"; name a task id or benchmark/task id')
     if as_json:
         print_json([attempt_document(attempt) for attempt in attempts])
         return

@@ -16,6 +16,7 @@ from stackbench.config.concerns import Settings
 from stackbench.config.setting_fields import list_settings, setting_field, setting_named
 from stackbench.errors import ConfigError, one_line
 from stackbench.suggestions import did_you_mean
+from stackbench.wrong_values import fault_in_words
 
 __all__ = ["Sourced", "given_values", "load_settings"]
 
@@ -67,7 +68,7 @@ def _validated(values: Mapping[str, Any], sources: Mapping[str, str]) -> Setting
         first = error.errors()[0]
         attribute = str(first["loc"][0]) if first["loc"] else "?"
         named = _named(attribute, sources)
-        said = first["msg"].removeprefix("Value error, ")
+        said = fault_in_words(dict(first))
         if attribute == "api_key_env":  # somebody may have given the key itself
             raise ConfigError(f"{named}: takes the name of an environment variable, not a key") from None
         if attribute == "headers":

@@ -42,6 +42,8 @@ class QueuedRun(_Answer):
     suite: str
     model: str
     benchmarks: tuple[str, ...] = ()
+    name: str | None = None
+    tags: tuple[str, ...] = ()
     position: int | None = None
 
 

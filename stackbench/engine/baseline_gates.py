@@ -8,6 +8,7 @@ from stackbench.engine.plan import Gate, RunPlan
 from stackbench.errors import UsageError
 from stackbench.stats import Estimate
 from stackbench.store import BenchmarkResult, Reader
+from stackbench.suggestions import did_you_mean
 
 __all__ = ["Difference", "difference_to_baseline", "with_known_baseline"]
 
@@ -29,8 +30,9 @@ def with_known_baseline(plan: RunPlan, reader: Reader) -> RunPlan:
 
         if baselines_of(name):
             return plan
+        near = did_you_mean(name, reader.run_names())
         raise UsageError(
-            f'no run and no published model "{name}" to be the baseline; see stackbench runs, list baselines'
+            f'no run and no published model "{name}"{near} to be the baseline; see stackbench runs, list baselines'
         )
     known = plan.settings.model_copy(update={"baseline": reader.run(name).run_id})
     return plan.model_copy(update={"settings": known})

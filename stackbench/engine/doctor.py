@@ -23,6 +23,7 @@ from stackbench.extras import DISTRIBUTION, install_command
 from stackbench.models.hardware import list_gpus
 from stackbench.models.interactive import interactive_model
 from stackbench.models.pull import pulled
+from stackbench.plurals import number_of
 
 __all__ = ["Check", "examine"]
 
@@ -109,7 +110,7 @@ def _database(home: Home) -> Check:
             queries.close()
     except StackbenchError as error:
         return Check("database", "broken", str(error), "wait for the other process, or use --home")
-    return Check("database", "ok", f"{home.database}, {count} runs")
+    return Check("database", "ok", f"{home.database}, {number_of(count, 'run')}")
 
 
 def _docker(home: Home) -> Check:

@@ -17,6 +17,7 @@ from stackbench.engine.deletion import remove_files
 from stackbench.engine.plan import RunPlan
 from stackbench.errors import UsageError, one_line
 from stackbench.store import label_run
+from stackbench.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from stackbench.engine.attempts import AttemptRunner
@@ -58,10 +59,10 @@ class Operations:
                 raise UsageError(f"run {named} waits in the queue: nothing of it is under way")
             return self._why()
         if command.verb in LOOKS:
-            return await look_at_agents(command.verb, arguments, self._execution(command.verb).controls.seats)
+            return await look_at_agents(command.verb, arguments, self._execution().controls.seats)
         if named is not None and self._service.find(str(named)) is not self._service.live:
             return self._drop(command, self._service.find(str(named)))
-        execution = self._execution(command.verb)
+        execution = self._execution()
         old, new, change = self._change(command.verb, arguments, execution)
         answer = {
             "verb": command.verb, "run_id": execution.run_id, "old": old, "new": new, "changed": old != new,
@@ -102,7 +103,7 @@ class Operations:
         ]
 
     def _status(self, *, content: bool) -> dict[str, Any]:
-        execution = self._execution("status")
+        execution = self._execution()
         controls = execution.controls
         return {
             "run_id": execution.run_id,
@@ -168,10 +169,10 @@ class Operations:
         assert verb == "requeue"
         return _requeue(execution, arguments)
 
-    def _execution(self, verb: str) -> RunExecution:
+    def _execution(self) -> RunExecution:
         live = self._service.live
         if live is None or live.execution is None:
-            raise UsageError(f'no run is live, so there is nothing to {verb}; "stackbench runs" lists those that ended')
+            raise UsageError('no run is live; "stackbench runs" lists those that ended')
         return live.execution
 
     def _drop(self, command: Command, run: SubmittedRun) -> dict[str, Any]:
@@ -201,7 +202,7 @@ class Operations:
         turn = command.arguments.get("turn")
         if not nesting.is_object(turn):
             raise UsageError("record_voice takes a turn, a JSON object")
-        execution = self._execution("record")
+        execution = self._execution()
         if not execution.recorded:
             raise UsageError(f"run {execution.run_id} is not recorded yet; try again")
         execution.record("voice", {"who": command.who, **turn})
@@ -292,8 +293,10 @@ def _targets(execution: RunExecution, target: str) -> list[tuple[AttemptRunner, 
                 found.append((runner, task))
                 break
     if not found:
+        tasks = (task.task_id for runner in execution.runners.values() for task in runner.item.tasks)
         raise UsageError(
-            f'no benchmark and no task of this run is named "{target}"; its benchmarks: {", ".join(planned)}'
+            f'no benchmark and no task of this run is named "{target}"{did_you_mean(target, [*planned, *tasks])}; '
+            f"its benchmarks: {', '.join(planned)}"
         )
     if len(found) > 1:
         names = ", ".join(f"{runner.item.plan.name}/{task}" for runner, task in found)

@@ -9,6 +9,7 @@ from stackbench.engine.cost import Cost, run_cost
 from stackbench.engine.gates import GateResult
 from stackbench.engine.plan import RunPlan
 from stackbench.engine.recorded_gates import recorded_gates
+from stackbench.plurals import number_of
 from stackbench.store import BenchmarkResult, Reader, RunInfo
 from stackbench.types import RunStatus
 
@@ -59,7 +60,8 @@ def summary_line(outcome: RunOutcome) -> str:
     for result in outcome.results:
         metric = result.metrics[0] if result.metrics else None
         score = f"{metric.name} {metric.value:.3f}, " if metric is not None else ""
-        parts.append(f"{result.benchmark} {score}{result.tasks_completed} tasks, {result.errors} errors")
+        tasks, errors = number_of(result.tasks_completed, "task"), number_of(result.errors, "error")
+        parts.append(f"{result.benchmark} {score}{tasks}, {errors}")
     gates = [gate for gate in outcome.gates if not gate.passed]
     if gates:
         parts.append(f"gates that failed: {', '.join(gate.name for gate in gates)}")

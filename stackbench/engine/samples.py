@@ -29,6 +29,7 @@ from stackbench.errors import DataError, UsageError, one_line
 from stackbench.fetch import sha256_of
 from stackbench.nesting import is_array, is_object
 from stackbench.store import Reader
+from stackbench.suggestions import did_you_mean
 from stackbench.types import AttemptKey
 
 __all__ = ["SampleFile", "read_samples", "write_results"]
@@ -111,7 +112,7 @@ def read_samples(path: Path, benchmark: str, home: Home, options: Mapping[str, A
         if task_id not in known:
             raise UsageError(
                 f'{path} line {number}: {benchmark} has no task "{one_line(task_id, 100)}"'
-                f"{_belongs_to(task_id, benchmark, data)}"
+                f"{_belongs_to(task_id, benchmark, data) or did_you_mean(task_id, known)}"
             )
         if fields.single and first_lines.setdefault(task_id, number) != number:
             raise UsageError(
@@ -179,7 +180,9 @@ def _row(path: Path, number: int, line: bytes, fields: SampleFields) -> dict[str
         row = nesting.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
     except ValueError as error:
         form = f'; samples are lines of JSON, each an object with "{fields.task}" and "{fields.text}"'
-        raise UsageError(f"{path} line {number} is not JSON: {one_line(error)}{form if number == 1 else ''}") from error
+        raise UsageError(
+            f"{path} line {number} is not JSON: {nesting.fault_in_line(error)}{form if number == 1 else ''}"
+        ) from error
     if not is_object(row):
         raise UsageError(f"{path} line {number} is not a JSON object")
     row[fields.task] = str(row.get(fields.task, ""))

@@ -16,6 +16,7 @@ from stackbench.engine.selection import select_limited
 from stackbench.errors import DataNotAvailableError, UsageError
 from stackbench.models import Model
 from stackbench.store import BenchmarkRow
+from stackbench.suggestions import did_you_mean
 from stackbench.types import AttemptKey, Task
 
 __all__ = [
@@ -75,6 +76,7 @@ def load_benchmarks(
     loaded: list[LoadedBenchmark] = []
     skipped: dict[str, str] = {}
     unknown = {name for part in plan.benchmarks for name in part.sample_ids}
+    known: list[str] = []
     example = ""
     for part in plan.benchmarks:
         benchmark = create_benchmark(part.name, part.options)
@@ -85,7 +87,9 @@ def load_benchmarks(
                 raise
             skipped[part.name] = str(error)
             continue
-        unknown -= {task.task_id for task in tasks}
+        if unknown:
+            known += [task.task_id for task in tasks]
+            unknown -= set(known)
         example = example or f'{part.name} names its tasks like "{tasks[0].task_id}"'
         kept = (recorded or {}).get(part.name)
         if kept is not None:
@@ -97,7 +101,9 @@ def load_benchmarks(
     if not loaded:
         raise DataNotAvailableError("; ".join(f"{name}: {reason}" for name, reason in skipped.items()))
     if unknown:
-        raise UsageError(f'no task "{min(unknown)}" in {", ".join(part.name for part in plan.benchmarks)}; {example}')
+        first = min(unknown)
+        where = ", ".join(part.name for part in plan.benchmarks)
+        raise UsageError(f'no task "{first}" in {where}{did_you_mean(first, known)}; {example}')
     return loaded, skipped
 
 

@@ -54,7 +54,8 @@ def locate(target: str, folder: Path, say: Say, own: Path | None = None) -> Path
     if HUB_ID.fullmatch(target) and ".." not in target:
         return _hub_id(target, folder, say, own)
     raise UsageError(
-        f'unknown model "{target}": no such file or folder, no hub id (owner/name), and not in the manifest '
+        f'unknown model "{target}"{did_you_mean(target, load_manifest())}: no such file or folder, no hub id '
+        "(owner/name), and not in the manifest "
         '("stackbench models list" shows it)'
     )
 
@@ -77,9 +78,10 @@ def locate_gguf(target: str, folder: Path, say: Say, own: Path | None = None) ->
     manifest = load_manifest()
     entry = manifest.get(target)
     if entry is None or not entry.sha256:
-        known = ", ".join(name for name, one in manifest.items() if one.sha256)
+        known = [name for name, one in manifest.items() if one.sha256]
         what = "no such file or folder" if entry is None else "the manifest knows no GGUF file for it"
-        raise UsageError(f"gguf:{target}: {what}; name a .gguf file, or one of: {known}")
+        near = did_you_mean(target, known)
+        raise UsageError(f"gguf:{target}: {what}{near}; name a .gguf file, or one of: {', '.join(known)}")
     users_own = _own_gguf(target, entry, say)
     if users_own is not None:
         return users_own
@@ -164,7 +166,7 @@ def pull(name: str, folder: Path, say: Say, progress: Progress | None = None, ow
     """
     manifest = load_manifest()
     if name not in manifest:
-        near = did_you_mean(name.removeprefix("hf:").removeprefix("vllm:"), manifest)
+        near = did_you_mean(name.removeprefix("hf:").removeprefix("vllm:").removeprefix("gguf:"), manifest)
         raise UsageError(f'unknown model "{name}"{near}; "stackbench models list" shows the names')
     found = pulled(name, folder, own) or _users_own(name, manifest[name], folder, say)
     if found is not None:

@@ -81,7 +81,8 @@ def _name_fault(name: str) -> str:
         return f'unknown kind of model "{kind}"; did you mean "{near}:{target}"?'
     if not colon:
         if name in manifest:
-            return f'model "{name}" needs to be told where it runs: hf:{name} or vllm:{name}'
+            gguf = f" or gguf:{name}" if manifest[name].sha256 else ""
+            return f'model "{name}" needs to be told where it runs: hf:{name} or vllm:{name}{gguf}'
         if name and Path(name).expanduser().exists():
             return f'model "{name}" is a path; a model there is written hf:{name} or vllm:{name}'
         if HUB_ID.fullmatch(name):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from stackbench.plurals import number_of
 from stackbench.stats.replicates import differ
 from stackbench.store import BenchmarkResult
 
-__all__ = ["caveats", "counted", "number_of", "partial_reasons"]
+__all__ = ["caveats", "counted", "partial_reasons"]
 
 ENDINGS = {"seconds": "time", "window": "the model's window", "stopped": "the operator"}
 """What is said for the endings that are not said by their names."""
@@ -87,8 +88,3 @@ def _endings(result: BenchmarkResult) -> list[str]:
     endings = ", ".join(f"{count} by {ENDINGS.get(name, name)}" for name, count in result.endings.items())
     busy = f"; {result.slow} of those by time while this machine's processors were busy" if result.slow else ""
     return [f"of {number_of(result.completed, 'attempt')}, ended without an answer: {endings}{busy}"]
-
-
-def number_of(count: int, noun: str) -> str:
-    """`1 task`, `2 tasks`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

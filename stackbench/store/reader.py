@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from stackbench.errors import UsageError
 from stackbench.store.chain import HEAD
 from stackbench.store.query import Queries
 from stackbench.store.results import HAS_PLANNED, BenchmarkResult, PlannedBenchmark, read_planned, read_results
+from stackbench.suggestions import did_you_mean, nearest
 from stackbench.types import AttemptKey, AttemptStatus, AttemptSummary, FinishReason, RunStatus
 
 __all__ = ["AttemptDetail", "Labels", "Reader", "RecordedAnswer", "RunInfo", "Unpassed"]
@@ -19,6 +21,7 @@ __all__ = ["AttemptDetail", "Labels", "Reader", "RecordedAnswer", "RunInfo", "Un
 RUN_COLUMNS = "run_id, suite, status, created_at, finished_at, model, config, seeds, git_commit, environment"
 RUNS = f"SELECT {RUN_COLUMNS} FROM runs ORDER BY created_at DESC LIMIT ?"
 RUNS_NAMED = f"SELECT {RUN_COLUMNS} FROM runs WHERE starts_with(run_id, ?) ORDER BY created_at DESC"
+RUN_IDS = "SELECT run_id FROM runs ORDER BY created_at DESC"
 HAS_RUN = "SELECT 1 FROM runs WHERE run_id = ?"
 RUN_LABELLED = f"""
 SELECT {RUN_COLUMNS} FROM runs WHERE run_id IN (SELECT run_id FROM run_labels WHERE kind = ? AND label = ?)
@@ -45,6 +48,9 @@ SELECT benchmark, task_id, attempt, seed, category, status, score, passed, error
     completion_tokens, latency_s, metrics, thought, program, finish_reason, reason
 FROM attempts WHERE run_id = ? AND (task_id = ? OR benchmark || '/' || task_id = ?) ORDER BY benchmark, seed, attempt
 """
+ATTEMPTED = "SELECT DISTINCT task_id FROM attempts WHERE run_id = ? ORDER BY task_id"
+SUGGESTED = 3
+"""Tasks named to who mistyped one."""
 EVENTS = """
 SELECT kind, payload FROM events
 WHERE run_id = ? AND benchmark = ? AND task_id = ? AND attempt = ? AND seed = ? ORDER BY seq
@@ -185,12 +191,24 @@ class Reader:
         if name != "last":
             found = self.labelled("name", name) or self.labelled("tag", name) or found
         if not found:
-            raise UsageError(f'no run "{name}"; "stackbench runs" lists them')
+            raise UsageError(self._no_run(name))
         if len(found) > 1:
             raise UsageError(
                 f'"{name}" names {len(found)} runs: {", ".join(run.run_id for run in found[:5])}; say more of it'
             )
         return found[0]
+
+    def _no_run(self, name: str) -> str:
+        known = self.run_names()
+        if not known:
+            return f'no run "{name}": there are no runs yet; to make one: stackbench eval humaneval --limit 20'
+        return f'no run "{name}"{did_you_mean(name, known)}; "stackbench runs" lists them'
+
+    def run_names(self) -> list[str]:
+        """What runs can be called by: names, tags, ids."""
+        labels = self.labels().values()
+        called = [name for label in labels for name in (label.name, *label.tags) if name]
+        return [*called, *(str(run_id) for (run_id,) in self._queries.rows(RUN_IDS))]
 
     def has_run(self, run_id: str) -> bool:
         """Whether a run of that id is recorded."""
@@ -327,9 +345,29 @@ class Reader:
         return {row[0]: row[1] for row in self._queries.rows(TEXTS, [json.dumps(sorted(hashes))])}
 
     def sample(self, run_id: str, name: str) -> Iterator[AttemptDetail]:
-        """The attempts at a task, by task id or `benchmark/task id`."""
-        for row in self._queries.rows(SAMPLE, [run_id, name, name]):
+        """The attempts at a task, by task id or `benchmark/task id`.
+
+        Raises:
+            UsageError: the run has none at a task named so.
+        """
+        rows = self._queries.rows(SAMPLE, [run_id, name, name])
+        if not rows:
+            raise UsageError(self._no_attempt(run_id, name))
+        for row in rows:
             yield self._detail(run_id, row)
+
+    def _no_attempt(self, run_id: str, name: str) -> str:
+        known = [str(task_id) for (task_id,) in self._queries.rows(ATTEMPTED, [run_id])]
+        if not known:
+            return f"run {run_id} has no attempts yet"
+        near = difflib.get_close_matches(name, known, n=SUGGESTED) or [one for one in (nearest(name, known),) if one]
+        if near:
+            quoted = ", ".join(f'"{one}"' for one in near)
+            return f'run {run_id} has no attempt at "{name}" (did you mean {quoted}?)'
+        return (
+            f'run {run_id} has no attempt at "{name}"; its tasks are named like "{known[0]}", and they are listed by: '
+            f"stackbench query \"SELECT DISTINCT task_id FROM attempts WHERE run_id = '{run_id}'\""
+        )
 
     def attempt(self, run_id: str, key: AttemptKey) -> AttemptDetail | None:
         """One attempt; None where it is not recorded."""

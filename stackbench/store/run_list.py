@@ -1,12 +1,13 @@
-"""The runs of a home with what they came to, in four statements however many there are."""
+"""The runs of a home with what they came to, in a handful of statements however many there are."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from stackbench.store.query import Queries
+from stackbench.store.reader import Labels, Reader
 from stackbench.store.results import HAS_PLANNED
 from stackbench.types import Metric
 
@@ -54,6 +55,8 @@ class ListedRun:
     finished_at: str | None
     model: str
     benchmarks: tuple[ListedBenchmark, ...] = ()
+    labels: Labels = field(default_factory=Labels)
+    """What the user calls it."""
 
     @property
     def attempts(self) -> int:
@@ -80,6 +83,7 @@ def list_runs(queries: Queries, metrics: Sequence[str], limit: int = 2000) -> li
     for run_id, name, *fields in queries.rows(METRICS, [list(metrics)]):
         found = benchmarks.setdefault(run_id, {}).setdefault(name, {"planned": 0})
         found["metrics"] = (*found.get("metrics", ()), Metric(*fields))
+    labels = Reader(queries).labels()
     return [
         ListedRun(
             run_id,
@@ -89,6 +93,7 @@ def list_runs(queries: Queries, metrics: Sequence[str], limit: int = 2000) -> li
             _seconds(finished) if finished else None,
             model,
             tuple(ListedBenchmark(name, **one) for name, one in benchmarks.get(run_id, {}).items()),
+            labels.get(run_id, Labels()),
         )
         for run_id, suite, status, created, finished, model in queries.rows(RUNS, [limit])
     ]

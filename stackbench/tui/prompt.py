@@ -91,8 +91,8 @@ class Prompt(Horizontal):
         yield PromptInput(self._enter, self.action_leave)
 
     def ask_where(self) -> None:
-        """Asks for a screen, or a run by its id."""
-        self._ask("go", ":", "a screen or the start of a run's id", "")
+        """Asks for a screen, or a run by its name or id."""
+        self._ask("go", ":", "a screen, a run's name or the start of its id", "")
         self._input.suggester = SuggestFromList(list(ROOMS), case_sensitive=False)
 
     def ask_filter(self, what: str) -> None:

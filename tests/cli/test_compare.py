@@ -99,7 +99,8 @@ def test_runs_on_different_data_are_refused_with_why(home: Path, capsys: pytest.
 @pytest.mark.parametrize(
     ("words", "fault"),
     [
-        (("r-400", "nobody"), 'no run "nobody"'),
+        (("r-400", "nobody"), 'no run "nobody"; "stackbench runs" lists them'),
+        (("r-400", "r-coed"), 'no run "r-coed" (did you mean "r-code"?); "stackbench runs" lists them'),
         (("r-400", "starcoder2-15b"), "has no benchmark with a published result of starcoder2-15b"),
         (("starcoder2-15b", "codellama-34b"), "are both published results"),
         (("r-400", "r-code"), "no completed task in common"),

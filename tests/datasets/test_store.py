@@ -73,7 +73,7 @@ def test_other_bytes_with_the_same_rows_are_accepted(tmp_path: Path) -> None:
     ("content", "said"),
     [
         ('{"question": "q"}\n', "row 1 lacks answer"),
-        ('{"question": "q", "answer": "1"}\nnot json\n', "line 2 is not JSON"),
+        ('{"question": "q", "answer": "1"}\nnot json\n', r"line 2 is not JSON: Expecting value at column 1$"),
         ("[1]\n", "line 1 is not a JSON object"),
         ("", "altered"),
     ],
@@ -92,6 +92,17 @@ def test_a_missing_file_says_how_to_get_it(tmp_path: Path) -> None:
         store.rows("toy")
     assert "toy/test.jsonl: no distribution on PyPI carries it; http://127.0.0.1:9/none" in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_folder_that_is_not_there_is_named_and_a_network_that_is_not_there_is_not_tried_again(tmp_path: Path) -> None:
+    named = make_store(tmp_path, sources=(Source(kind="url", where="http://no-such-host.invalid/none"),))
+    store = DatasetStore(tmp_path / "cache", tmp_path / "nope", named.manifest)
+    with pytest.raises(DataNotAvailableError) as caught:
+        store.rows("toy")
+    for text in (str(caught.value), caught.value.why):
+        assert f"the folder {tmp_path / 'nope'} that STACKBENCH_DATA names does not exist; " in text
+    assert "data pull" not in str(caught.value)
+    assert "; put the file into the folder that STACKBENCH_DATA names)" in str(caught.value)
 
 
 def test_what_a_home_holds_is_read_before_anything_is_fetched(tmp_path: Path) -> None:

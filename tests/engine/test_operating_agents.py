@@ -165,7 +165,7 @@ async def test_what_an_agent_did_is_told_while_it_works_with_texts_only_on_reque
     assert decided.verdict == "approve"
     written = "".join(event.what.text for event in room.seen if isinstance(event.what, CommandOutput))
     assert written == "from-the-model\n"
-    with pytest.raises(UsageError, match="no run is live"):
+    with pytest.raises(UsageError, match='^no run is live; "stackbench runs" lists those that ended$'):
         await room.client.command("agents")
 
 

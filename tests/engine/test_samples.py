@@ -36,7 +36,7 @@ GOOD = json.dumps({"task_id": "HumanEval/0", "completion": "x"})
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (f"{GOOD}\nnot json", "line 2 is not JSON"),
+        (f"{GOOD}\nnot json", r"line 2 is not JSON: Expecting value at column 1$"),
         (f"{GOOD}\n[1]", "line 2 is not a JSON object"),
         (f'{GOOD}\n{{"completion": "x"}}', 'line 2 has no "task_id"'),
         (f'{GOOD}\n{{"task_id": "HumanEval/0"}}', 'line 2 has neither "completion" nor "solution"'),

@@ -110,6 +110,7 @@ async def test_a_proxy_that_does_not_answer_is_named_without_its_password(monkey
     with pytest.raises(ModelNotAvailableError, match=r"nothing answers at .*127\.0\.0\.1:9") as raised:
         await model.start(lambda line: None)
     assert "pass-word-1" not in str(raised.value)
+    assert "ssl" not in str(raised.value)  # plain http
 
 
 async def test_a_proxy_of_an_unknown_kind_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:

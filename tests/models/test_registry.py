@@ -6,6 +6,7 @@ import pytest
 
 from stackbench.errors import ModelNotAvailableError, UsageError
 from stackbench.models import ModelOptions, create_model, parse_model_name
+from stackbench.models.pull import locate, locate_gguf
 from stackbench.models.registry import OPENAI_URL
 from stackbench.types import Message, Request, Sampling
 from tests.fake_endpoint import FakeEndpoint
@@ -66,6 +67,7 @@ async def test_openai_s_own_models_need_a_key_and_are_sent_it(
     [
         ("Qwen/Qwen2.5-Coder-0.5B", "write hf:Qwen/Qwen2.5-Coder-0.5B or vllm:Qwen/Qwen2.5-Coder-0.5B"),
         ("qwen2.5-coder-0.5b-instruct", "hf:qwen2.5-coder-0.5b-instruct or vllm:"),
+        ("smollm2-135m-instruct", "vllm:smollm2-135m-instruct or gguf:smollm2-135m-instruct"),
         ("qwen2.5-coder-0.5b-instuct", 'did you mean "hf:qwen2.5-coder-0.5b-instruct"'),
         ("oracel", 'did you mean "oracle"'),
         ("vllmx:m", 'did you mean "vllm:m"'),
@@ -79,6 +81,12 @@ async def test_openai_s_own_models_need_a_key_and_are_sent_it(
 def test_a_name_that_is_nearly_right_is_told_what_to_write(name: str, meant: str) -> None:
     with pytest.raises(UsageError, match=re.escape(meant)):
         parse_model_name(name)
+
+
+def test_a_mistyped_name_behind_its_kind_is_answered_with_the_nearest(tmp_path) -> None:
+    for find in (locate, locate_gguf):
+        with pytest.raises(UsageError, match=r'\(did you mean "smollm2-135m-instruct"\?\)'):
+            find("smolm2-135m-instruct", tmp_path, lambda line: None)
 
 
 async def test_an_unknown_hf_name_is_refused_before_anything_loads(tmp_path) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from stackbench.config import Home
 from stackbench.errors import StackbenchError
-from stackbench.store import Reader, open_queries
+from stackbench.store import Reader, Writer, label_run, open_queries
 from stackbench.tui.home.report_files import write_report
 from tests.tui.pilots import opened
 from tests.tui.recorded_home import CLOCK
@@ -53,6 +54,28 @@ async def test_filter_keeps_runs_with_all_its_words(recorded: Home) -> None:
         assert FAILED in text and KILLED not in text
         await screens.press("escape")
         await screens.shows(COMPLETED, FAILED, KILLED)
+
+
+async def test_a_run_with_a_name_is_listed_found_and_opened_by_it(recorded: Home) -> None:
+    writer = Writer(recorded.database)
+    for run_id, name, tags in ((COMPLETED, "small", ("nightly",)), (FAILED, "a-name-as-long-as-the-column", ())):
+        writer.change(partial(label_run, run_id=run_id, name=name, tags=tags))
+    writer.close()
+    async with opened(recorded, (80, 24)) as screens:
+        text = await screens.shows("small 20261126-090000", "a-name-as-long-as-", KILLED)
+        assert COMPLETED not in text
+        for words in ("small", "nightly", COMPLETED):
+            await screens.press("slash")
+            await screens.type(words)
+            await screens.hides(KILLED)
+            await screens.shows(f"{COMPLETED}  small #nightly")
+            await screens.press("escape")
+            await screens.shows(KILLED)
+        await screens.press("colon")
+        await screens.shows("a screen, a run's name or the start of its id")
+        await screens.type("small")
+        await screens.press("enter")
+        await screens.shows(f"run {COMPLETED} small")
 
 
 async def test_enter_opens_a_run_and_escape_comes_back(recorded: Home) -> None:

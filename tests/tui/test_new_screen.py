@@ -52,7 +52,7 @@ async def test_a_value_that_is_not_valid_is_told_in_place_of_the_estimate(tmp_pa
         await screens.press("n")
         await screens.shows("[ ]  gsm8k")
         await screens.press(*["down"] * 4, "space", "tab", "tab", "x")
-        await screens.shows("--limit: Input should be a valid integer")
+        await screens.shows("--limit: takes a whole number")
         await screens.press("f5")
         await screens.tells("--limit")
 

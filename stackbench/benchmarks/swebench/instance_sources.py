@@ -78,7 +78,7 @@ def read_rows(named: str | None, task_repo: Path | None, data: DatasetStore) -> 
             f'no data set "{name}"{did_you_mean(name, HUB)}; known: {", ".join(HUB)}, or name a .jsonl, .json or '
             ".parquet file"
         )
-    return _file(_from_hub(name, data.cache / "swebench"))
+    return _file(_from_hub(name, data))
 
 
 def _file(path: Path) -> Rows:
@@ -102,21 +102,23 @@ def _json(path: Path) -> list[Mapping[str, Any]]:
             try:
                 rows.append(nesting.loads(line.decode()))
             except ValueError as error:
-                raise DataCorruptError(f"{path} line {number} is not JSON: {one_line(error)}") from error
+                raise DataCorruptError(f"{path} line {number} is not JSON: {nesting.fault_in_line(error)}") from error
     for number, row in enumerate(rows, 1):
         if not nesting.is_object(row):
             raise DataCorruptError(f"{path} row {number} is not an object")
     return rows
 
 
-def _from_hub(name: str, folder: Path) -> Path:
+def _from_hub(name: str, data: DatasetStore) -> Path:
     """Fetches the test split into the cache, as one parquet file."""
+    folder = data.cache / "swebench"
+    extra = f"{data.extra_fault}; " if data.extra_fault else ""
     target = folder / f"{name}.parquet"
     try:
         from huggingface_hub import hf_hub_download, list_repo_files
     except ImportError as error:
         raise DataNotAvailableError(
-            f"data not available (SWE-bench {name} comes from the hub; run: {install_command('local')}, or put "
+            f"data not available ({extra}SWE-bench {name} comes from the hub; run: {install_command('local')}, or put "
             f"swebench/{name}.jsonl into the folder that STACKBENCH_DATA names)"
         ) from error
     try:
@@ -125,7 +127,7 @@ def _from_hub(name: str, folder: Path) -> Path:
         parts = [hf_hub_download(HUB[name], path, repo_type="dataset") for path in test]
     except Exception as error:  # the hub's client raises errors of its HTTP library as well as its own
         raise DataNotAvailableError(
-            f"data not available (SWE-bench {name}, {HUB[name]} on the hub: {one_line(error, 160)}; put "
+            f"data not available ({extra}SWE-bench {name}, {HUB[name]} on the hub: {one_line(error, 160)}; put "
             f"swebench/{name}.jsonl or .parquet into the folder that STACKBENCH_DATA names)"
         ) from error
     folder.mkdir(parents=True, exist_ok=True)

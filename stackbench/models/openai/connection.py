@@ -325,7 +325,8 @@ class Connection:
     # -- what is said of it
 
     def _said(self, error: BaseException) -> str:
-        return self.redaction.message(" ".join(str(error).split()))[:300] or type(error).__name__
+        text = " ".join(str(error).split()).replace(" ssl:default", "")  # aiohttp says it of plain http too
+        return self.redaction.message(text)[:300] or type(error).__name__
 
     def _lost(self, error: Exception) -> str:
         """What to say of an exchange that failed."""

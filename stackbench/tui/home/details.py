@@ -36,7 +36,10 @@ def engine_text(engine: EngineNow, now: RunNow | None) -> Text:
 def run_text(line: RunLine) -> Text:
     """The run of the cursor: each benchmark with its counts and its score."""
     text = Text(no_wrap=True, overflow="ellipsis")
-    text.append(f"{cut_line(line.run.run_id)}  {cut_line(line.run.model)}", style="bold")
+    labels = line.run.labels
+    called = [labels.name, *(f"#{tag}" for tag in labels.tags)]
+    about = [line.run.run_id, " ".join(filter(None, called)), line.run.model]
+    text.append("  ".join(cut_line(part) for part in about if part), style="bold")
     for one in line.run.benchmarks:
         metric = headline(one.metrics)
         counted = f"{one.attempts} of {one.planned}" if one.planned else str(one.attempts)

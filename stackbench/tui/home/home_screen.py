@@ -16,6 +16,7 @@ from textual.widgets import Static
 
 from stackbench.control.answers import RunNow
 from stackbench.errors import EngineUnreachableError, UsageError
+from stackbench.plurals import number_of
 from stackbench.report.headlines import HEADLINES
 from stackbench.tui.dialogs import AskScreen, ConfirmScreen
 from stackbench.tui.engine_link import EngineNow
@@ -40,7 +41,7 @@ class HomeScreen(RoomScreen):
     CSS_PATH = "home_screen.tcss"
     ROOM = "runs"
     ABOUT = "Every run of this home: live ones first. Enter opens a run; a live run goes on whatever you do here."
-    FILTERS = "words of a run: model, suite, benchmark, status, id"
+    FILTERS = "words of a run: model, suite, benchmark, status, name, id"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "Open"),
         Binding("n", "new", "New run"),
@@ -228,7 +229,9 @@ class HomeScreen(RoomScreen):
             self._marked = [name for name in self._marked if name != run_id]
             self.action_look()
 
-        self._ask(f"Delete run {run_id} with its {line.run.attempts} attempts? This cannot be undone.", delete)
+        self._ask(
+            f"Delete run {run_id} with its {number_of(line.run.attempts, 'attempt')}? This cannot be undone.", delete
+        )
 
     def action_export(self) -> None:
         line = self._table.row
@@ -248,7 +251,7 @@ class HomeScreen(RoomScreen):
         from stackbench.report.export import export
 
         paths = await self.link.read(lambda queries: list(export(queries, run_id, folder)))
-        self.tell(f"wrote {len(paths)} files to {folder}")
+        self.tell(f"wrote {number_of(len(paths), 'file')} to {folder}")
 
     def action_report(self) -> None:
         """Of the marked runs, else of the one at the cursor."""
@@ -269,7 +272,7 @@ class HomeScreen(RoomScreen):
 
         self.tell("the report is being written ...")
         count = await write_report(self.link.home, runs, folder)
-        self.tell(f"wrote {count} files to {folder}")
+        self.tell(f"wrote {number_of(count, 'file')} to {folder}")
 
     def _ask(self, question: str, work: Callable[[], Awaitable[None]]) -> None:
         def answered(yes: bool | None) -> None:

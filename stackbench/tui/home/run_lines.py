@@ -32,10 +32,14 @@ SIGNS: Mapping[str, tuple[str, Tone]] = {
     "interrupted": ("◌", "warn"),
     "dead": ("†", "bad"),
 }
+RUN_WIDTH = 22
+"""Of a run's id."""
+DATED = 15
+"""Of it, date and time."""
 COLUMNS = (
     Column("", 1),
     Column("status", 13),
-    Column("run", 22),
+    Column("run", RUN_WIDTH),
     Column("model", 8, grows=True),
     Column("suite", 8, needs=100),
     Column("done", 13, right=True),
@@ -70,7 +74,8 @@ def merge(
     runs: Sequence[ListedRun], engine: EngineNow, now: RunNow | None, marked: Sequence[str] = ()
 ) -> list[RunLine]:
     """The list: what is live first, then what is queued, then the rest, the newest first."""
-    from stackbench.store.run_list import ListedBenchmark, ListedRun  # loads DuckDB: not before the first painting
+    from stackbench.store import Labels  # loads DuckDB: not before the first painting
+    from stackbench.store.run_list import ListedBenchmark, ListedRun
 
     order = {run.run_id: (number, run) for number, run in enumerate(engine.runs)}
     lines: list[RunLine] = []
@@ -78,7 +83,8 @@ def merge(
     for queued in engine.runs:
         if queued.run_id not in known:  # not recorded yet: its model loads
             benchmarks = tuple(ListedBenchmark(name, 0) for name in queued.benchmarks)
-            run = ListedRun(queued.run_id, queued.suite, "running", "", None, queued.model, benchmarks)
+            labels = Labels(queued.name or "", queued.tags)
+            run = ListedRun(queued.run_id, queued.suite, "running", "", None, queued.model, benchmarks, labels)
             lines.append(_line(run, queued.phase, now, marked))
     for run in runs:
         if run.run_id in order:
@@ -106,7 +112,7 @@ def run_cells(line: RunLine) -> list[Cell]:
     return [
         ("•", "accent") if line.marked else "",
         (f"{sign} {'engine died' if line.state == 'dead' else line.state}", tone),
-        line.run.run_id,
+        called(line.run),
         line.run.model,
         (line.run.suite, "dim"),
         _done(line),
@@ -114,6 +120,15 @@ def run_cells(line: RunLine) -> list[Cell]:
         score(line.run),
         (line.run.created_at[:16], "dim"),
     ]
+
+
+def called(run: ListedRun) -> str:
+    """The run's name, which no other has, and its date and time where there is room; without a name its id."""
+    name = run.labels.name
+    if not name:
+        return run.run_id
+    dated = f"{name} {run.run_id[:DATED]}"
+    return dated if len(dated) <= RUN_WIDTH else name
 
 
 def score(run: ListedRun) -> str:
@@ -130,7 +145,8 @@ def score(run: ListedRun) -> str:
 def fits(line: RunLine, words: Sequence[str]) -> bool:
     """Whether each word is somewhere in the run."""
     text = " ".join(
-        (line.run.run_id, line.run.model, line.run.suite, line.state, line.run.created_at,
+        (line.run.run_id, line.run.labels.name, *line.run.labels.tags, line.run.model,
+         line.run.suite, line.state, line.run.created_at,
          *(one.name for one in line.run.benchmarks))
     ).lower()  # fmt: skip
     return all(word in text for word in words)

@@ -12,14 +12,14 @@ from stackbench.control.client import EngineClient
 from stackbench.control.messages import Missed, OperatorAction
 from stackbench.control.verbs import change_line
 from stackbench.errors import EngineUnreachableError, StackbenchError, StoreError, UsageError
-from stackbench.store import BenchmarkResult, Queries, Reader, RunInfo
+from stackbench.store import BenchmarkResult, Labels, Queries, Reader, RunInfo
 from stackbench.store.load_rows import read_load
 from stackbench.store.run_log import LoggedEvent, read_log, read_status
 from stackbench.tui.engine_link import EngineLink
 from stackbench.tui.live.live_run import READINGS_KEPT, LiveRun, LogLine
 from stackbench.types import RunStatus
 
-__all__ = ["Recorded", "follow", "read_recorded"]
+__all__ = ["Recorded", "follow", "read_name", "read_recorded"]
 
 LOOK_EVERY_S = 1.0
 ATTACH_WITHIN_S = 30.0
@@ -115,6 +115,11 @@ def read_recorded(queries: Queries, run_id: str) -> Recorded:
         [dict(reading) for reading in read_load(queries, run_id, READINGS_KEPT)],
         [_line(event) for event in read_log(queries, run_id, LOG_LINES)],
     )
+
+
+def read_name(queries: Queries, run_id: str) -> str:
+    """What the user calls a run; empty where it has no name."""
+    return Reader(queries).labels().get(run_id, Labels()).name
 
 
 def _line(event: LoggedEvent) -> LogLine:

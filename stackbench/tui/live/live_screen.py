@@ -17,7 +17,7 @@ from stackbench.errors import StackbenchError, StoreError, UsageError
 from stackbench.store.attempt_pages import AttemptFilter, AttemptLine, Outcome
 from stackbench.tui.attempt_list.attempt_rows import ATTEMPT_COLUMNS, AttemptRows, attempt_cells
 from stackbench.tui.dialogs import ChooseScreen
-from stackbench.tui.live.follower import Recorded, follow, read_recorded
+from stackbench.tui.live.follower import Recorded, follow, read_name, read_recorded
 from stackbench.tui.live.live_run import LiveRun, LogLine, UnderWay
 from stackbench.tui.live.operating import Operating
 from stackbench.tui.live.panels import LOG_COLUMNS, UNDER_WAY_COLUMNS, log_cells, under_way_cells
@@ -69,6 +69,8 @@ class LiveScreen(Operating):
         self._newest_first = True
         self._rows: AttemptRows | None = None
         self._recorded: Recorded | None = None
+        self._called = ""
+        """The run's name, where the user gave it one."""
         self._painted = -1
         self._second = -1
         self._taken_in = (-1, -1)
@@ -101,7 +103,7 @@ class LiveScreen(Operating):
                     yield VirtualTable[LogLine](LOG_COLUMNS, log_cells, id="log", empty="nothing was said yet")
 
     def place(self) -> tuple[str, ...]:
-        return (f"run {self.run_id}",)
+        return (f"run {self.run_id} {self._called}".rstrip(),)
 
     def on_mount(self) -> None:
         super().on_mount()
@@ -109,6 +111,7 @@ class LiveScreen(Operating):
         self.query_one("#attempts").focus()
         self.run_worker(self._follow, group="follow", exit_on_error=False)
         self.run_worker(self._open_rows, group="rows", exclusive=True)
+        self.run_worker(self._read_name, group="name", exit_on_error=False)
         self.set_interval(PAINT_EVERY_S, self._tick)
         self.set_interval(LOOK_EVERY_S, self._look)
 
@@ -122,6 +125,16 @@ class LiveScreen(Operating):
         except StackbenchError as error:
             self.live.error = str(error)
             self.live.version += 1
+
+    async def _read_name(self) -> None:
+        """As its engine or the database has it."""
+        with suppress(StackbenchError):
+            now = await self.link.engine()
+            self._called = next((run.name for run in now.runs if run.run_id == self.run_id and run.name), "")
+            if not self._called and self.link.has_database:
+                self._called = await self.link.read(lambda queries: read_name(queries, self.run_id))
+            if self._called:
+                self.show_place()
 
     # -- painting
 
