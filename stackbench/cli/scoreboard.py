@@ -12,14 +12,9 @@ from stackbench.cli.console import fits, make_table, out, shown
 from stackbench.cli.gate_lines import gate_documents, gate_lines
 from stackbench.cli.length_tables import is_by_length, length_tables
 from stackbench.cli.speeds import is_speed, speeds_table
-<<<<<<< HEAD
 from stackbench.engine import Cost, RunOutcome
-from stackbench.report.caveats import caveats, counted, number_of, partial_reasons
-=======
-from stackbench.engine import Cost, GateResult, RunOutcome
 from stackbench.plurals import number_of
 from stackbench.report.caveats import caveats, counted, partial_reasons
->>>>>>> news-b
 from stackbench.report.headlines import counts
 from stackbench.report.tally import clock
 from stackbench.stats.replicates import differ
