@@ -9,7 +9,8 @@ from statistics import fmean
 from stackbench.benchmarks import EditionedBenchmark, find_benchmark
 from stackbench.benchmarks.pairs import PairedTasks, pair_tasks
 from stackbench.errors import UsageError
-from stackbench.report.caveats import caveats, number_of
+from stackbench.plurals import number_of
+from stackbench.report.caveats import caveats
 from stackbench.stats import PairedDifference
 from stackbench.stats.bootstrap import Bootstrap, bootstrap_paired
 from stackbench.stats.intervals import Z95

@@ -20,7 +20,7 @@ def test_a_mistyped_run_is_answered_with_the_nearest_name_tag_or_id(tmp_path: Pa
         reader = Reader(queries)
         for given, meant in (
             ("brif", "brief"),
-            ("nigthly", "nightly"),
+            ("nightl", "nightly"),
             ("20261126-090000-abce", "20261126-090000-abcd"),
         ):
             with pytest.raises(UsageError, match=rf'no run "{given}" \(did you mean "{meant}"\?\); "stackbench runs"'):
