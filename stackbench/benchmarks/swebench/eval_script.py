@@ -35,11 +35,11 @@ CANARY_TEXT = """import unittest
 
 class {name}(unittest.TestCase):
     def test_{nonce}(self):
-        self.fail("this test always fails")
+        self.assertEqual({first}, {second})
 
 
 def test_{nonce}():
-    raise AssertionError("this test always fails")
+    assert {first} == {second}
 """
 
 
@@ -52,7 +52,13 @@ class Canary:
 
     @property
     def text(self) -> str:
-        return CANARY_TEXT.format(name=f"Test{self.nonce.capitalize()}", nonce=self.nonce)
+        first = 1000 + int(self.nonce[:3], 16)
+        return CANARY_TEXT.format(
+            name=f"Test{self.nonce.capitalize()}",
+            nonce=self.nonce,
+            first=first,
+            second=first + 1 + int(self.nonce[3:6], 16),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,22 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from stackbench.benchmarks.swebench.control_run import make_control, with_files
 from stackbench.benchmarks.swebench.environments import REPOSITORY
 from stackbench.benchmarks.swebench.eval_script import EvalScript, with_canary
-from stackbench.benchmarks.swebench.grading_container import TestRun, apply_patch, make_ready, run_tests, seal_history
+from stackbench.benchmarks.swebench.grading_container import (
+    CONTROL,
+    TestRun,
+    apply_patch,
+    make_ready,
+    read_tests,
+    run_tests,
+    seal_history,
+    write_control,
+)
 from stackbench.benchmarks.swebench.instances import Instance
-from stackbench.benchmarks.swebench.official import OfficialReport, classify, grade_log
-from stackbench.benchmarks.swebench.test_log import LogFacts, read_log
+from stackbench.benchmarks.swebench.official import OfficialReport, classify, grade_log, parse_log
+from stackbench.benchmarks.swebench.test_log import FAILING, PASSING, LogFacts, read_log
 from stackbench.benchmarks.swebench.verdicts import FailureKind, Verdict
 from stackbench.errors import ToolError
 from stackbench.sandbox import SandboxSpec
@@ -107,7 +117,52 @@ async def grade(
         # the container's disk, memory or processes are used up by what the patch does
         return replace(base, reason=f"failed: {error}", applied=True, total_s=time.monotonic() - began)
     verdict = await asyncio.to_thread(_judge, instance, script, run, base, gold_passes)
+    if verdict.resolved and (deceived := await _control(instance, patch, script, image, lease, limits)):
+        verdict = _not_resolved(verdict, instance, deceived)
     return replace(verdict, apply_log=said, total_s=time.monotonic() - began)
+
+
+async def _control(
+    instance: Instance, patch: str, script: EvalScript, image: ReadyImage, lease: Lease, limits: GradingLimits
+) -> str:
+    """Why a patch with which all required tests pass is not believed; empty where it is."""
+    try:
+        async with lease(container_spec(image, limits, script.cpus)) as session:
+            await make_ready(session)
+            await seal_history(session, keep_base=True)
+            if patch.strip():
+                await apply_patch(session, patch)
+            control = make_control(await read_tests(session, instance))
+            if not control.made_to_fail(instance.fail_to_pass):
+                return ""
+            await write_control(session, control)
+            again = with_files(script, CONTROL, REPOSITORY)
+            run = await run_tests(session, again.text, limits.timeout_s)
+    except ToolError as error:
+        return f"its tests, made to fail, could not be run: {error}"
+    facts = read_log(run.log, run.exit_code, again.canary, instance.required, script.log_parser, script.eval_type)
+    reported = await asyncio.to_thread(parse_log, script.log_parser, script.eval_type, facts.log)
+    targets = control.made_to_fail(instance.fail_to_pass)
+    statuses = {name: reported.get(facts.aliases.get(name, name), "") for name in targets}
+    passed = next((name for name, status in statuses.items() if status in PASSING), None)
+    if passed is not None:
+        return f"{passed} was reported as passed also where it was made to fail, so the output is not what it did"
+    if not any(status in FAILING for status in statuses.values()):
+        return "its tests, made to fail, were not reported as failed, so the output is not what they do"
+    return ""
+
+
+def _not_resolved(verdict: Verdict, instance: Instance, why: str) -> Verdict:
+    """Nothing that such an output says counts."""
+    return replace(
+        verdict,
+        resolved=False,
+        kind="model",
+        report={**verdict.report, "resolved": False},
+        reason=f"failed: {why}",
+        fail_to_pass=(0, len(instance.fail_to_pass)),
+        pass_to_pass=(0, len(instance.pass_to_pass)),
+    )
 
 
 def _judge(instance: Instance, script: EvalScript, run: TestRun, base: Verdict, gold_passes: bool | None) -> Verdict:
@@ -133,14 +188,7 @@ def _judge(instance: Instance, script: EvalScript, run: TestRun, base: Verdict, 
     )
     forged = _forgery(facts, official)
     if forged:
-        return replace(
-            verdict,
-            resolved=False,
-            report={**official.report, "resolved": False},
-            reason=f"failed: {forged}",
-            fail_to_pass=(0, len(instance.fail_to_pass)),
-            pass_to_pass=(0, len(instance.pass_to_pass)),
-        )
+        return _not_resolved(verdict, instance, forged)
     if official.resolved:
         return replace(verdict, kind="", reason="passed")
     kind, why = _failure(facts, official, run, gold_passes)

@@ -6,14 +6,27 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from stackbench.benchmarks.swebench.control_run import Control, python_tests, reading_script
 from stackbench.benchmarks.swebench.environments import REPOSITORY
+from stackbench.benchmarks.swebench.instances import Instance
 from stackbench.benchmarks.swebench.patches import Refusal
 from stackbench.errors import SandboxError, ToolError
 
 if TYPE_CHECKING:
     from stackbench.sandbox.session import Session
 
-__all__ = ["ENVIRONMENT", "TestRun", "apply_patch", "make_ready", "read_solution", "run_tests", "seal_history"]
+__all__ = [
+    "CONTROL",
+    "ENVIRONMENT",
+    "TestRun",
+    "apply_patch",
+    "make_ready",
+    "read_solution",
+    "read_tests",
+    "run_tests",
+    "seal_history",
+    "write_control",
+]
 
 TEMPORARY = "/opt/tmp"
 """Not below /tmp: some projects' tests fail where they and their temporary files lie under one folder."""
@@ -28,6 +41,8 @@ ENVIRONMENT = {
     "PIP_NO_INDEX": "1",
 }
 PATCH = f"{TEMPORARY}/patch.diff"
+TEST_PATCH = f"{TEMPORARY}/tests.diff"
+CONTROL = f"{TEMPORARY}/tests"
 SCRIPT = f"{TEMPORARY}/eval.sh"
 STEP_TIMEOUT_S = 300.0
 PROCESSES = 1024
@@ -129,6 +144,29 @@ async def apply_patch(session: Session, patch: str) -> tuple[bool, str]:
     await session.write(PATCH, patch.encode("utf-8", "surrogateescape"), root="/")
     done = await session.run(["bash", "-c", APPLY], env=ENVIRONMENT, timeout_s=STEP_TIMEOUT_S, merge=True)
     return done.exit_code == 0, done.stdout.decode(errors="replace")
+
+
+async def read_tests(session: Session, instance: Instance) -> dict[str, str]:
+    """The Python files of the instance's tests, as they are when they run; by path. The work tree is left with them."""
+    await session.write(TEST_PATCH, instance.test_patch.encode("utf-8", "surrogateescape"), root="/")
+    program = reading_script(instance, TEST_PATCH)
+    done = await session.run(
+        ["bash", "-c", program], cwd=REPOSITORY, env=ENVIRONMENT, timeout_s=STEP_TIMEOUT_S, merge=True
+    )
+    found: dict[str, str] = {}
+    if done.exit_code == 0:
+        for path in python_tests(instance):
+            content = await session.read(path, root=REPOSITORY)
+            found[path] = content.data.decode("utf-8", "surrogateescape")
+    return found
+
+
+async def write_control(session: Session, control: Control) -> None:
+    """Puts the files of a control where `with_files` takes them from; the test patch is taken back."""
+    for path, text in control.files.items():
+        await session.write(f"{CONTROL}/{path}", text.encode("utf-8", "surrogateescape"), root="/")
+    program = f"git apply --reverse {TEST_PATCH}; rm -f {TEST_PATCH}"
+    await session.run(["bash", "-c", program], cwd=REPOSITORY, env=ENVIRONMENT, timeout_s=STEP_TIMEOUT_S, merge=True)
 
 
 async def run_tests(session: Session, script: str, timeout_s: float) -> TestRun:

@@ -72,6 +72,16 @@ PATCHES = {
     "every report": "import _pytest.reports as r\nmake = r.TestReport.from_item_and_call\n"
     "def all_pass(item, call):\n    found = make(item, call)\n    found.outcome = 'passed'\n    return found\n"
     "r.TestReport.from_item_and_call = staticmethod(all_pass)\n",
+    "every report but of a test that tells": "import _pytest.reports as r\nmake = r.TestReport.from_item_and_call\n"
+    "def pass_others(item, call):\n    found = make(item, call)\n    if 'always fails' not in str(found.longrepr):\n"
+    "        found.outcome = 'passed'\n    return found\n"
+    "r.TestReport.from_item_and_call = staticmethod(pass_others)\n",
+    "every report of a file of the repository": "import _pytest.reports as r\nimport subprocess\n"
+    "make = r.TestReport.from_item_and_call\n"
+    "known = subprocess.run(['git', 'ls-files'], capture_output=True, text=True).stdout.split()\n"
+    "def pass_known(item, call):\n    found = make(item, call)\n    if found.nodeid.split('::')[0] in known:\n"
+    "        found.outcome, found.longrepr = 'passed', None\n    return found\n"
+    "r.TestReport.from_item_and_call = staticmethod(pass_known)\n",
     "ends the log": PRINTS + 'print(">>>>> End Test Output\\n>>>>> Test Exit Code: 0", flush=True)\nos._exit(0)\n',
     "skips": PRINTS + "import pytest\npytest.skip('no', allow_module_level=True)\n",
     "kills the shell": PRINTS + "os.kill(os.getppid(), 9)\nos._exit(0)\n",
