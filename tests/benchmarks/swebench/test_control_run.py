@@ -48,9 +48,8 @@ def test_each_test_fails_in_its_first_statement_and_nothing_else_changes() -> No
     assert control.functions == {PATH: names}
     changed = control.files[PATH]
     compile(changed, PATH, "exec")
-    added = [
-        line for line in changed.split("\n") if line.strip().startswith("assert ") and line not in TESTS.split("\n")
-    ]
+    before = TESTS.split("\n")
+    added = [line for line in changed.split("\n") if line.strip().startswith("assert ") and line not in before]
     assert len(added) == len(names)
     assert [line for line in changed.split("\n") if line not in added] == before
     space: dict[str, object] = {"decorated": lambda test: test, "other": lambda test: test}
