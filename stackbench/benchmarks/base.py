@@ -100,6 +100,8 @@ class SampleFields:
     """Text, or null for an empty sample."""
     single: bool = False
     """Whether a file has one sample of a task at most."""
+    maker: str = ""
+    """The field that names who made a sample: one for the whole file; empty where there is none."""
 
 
 class Context(Protocol):

@@ -38,6 +38,7 @@ MOST_SAMPLES = 1_000_000
 LARGEST_JSON = 1 << 30
 FENCE = re.compile(r"^\s*```", re.MULTILINE)
 NUMBER = re.compile(r"\d+")
+HALF = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,7 @@ def read_samples(path: Path, benchmark: str, home: Home, options: Mapping[str, A
     samples: dict[AttemptKey, Sample] = {}
     fenced: list[int] = []
     first_lines: dict[str, int] = {}
+    makers: dict[str, int] = {}
     for number, line in _json_rows(path) if path.suffix == ".json" else bounded_lines(path):
         row = _row(path, number, line, fields)
         task_id = row[fields.task]
@@ -127,6 +129,13 @@ def read_samples(path: Path, benchmark: str, home: Home, options: Mapping[str, A
         keys.append(key)
         whole = isinstance(row.get("solution"), str)
         text = row["solution"] if whole else row[fields.text] or ""
+        if fields.maker:
+            makers.setdefault(str(row.get(fields.maker, "")), number)
+            if len(makers) > 1:
+                raise UsageError(
+                    f'{path} line {number}: "{fields.maker}" is another than on line {min(makers.values())}; '
+                    "score each model's by itself"
+                )
         samples[key] = Sample(text, whole=whole)
         if fields.text == "completion" and scorer.uses_sandbox and FENCE.search(text):
             fenced.append(number)
@@ -191,6 +200,8 @@ def _row(path: Path, number: int, line: bytes, fields: SampleFields) -> dict[str
     if fields.text != "completion":
         if fields.text not in row or not isinstance(row[fields.text], str | None):
             raise UsageError(f'{path} line {number} has no "{fields.text}" as text')
+        if HALF.search(row[fields.text] or ""):
+            raise UsageError(f'{path} line {number}: "{fields.text}" has half of a character (a lone surrogate) in it')
         return row
     if not isinstance(row.get("solution"), str) and not isinstance(row.get("completion"), str):
         raise UsageError(f'{path} line {number} has neither "completion" nor "solution" as text')

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from stackbench.plurals import number_of
 from stackbench.report.atif import TimedEvent, iso_time, trajectory
 from stackbench.store import Queries, Reader
 
@@ -28,13 +29,19 @@ README = """# {model}
 
 SWE-bench, {tasks}: {resolved} of {asked} instances resolved ({share:.1%}).
 
-Made by stackbench in run {run_id}; see metadata.yaml, logs/ and trajs/.
+Made by stackbench in run {run_id}; see metadata.yaml{and_logs}.
 
-- Each instance was attempted once: {once}
+{how}
+"""
+SOLVED_HERE = """- Each instance was attempted once: {once}
 - Hints were shown: {hints}
 - The model had a network: no
-- The repository's history was sealed while the model worked: yes
-"""
+- The repository's history was sealed while the model worked: yes"""
+GRADED_ONLY = """The predictions were made elsewhere and graded here. Attempts for each instance, hints, and what the model
+could reach are not known to stackbench: whoever made them has to say so. In all_preds.jsonl the model stands as the
+file that was graded."""
+GRADED_FILE = "file:"
+"""What the model of a run is called whose answers are those of a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,19 +96,20 @@ def leaderboard_files(queries: Queries, run_id: str) -> Iterator[tuple[str, byte
     asked = planned.planned.tasks_planned if planned is not None and planned.planned is not None else len(graded)
     report = run_report(graded, asked)
     yield "report.json", _json(report)
-    yield "metadata.yaml", _metadata(model, run_id, report)
+    graded_only = model.startswith(GRADED_FILE)
+    yield "metadata.yaml", _metadata(model, run_id, report, graded_only=graded_only)
     once = "yes" if len({one.task_id for one in graded}) == len(graded) else "no"
     hints = "yes" if any(one.metrics.get("hints") for one in graded) else "no"
     resolved = report["resolved_instances"]
     readme = README.format(
         model=model,
-        tasks=f"{len(graded)} predictions",
+        tasks=number_of(len(graded), "prediction"),
         resolved=resolved,
         asked=asked,
         share=resolved / asked,
         run_id=run_id,
-        once=once,
-        hints=hints,
+        and_logs=" and logs/" if graded_only else ", logs/ and trajs/",
+        how=GRADED_ONLY if graded_only else SOLVED_HERE.format(once=once, hints=hints),
     )
     yield "README.md", readme.encode()
 
@@ -168,7 +176,7 @@ def _graded(queries: Queries, run_id: str) -> Iterator[Graded]:
         )
 
 
-def _metadata(model: str, run_id: str, report: Mapping[str, Any]) -> bytes:
+def _metadata(model: str, run_id: str, report: Mapping[str, Any], *, graded_only: bool) -> bytes:
     """The fields that the leaderboard shows; what only the submitter knows is left empty."""
     found = {
         "info": {"name": model, "logo": "", "site": "", "report": "", "authors": ""},
@@ -177,8 +185,8 @@ def _metadata(model: str, run_id: str, report: Mapping[str, Any]) -> bytes:
             "model": [model],
             "org": "",
             "os_model": None,
-            "os_system": True,
-            "system": {"attempts": "1"},
+            "os_system": None if graded_only else True,
+            "system": {"attempts": "" if graded_only else "1"},
         },
         "stackbench": {"run": run_id, "resolved": report["resolved_instances"], "asked": report["total_instances"]},
     }

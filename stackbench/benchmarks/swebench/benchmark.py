@@ -107,7 +107,9 @@ class SweBench:
     own_images: ClassVar[bool] = True
     options_type: ClassVar[type[Options]] = SweBenchOptions
     metric_kinds: ClassVar[Sequence[MetricKind]] = swe_kinds()
-    sample_fields: ClassVar[SampleFields] = SampleFields(task="instance_id", text="model_patch", single=True)
+    sample_fields: ClassVar[SampleFields] = SampleFields(
+        task="instance_id", text="model_patch", single=True, maker="model_name_or_path"
+    )
 
     def __init__(self, options: SweBenchOptions) -> None:
         self.options = options

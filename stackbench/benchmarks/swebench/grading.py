@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -57,7 +58,7 @@ class GradingLimits:
             "timeout_s": self.timeout_s,
             "memory_mib": self.memory_mib,
             "disk_mib": self.disk_mib,
-            "cpus": self.cpus or cpus,
+            "cpus": self.cpus or cpus or float(os.cpu_count() or 1),
             "processes": self.processes,
         }
 

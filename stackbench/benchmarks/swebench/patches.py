@@ -22,6 +22,7 @@ __all__ = [
 LARGEST_PATCH = 1 << 20
 """Characters of a model's patch; the largest gold patch of SWE-bench has 0.2 million."""
 HEADER = re.compile(r"^diff --git (?:\"?a/(?P<old>.*?)\"?) (?:\"?b/(?P<new>.*?)\"?)$", re.MULTILINE)
+WINDOWS_HEADER = re.compile(r"^diff --git .*\r$", re.MULTILINE)
 TEST_FOLDERS = {"tests", "__tests__"}
 LEADING_TEST_FOLDERS = {"test", "testing", "e2e"}
 TEST_NAME = re.compile(r"(test_.*|.*_tests?|tests|conftest)\.py|.*[._-](test|spec)\.[a-z]+")
@@ -59,7 +60,12 @@ class Refusal:
 
 
 def split_patch(patch: str) -> list[FilePatch]:
-    """A patch of git's as the changes of its files; text before the first `diff --git` is left out."""
+    """A patch of git's as the changes of its files; text before the first `diff --git` is left out.
+
+    Where its own lines end with CR LF, as Windows writes them, they end with LF; in another patch CR is content.
+    """
+    if WINDOWS_HEADER.search(patch):
+        patch = patch.replace("\r\n", "\n")
     starts = list(HEADER.finditer(patch))
     ends = [match.start() for match in starts[1:]] + [len(patch)]
     found: list[FilePatch] = []

@@ -96,3 +96,13 @@ def test_a_patch_of_diff_is_read_as_one_of_gits() -> None:
     plain = GOLD.split("\n", 1)[1]
     assert same_changes(patch_in(f"```diff\n{plain}```"), GOLD)
     assert patch_in("I do not know.") == ""
+
+
+def test_a_patch_that_windows_wrote_changes_the_same_lines() -> None:
+    patch = "diff --git a/a.py b/a.py\n--- a/a.py\n+++ b/a.py\n@@ -1 +1 @@\n-old\n+new\n"
+    windows = patch.replace("\n", "\r\n")
+    near = closeness(windows, patch)
+    assert (near.edit_similarity, near.file_precision, near.file_recall) == (1.0, 1.0, 1.0)
+    assert same_changes(windows, patch)
+    content = patch.replace("+new", "+new\r")
+    assert split_patch(content)[0].text == content

@@ -16,7 +16,7 @@ FLASK, DJANGO = "pallets__flask-5063", "django__django-16139"
 
 
 def row(instance_id: str, patch: str | None = "p", **more: Any) -> dict[str, Any]:
-    return {"instance_id": instance_id, "model_name_or_path": "m", "model_patch": patch, **more}
+    return {"instance_id": instance_id, "model_name_or_path": "m", "model_patch": patch} | more
 
 
 def written(path: Path, *rows: Any) -> Path:
@@ -49,6 +49,11 @@ def test_lines_a_list_and_an_object_hold_the_same_predictions(home: Home, tmp_pa
         ([{"instance_id": FLASK}], 'line 1 has no "model_patch" as text'),
         ([row(FLASK, 7)], 'line 1 has no "model_patch" as text'),  # type: ignore[arg-type]
         ([{"model_patch": "p"}], 'line 1 has no "instance_id"'),
+        ([row(FLASK, "a\ud800")], 'line 1: "model_patch" has half of a character'),
+        (
+            [row(FLASK), row(DJANGO, model_name_or_path="n")],
+            'line 2: "model_name_or_path" is another than on line 1; score each model',
+        ),
         ([[1]], "line 1 is not a JSON object"),
         ([], "holds no samples"),
     ],
