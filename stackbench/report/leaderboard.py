@@ -37,9 +37,9 @@ SOLVED_HERE = """- Each instance was attempted once: {once}
 - Hints were shown: {hints}
 - The model had a network: no
 - The repository's history was sealed while the model worked: yes"""
-GRADED_ONLY = """The predictions were made elsewhere and graded here. Attempts for each instance, hints, and what the model
-could reach are not known to stackbench: whoever made them has to say so. In all_preds.jsonl the model stands as the
-file that was graded."""
+GRADED_ONLY = """The predictions were made elsewhere and graded here. Attempts for each instance, hints, and what
+the model could reach are not known to stackbench: whoever made them has to say so. In all_preds.jsonl the model stands
+as the file that was graded."""
 GRADED_FILE = "file:"
 """What the model of a run is called whose answers are those of a file."""
 
