@@ -118,15 +118,17 @@ async def grade(
         # the container's disk, memory or processes are used up by what the patch does
         return replace(base, reason=f"failed: {error}", applied=True, total_s=time.monotonic() - began)
     verdict = await asyncio.to_thread(_judge, instance, script, run, base, gold_passes)
-    if verdict.resolved and (deceived := await _control(instance, patch, script, image, lease, limits)):
-        verdict = _not_resolved(verdict, instance, deceived)
+    if verdict.resolved:
+        deceived, seconds = await _control(instance, patch, script, image, lease, limits)
+        verdict = replace(verdict, test_s=verdict.test_s + seconds)
+        verdict = _not_resolved(verdict, instance, deceived) if deceived else verdict
     return replace(verdict, apply_log=said, total_s=time.monotonic() - began)
 
 
 async def _control(
     instance: Instance, patch: str, script: EvalScript, image: ReadyImage, lease: Lease, limits: GradingLimits
-) -> str:
-    """Why a patch with which all required tests pass is not believed; empty where it is."""
+) -> tuple[str, float]:
+    """Why a patch with which all required tests pass is not believed, empty where it is; and what its tests took."""
     try:
         async with lease(container_spec(image, limits, script.cpus)) as session:
             await make_ready(session)
@@ -135,22 +137,23 @@ async def _control(
                 await apply_patch(session, patch)
             control = make_control(await read_tests(session, instance))
             if not control.made_to_fail(instance.fail_to_pass):
-                return ""
+                return "", 0.0
             await write_control(session, control)
             again = with_files(script, CONTROL, REPOSITORY)
             run = await run_tests(session, again.text, limits.timeout_s)
     except ToolError as error:
-        return f"its tests, made to fail, could not be run: {error}"
+        return f"its tests, made to fail, could not be run: {error}", 0.0
     facts = read_log(run.log, run.exit_code, again.canary, instance.required, script.log_parser, script.eval_type)
     reported = await asyncio.to_thread(parse_log, script.log_parser, script.eval_type, facts.log)
     targets = control.made_to_fail(instance.fail_to_pass)
     statuses = {name: reported.get(facts.aliases.get(name, name), "") for name in targets}
     passed = next((name for name, status in statuses.items() if status in PASSING), None)
     if passed is not None:
-        return f"{passed} was reported as passed also where it was made to fail, so the output is not what it did"
+        why = f"{passed} was reported as passed also where it was made to fail, so the output is not what it did"
+        return why, run.seconds
     if not any(status in FAILING for status in statuses.values()):
-        return "its tests, made to fail, were not reported as failed, so the output is not what they do"
-    return ""
+        return "its tests, made to fail, were not reported as failed, so the output is not what they do", run.seconds
+    return "", run.seconds
 
 
 def _not_resolved(verdict: Verdict, instance: Instance, why: str) -> Verdict:

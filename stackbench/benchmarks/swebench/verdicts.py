@@ -38,6 +38,7 @@ class Verdict:
     """What the test script printed, as swebench graded it."""
     apply_log: str = ""
     test_s: float = 0.0
+    """Of the tests, both times where they ran twice."""
     total_s: float = 0.0
     """From the wish for a container to the verdict."""
     oom_kills: int = 0
