@@ -77,7 +77,7 @@ def test_help_is_quick_and_says_how_to_use_it(program: Program) -> None:
         (["eval", "humaneval", "-m", "hf:no-such"], 'unknown model "no-such"'),
         (["eval", "humaneval", "-m", "openai:m@http://127.0.0.1:9/v1"], "nothing answers at http://127.0.0.1:9/v1"),
         (["eval", "humaneval", "--frobnicate"], "there is no option --frobnicate"),
-        (["eval", "humaneval", "--limit", "many"], "invalid value for '--limit'"),
+        (["eval", "humaneval", "--limit", "many"], "--limit: takes a whole number (got 'many')"),
         (["eval", "humaneval", "--limit", "0"], "--limit: "),
         (["eval", "humaneval", "--temperature", "-1"], "--temperature: "),
         (["eval", "humaneval", "-T", "style"], "name=value"),
