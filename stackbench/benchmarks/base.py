@@ -47,6 +47,7 @@ __all__ = [
     "Options",
     "OwnImages",
     "OwnSampleFields",
+    "PlannedTokens",
     "PrepareContext",
     "ReferenceAnswers",
     "Sample",
@@ -397,6 +398,16 @@ class CodeBenchmark(Protocol):
 
     async def score(self, task: Any, sample: Sample, context: Context) -> Scored:
         """Scores one sample. Raises SandboxError."""
+        ...
+
+
+@runtime_checkable
+class PlannedTokens(Protocol):
+    """A benchmark whose options decide how long its prompts and answers are."""
+
+    def planned_tokens(self) -> tuple[int, int] | None:
+        """Tokens of the prompts and of the answers of an attempt, all turns together; of a benchmark of speed those of
+        one stream, its warm-up included. None where the options do not tell."""
         ...
 
 

@@ -107,9 +107,7 @@ async def grade(
     )
     try:
         async with lease(container_spec(image, limits, script.cpus)) as session:
-            await make_ready(session)
-            await seal_history(session, keep_base=True)
-            applied, said = await apply_patch(session, patch) if patch.strip() else (True, "")
+            applied, said = await _put_in(session, patch)
             if not applied:
                 reason = "failed: the patch does not apply"
                 return replace(base, reason=reason, apply_log=said, total_s=time.monotonic() - began)
@@ -125,16 +123,20 @@ async def grade(
     return replace(verdict, apply_log=said, total_s=time.monotonic() - began)
 
 
+async def _put_in(session: Session, patch: str) -> tuple[bool, str]:
+    """Makes a fresh container ready and puts the patch into it: whether it applies, and what was said of it."""
+    await make_ready(session)
+    await seal_history(session, keep_base=True)
+    return await apply_patch(session, patch) if patch.strip() else (True, "")
+
+
 async def _control(
     instance: Instance, patch: str, script: EvalScript, image: ReadyImage, lease: Lease, limits: GradingLimits
 ) -> tuple[str, float]:
     """Why a patch with which all required tests pass is not believed, empty where it is; and what its tests took."""
     try:
         async with lease(container_spec(image, limits, script.cpus)) as session:
-            await make_ready(session)
-            await seal_history(session, keep_base=True)
-            if patch.strip():
-                await apply_patch(session, patch)
+            await _put_in(session, patch)
             control = make_control(await read_tests(session, instance))
             if not control.made_to_fail(instance.fail_to_pass):
                 return "", 0.0

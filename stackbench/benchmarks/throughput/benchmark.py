@@ -149,9 +149,8 @@ class Throughput:
                     found.append(ThroughputTask(name, mix, variant, rate=rate))
         return found
 
-    def stream_tokens(self) -> tuple[int, int] | None:
-        """Tokens of prompts and of answers in one stream of a closed loop, its warm-up included: means over the loads.
-        None where the options do not tell (open loops, prompts of a dataset)."""
+    def planned_tokens(self) -> tuple[int, int] | None:
+        """Of one stream of a closed loop: means over the loads. None for open loops and prompts of a dataset."""
         options = self.options
         mixes = [(int(match[1]), int(match[2])) for mix in options.mixes if (match := MIX.fullmatch(mix)) is not None]
         if options.rates or len(mixes) < len(options.mixes):

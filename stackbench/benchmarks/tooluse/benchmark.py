@@ -49,6 +49,7 @@ SYSTEM = (
 
 
 FIRST_STEPS = "first-steps"
+FIRST_STEPS_TOKENS = (2262, 253)
 FIRST_STEPS_TOLD = "first-steps, tasks that name the command to run, for models too small for the published ones"
 BUSY_MACHINE = 0.5
 """From this share of its time on in which something waited for a processor, an attempt's machine counts as slow."""
@@ -109,6 +110,10 @@ class ToolUse:
             and options.length in (None, "long" if task.spec.is_long else "short")
         ]
         return list(_mixed(kept))
+
+    def planned_tokens(self) -> tuple[int, int] | None:
+        """Of the quickstart's tasks, as the embedded model made them; None for other scenarios."""
+        return FIRST_STEPS_TOKENS if self.options.scenarios == FIRST_STEPS else None
 
     async def prepare(self, tasks: Sequence[Task], context: PrepareContext) -> None:
         """Says which set of scenarios this is, and checks that the image has the programs that tasks need.

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stackbench.benchmarks import AgentBenchmark, Benchmark, SpeedBenchmark, create_benchmark
-from stackbench.benchmarks.throughput.benchmark import Throughput
-from stackbench.benchmarks.tooluse.benchmark import FIRST_STEPS, ToolUse
+from stackbench.benchmarks.base import PlannedTokens
 from stackbench.config import Home
 from stackbench.datasets import DatasetStore
 from stackbench.datasets.manifest import DatasetFile
@@ -25,10 +24,6 @@ __all__ = ["plan_ahead", "workloads"]
 
 SLOW_TO_COUNT = {"swebench"}
 """Benchmarks whose tasks are fetched, or whose tables are, when they are asked for them."""
-
-
-FIRST_STEPS_TOKENS = (2262, 253)
-"""Of an attempt at the tasks of the quickstart, all turns together, as the embedded model made them."""
 
 
 class _LocalDatasets(DatasetStore):
@@ -108,15 +103,6 @@ def _workload(
         priority=part.priority,
         speed=isinstance(benchmark, SpeedBenchmark),
         agent=isinstance(benchmark, AgentBenchmark),
-        tokens=_tokens(benchmark),
+        tokens=benchmark.planned_tokens() if isinstance(benchmark, PlannedTokens) else None,
         max_tokens=part.max_tokens or plan.settings.max_tokens,
     )
-
-
-def _tokens(benchmark: Benchmark) -> tuple[int, int] | None:
-    """Of the prompts and answers of an attempt, where the benchmark's options decide them."""
-    if isinstance(benchmark, Throughput):
-        return benchmark.stream_tokens()
-    if isinstance(benchmark, ToolUse) and benchmark.options.scenarios == FIRST_STEPS:
-        return FIRST_STEPS_TOKENS
-    return None

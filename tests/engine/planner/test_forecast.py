@@ -142,7 +142,7 @@ def test_tokens_that_the_options_tell_and_the_limit_of_answers_are_counted() -> 
 
 def test_the_streams_of_a_throughput_measurement_are_counted_from_its_options() -> None:
     def tokens(**options: object) -> tuple[int, int] | None:
-        return Throughput(ThroughputOptions.model_validate(options)).stream_tokens()
+        return Throughput(ThroughputOptions.model_validate(options)).planned_tokens()
 
     assert tokens(concurrency=(2,), mixes=("32x16",), requests=4, warmup=1) == (80, 40)
     assert tokens(concurrency=(8, 32), mixes=("256x128",)) == (1280, 640)
