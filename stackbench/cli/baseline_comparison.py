@@ -10,9 +10,9 @@ from stackbench.cli.console import notice, out, print_json, print_table, shown
 from stackbench.cli.scoreboard import result_documents
 from stackbench.errors import UsageError
 from stackbench.report.caveats import caveats
-from stackbench.report.comparison import too_few
 from stackbench.report.published_results import DIRECTION, PublishedComparison, compare_with_published
 from stackbench.report.regressions import GateMode, regression_document, regression_line, regression_of
+from stackbench.stats.estimates import too_few
 from stackbench.store import BenchmarkResult, Reader, RunInfo
 
 __all__ = ["compare_published", "list_baselines"]
@@ -54,7 +54,7 @@ def _print(run: RunInfo, results: Sequence[BenchmarkResult], name: str, found: S
     print_table(COLUMNS, [_row(one) for one in found], right=["run", "published", DIRECTION], or_list=True)
     for one in found:
         if not one.difference.shown:
-            out().print(shown(f"{_label(one)}: {too_few(one.difference.n, 'an interval')}", "yellow"))
+            out().print(shown(f"{_label(one)}: {too_few(one.difference.n)}", "yellow"))
         if one.other_tasks:
             out().print(shown(f"{_label(one)}: comparable partly, not closely: {one.other_tasks}", "yellow"))
     notice(

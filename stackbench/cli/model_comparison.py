@@ -10,7 +10,7 @@ from stackbench.cli.console import fits, make_table, out, shown
 from stackbench.cli.history import opened
 from stackbench.config import Home
 from stackbench.report.comparison import BenchmarkComparison, compare_benchmark
-from stackbench.report.headlines import counts, headline
+from stackbench.report.headlines import headline, interval_or_counts
 from stackbench.stats.multiple import shared_ranks
 from stackbench.stats.paired import ALPHA
 from stackbench.store import BenchmarkResult, Reader, RunInfo
@@ -150,7 +150,9 @@ def _row(score: ModelScore) -> tuple[str, ...]:
         str(result.errors),
     )
     value = (
-        ("-", "-", "") if metric is None else (metric.name, f"{metric.value:.4f}", _interval(score.benchmark, metric))
+        ("-", "-", "")
+        if metric is None
+        else (metric.name, f"{metric.value:.4f}", interval_or_counts(score.benchmark, metric))
     )
     if score.difference is None:
         return (*head, *value, "", "", "")
@@ -159,7 +161,3 @@ def _row(score: ModelScore) -> tuple[str, ...]:
         return (*head, *value, f"{estimate.value:+.4f}", "", "")
     around = f"[{estimate.ci_low:+.4f}, {estimate.ci_high:+.4f}]"
     return (*head, *value, f"{estimate.value:+.4f}", around, f"{score.difference.paired.p_value:.3g}")
-
-
-def _interval(benchmark: str, metric: Metric) -> str:
-    return counts(benchmark, metric) if metric.ci_low is None else f"[{metric.ci_low:.4f}, {metric.ci_high:.4f}]"

@@ -15,7 +15,7 @@ from stackbench.cli.speeds import is_speed, speeds_table
 from stackbench.engine import Cost, RunOutcome
 from stackbench.plurals import number_of
 from stackbench.report.caveats import caveats, counted, partial_reasons
-from stackbench.report.headlines import counts
+from stackbench.report.headlines import interval_or_counts
 from stackbench.report.tally import clock
 from stackbench.stats.replicates import differ
 from stackbench.store import BenchmarkResult
@@ -237,7 +237,7 @@ def _interval(benchmark: str, metric: Metric) -> str:
     """The confidence interval, or what a few repeats ranged over, which is none."""
     if metric.low is not None:
         return f"{metric.low:.1f} to {metric.high:.1f}, range of {metric.n}"
-    return counts(benchmark, metric) if metric.ci_low is None else f"[{metric.ci_low:.4f}, {metric.ci_high:.4f}]"
+    return interval_or_counts(benchmark, metric)
 
 
 def _count(metric: Metric) -> str:

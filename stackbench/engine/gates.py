@@ -161,11 +161,11 @@ def _against_baseline(gate: Gate, margin: float, baseline: str, difference: Esti
     if isinstance(difference, str):
         found = _result(gate, None, passed=False)
         return replace(found, margin=margin, baseline=baseline, verdict="undecided", why=difference)
+    from stackbench.stats.estimates import too_few
     from stackbench.stats.regression import paired_regression
 
     regression = paired_regression(difference, margin)
     low, high = difference.ends
-    few = f"{difference.n} tasks: too few independent ones for an interval"
     return replace(
         _result(gate, difference.value, regression.verdict == "pass"),
         margin=margin,
@@ -174,7 +174,7 @@ def _against_baseline(gate: Gate, margin: float, baseline: str, difference: Esti
         ci_low=low,
         ci_high=high,
         needed=regression.needed,
-        why="" if difference.shown else few,
+        why="" if difference.shown else too_few(difference.n),
     )
 
 

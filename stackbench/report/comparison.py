@@ -9,10 +9,10 @@ from statistics import fmean
 from stackbench.benchmarks import EditionedBenchmark, find_benchmark
 from stackbench.benchmarks.pairs import PairedTasks, pair_tasks
 from stackbench.errors import UsageError
-from stackbench.plurals import number_of
 from stackbench.report.caveats import caveats
 from stackbench.stats import PairedDifference
 from stackbench.stats.bootstrap import Bootstrap, bootstrap_paired
+from stackbench.stats.estimates import too_few
 from stackbench.stats.intervals import Z95
 from stackbench.stats.multiple import holm
 from stackbench.stats.power import minimum_detectable_effect
@@ -25,7 +25,6 @@ __all__ = [
     "adjusted_together",
     "compare_benchmark",
     "compare_runs",
-    "too_few",
 ]
 
 WHICH = ("first", "second")
@@ -67,7 +66,7 @@ class BenchmarkComparison:
     @property
     def why_counts(self) -> str:
         """Why there is neither interval nor p-value; empty where there are both."""
-        return "" if self.paired.difference.shown else too_few(self.paired.difference.n)
+        return "" if self.paired.difference.shown else too_few(self.paired.difference.n, "an interval and a p-value")
 
     @property
     def tasks(self) -> tuple[tuple[str, float, float], ...]:
@@ -172,11 +171,6 @@ def adjusted_together(found: Sequence[BenchmarkComparison]) -> list[BenchmarkCom
     """The same with Holm's adjustment over their p-values; one without a p-value takes no part in it."""
     adjusted = iter(holm([one.p_value for one in found if one.p_value is not None]))
     return [replace(one, p_adjusted=None if one.p_value is None else next(adjusted)) for one in found]
-
-
-def too_few(tasks: int, what: str = "an interval and a p-value") -> str:
-    """What is said in the place of an interval and a p-value: `12 tasks: too few independent ones for ...`."""
-    return f"{number_of(tasks, 'task')}: too few independent ones for {what}"
 
 
 def _other_data(benchmark: str, first: BenchmarkResult, second: BenchmarkResult) -> str:

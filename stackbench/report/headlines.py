@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from stackbench.benchmarks import MetricKind, find_benchmark, kind_of
 from stackbench.types import Metric
 
-__all__ = ["HEADLINES", "counts", "headline", "interval_text"]
+__all__ = ["HEADLINES", "counts", "headline", "interval_or_counts", "interval_text"]
 
 HEADLINES = (
     "pass@1", "completion", "resolved", "exact_match_robust", "exact_match_flexible", "acc", "score", "output_tok_s",
@@ -43,5 +43,12 @@ def _is_share(benchmark: str, name: str) -> bool:
 
 def interval_text(benchmark: str, metric: Metric) -> str:
     """What stands behind a headline's value, with a space before it; empty for nothing."""
-    shown = counts(benchmark, metric) if metric.ci_low is None else f"[{metric.ci_low:.3f}, {metric.ci_high:.3f}]"
+    shown = interval_or_counts(benchmark, metric, digits=3)
     return f" {shown}" if shown else ""
+
+
+def interval_or_counts(benchmark: str, metric: Metric, *, digits: int = 4) -> str:
+    """The 95% interval, else what `counts` puts in its place."""
+    if metric.ci_low is None:
+        return counts(benchmark, metric)
+    return f"[{metric.ci_low:.{digits}f}, {metric.ci_high:.{digits}f}]"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from stackbench.report.headlines import counts
+from stackbench.report.headlines import interval_or_counts
 from stackbench.store import BenchmarkResult
 from stackbench.types import Metric
 
@@ -53,7 +53,7 @@ def _rows(results: Sequence[BenchmarkResult]) -> Iterator[tuple[str, ...]]:
 def _interval(benchmark: str, metric: Metric) -> str:
     if metric.low is not None:
         return f"range {metric.low:.4f} to {metric.high:.4f}"
-    return counts(benchmark, metric) if metric.ci_low is None else f"[{metric.ci_low:.4f}, {metric.ci_high:.4f}]"
+    return interval_or_counts(benchmark, metric)
 
 
 def _markdown(text: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from stackbench.report.comparison import BenchmarkComparison
 from stackbench.stats import Estimate
+from stackbench.stats.estimates import too_few
 from stackbench.stats.regression import Regression, paired_regression, point_regression
 
 __all__ = ["GateMode", "regression_document", "regression_line", "regression_of", "regressions"]
@@ -31,7 +32,7 @@ def regression_line(name: str, found: Regression, mode: GateMode) -> str:
     if mode == "paired" and not d.shown:
         return (
             f"gate {name}: {found.verdict}: not worse by more than {100 * found.margin:g} points? "
-            f"{100 * d.value:+.1f} points over {d.n} tasks: too few independent ones for an interval"
+            f"{100 * d.value:+.1f} points over {too_few(d.n)}"
         )
     line = (
         f"gate {name}: {found.verdict}: not worse by more than {100 * found.margin:g} points? "

@@ -6,11 +6,12 @@ import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
+from stackbench.plurals import number_of
 from stackbench.stats.clusters import make_layout
 from stackbench.stats.intervals import LEAST_UNITS, enough_units, share_intervals, student_t_975, wilson
 from stackbench.stats.numerics import np
 
-__all__ = ["Estimate", "amount", "proportion", "share"]
+__all__ = ["Estimate", "amount", "proportion", "share", "too_few"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,3 +96,8 @@ def amount(values: Sequence[float], *, clusters: Sequence[Hashable] | None = Non
     low = value - half
     ends = low if data.min() < 0 else max(0.0, low), value + half
     return Estimate(value, stderr, *ends, data.size, layout.least_n >= LEAST_UNITS)
+
+
+def too_few(tasks: int, what: str = "an interval") -> str:
+    """What is said in the place of one that is not shown: `12 tasks: too few independent ones for an interval`."""
+    return f"{number_of(tasks, 'task')}: too few independent ones for {what}"

@@ -15,7 +15,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from stackbench.benchmarks.swebench.eval_script import START, EvalScript
+from stackbench.benchmarks.swebench.eval_script import START, EvalScript, original_tests
 from stackbench.benchmarks.swebench.instances import Instance
 from stackbench.benchmarks.swebench.patches import split_patch
 
@@ -62,15 +62,8 @@ def python_tests(instance: Instance) -> list[str]:
 
 def reading_script(instance: Instance, patch_path: str) -> str:
     """A program for bash that puts the test files into the work tree, as the grading does."""
-    files = split_patch(instance.test_patch)
-    existing = [shlex.quote(file.old_path) for file in files if not file.created]
-    created = [shlex.quote(file.path) for file in files if file.created]
-    lines = [
-        f"git checkout --quiet {instance.base_commit} -- {' '.join(existing)}" if existing else ":",
-        f"rm -f -- {' '.join(created)}" if created else ":",
-        f"git apply {shlex.quote(patch_path)}",
-    ]
-    return " && ".join(lines)
+    reset, clear = original_tests(instance)
+    return " && ".join([*reset, *clear, f"git apply {shlex.quote(patch_path)}"])
 
 
 def make_control(sources: Mapping[str, str]) -> Control:

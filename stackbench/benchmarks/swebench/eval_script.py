@@ -14,7 +14,7 @@ from stackbench.benchmarks.swebench.instances import Instance
 from stackbench.benchmarks.swebench.patches import is_test_file, patched_files, split_patch
 from stackbench.benchmarks.swebench.spec_tables import SpecTables
 
-__all__ = ["END", "EXIT_CODE", "START", "Canary", "EvalScript", "eval_script", "with_canary"]
+__all__ = ["END", "EXIT_CODE", "START", "Canary", "EvalScript", "eval_script", "original_tests", "with_canary"]
 
 START = ">>>>> Start Test Output"
 END = ">>>>> End Test Output"
@@ -150,11 +150,7 @@ def _file_of(directive: str, script: EvalScript) -> str:
 def _lines(
     instance: Instance, spec: Mapping[str, Any], directives: Sequence[str], patch: str, *, any_python: bool
 ) -> list[str]:
-    existing = [file.old_path for file in split_patch(instance.test_patch) if not file.created]
-    created = [file.path for file in split_patch(instance.test_patch) if file.created]
-    reset = f"git checkout {instance.base_commit} {' '.join(map(shlex.quote, existing))}"
-    # what the instance's tests bring along may have been put there by the patch
-    clear = f"rm -f -- {' '.join(map(shlex.quote, created))}"
+    reset, clear = original_tests(instance)
     install = str(spec.get("install") or "")
     commands = _test_commands(spec, any_python=any_python)
     return [
@@ -165,15 +161,26 @@ def _lines(
         *map(str, spec.get("eval_commands") or ()),
         f"git config --global --add safe.directory {REPOSITORY}",
         *([install] if install and _changes_packaging(patch) else []),
-        *([reset] if existing else []),
-        *([clear] if created else []),
+        *reset,
+        *clear,
         f"git apply -v - <<'{HEREDOC}'\n{instance.test_patch}\n{HEREDOC}",
         f": '{START}'",
         *(commands[:-1]),
         " ".join([commands[-1], *directives]),
         f": '{END}'",
-        *([reset] if existing else []),
+        *reset,
     ]
+
+
+def original_tests(instance: Instance) -> tuple[list[str], list[str]]:
+    """Commands that take back what was done to the instance's test files, and that remove those it brings along, which
+    a patch may have put there; none where there are no such files."""
+    files = split_patch(instance.test_patch)
+    existing = [shlex.quote(file.old_path) for file in files if not file.created]
+    created = [shlex.quote(file.path) for file in files if file.created]
+    reset = f"git checkout {instance.base_commit} {' '.join(existing)}"
+    clear = f"rm -f -- {' '.join(created)}"
+    return [reset] if existing else [], [clear] if created else []
 
 
 def _test_commands(spec: Mapping[str, Any], *, any_python: bool) -> list[str]:
