@@ -74,12 +74,14 @@ class Session:
         memory_mib: int | None = None,
         processes: int | None = 256,
         program: str | None = None,
+        alone: bool = False,
     ) -> Process:
         """Starts a command: a line for the shell, or a program with its arguments; returns once it runs.
 
         With `stdin` it can be typed to; with `pty` it has a terminal, on which both output streams are one. With
         `merge` standard error goes where standard output goes. The limits are per process, `processes` for all of the
         agent's. With `program` that is what runs, while the process bears the name and the arguments of the command.
+        Where it is `alone`, nothing that the agent's user runs outlives it, background processes included.
         """
         frame: dict[str, Any] = {
             "op": "exec",
@@ -93,6 +95,7 @@ class Session:
             "processes": processes,
             "memory_bytes": None if memory_mib is None else memory_mib << 20,
             "program": program,
+            "alone": alone,
         }
         frame |= {"command": command} if isinstance(command, str) else {"argv": list(command)}
         return await self._start(frame)

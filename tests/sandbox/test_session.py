@@ -57,6 +57,44 @@ async def test_a_program_is_run_without_a_shell(session: Session) -> None:
     assert (merged.stdout, merged.stderr) == (b"a\nb\n", b"")
 
 
+async def all_have_ended(session: Session) -> None:
+    """Waits for processes that were killed; pytest's own limit is the only one."""
+    while await session.processes():
+        await asyncio.sleep(0.01)
+
+
+async def test_what_is_alone_leaves_nothing_running(session: Session) -> None:
+    daemon = "setsid sleep 300 & sleep 300 & sleep 0.2; "
+    await session.run(daemon + "echo")
+    assert [one.command for one in await session.processes()].count(("sleep", "300")) == 2
+    for rest, reason in (("exit 3", "ended"), ("sleep 100", "timed out"), ("yes", "output limit")):
+        done = await session.run(daemon + rest, timeout_s=3, output_mib=1, alone=True)
+        assert done.reason == reason
+        await all_have_ended(session)
+
+
+async def test_a_fork_bomb_in_sessions_of_its_own_ends_with_its_command(session: Session) -> None:
+    bomb = "import os\nwhile True:\n  if not os.fork(): os.setsid()"
+    await session.run(["python3", "-c", bomb], timeout_s=2, processes=64, output_mib=1, alone=True)
+    await all_have_ended(session)
+
+
+async def test_a_time_limit_lets_other_commands_go_on_and_thaws_nothing(session: Session) -> None:
+    other = await session.start("while :; do echo; sleep 0.05; done")
+    tree = "sh -c 'setsid sleep 300 & wait' & sleep 100"
+    assert (await session.run(tree, timeout_s=0.5)).reason == "timed out"
+    assert ("sleep", "300") not in [one.command for one in await session.processes()]
+    assert {one.state for one in await session.processes()} <= {"R", "S"}
+    frozen = asyncio.create_task(session.run("sleep 100", timeout_s=1))
+    await asyncio.sleep(0.3)
+    await session.freeze()
+    assert (await frozen).reason == "timed out"
+    assert "T" in {one.state for one in await session.processes()}
+    await session.thaw()
+    assert "T" not in {one.state for one in await session.processes()}
+    other.kill()
+
+
 @pytest.mark.parametrize(
     ("command", "options", "message"),
     [

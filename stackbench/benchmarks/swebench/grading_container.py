@@ -173,7 +173,13 @@ async def run_tests(session: Session, script: str, timeout_s: float) -> TestRun:
     """Runs a test script to its end, or to its limit of time or output."""
     await session.write(SCRIPT, script.encode("utf-8", "surrogateescape"), root="/")
     done = await session.run(
-        ["bash", SCRIPT], env=ENVIRONMENT, timeout_s=timeout_s, output_mib=OUTPUT_MIB, merge=True, processes=PROCESSES
+        ["bash", SCRIPT],
+        env=ENVIRONMENT,
+        timeout_s=timeout_s,
+        output_mib=OUTPUT_MIB,
+        merge=True,
+        processes=PROCESSES,
+        alone=True,
     )
     log = done.stdout.decode(errors="replace")
     timed_out = done.reason == "timed out"

@@ -211,9 +211,21 @@ def identity(fd: int):
 
 def kill_group(pid: int):
     """Kills a process and its group; 0 (not started yet) is nobody."""
+    signal_group(pid, signal.SIGKILL)
+
+
+def signal_group(pid: int, number: int):
+    """Sends a signal to a process and its group; 0 (not started yet) is nobody."""
     if pid:
-        for target in (os.killpg, os.kill):
-            try:
-                target(pid, signal.SIGKILL)
-            except (ProcessLookupError, PermissionError):
-                pass
+        try:
+            os.killpg(pid, number)
+        except (ProcessLookupError, PermissionError):
+            pass
+        signal_process(pid, number)
+
+
+def signal_process(pid: int, number: int):
+    try:
+        os.kill(pid, number)
+    except (ProcessLookupError, PermissionError):
+        pass

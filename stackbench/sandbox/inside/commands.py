@@ -13,9 +13,10 @@ import termios
 import time
 
 from . import users
-from .cleaning import kill_group
+from .cleaning import kill_group, signal_group, signal_process
 from .frames import write_all
 from .procfs import be_expendable, ending_of, parent_of, pids
+from .signalling import kill_user, signal_user
 
 TYPE_CHECKING = False  # to import typing would cost each container its memory
 if TYPE_CHECKING:
@@ -45,9 +46,13 @@ BASE_ENVIRONMENT = {
 class Command:
     """One command that runs, or whose leftovers still write."""
 
-    def __init__(self, number: int, pid: int, stdin: Any, deadline: float | None, allowed: int):
+    def __init__(
+        self, number: int, pid: int, stdin: Any, deadline: float | None, allowed: int, user: int, alone: bool
+    ):
         self.id = number
         self.pid = pid
+        self.user = user
+        self.alone = alone
         self.stdin = stdin
         self.typed = bytearray()
         self.close_stdin = False
@@ -66,6 +71,7 @@ class Commands:
         self.loop = loop
         self.by_id = {}
         self.by_pid = {}
+        self.frozen: set[int] = set()  # users whose processes the host has stopped
 
     # -- what the host asks
 
@@ -109,7 +115,7 @@ class Commands:
         command = self.by_id.get(number)
         if command is not None and not command.over:
             command.reason = command.reason or "cancelled"
-            kill_tree(command.pid)
+            self.kill(command)
 
     # -- what the loop tells
 
@@ -121,8 +127,30 @@ class Commands:
         for command in list(self.by_pid.values()):
             if command.deadline is not None and now >= command.deadline:
                 command.reason = command.reason or "timed out"
-                kill_tree(command.pid)
+                self.kill(command)
                 command.deadline = now + 1.0
+
+    def kill(self, command: Command):
+        """Kills a command with its group and with its descendants that have left the group; one that is alone in its
+        container with all that its user runs.
+
+        They are stopped before /proc is looked through: while a fork bomb has used up the container's memory, each
+        page that the look needs is a wait for the kernel's out-of-memory killer, a second or more.
+        """
+        if command.alone:
+            kill_user(command.user)
+            return
+        runs = command.user not in self.frozen
+        signal_group(command.pid, signal.SIGSTOP)
+        signal_user(command.user, signal.SIGSTOP)
+        try:
+            doomed = descendants_of(command.pid)
+            kill_group(command.pid)
+            for pid in doomed:
+                signal_process(pid, signal.SIGKILL)
+        finally:
+            if runs:
+                signal_user(command.user, signal.SIGCONT)
 
     def reaped(self, pid: int, status: int, usage: Any):
         """A child of ours has ended; True when it was a command."""
@@ -130,6 +158,8 @@ class Commands:
         if command is None:
             return False
         command.over = True
+        if command.alone:
+            kill_user(command.user)
         answer = {
             "op": "done",
             "id": command.id,
@@ -167,6 +197,7 @@ class Commands:
         if any("\0" in text for text in [*argv, cwd, *env, *env.values()]):
             raise ValueError("a NUL byte in the command, its folder or its environment")
         terminal = frame.get("pty", False)
+        user = users.BY_NAME[frame.get("user", "agent")]
         script = frame.get("script", "").encode("utf-8", "surrogateescape")
         if len(script) > MOST_SCRIPT:
             raise ValueError(f"a script of more than {MOST_SCRIPT} bytes")
@@ -194,7 +225,7 @@ class Commands:
                 os.close(fd)
             raise
         if pid == 0:
-            exec_as_user(program, argv, env, cwd, inside, failed_write, script_read, terminal, frame)
+            exec_as_user(program, argv, env, cwd, inside, failed_write, script_read, terminal, user, frame)
         os.close(failed_write)
         for fd in {end for end in (*inside, script_read) if end is not None}:
             os.close(fd)
@@ -209,7 +240,8 @@ class Commands:
             raise OSError(number, f"{argv[0] if os.path.isdir(cwd) else cwd}: {os.strerror(number)}")
         timeout = frame.get("timeout_s")
         deadline = None if timeout is None else time.monotonic() + timeout
-        command = Command(frame["id"], pid, stdin, deadline, frame.get("output_bytes", 16 << 20))
+        allowed = frame.get("output_bytes", 16 << 20)
+        command = Command(frame["id"], pid, stdin, deadline, allowed, user, frame.get("alone", False))
         command.outputs = outputs
         for fd in {fd for fd in (stdin, *outputs) if fd is not None}:
             os.set_blocking(fd, False)
@@ -238,7 +270,7 @@ class Commands:
             self.loop.send({"op": "event", "id": command.id, "stream": command.outputs[fd], "data": text})
         if len(kept) < len(data) and not command.over:
             command.reason = command.reason or "output limit"
-            kill_tree(command.pid)
+            self.kill(command)
         return True
 
     def write(self, command: Command):
@@ -300,11 +332,11 @@ def exec_as_user(
     failed_fd: int,
     script_fd: int | None,
     terminal: bool,
+    user: int,
     frame: dict[str, Any],
 ):
     """Becomes the command; never returns."""
     try:
-        user = users.BY_NAME[frame.get("user", "agent")]
         os.setsid()
         if terminal:
             fcntl.ioctl(inside[0], termios.TIOCSCTTY, 0)
@@ -358,17 +390,10 @@ def script_of(text: bytes):
     return fd
 
 
-def kill_tree(pid: int):
-    """Kills a command with its group and with its descendants that have left the group."""
+def descendants_of(pid: int):
     parents = {one: parent_of(one) for one in pids()}
-    doomed, grown = {pid}, True
-    while grown:
-        more = {child for child, parent in parents.items() if parent in doomed} - doomed
-        doomed |= more
-        grown = bool(more)
-    kill_group(pid)
-    for one in doomed - {pid}:
-        try:
-            os.kill(one, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            pass
+    found, more = set(), {pid}
+    while more:
+        found |= more
+        more = {child for child, parent in parents.items() if parent in found} - found
+    return found - {pid}

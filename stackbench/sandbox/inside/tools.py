@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 from . import process_list, users
 from .commands import Commands
 from .file_workers import FileWorkers
@@ -54,11 +56,10 @@ class Tools:
 
     def signal_user(self, frame: dict[str, Any]):
         """Signals all that a user runs, whatever it is and however it was started."""
-        try:
-            signal_user(users.BY_NAME[frame["user"]], frame["signal"])
-        except OSError as error:  # no process can be had
-            self.loop.send({"op": "failed", "id": frame["id"], "error": error.strerror, "errno": error.errno})
-            return
+        user, number = users.BY_NAME[frame["user"]], frame["signal"]
+        if number in (signal.SIGSTOP, signal.SIGCONT):
+            (self.commands.frozen.add if number == signal.SIGSTOP else self.commands.frozen.discard)(user)
+        signal_user(user, number)
         self.loop.send({"op": "done", "id": frame["id"]})
 
     def reaped(self, pid: int, status: int, usage: Any):

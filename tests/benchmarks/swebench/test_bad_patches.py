@@ -70,6 +70,7 @@ async def test_tests_that_hang_fork_fill_the_disk_or_print_nothing_come_to_a_ver
         {
             "hangs": before("import time\ntime.sleep(1000)\n"),
             "forks": before("import os\nwhile True:\n    os.fork()\n"),
+            "forks sessions": before("import os\nwhile True:\n    if not os.fork():\n        os.setsid()\n"),
         },
         timeout_s=5,
     )
@@ -79,6 +80,8 @@ async def test_tests_that_hang_fork_fill_the_disk_or_print_nothing_come_to_a_ver
     assert found["fills the disk"].kind == "model"
     assert found["prints nothing"].kind == "ambiguous"
     assert found["hangs"].limits["memory_mib"] == 512
+    for name in ("forks", "forks sessions"):
+        assert found[name].timed_out or found[name].oom_kills, name
 
 
 async def test_want_of_memory_is_the_kernels_word_and_the_models_where_gold_passes(grader: Grader) -> None:
