@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.table import Table
 
+from stackbench.benchmarks import OwnImages, find_benchmark
 from stackbench.cli.attempt_view import attempt_document, print_attempt
 from stackbench.cli.console import fits, make_table, out, print_json, shown
 from stackbench.cli.gate_lines import gate_lines
@@ -107,13 +108,13 @@ def _print_run(found: _Recorded, failures: int) -> None:
         ("started", f"{run.created_at} UTC"),
         ("finished", f"{run.finished_at} UTC, after {clock(run.seconds)}" if run.finished_at else "-"),
         ("seeds", ", ".join(map(str, run.seeds))),
-        ("sampling", f"temperature {_temperatures(run)}, {_pairs(settings, SAMPLING)}"),
+        ("sampling", _sampling(run, settings)),
         *_asked_line(settings),
         ("stackbench", _own_version(run)),
         ("machine", f"{machine.get('cpu')}, {machine.get('cpus')} processors, {_gib(machine.get('memory_bytes'))}"),
         ("system", f"{machine.get('os')}, Python {machine.get('python')}"),
         ("GPUs", _gpus(machine)),
-        ("sandbox", _pairs(machine.get("sandbox", {}), ("image", "id"), nothing="not used")),
+        ("sandbox", _sandbox(run, machine.get("sandbox", {}))),
         ("versions", _pairs(machine.get("packages", {}), tuple(machine.get("packages", {})))),
         *_model_lines(machine.get("model", {})),
     ]
@@ -192,6 +193,20 @@ def _asked_line(settings: Mapping[str, Any]) -> list[tuple[str, Any]]:
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
             found.append(f"{field.name} {text if len(text) <= SHOWN_OF_SETTING else text[:SHOWN_OF_SETTING] + ' ...'}")
     return [("asked with", ", ".join(found))] if found else []
+
+
+def _sampling(run: RunInfo, settings: Mapping[str, Any]) -> str:
+    if samples := run.config.get("samples_file"):
+        return f"no model was asked: recorded samples, {samples}"
+    return f"temperature {_temperatures(run)}, {_pairs(settings, SAMPLING)}"
+
+
+def _sandbox(run: RunInfo, recorded: Mapping[str, Any]) -> str:
+    if recorded:
+        return _pairs(recorded, ("image", "id"))
+    names = [str(part["name"]) for part in run.config.get("benchmarks", ())]
+    own = [name for name in names if isinstance(find_benchmark(name), OwnImages)]
+    return f"an image for each task of {', '.join(own)} (show RUN TASK names it)" if own else "not used"
 
 
 def _temperatures(run: RunInfo) -> str:

@@ -7,7 +7,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from stackbench.errors import SandboxError, one_line
+from stackbench.errors import ImageError, SandboxError, one_line
 from stackbench.sandbox.recipe import ArchiveSource
 
 __all__ = ["write_git_archive"]
@@ -19,7 +19,8 @@ def write_git_archive(source: ArchiveSource, arcname: str, archive: tarfile.TarF
     """Adds a bare git folder under `arcname`; the objects of `source.have` are left out of it.
 
     Raises:
-        SandboxError: git is missing, the repository cannot be read, or it has no such commit.
+        ImageError: git is missing, or a folder of this machine has no such commit or cannot be read.
+        SandboxError: a repository on the network cannot be read, or has no such commit; another try may end otherwise.
     """
     with tempfile.TemporaryDirectory(prefix="stackbench-git-") as folder:
         kept, fresh = Path(folder, "kept.git"), Path(folder, "fresh.git")
@@ -50,7 +51,8 @@ def _fetch(folder: Path, mirror: str, commits: tuple[str, ...]) -> None:
         try:
             _git("--git-dir", str(folder), "-c", "gc.auto=0", "fetch", *options, *upload, where, commit)
         except SandboxError as error:
-            raise SandboxError(f"{mirror} has no commit {commit}, or cannot be read: {error}") from error
+            why = f"{mirror} has no commit {commit}, or cannot be read: {error}"
+            raise (ImageError if local.exists() else SandboxError)(why) from error
         _git("--git-dir", str(folder), "update-ref", f"refs/kept/{commit}", commit)
 
 
@@ -59,7 +61,7 @@ def _git(*arguments: str) -> None:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=FETCH_TIMEOUT_S, check=False)
     except FileNotFoundError as error:
-        raise SandboxError("git is not installed on this machine; install it (apt-get install git)") from error
+        raise ImageError("git is not installed on this machine; install it (apt-get install git)") from error
     except subprocess.TimeoutExpired as error:
         raise SandboxError(f"git {arguments[0]} took longer than {FETCH_TIMEOUT_S} s") from error
     if done.returncode:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -15,7 +16,7 @@ from pydantic import Field, field_validator
 
 from stackbench.benchmarks.base import Context, Options, PrepareContext, Sample, SampleFields
 from stackbench.benchmarks.declared_metrics import MetricKind
-from stackbench.benchmarks.swebench.environments import Environments, image_name
+from stackbench.benchmarks.swebench.environments import Environments, find_mirror, image_name
 from stackbench.benchmarks.swebench.eval_script import EvalScript, eval_script
 from stackbench.benchmarks.swebench.grading import GradingLimits, grade
 from stackbench.benchmarks.swebench.instance_sources import read_rows
@@ -29,7 +30,8 @@ from stackbench.benchmarks.swebench.spec_tables import SpecTables, load_spec_tab
 from stackbench.benchmarks.swebench.swe_metrics import swe_kinds, swe_metrics
 from stackbench.benchmarks.swebench.verdicts import Verdict, VerdictStore
 from stackbench.datasets import DatasetStore
-from stackbench.errors import AttemptError, DockerNotAvailableError, UsageError
+from stackbench.errors import AttemptError, DataNotAvailableError, DockerNotAvailableError, UsageError
+from stackbench.plurals import number_of
 from stackbench.sandbox.recipe import DockerfileRecipe, ImageLimits, ImageRecipe, PulledImage, ReadyImage
 from stackbench.types import AttemptSummary, Metric, Scored, Task
 
@@ -123,6 +125,10 @@ class SweBench:
     def tasks(self, data: DatasetStore) -> list[Instance]:
         harness_version()
         options = self.options
+        if options.repo_mirror is not None and not options.repo_mirror.is_dir():
+            raise UsageError(
+                f"--repo-mirror {options.repo_mirror} is no folder; name one with bare git folders (owner__name.git)"
+            )
         rows = read_rows(options.dataset, options.task_repo, data)
         found = read_instances(rows.rows, rows.source)
         kept = [
@@ -141,7 +147,12 @@ class SweBench:
         return kept
 
     async def prepare(self, tasks: Sequence[Task], context: PrepareContext) -> None:
-        """Reads the tables where rows need them, and says what this run's conditions are."""
+        """Reads the tables where rows need them, and says what this run's conditions are.
+
+        Raises:
+            DataNotAvailableError: no instance can have an image: the folder of mirrors has none of the repositories, or
+                the tables do not know them.
+        """
         options = self.options
         self._cache = context.cache / "swebench"
         context.say(f"swebench {harness_version()}: {self.task_set}, sha256 {self.tasks_hash[:16]}")
@@ -149,6 +160,11 @@ class SweBench:
             check_retrieval()
         if any(isinstance(task, Instance) and not task.eval_script for task in tasks):
             self._tables = await asyncio.to_thread(load_spec_tables, self._cache)
+        lacking = Counter(why for task in tasks if (why := self._cannot_be_built(task)))
+        if lacking and lacking.total() == len(tasks):
+            raise DataNotAvailableError(f"no image of these instances can be built: {'; '.join(lacking)}")
+        for why, count in lacking.items():
+            context.say(f"swebench: of {number_of(len(tasks), 'instance')} {count} will end in an error: {why}")
         if options.hints:
             context.say("swebench: models are shown what was said under each issue before it was solved (hints)")
         if options.any_python:
@@ -234,6 +250,21 @@ class SweBench:
         assert self._cache is not None, "prepare names the cache"
         return self._cache
 
+    def _cannot_be_built(self, task: Task) -> str:
+        """Why an instance that has no image but one of our own will have none; empty where nothing is known of that."""
+        options = self.options
+        own = options.images == "build" or (options.repo_mirror is not None and options.images == "auto")
+        if not own or not isinstance(task, Instance) or task.eval_script or self._tables is None:
+            return ""
+        if options.image_template != DEFAULT_TEMPLATE or options.task_repo is not None:
+            return ""
+        try:
+            Environments(self._tables, self._folder, options.repo_mirror, options.any_python).spec(task)
+            find_mirror(task.repo, options.repo_mirror)
+        except AttemptError as error:
+            return str(error)
+        return ""
+
     # -- solving and grading
 
     async def _solve(self, task: Instance, image: ReadyImage, context: Context) -> Solution:
@@ -318,7 +349,7 @@ class SweBench:
             passed=verdict.resolved,
             prompt=solution.prompt,
             completion=solution.answer,
-            reason=scored_reason(solution, verdict),
+            reason=scored_reason(solution, verdict, gold_passes),
             prompt_tokens=solution.prompt_tokens,
             completion_tokens=solution.completion_tokens,
             latency_s=solution.model_s,

@@ -51,7 +51,7 @@ def attempt_metrics(
     }
 
 
-def scored_reason(solution: Solution, verdict: Verdict) -> str:
+def scored_reason(solution: Solution, verdict: Verdict, gold_passes: bool | None) -> str:
     """One line: the verdict, and what of the solution did not count."""
     if verdict.resolved:
         return verdict.reason
@@ -59,6 +59,10 @@ def scored_reason(solution: Solution, verdict: Verdict) -> str:
         return f"failed: {solution.refused[-1].reason}"
     if not solution.patch.strip():
         return "failed: the patch is empty"
+    if verdict.kind == "ambiguous" and gold_passes is False:
+        return (
+            f"{verdict.reason}; the reference patch does not pass here either, so it may be the environment's failure"
+        )
     return verdict.reason
 
 

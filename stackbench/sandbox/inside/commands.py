@@ -46,9 +46,7 @@ BASE_ENVIRONMENT = {
 class Command:
     """One command that runs, or whose leftovers still write."""
 
-    def __init__(
-        self, number: int, pid: int, stdin: Any, deadline: float | None, allowed: int, user: int, alone: bool
-    ):
+    def __init__(self, number: int, pid: int, stdin: Any, deadline: float | None, allowed: int, user: int, alone: bool):
         self.id = number
         self.pid = pid
         self.user = user

@@ -24,9 +24,9 @@ def kill_user(uid: int):
 def act_on_user(uid: int, action: Callable[[], Any]):
     """Runs `action` with the rights of who may signal and renice what the user may, and no others.
 
-    Process 1 has the user as its effective id only, which is what kill(2) and setpriority(2) ask of a sender; with it go
-    root's capabilities until it comes back. No process is forked: where a container's memory is used up, each page of
-    one would wait for the kernel's out-of-memory killer. Nothing inside can signal process 1, whatever its ids.
+    Process 1 has the user as its effective id only, which is what kill(2) and setpriority(2) ask of a sender; with it
+    go root's capabilities until it comes back. No process is forked: where a container's memory is used up, each page
+    of one would wait for the kernel's out-of-memory killer. Nothing inside can signal process 1, whatever its ids.
     """
     os.setresuid(SIGNALLER, uid, 0)
     try:

@@ -36,7 +36,9 @@ async def grader(swe_home: Home, small: SmallRepositories, image: str) -> AsyncI
         yield grader
 
 
-ATTEMPTS = "SELECT task_id, status, passed, reason, metrics, program FROM attempts WHERE run_id = ? ORDER BY task_id"
+ATTEMPTS = """
+SELECT task_id, status, passed, reason, metrics, program, error_kind FROM attempts WHERE run_id = ? ORDER BY task_id
+"""
 EVENTS = "SELECT task_id, kind, payload FROM events WHERE run_id = ? AND task_id IS NOT NULL ORDER BY seq"
 
 
@@ -49,6 +51,7 @@ class Attempt:
     reason: str
     metrics: dict[str, Any]
     patch: str
+    error_kind: str | None
     events: dict[str, Any]
 
 
@@ -114,8 +117,10 @@ class Runs:
         for task_id, kind, payload in events:
             found.setdefault(task_id, {})[kind] = json.loads(payload)
         return {
-            task: Attempt(status, passed, reason or "", json.loads(metrics or "{}"), program or "", found.get(task, {}))
-            for task, status, passed, reason, metrics, program in rows
+            task: Attempt(
+                status, passed, reason or "", json.loads(metrics or "{}"), program or "", kind, found.get(task, {})
+            )
+            for task, status, passed, reason, metrics, program, kind in rows
         }
 
 

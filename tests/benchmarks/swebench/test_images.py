@@ -14,7 +14,7 @@ from stackbench.benchmarks.swebench.environments import Environments, find_mirro
 from stackbench.benchmarks.swebench.install_requirements import conda_lines, from_conda, loosened, requirement_lines
 from stackbench.benchmarks.swebench.instances import read_instances
 from stackbench.benchmarks.swebench.spec_tables import load_spec_tables
-from stackbench.errors import AttemptError, SandboxError
+from stackbench.errors import AttemptError, SandboxError, UsageError
 from stackbench.sandbox.docker import connect
 from stackbench.sandbox.image_store import ImageStore
 from stackbench.sandbox.pulling import pull_patiently
@@ -243,3 +243,14 @@ async def test_what_cannot_be_built_is_an_error_of_its_attempt_alone(
     assert attempts[lost["instance_id"]].status == attempts["no__such-1"].status == "error"
     assert f"has no commit {'c' * 40}" in attempts[lost["instance_id"]].reason
     assert "do not know the repository no/such" in attempts["no__such-1"].reason
+    assert any("of 3 instances 1 will end in an error: the tables" in line for line in runs.said)
+    assert attempts[lost["instance_id"]].error_kind == "image_build"  # no further try may end otherwise
+
+
+@pytest.mark.xdist_group("swebench")
+async def test_a_mirror_without_the_repositories_is_told_before_the_first_attempt(runs: Runs, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no-such-folder is no folder; name one with bare git folders"):
+        await runs.make(runs.plan("null", repo_mirror=str(tmp_path / "no-such-folder")))
+    outcome = await runs.make(runs.plan("null", (CALC_ID,), repo_mirror=str(tmp_path)))
+    assert (outcome.status, runs.attempts(outcome)) == ("failed", {})
+    assert "has no git folder of marshmallow-code/marshmallow; make one: git clone --mirror" in outcome.problem

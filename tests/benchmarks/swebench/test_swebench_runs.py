@@ -128,3 +128,14 @@ async def test_whose_failure_it_is_shows_in_the_reference_patch(runs: Runs, tmp_
     attempt = runs.attempts(await runs.make(plan, predictions=path))[CALC_ID]
     assert (attempt.passed, attempt.metrics["failure"], attempt.metrics["gold_passes"]) == (False, "model", 1)
     assert attempt.events["gold_grading"]["resolved"] and not attempt.events["grading"]["resolved"]
+
+
+async def test_where_the_reference_patch_fails_too_the_reason_says_so(runs: Runs, tmp_path: Path) -> None:
+    leaves = [patch_of("calc.py", CALC, f"import os\nos._exit({code})\n") for code in (1, 2)]
+    dataset = runs.small.written(tmp_path, runs.small.rows[CALC_ID] | {"patch": leaves[0]})
+    path = tmp_path / "predictions.json"
+    path.write_text(json.dumps([{"instance_id": CALC_ID, "model_name_or_path": "m", "model_patch": leaves[1]}]))
+    outcome = await runs.make(runs.plan("oracle", dataset=str(dataset)), predictions=path)
+    attempt = runs.attempts(outcome)[CALC_ID]
+    assert (attempt.passed, attempt.metrics["failure"]) == (False, "ambiguous")
+    assert "; the reference patch does not pass here either, so it may be" in attempt.reason
