@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from stackbench import nesting
+from stackbench.cli.benchmark_options import options_of_benchmarks, options_of_suite
 from stackbench.cli.console import notice
 from stackbench.cli.driving import carry_out
 from stackbench.cli.options import given_settings
-from stackbench.cli.swe_options import given_swe_options
 from stackbench.config import Home, Settings, load_settings
 from stackbench.engine import HeadStart, RunPlan, load_suite, plan_benchmarks, plan_suite, read_samples, replay_settings
 from stackbench.engine.shards import check_shard
@@ -32,16 +31,10 @@ def evaluate(benchmarks: Sequence[str], flags: Mapping[str, Any]) -> int:
         return resume(home, flags, benchmarks=benchmarks)
     if not benchmarks:
         raise UsageError('name a benchmark to run; "stackbench list benchmarks" shows them')
-    options = _options(flags["benchmark_options"])
-    if flags["scenarios"] is not None:
-        if list(benchmarks) != ["tooluse"]:
-            raise UsageError(
-                "--scenarios goes with the benchmark tooluse alone: stackbench eval tooluse --scenarios DIR"
-            )
-        options["scenarios"] = str(flags["scenarios"].absolute())
-    options |= given_swe_options(flags, benchmarks)
+    given = options_of_benchmarks(flags, benchmarks)
     names = _names(flags["sample_ids"])
-    plans = [plan_benchmarks(benchmarks, _settings(variant), names, options) for variant in each_model(flags)]
+    variants = each_model(flags)
+    plans = [plan_benchmarks(benchmarks, _settings(one), names, given.shared, given.own) for one in variants]
     return _carry_out_all(home, plans, flags)
 
 
@@ -54,18 +47,12 @@ def batch(suite: str, flags: Mapping[str, Any]) -> int:
         from stackbench.cli.resuming import resume
 
         return resume(home, flags, suite=suite)
-    if flags["scenarios"] is not None:
-        raise UsageError(
-            "--scenarios goes with eval tooluse; in a suite it stands in its file, as an option of tooluse"
-        )
-    given_swe_options(flags, ())
-    if flags["benchmark_options"]:
-        raise UsageError("-T sets options of benchmarks named to eval; in a suite they stand in its file")
     suite = suite or "full"
     loaded = load_suite(suite)[1]
     variants = each_model(flags, loaded.models)
     names = _names(flags["sample_ids"])
-    plans = [plan_suite(suite, _settings(variant), names) for variant in variants]
+    options = options_of_suite(flags, [part.name for part in loaded.benchmarks])
+    plans = [plan_suite(suite, _settings(variant), names, options) for variant in variants]
     if loaded.batch is not None and not flags["dry_run"]:
         if not flags["detach"]:
             return _batches(home, plans, loaded.batch, flags)
@@ -106,8 +93,8 @@ def score(
     head_start: HeadStart | None,
 ) -> int:
     """Scores recorded samples and writes `FILE_results.jsonl`; returns the exit code."""
-    options = _options(flags["benchmark_options"]) | given_swe_options(flags, [benchmark])
-    plan = plan_benchmarks([benchmark], settings, options=options)
+    given = options_of_benchmarks(flags, [benchmark])
+    plan = plan_benchmarks([benchmark], settings, options=given.shared, own_options=given.own)
     samples = read_samples(path, plan.benchmarks[0].name, home, plan.benchmarks[0].options)
     for line in samples.warnings():
         notice(f"stackbench: warning: {line}")
@@ -162,17 +149,3 @@ def _names(listed: str | None) -> list[str]:
     if listed is not None and not names:
         raise UsageError("--sample-ids names no task")
     return names
-
-
-def _options(pairs: Sequence[str] | None) -> dict[str, Any]:
-    """`-T name=value`; a value that reads as JSON (a number, true) is one, else text."""
-    found: dict[str, Any] = {}
-    for pair in pairs or ():
-        name, equals, text = pair.partition("=")
-        if not equals or not name:
-            raise UsageError(f'-T {pair}: write it as name=value; "stackbench list benchmarks" shows the options')
-        try:
-            found[name.strip()] = nesting.loads(text)
-        except ValueError:
-            found[name.strip()] = text
-    return found

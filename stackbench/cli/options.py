@@ -88,7 +88,7 @@ def _selection_options(
             "-T",
             "--option",
             metavar="NAME=VALUE",
-            help="An option of the benchmark (`stackbench list benchmarks`); repeatable.",
+            help="An option of the benchmark (`stackbench list benchmarks`), or BENCHMARK.NAME=VALUE; repeatable.",
             rich_help_panel=SELECTION,
         ),
     ] = None,

@@ -74,13 +74,17 @@ def swe_options(
     """Only looked at."""
 
 
-def given_swe_options(flags: Mapping[str, Any], benchmarks: Sequence[str]) -> dict[str, Any]:
-    """The flags that were given, as options of the benchmark; folders as absolute paths.
+def given_swe_options(flags: Mapping[str, Any], benchmarks: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The flags that were given, as options of the benchmark, by its name; folders as absolute paths.
 
     Raises:
-        UsageError: one was given, and another benchmark is run.
+        UsageError: one was given, and the benchmark is not among those that are run.
     """
     given = {name: flags[name] for name in FLAGS if flags.get(name)}
-    if given and list(benchmarks) != [BENCHMARK]:
-        raise UsageError(f"{FLAGS[next(iter(given))]} goes with the benchmark {BENCHMARK} alone")
-    return {name: str(value.absolute()) if isinstance(value, Path) else value for name, value in given.items()}
+    if not given:
+        return {}
+    if BENCHMARK not in benchmarks:
+        raise UsageError(f"{FLAGS[next(iter(given))]} goes with the benchmark {BENCHMARK}, which is not run")
+    return {
+        BENCHMARK: {name: str(value.absolute()) if isinstance(value, Path) else value for name, value in given.items()}
+    }

@@ -96,14 +96,23 @@ def load_suite(name: str) -> tuple[str, Suite]:
     return name, built_in[name]
 
 
-def plan_suite(name: str, settings: Settings, sample_ids: Sequence[str] = ()) -> RunPlan:
-    """The run of a suite; the user's limit and task ids win over the suite's.
+def plan_suite(
+    name: str,
+    settings: Settings,
+    sample_ids: Sequence[str] = (),
+    own_options: Mapping[str, Mapping[str, Any]] | None = None,
+) -> RunPlan:
+    """The run of a suite; the user's limit, task ids and options (`own_options`, by benchmark) win over the suite's.
 
     Raises:
         UsageError, ConfigError: as for `load_suite` and `plan_benchmarks`.
     """
     suite_name, suite = load_suite(name)
-    parts = [part.plan(limited=settings.limit is not None) for part in suite.benchmarks]
+    planned = [part.plan(limited=settings.limit is not None) for part in suite.benchmarks]
+    parts = [
+        part.model_copy(update={"options": {**part.options, **(own_options or {}).get(part.name, {})}})
+        for part in planned
+    ]
     plans = tuple(_with_user(plan, settings, sample_ids) for plan in parts)
     settings = _varied(settings)
     if suite.batch is not None and len(settings.seeds) > 1 and not settings.reruns:
@@ -115,15 +124,23 @@ def plan_suite(name: str, settings: Settings, sample_ids: Sequence[str] = ()) ->
 
 
 def plan_benchmarks(
-    names: Sequence[str], settings: Settings, sample_ids: Sequence[str] = (), options: Mapping[str, Any] | None = None
+    names: Sequence[str],
+    settings: Settings,
+    sample_ids: Sequence[str] = (),
+    options: Mapping[str, Any] | None = None,
+    own_options: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> RunPlan:
-    """The run of named benchmarks.
+    """The run of named benchmarks, with options of all of them, and of one alone by its name.
 
     Raises:
         UsageError, ConfigError: a benchmark or option does not exist, or several seeds are to give the same answers.
     """
     plans = tuple(
-        _with_user(BenchmarkPlan(name=name, options=dict(options or {})), settings, sample_ids)
+        _with_user(
+            BenchmarkPlan(name=name, options={**(options or {}), **(own_options or {}).get(name, {})}),
+            settings,
+            sample_ids,
+        )
         for name in dict.fromkeys(names)
     )
     return _checked(RunPlan(suite="eval", settings=_varied(settings), benchmarks=plans))

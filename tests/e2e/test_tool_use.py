@@ -166,7 +166,10 @@ async def test_a_models_calls_are_on_record(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["eval", "tooluse", "humaneval", "--scenarios", "x", "-m", "oracle"], "goes with the benchmark tooluse alone"),
+        (
+            ["eval", "humaneval", "--scenarios", "x", "-m", "oracle"],
+            "goes with the benchmark tooluse, which is not run",
+        ),
         (["eval", "tooluse", "--scenarios", "nowhere", "-m", "oracle"], "there is no folder"),
         (["eval", "tooluse", "-m", "oracle", "-T", "categories=games"], "categories"),
         (["eval", "tooluse", "-m", "oracle", "--tool-parser", "loose"], "--tool-parser"),

@@ -196,3 +196,15 @@ def test_several_attempts_at_temperature_0_are_told_to_be_copies() -> None:
     ):
         plan = plan_benchmarks(["gsm8k"], settings)
         assert plan.copies(plan.benchmarks[0]) is copies
+
+
+def test_options_of_one_benchmark_win_over_the_suite_s(tmp_path: Path) -> None:
+    path = tmp_path / "two.toml"
+    path.write_text(
+        '[[benchmarks]]\nname = "gsm8k"\noptions = { shots = 4 }\n'
+        '[[benchmarks]]\nname = "mbpp"\noptions = { style = "chat" }\n'
+    )
+    plan = plan_suite(str(path), Settings(), own_options={"gsm8k": {"shots": 2}})
+    assert [part.options for part in plan.benchmarks] == [{"shots": 2}, {"style": "chat"}]
+    named = plan_benchmarks(["gsm8k", "mbpp"], Settings(), options={}, own_options={"mbpp": {"style": "fewshot"}})
+    assert [part.options for part in named.benchmarks] == [{}, {"style": "fewshot"}]
