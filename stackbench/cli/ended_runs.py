@@ -48,7 +48,8 @@ def ended_line(run: RunInfo, home: Path | None = None) -> str:
             f"run {run.run_id} was cut off: asked for at {run.created_at} UTC, it is {run.status} before its end; "
             f"to go on: stackbench eval --resume {run.run_id}{option}"
         )
-    ended = f"run {run.run_id} has ended: {run.status} at {run.finished_at} UTC"
+    why = f" ({run.problem})" if run.problem else ""
+    ended = f"run {run.run_id} has ended: {run.status} at {run.finished_at} UTC{why}"
     if run.status == RunStatus.COMPLETED:
         return f"{ended}; see it: stackbench show {run.run_id}{option}"
     return f"{ended}; to go on: stackbench eval --resume {run.run_id}{option}"
@@ -62,5 +63,6 @@ def ended_document(run: RunInfo) -> dict[str, Any]:
         "status": run.status,
         "created_at": run.created_at,
         "finished_at": run.finished_at,
+        **({"problem": run.problem} if run.problem else {}),
         "attempts": [],
     }

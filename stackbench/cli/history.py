@@ -123,6 +123,7 @@ def run_document(
         "model": run.model,
         "seeds": list(run.seeds),
         "git_commit": run.git_commit,
+        **({"problem": run.problem} if run.problem else {}),
         "config": run.config,
         "environment": run.environment,
         **cost_document(cost_of(run, results), results),
@@ -174,7 +175,7 @@ def _heads(run: RunInfo, results: Sequence[BenchmarkResult], gates: Sequence[Gat
         marks += [f"{result.cut} cut"] if result.cut else []
         marks += ["the checkpoint's sampling"] if settings.get("generation_config") == "checkpoint" else []
         found.append(f"{result.benchmark} {value} ({'; '.join([counted(result), *marks])})")
-    return [*found, *filter(None, [gates_not_passed(gates)])]
+    return [*found, *filter(None, [gates_not_passed(gates), run.problem])]
 
 
 def query(home: Path | None, sql: str, format: str) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from stackbench.cli.console import notice
+from stackbench.cli.gate_lines import gate_lines
 from stackbench.cli.stop_signals import INTERRUPTED
 from stackbench.config import Home
 from stackbench.engine import RunOutcome
@@ -30,7 +31,11 @@ def exit_code(outcome: RunOutcome, flags: Mapping[str, Any]) -> int:
         )
         notice(f"stackbench: error: {problem}; {resume_hint(outcome.run_id, flags)}")
         return 3
-    return 0 if all(gate.passed for gate in outcome.gates) else 1
+    missed = [gate for gate in outcome.gates if not gate.passed]
+    if flags.get("as_json"):  # the scoreboard has them otherwise; a log of CI has standard error alone
+        for line in gate_lines(missed, outcome.results):
+            notice(f"stackbench: {line.plain}")
+    return 1 if missed else 0
 
 
 def export_outcome(home: Home, outcome: RunOutcome, flags: Mapping[str, Any]) -> None:

@@ -103,6 +103,7 @@ def _print_run(found: _Recorded, failures: int) -> None:
         *([("name", found.labels.name)] if found.labels.name else []),
         *([("tags", ", ".join(found.labels.tags))] if found.labels.tags else []),
         ("status", run.status),
+        *([("problem", run.problem)] if run.problem else []),
         ("model", run.model),
         ("suite", run.suite),
         ("started", f"{run.created_at} UTC"),

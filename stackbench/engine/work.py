@@ -9,6 +9,7 @@ from typing import Any
 
 from stackbench.benchmarks import Benchmark, HashedFiles, HashedTasks, NamedTasks, SpeedBenchmark, create_benchmark
 from stackbench.benchmarks.base import Sample
+from stackbench.config import Home
 from stackbench.datasets import DatasetStore
 from stackbench.engine.plan import BenchmarkPlan, RunPlan
 from stackbench.engine.samples import SampleFile
@@ -23,6 +24,7 @@ __all__ = [
     "AttemptSpec",
     "LoadedBenchmark",
     "attempts_each",
+    "data_not_here",
     "further_attempts",
     "list_attempts",
     "load_benchmarks",
@@ -105,6 +107,18 @@ def load_benchmarks(
         where = ", ".join(part.name for part in plan.benchmarks)
         raise UsageError(f'no task "{first}" in {where}{did_you_mean(first, known)}; {example}')
     return loaded, skipped
+
+
+def data_not_here(plan: RunPlan, home: Home) -> dict[str, list[str]]:
+    """The dataset files that the plan's benchmarks lack on this machine, by benchmark; no file is read."""
+    store = DatasetStore.of_home(home)
+    found: dict[str, list[str]] = {}
+    for part in plan.benchmarks:
+        states = [state for name in create_benchmark(part.name, part.options).datasets for state in store.states(name)]
+        lacking = [state.file.path for state in states if state.path is None]
+        if lacking:
+            found[part.name] = lacking
+    return found
 
 
 def _select(

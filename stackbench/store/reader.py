@@ -118,6 +118,11 @@ class RunInfo:
     seconds: float = 0.0
     """From its start to its end; 0 while it goes on."""
 
+    @property
+    def problem(self) -> str:
+        """Why it failed, where that is not the share of its attempts that ended in errors."""
+        return str(self.environment.get("problem", "")) if self.status == RunStatus.FAILED else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Unpassed:

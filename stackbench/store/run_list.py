@@ -14,7 +14,9 @@ from stackbench.types import Metric
 __all__ = ["ListedBenchmark", "ListedRun", "list_runs"]
 
 RUNS = """
-SELECT run_id, suite, status, created_at, finished_at, model FROM runs ORDER BY created_at DESC, run_id DESC LIMIT ?
+SELECT run_id, suite, status, created_at, finished_at, model,
+    CASE WHEN status = 'failed' THEN coalesce(environment ->> '$.problem', '') ELSE '' END
+FROM runs ORDER BY created_at DESC, run_id DESC LIMIT ?
 """
 PLANNED = """
 SELECT run_id, benchmark, attempts_planned FROM run_benchmarks WHERE skipped IS NULL ORDER BY run_id, position
@@ -57,6 +59,8 @@ class ListedRun:
     benchmarks: tuple[ListedBenchmark, ...] = ()
     labels: Labels = field(default_factory=Labels)
     """What the user calls it."""
+    problem: str = ""
+    """Why it failed, as `RunInfo.problem`."""
 
     @property
     def attempts(self) -> int:
@@ -94,8 +98,9 @@ def list_runs(queries: Queries, metrics: Sequence[str], limit: int = 2000) -> li
             model,
             tuple(ListedBenchmark(name, **one) for name, one in benchmarks.get(run_id, {}).items()),
             labels.get(run_id, Labels()),
+            problem,
         )
-        for run_id, suite, status, created, finished, model in queries.rows(RUNS, [limit])
+        for run_id, suite, status, created, finished, model, problem in queries.rows(RUNS, [limit])
     ]
 
 

@@ -14,7 +14,10 @@ __all__ = ["LoggedEvent", "RecordedStatus", "read_log", "read_status"]
 LOG = """
 SELECT ts, kind, payload FROM events WHERE run_id = ? AND kind IN ('notice', 'operator') ORDER BY seq DESC LIMIT ?
 """
-STATUS = "SELECT status, suite, model FROM runs WHERE run_id = ?"
+STATUS = """
+SELECT status, suite, model, CASE WHEN status = 'failed' THEN coalesce(environment ->> '$.problem', '') ELSE '' END
+FROM runs WHERE run_id = ?
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,8 @@ class RecordedStatus:
     status: str
     suite: str
     model: str
+    problem: str = ""
+    """Why it failed, as `RunInfo.problem`."""
 
 
 def read_log(queries: Queries, run_id: str, last: int) -> list[LoggedEvent]:

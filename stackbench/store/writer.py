@@ -89,8 +89,12 @@ UPDATE_STATUS = "UPDATE runs SET status = ?, finished_at = ? WHERE run_id = ?"
 FINISH_RUN = """
 UPDATE runs SET status = ?, finished_at = ?, environment = coalesce(?, environment) WHERE run_id = ?
 """
-FIRST_ENVIRONMENT = "UPDATE runs SET environment = ?, git_commit = ? WHERE run_id = ? AND environment = '{}'"
-LEAVE_QUEUE = "UPDATE runs SET status = ? WHERE run_id = ? AND status = 'queued'"
+FIRST_ENVIRONMENT = """
+UPDATE runs SET environment = ?, git_commit = ? WHERE run_id = ? AND environment ->> '$.stackbench' IS NULL
+"""
+LEAVE_QUEUE = """
+UPDATE runs SET status = ?, finished_at = ?, environment = ? WHERE run_id = ? AND status = 'queued'
+"""
 STALE_RUNS = "UPDATE runs SET status = 'interrupted' WHERE status IN ('running', 'queued')"
 DELETE_ERROR_EVENTS = """
 DELETE FROM events USING attempts
@@ -314,9 +318,10 @@ class Writer:
 
         self._call(work)
 
-    def leave_queue(self, run_id: str, status: RunStatus) -> None:
-        """The status of a run that ended before it began; one that had begun keeps its own."""
-        self._call(lambda connection: connection.execute(LEAVE_QUEUE, [status.value, run_id]))
+    def leave_queue(self, run_id: str, status: RunStatus, ended: datetime | None = None, problem: str = "") -> None:
+        """The status of a run that ended before it began, when and why; one that had begun keeps its own."""
+        environment = document({"problem": problem} if problem else {})
+        self._call(lambda connection: connection.execute(LEAVE_QUEUE, [status.value, ended, environment, run_id]))
 
     def mark_stale_runs(self) -> None:
         """Marks runs whose status is `running` although no engine held the database: they were killed."""

@@ -90,7 +90,7 @@ def test_a_missing_file_says_how_to_get_it(tmp_path: Path) -> None:
     (tmp_path / "toy" / "test.jsonl").unlink()
     with pytest.raises(DataNotAvailableError, match=r"stackbench data pull toy.*STACKBENCH_DATA") as caught:
         store.rows("toy")
-    assert "toy/test.jsonl: no distribution on PyPI carries it; http://127.0.0.1:9/none" in str(caught.value)
+    assert "does not have it; no distribution on PyPI carries it; http://127.0.0.1:9/none" in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
 
 
@@ -103,6 +103,17 @@ def test_a_folder_that_is_not_there_is_named_and_a_network_that_is_not_there_is_
         assert f"the folder {tmp_path / 'nope'} that STACKBENCH_DATA names does not exist; " in text
     assert "data pull" not in str(caught.value)
     assert "; put the file into the folder that STACKBENCH_DATA names)" in str(caught.value)
+
+
+def test_a_folder_one_level_too_deep_is_told_which_one_is_meant(tmp_path: Path) -> None:
+    manifest = make_store(tmp_path / "data", sources=(Source(kind="url", where="http://127.0.0.1:9/none"),)).manifest
+    for folder, said in (
+        (tmp_path / "data" / "toy", f", but {tmp_path / 'data'} has: name that one;"),
+        (tmp_path, ";"),
+    ):
+        with pytest.raises(DataNotAvailableError) as caught:
+            DatasetStore(tmp_path / "cache", folder, manifest).rows("toy")
+        assert f"the folder {folder} that STACKBENCH_DATA names does not have it{said} " in str(caught.value)
 
 
 def test_what_a_home_holds_is_read_before_anything_is_fetched(tmp_path: Path) -> None:

@@ -144,8 +144,9 @@ def test_the_smoke_suite_runs_headless(program: Program, tmp_path: Path) -> None
     assert [result["attempts"] for result in good["results"]] == [2, 3]
     expected = {"name": "code", "threshold": 0.9, "value": 1.0, "passed": True}
     assert [{name: gate[name] for name in expected} for gate in good["gates"]] == [expected]
-    bad = program.json("--batch", str(suite), "-m", "null", code=1)
-    assert bad["gates"][0]["passed"] is False
+    done = program.run("--batch", str(suite), "-m", "null", "--json", "-q")
+    assert (done.returncode, json.loads(done.stdout)["gates"][0]["passed"]) == (1, False)
+    assert done.stderr == "stackbench: gate code: FAILED (humaneval pass@1 0.0000, min 0.9)\n"
 
 
 def test_score_writes_results_beside_the_input(program: Program, tmp_path: Path) -> None:

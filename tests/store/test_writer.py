@@ -53,6 +53,18 @@ def writer(tmp_path: Path):
     made.close()
 
 
+def test_why_a_run_failed_in_the_queue_is_kept_until_it_goes_on(tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "db.duckdb")
+    writer.start_run(replace(RUN, environment={}, git_commit=None), status=RunStatus.QUEUED)
+    writer.leave_queue("r1", RunStatus.FAILED, NOW, "no data")
+    found = writer.change(lambda connection: Reader(LocalQueries(connection)).run("r1"))
+    assert (found.status, found.problem, found.finished_at) == ("failed", "no data", str(NOW))
+    writer.resume_run("r1", environment={"stackbench": "1"}, git_commit="abc")
+    found = writer.change(lambda connection: Reader(LocalQueries(connection)).run("r1"))
+    assert (found.status, found.problem, found.environment) == ("running", "", {"stackbench": "1"})
+    writer.close()
+
+
 def test_what_is_written_is_read_back(writer: Writer) -> None:
     writer.attempt("r1", record("t/1"), [event("t/1", 1), event("t/1", 2)])
     writer.resources("r1", ResourceRow(NOW, cpu=0.5, rss=1024, tokens_per_s=10.0, running=2, waiting=0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from textual.events import Key
@@ -20,6 +21,7 @@ from stackbench.control.messages import (
     RunFinished,
 )
 from stackbench.control.verbs import VERBS
+from stackbench.store import RunRow, Writer
 from stackbench.tui.live.verb_keys import VERB_KEYS
 from stackbench.types import AttemptKey, AttemptRecord, AttemptStatus, RunStatus
 from tests.tui.pilots import Screens, opened
@@ -53,7 +55,7 @@ def record(engine: ScriptedEngine, task: str, *, passed: bool | None = True, err
 
 async def test_attaching_shows_the_full_state(recorded: Home) -> None:
     async with watched(recorded) as (_, screens):
-        text = await screens.shows("▶ running", "4/8 requests", "attempts (6)", "HumanEval/5")
+        text = await screens.shows("▶ running", "4 of 8 at the model", "attempts (6)", "HumanEval/5")
         assert "1.000 (6 of 6)" in text
         await screens.press("2")
         await screens.shows("HumanEval/90", "the model", "1:05", "1:10")
@@ -162,6 +164,22 @@ async def test_the_stream_is_filtered_by_outcome_text_and_order(recorded: Home) 
         await screens.shows("Attempts of which benchmark?")
         await screens.press("down", "enter")
         await screens.shows("attempts (8)  humaneval")
+
+
+async def test_why_a_run_failed_before_it_began_is_kept_and_shown_whole(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    why = f"data not available (gsm8k/test.jsonl: {'no source has it; ' * 8}put the file into the folder)"
+    writer = Writer(home.database)
+    writer.start_run(RunRow(RUN, "eval", BEGAN, "oracle", {}, (0,), None, {}), status=RunStatus.QUEUED)
+    writer.leave_queue(RUN, RunStatus.FAILED, BEGAN + timedelta(seconds=2), why)
+    writer.close()
+    async with opened(home) as screens:
+        await screens.shows("✗ failed", "data not available (gsm8k/test.jsonl")
+        await screens.press("enter")
+        text = await screens.shows("✗ failed", "put the file into the folder)")
+        assert "".join(text.split()).count("nosourcehasit") == 8
+        await screens.press("3")
+        await screens.shows("run failed: data not available")
 
 
 async def test_a_run_that_ends_shows_what_is_recorded(recorded: Home) -> None:

@@ -93,11 +93,26 @@ def test_the_command_line_quotes_and_repeats() -> None:
     assert "be brief; $HOME" in words and "--one-by-one" in words
 
 
-def test_time_is_estimated_from_earlier_runs_and_said_to_be_unknown_without() -> None:
+def test_time_is_estimated_from_earlier_runs_and_said_to_be_unknown_without(tmp_path: Path) -> None:
     plan = Draft(benchmarks=("humaneval", "gsm8k"), texts={"model": "oracle", "limit": "100"}).plan()
     known = Known({"humaneval": Pace(50, 25.0, 1), "gsm8k": Pace(10, 20.0, 2)}, {"humaneval": 164, "gsm8k": 1319})
-    assert "attempts: 200 (humaneval 100, gsm8k 100); about 4:10" in estimate_lines(plan, known)[0]
-    assert "not known for gsm8k" in estimate_lines(plan, Known({"humaneval": Pace(50, 25.0, 1)}, {}))[0]
+    lines = "\n".join(estimate_lines(plan, known, Home(tmp_path)))
+    assert "attempts: 200 (humaneval 100, gsm8k 100); about 4:10" in lines
+    lines = "\n".join(estimate_lines(plan, Known({"humaneval": Pace(50, 25.0, 1)}, {}), Home(tmp_path)))
+    assert "not known for gsm8k" in lines
+
+
+def test_data_that_are_not_on_this_machine_are_told_before_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STACKBENCH_CACHE", str(tmp_path / "cache"))
+    home = Home(tmp_path)
+    known = Known({}, {})
+    both = estimate_lines(Draft(benchmarks=("gsm8k", "tooluse"), texts={"model": "null"}).plan(), known, home)
+    assert both[0].startswith("! data not on this machine: gsm8k (gsm8k/test.jsonl, gsm8k/train-first-100.jsonl)")
+    assert both[0].endswith("they are left out")
+    alone = estimate_lines(Draft(benchmarks=("gsm8k",), texts={"model": "null"}).plan(), known, home)
+    assert alone[0].endswith("the run fails")
 
 
 async def test_servers_of_this_machine_are_found(endpoint: FakeEndpoint) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from rich.text import Text
 
 from stackbench.control.answers import RunNow
+from stackbench.plurals import number_of
 from stackbench.report.headlines import headline, interval_text
 from stackbench.tui.engine_link import EngineNow
 from stackbench.tui.home.run_lines import RunLine
 from stackbench.tui.safe_text import cut_line
+from stackbench.tui.tones import Tones
 
 __all__ = ["engine_text", "run_text", "welcome_text"]
 
@@ -33,17 +35,20 @@ def engine_text(engine: EngineNow, now: RunNow | None) -> Text:
     return text
 
 
-def run_text(line: RunLine) -> Text:
+def run_text(line: RunLine, styles: Tones) -> Text:
     """The run of the cursor: each benchmark with its counts and its score."""
     text = Text(no_wrap=True, overflow="ellipsis")
     labels = line.run.labels
     called = [labels.name, *(f"#{tag}" for tag in labels.tags)]
     about = [line.run.run_id, " ".join(filter(None, called)), line.run.model]
     text.append("  ".join(cut_line(part) for part in about if part), style="bold")
+    if line.run.problem:
+        text.append(f"\n  {cut_line(line.run.problem, 600)}", style=styles["bad"])
     for one in line.run.benchmarks:
         metric = headline(one.metrics)
         counted = f"{one.attempts} of {one.planned}" if one.planned else str(one.attempts)
-        text.append(f"\n  {cut_line(one.name):<12} {counted:>14} attempts, {one.errors} errors", style="")
+        noun = "attempt" if (one.planned or one.attempts) == 1 else "attempts"
+        text.append(f"\n  {cut_line(one.name):<12} {counted:>14} {noun}, {number_of(one.errors, 'error')}", style="")
         if metric is not None:
             interval = interval_text(one.name, metric)
             text.append(f"   {metric.name} {metric.value:.3f}{interval}")

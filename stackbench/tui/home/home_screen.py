@@ -24,6 +24,7 @@ from stackbench.tui.home.details import engine_text, run_text, welcome_text
 from stackbench.tui.home.run_lines import COLUMNS, RunLine, fits, merge, run_cells
 from stackbench.tui.room_screen import RoomScreen
 from stackbench.tui.row_sources import ListRows
+from stackbench.tui.tones import tones_of
 from stackbench.tui.virtual_table import VirtualTable
 
 if TYPE_CHECKING:
@@ -127,7 +128,8 @@ class HomeScreen(RoomScreen):
 
     def _show_run(self) -> None:
         line = self._table.row
-        self.query_one("#about-run", Static).update(run_text(line) if line else Text(""))
+        styles = tones_of(self.app.current_theme)
+        self.query_one("#about-run", Static).update(run_text(line, styles) if line else Text(""))
 
     def on_virtual_table_moved(self, message: VirtualTable.Moved) -> None:
         self._show_run()

@@ -101,6 +101,7 @@ async def _adopt_recorded(link: EngineLink, run: LiveRun) -> None:
     phase = "dead" if found.status in (RunStatus.RUNNING, RunStatus.QUEUED) else found.status
     if phase != run.phase or not run.ended:
         run.suite, run.model, run.phase, run.ended, run.position = found.suite, found.model, phase, True, None
+        run.error = found.problem
         run.under_way.clear()
         run.version += 1
 
@@ -108,12 +109,16 @@ async def _adopt_recorded(link: EngineLink, run: LiveRun) -> None:
 def read_recorded(queries: Queries, run_id: str) -> Recorded:
     """Raises UsageError where there is no such run."""
     reader = Reader(queries)
+    info = reader.run(run_id)
+    log = [_line(event) for event in read_log(queries, run_id, LOG_LINES)]
+    if info.problem:
+        log.append(LogLine(str(info.finished_at)[11:19], f"run failed: {info.problem}", important=True))
     return Recorded(
-        reader.run(run_id),
+        info,
         tuple(reader.results(run_id)),
         reader.skipped(run_id),
         [dict(reading) for reading in read_load(queries, run_id, READINGS_KEPT)],
-        [_line(event) for event in read_log(queries, run_id, LOG_LINES)],
+        log,
     )
 
 

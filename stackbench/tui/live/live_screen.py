@@ -21,7 +21,7 @@ from stackbench.tui.live.follower import Recorded, follow, read_name, read_recor
 from stackbench.tui.live.live_run import LiveRun, LogLine, UnderWay
 from stackbench.tui.live.operating import Operating
 from stackbench.tui.live.panels import LOG_COLUMNS, UNDER_WAY_COLUMNS, log_cells, under_way_cells
-from stackbench.tui.live.scoreboard_text import gauges_text, head_text, live_scores, recorded_scores
+from stackbench.tui.live.scoreboard_text import gauges_text, head_text, live_scores, recorded_scores, with_problem
 from stackbench.tui.live.verb_keys import verb_bindings
 from stackbench.tui.numbered_tabs import tab_name
 from stackbench.tui.row_sources import ListRows
@@ -157,9 +157,10 @@ class LiveScreen(Operating):
         styles, width = tones_of(self.app.current_theme), self.size.width - 2
         self._put("head", head_text(self.live, width, styles))
         if self._recorded is not None and self.live.ended:
-            self._put("scores", recorded_scores(self._recorded.results, self._recorded.skipped, width, styles))
+            scores = recorded_scores(self._recorded.results, self._recorded.skipped, width, styles)
         else:
-            self._put("scores", live_scores(self.live, width, styles))
+            scores = live_scores(self.live, width, styles)
+        self._put("scores", with_problem(self.live, scores, width, styles))
         self._put("gauges", gauges_text(self.live, width, styles))
         self._paint_lists()
 

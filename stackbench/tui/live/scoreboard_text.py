@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import deque
 from collections.abc import Mapping, Sequence
 
@@ -16,12 +17,14 @@ from stackbench.tui.safe_text import cut_line
 from stackbench.tui.tones import Tones
 from stackbench.tui.virtual_table import Tone
 
-__all__ = ["gauges_text", "head_text", "live_scores", "recorded_scores"]
+__all__ = ["gauges_text", "head_text", "live_scores", "recorded_scores", "with_problem"]
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 GIB = 1 << 30
 NAME = 14
 WIDE = 110
+MOST_LINES = 4
+"""Of why a run failed."""
 LEAST_NAME = 12
 """Columns that a model's name needs to tell anything."""
 
@@ -41,14 +44,14 @@ def head_text(run: LiveRun, width: int, styles: Tones) -> Text:
     if run.calls_waiting:
         text.append(f"   ! {run.calls_waiting} calls wait for you", style=f"bold {styles['warn']}")
     if run.slots and not run.ended:
-        text.append(f"   {run.slots_taken}/{run.slots} requests", style=styles["dim"])
+        text.append(f"   {run.slots_taken} of {run.slots} at the model", style=styles["dim"])
     text.append(f"   {cut_line(run.suite, 40)}", style="bold")
     room = width - text.cell_len - 5
     if room >= LEAST_NAME:
         text.append(f"   {cut_line(run.model, min(80, room))}")
-    if run.error:
+    if run.error and not run.ended:
         text.append(f"   {cut_line(run.error)}", style=styles["bad"])
-    elif run.last_error:
+    elif run.last_error and not run.error:
         text.append(f"   last error: {cut_line(run.last_error, 160)}", style=styles["warn"])
     return text
 
@@ -97,6 +100,15 @@ def _scores(
         text.append("\n" if text else "")
         text.append(cut_line(f"{name}: skipped: {reason}"), style=styles["warn"])
     return text
+
+
+def with_problem(run: LiveRun, scores: Text, width: int, styles: Tones) -> Text:
+    """The scores below why the run failed, which is shown whole as far as some lines go."""
+    if not (run.ended and run.error):
+        return scores
+    lines = textwrap.wrap(cut_line(run.error, MOST_LINES * width), max(20, width))[:MOST_LINES]
+    text = Text("\n".join(lines), style=styles["bad"], no_wrap=True, overflow="ellipsis", end="")
+    return text.append("\n").append_text(scores) if scores else text
 
 
 def gauges_text(run: LiveRun, width: int, styles: Tones) -> Text:

@@ -11,6 +11,7 @@ from stackbench.report.tally import clock
 from stackbench.store.pace import Pace
 
 if TYPE_CHECKING:
+    from stackbench.config import Home
     from stackbench.engine import RunPlan
 
 __all__ = ["Known", "estimate_lines"]
@@ -26,9 +27,20 @@ class Known:
     tasks: Mapping[str, int]
 
 
-def estimate_lines(plan: RunPlan, known: Known) -> list[str]:
-    """Attempts and time, then memory. What is not known is said to be so."""
-    return [_time(plan, known), _memory(plan)]
+def estimate_lines(plan: RunPlan, known: Known, home: Home) -> list[str]:
+    """Data that are not here, attempts and time, then memory. What is not known is said to be so."""
+    return [*_lacking(plan, home), _time(plan, known), _memory(plan)]
+
+
+def _lacking(plan: RunPlan, home: Home) -> list[str]:
+    from stackbench.engine.work import data_not_here
+
+    lacking = data_not_here(plan, home)
+    if not lacking:
+        return []
+    listed = "; ".join(f"{name} ({', '.join(paths)})" for name, paths in lacking.items())
+    left = "they are left out" if len(lacking) < len(plan.benchmarks) else "the run fails"
+    return [f"! data not on this machine: {listed}. They are fetched as the run begins; where they cannot be, {left}"]
 
 
 def _time(plan: RunPlan, known: Known) -> str:

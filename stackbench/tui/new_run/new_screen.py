@@ -165,7 +165,7 @@ class NewScreen(RoomScreen):
             return
         self.set_class(False, "-faulty")
         known = await self._read_known(plan.settings.model)
-        lines = await asyncio.to_thread(estimate_lines, plan, known)
+        lines = await asyncio.to_thread(estimate_lines, plan, known, self.link.home)
         self.query_one("#estimate", Static).update(Text("\n".join(cut_line(one, 600) for one in lines)))
 
     async def _read_known(self, model: str) -> Known:
