@@ -8,7 +8,16 @@ from typing import NamedTuple
 from stackbench.stats.clusters import Layout
 from stackbench.stats.numerics import Floats, NDArray, np
 
-__all__ = ["LEAST_UNITS", "Z95", "ShareIntervals", "enough_units", "share_intervals", "student_t_975", "wilson"]
+__all__ = [
+    "LEAST_UNITS",
+    "Z95",
+    "ShareIntervals",
+    "enough_tasks",
+    "enough_units",
+    "share_intervals",
+    "student_t_975",
+    "wilson",
+]
 
 Z95 = 1.959963984540054
 _BOUND = 1e-12
@@ -46,6 +55,11 @@ def wilson(mean: Floats, n: Floats) -> tuple[Floats, Floats]:
 def enough_units(units: Floats, rarer: Floats) -> NDArray[np.bool_]:
     """Whether so many units, of which `rarer` are of the rarer kind, carry an interval (see `share_intervals`)."""
     return (units >= LEAST_UNITS - _BOUND) & ((units >= MANY_UNITS) | (rarer >= LEAST_RARER - _BOUND))
+
+
+def enough_tasks(n: int, mean: float) -> bool:
+    """Whether a mean between 0 and 1 over `n` independent tasks carries an interval, as `enough_units`."""
+    return bool(enough_units(np.asarray(float(n)), np.asarray(n * min(mean, 1.0 - mean))))
 
 
 def share_intervals(values: Floats, layout: Layout, most_n: float = math.inf) -> ShareIntervals:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from stackbench.benchmarks.longcontext.lengths import length_name
 from stackbench.benchmarks.passes import task_means, to_metric
 from stackbench.stats import Estimate, share
+from stackbench.stats.intervals import LEAST_UNITS, enough_tasks
 from stackbench.types import AttemptSummary, FinishReason, Metric
 
 __all__ = ["BASE_LENGTH", "LARGEST_TRUNCATED", "RULER_THRESHOLD", "effective_length", "long_metrics"]
@@ -83,7 +84,8 @@ def _weighted(values: Sequence[float], groups: Sequence[str]) -> Estimate:
     below = math.sqrt(math.fsum((part.value - part.ci_low) ** 2 for part in parts)) / count
     above = math.sqrt(math.fsum((part.ci_high - part.value) ** 2 for part in parts)) / count
     stderr = math.sqrt(math.fsum(part.stderr**2 for part in parts)) / count
-    return Estimate(value, stderr, max(0.0, value - below), min(1.0, value + above), len(values))
+    shown = enough_tasks(len(values), value)
+    return Estimate(value, stderr, max(0.0, value - below), min(1.0, value + above), len(values), shown)
 
 
 def _groups(cells: Mapping[str, _Cell]) -> dict[str, list[str]]:
@@ -159,7 +161,7 @@ def _length_metric(name: str, lengths: Sequence[int], passes: Sequence[tuple[boo
 
 def _over(one: Estimate, threshold: float) -> tuple[bool, bool | None]:
     decided = True if one.ci_low >= threshold else False if one.ci_high < threshold else None
-    return one.value >= threshold, decided
+    return one.value >= threshold, decided if one.n >= LEAST_UNITS else None
 
 
 def _over_share(one: Estimate, base: Estimate) -> tuple[bool, bool | None]:
@@ -169,7 +171,7 @@ def _over_share(one: Estimate, base: Estimate) -> tuple[bool, bool | None]:
     low = difference - math.hypot(one.value - one.ci_low, share_of * (base.ci_high - base.value))
     high = difference + math.hypot(one.ci_high - one.value, share_of * (base.value - base.ci_low))
     decided = True if low >= 0 else False if high < 0 else None
-    return difference >= 0, decided
+    return difference >= 0, decided if min(one.n, base.n) >= LEAST_UNITS else None
 
 
 # -- position
@@ -185,4 +187,7 @@ def _position(scores: Mapping[str, float], cells: Mapping[str, _Cell]) -> list[M
     value = one.value - other.value
     low = value - math.hypot(one.value - one.ci_low, other.ci_high - other.value)
     high = value + math.hypot(one.ci_high - one.value, other.value - other.ci_low)
-    return [Metric("middle_loss", value, math.hypot(one.stderr, other.stderr), low, high, len(ends) + len(middle))]
+    n = len(ends) + len(middle)
+    if min(one.n, other.n) < LEAST_UNITS:
+        return [Metric("middle_loss", value, None, None, None, n)]
+    return [Metric("middle_loss", value, math.hypot(one.stderr, other.stderr), low, high, n)]

@@ -77,6 +77,18 @@ def test_families_weigh_alike_in_the_combined_score_and_each_has_its_own() -> No
     assert combined.ci_low < 0.75 < combined.ci_high
 
 
+def test_few_tasks_have_no_interval_and_decide_nothing() -> None:
+    few = attempts({1024: 1.0, 4096: 1.0}, each=2)
+    few += attempts({1024: 1.0, 4096: 1.0}, each=2, family="latent")
+    found = long_metrics(few)
+    score = named(found, "score")
+    assert (score.value, score.stderr, score.ci_low, score.ci_high, score.n) == (1.0, None, None, None, 8)
+    ruler = named(found, "effective_length_ruler")
+    assert (ruler.value, ruler.ci_low, ruler.ci_high) == (4096, 0, 4096)
+    made = [one for depth in (0, 50, 100) for one in attempts({1024: 1.0}, each=2, depth=depth)]
+    assert named(long_metrics(made), "middle_loss").ci_low is None
+
+
 def test_truncated_answers_are_told_by_family_and_length() -> None:
     found = long_metrics(attempts({1024: 1.0, 4096: 0.5}, each=20, cut=0.1))
     assert named(found, "truncated").value == named(found, "truncated", "needle@4K").value == pytest.approx(0.1)
