@@ -80,7 +80,7 @@ def given_swe_options(flags: Mapping[str, Any], benchmarks: Sequence[str]) -> di
     Raises:
         UsageError: one was given, and the benchmark is not among those that are run.
     """
-    given = {name: flags[name] for name in FLAGS if flags.get(name)}
+    given = {name: flags[name] for name in FLAGS if flags.get(name) not in (None, False)}
     if not given:
         return {}
     if BENCHMARK not in benchmarks:

@@ -36,6 +36,8 @@ __all__ = ["SampleFile", "read_samples", "write_results"]
 
 MOST_SAMPLES = 1_000_000
 LARGEST_JSON = 1 << 30
+LONGEST_ROW = 128 << 20
+"""Bytes of a line; a patch of 50 MB is a wrong answer, and no reason to score none of the others."""
 FENCE = re.compile(r"^\s*```", re.MULTILINE)
 NUMBER = re.compile(r"\d+")
 HALF = re.compile("[\ud800-\udfff]")
@@ -108,7 +110,7 @@ def read_samples(path: Path, benchmark: str, home: Home, options: Mapping[str, A
     fenced: list[int] = []
     first_lines: dict[str, int] = {}
     makers: dict[str, int] = {}
-    for number, line in _json_rows(path) if path.suffix == ".json" else bounded_lines(path):
+    for number, line in _json_rows(path) if path.suffix == ".json" else bounded_lines(path, longest=LONGEST_ROW):
         row = _row(path, number, line, fields)
         task_id = row[fields.task]
         if task_id not in known:
@@ -127,7 +129,7 @@ def read_samples(path: Path, benchmark: str, home: Home, options: Mapping[str, A
         counts[task_id] += 1
         lines.append(line)
         keys.append(key)
-        whole = isinstance(row.get("solution"), str)
+        whole = fields.text == "completion" and isinstance(row.get("solution"), str)
         text = row["solution"] if whole else row[fields.text] or ""
         if fields.maker:
             makers.setdefault(str(row.get(fields.maker, "")), number)

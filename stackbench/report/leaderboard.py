@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -75,10 +76,13 @@ class Graded:
 
 def leaderboard_files(queries: Queries, run_id: str) -> Iterator[tuple[str, bytes]]:
     """Names below the export's folder, and contents; none for a run that has no attempt at SWE-bench."""
-    graded = list(_graded(queries, run_id))
-    if not graded:
+    attempts = list(_graded(queries, run_id))
+    if not attempts:
         return
-    run = Reader(queries).run(run_id)
+    each = max(Counter(one.task_id for one in attempts).values())
+    graded = list({one.task_id: one for one in reversed(attempts)}.values())[::-1]  # the first at each instance
+    reader = Reader(queries)
+    run = reader.run(run_id)
     model = run.model
     predictions = [
         {"instance_id": one.task_id, "model_name_or_path": model, "model_patch": one.patch} for one in graded
@@ -92,13 +96,13 @@ def leaderboard_files(queries: Queries, run_id: str) -> Iterator[tuple[str, byte
             yield f"logs/{one.task_id}/report.json", _json({one.task_id: one.grading["report"]})
         if one.events:
             yield f"trajs/{one.task_id}.json", _json(trajectory(run_id, one.key, model, one.events))
-    planned = next((b for b in Reader(queries).results(run_id) if b.benchmark == BENCHMARK), None)
+    planned = next((b for b in reader.results(run_id) if b.benchmark == BENCHMARK), None)
     asked = planned.planned.tasks_planned if planned is not None and planned.planned is not None else len(graded)
-    report = run_report(graded, asked)
+    report = run_report(graded, asked, reader.task_ids(run_id).get(BENCHMARK, ()))
     yield "report.json", _json(report)
     graded_only = model.startswith(GRADED_FILE)
-    yield "metadata.yaml", _metadata(model, run_id, report, graded_only=graded_only)
-    once = "yes" if len({one.task_id for one in graded}) == len(graded) else "no"
+    yield "metadata.yaml", _metadata(model, run_id, report, each, graded_only=graded_only)
+    once = "yes" if each == 1 else f"no, {each} times; what stands here is of the first attempt at each"
     hints = "yes" if any(one.metrics.get("hints") for one in graded) else "no"
     resolved = report["resolved_instances"]
     readme = README.format(
@@ -114,9 +118,10 @@ def leaderboard_files(queries: Queries, run_id: str) -> Iterator[tuple[str, byte
     yield "README.md", readme.encode()
 
 
-def run_report(graded: Sequence[Graded], total: int) -> dict[str, Any]:
+def run_report(graded: Sequence[Graded], total: int, asked: Sequence[str] = ()) -> dict[str, Any]:
     """The summary that `swebench.harness.reporting.make_run_report` (5.0.2, schema version 2) writes without a Docker
-    client; `total` counts the instances asked, with those that have no prediction."""
+    client, of one attempt at each instance; `total` counts the instances asked, with those that have no prediction,
+    and `asked` names them where that is recorded."""
     submitted = {one.task_id for one in graded}
     empty = {one.task_id for one in graded if one.empty}
     completed = {one.task_id for one in graded if one.completed and not one.empty}
@@ -137,7 +142,7 @@ def run_report(graded: Sequence[Graded], total: int) -> dict[str, Any]:
         "empty_patch_instances": len(empty),
         "error_instances": len(errors),
         "completed_ids": sorted(completed),
-        "incomplete_ids": [],
+        "incomplete_ids": sorted(set(asked) - submitted),
         "empty_patch_ids": sorted(empty),
         "submitted_ids": sorted(submitted),
         "resolved_ids": sorted(resolved),
@@ -176,7 +181,7 @@ def _graded(queries: Queries, run_id: str) -> Iterator[Graded]:
         )
 
 
-def _metadata(model: str, run_id: str, report: Mapping[str, Any], *, graded_only: bool) -> bytes:
+def _metadata(model: str, run_id: str, report: Mapping[str, Any], attempts: int, *, graded_only: bool) -> bytes:
     """The fields that the leaderboard shows; what only the submitter knows is left empty."""
     found = {
         "info": {"name": model, "logo": "", "site": "", "report": "", "authors": ""},
@@ -186,7 +191,7 @@ def _metadata(model: str, run_id: str, report: Mapping[str, Any], *, graded_only
             "org": "",
             "os_model": None,
             "os_system": None if graded_only else True,
-            "system": {"attempts": "" if graded_only else "1"},
+            "system": {"attempts": "" if graded_only else str(attempts)},
         },
         "stackbench": {"run": run_id, "resolved": report["resolved_instances"], "asked": report["total_instances"]},
     }

@@ -51,7 +51,7 @@ def _fetch(folder: Path, mirror: str, commits: tuple[str, ...]) -> None:
         try:
             _git("--git-dir", str(folder), "-c", "gc.auto=0", "fetch", *options, *upload, where, commit)
         except SandboxError as error:
-            why = f"{mirror} has no commit {commit}, or cannot be read: {error}"
+            why = f"{mirror} has no commit {commit}, or cannot be read ({error}); fetch it anew: git clone --mirror URL"
             raise (ImageError if local.exists() else SandboxError)(why) from error
         _git("--git-dir", str(folder), "update-ref", f"refs/kept/{commit}", commit)
 
@@ -66,4 +66,4 @@ def _git(*arguments: str) -> None:
         raise SandboxError(f"git {arguments[0]} took longer than {FETCH_TIMEOUT_S} s") from error
     if done.returncode:
         lines = done.stderr.strip().splitlines() or ["no message"]
-        raise SandboxError(one_line(lines[-1]))
+        raise SandboxError(one_line(next((line for line in lines if line.startswith("fatal:")), lines[-1])))

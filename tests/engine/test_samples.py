@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from stackbench import bounded_files
 from stackbench.config import Home
 from stackbench.engine import read_samples
 from stackbench.engine import samples as samples_module
@@ -80,7 +79,7 @@ def test_a_benchmark_without_samples_says_which_have(tmp_path: Path, home: Home)
 
 
 def test_samples_are_bounded(tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bounded_files, "LONGEST_LINE", 1 << 20)
+    monkeypatch.setattr(samples_module, "LONGEST_ROW", 1 << 20)
     monkeypatch.setattr(samples_module, "MOST_SAMPLES", 3)
     packed = tmp_path / "s.jsonl.gz"
     packed.write_bytes(gzip.compress(b'{"task_id": "HumanEval/0", "completion": "' + b"x" * (1 << 24)))

@@ -56,9 +56,10 @@ def test_the_summary_is_swebenchs_own(tmp_path: Path, monkeypatch: pytest.Monkey
         (folder / "test_output.txt").write_text(one.grading["test_output"])
         if one.completed:
             (folder / "report.json").write_text(json.dumps({one.task_id: one.grading["report"]}))
-    dataset = [{"instance_id": f"a__a-{number}"} for number in range(1, 7)]
+    dataset = [{"instance_id": f"a__a-{number}"} for number in range(1, 9)]
     written = json.loads(reporting.make_run_report(predictions, dataset, "r").read_text())
-    assert run_report(attempts, len(dataset)) == written
+    assert run_report(attempts, len(dataset), [one["instance_id"] for one in dataset]) == written
+    assert written["incomplete_ids"] == ["a__a-7", "a__a-8"]
     assert written["error_ids"] == ["a__a-4", "a__a-5"] and written["infra_failure_ids"] == ["a__a-6"]
 
 

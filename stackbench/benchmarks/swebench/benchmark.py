@@ -25,6 +25,7 @@ from stackbench.benchmarks.swebench.official import harness_version, parsers_of_
 from stackbench.benchmarks.swebench.patches import Refusal
 from stackbench.benchmarks.swebench.retrieval import check_retrieval
 from stackbench.benchmarks.swebench.scoring import attempt_metrics, image_event, scored_reason, verdict_event
+from stackbench.benchmarks.swebench.similarity import same_changes
 from stackbench.benchmarks.swebench.solving import Budget, Solution, solve_as_agent, solve_at_once
 from stackbench.benchmarks.swebench.spec_tables import SpecTables, load_spec_tables
 from stackbench.benchmarks.swebench.swe_metrics import swe_kinds, swe_metrics
@@ -313,6 +314,8 @@ class SweBench:
             if gold.resolved:
                 verdict = replace(verdict, kind="model")
         await asyncio.to_thread(store.keep, task.digest, patch, verdict)
+        if patch != task.gold_patch and same_changes(patch, task.gold_patch):  # another way to write the reference
+            await asyncio.to_thread(store.keep, task.digest, task.gold_patch, verdict)
         return verdict
 
     async def _gold_verdict(self, task: Instance, image: ReadyImage, context: Context) -> Verdict:

@@ -133,7 +133,7 @@ class Environments:
         if spec is None:
             raise AttemptError(
                 f"the tables of swebench have no version {instance.version!r} of {instance.repo} "
-                f"(instance {instance.task_id})"
+                f"(instance {instance.task_id}); name an image with --image-template, or give a --task-repo"
             )
         if self.tables.languages.get(instance.repo) != "py":
             raise AttemptError(

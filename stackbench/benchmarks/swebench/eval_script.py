@@ -9,12 +9,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from stackbench.benchmarks.swebench.drawn_failures import failing_lines
 from stackbench.benchmarks.swebench.environments import REPOSITORY
 from stackbench.benchmarks.swebench.instances import Instance
 from stackbench.benchmarks.swebench.patches import is_test_file, patched_files, split_patch
 from stackbench.benchmarks.swebench.spec_tables import SpecTables
 
-__all__ = ["END", "EXIT_CODE", "START", "Canary", "EvalScript", "eval_script", "original_tests", "with_canary"]
+__all__ = [
+    "END",
+    "EXIT_CODE",
+    "START",
+    "Canary",
+    "EvalScript",
+    "canary_lines",
+    "eval_script",
+    "original_tests",
+    "with_canary",
+]
 
 START = ">>>>> Start Test Output"
 END = ">>>>> End Test Output"
@@ -35,12 +46,14 @@ CANARY_TEXT = """import unittest
 
 class {name}(unittest.TestCase):
     def test_{nonce}(self):
-        self.assertEqual({first}, {second})
+        {in_class}
 
 
 def test_{nonce}():
-    assert {first} == {second}
+    {alone}
 """
+WRITTEN_AT = "2024-01-01"
+"""When test files say that they were written: which of them came first tells nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +62,16 @@ class Canary:
 
     path: str
     nonce: str
+    """Its name without `test_`; nothing else in the log is called so."""
+    text: str = ""
+    """The file."""
 
-    @property
-    def text(self) -> str:
-        first = 1000 + int(self.nonce[:3], 16)
-        return CANARY_TEXT.format(
-            name=f"Test{self.nonce.capitalize()}",
-            nonce=self.nonce,
-            first=first,
-            second=first + 1 + int(self.nonce[3:6], 16),
-        )
+    @classmethod
+    def drawn(cls, path: str, nonce: str) -> Canary:
+        """With a file whose tests fail like those of a control run."""
+        name = f"Test{nonce.title().replace('_', '')}"
+        in_class, alone = "\n        ".join(failing_lines()), "\n    ".join(failing_lines())
+        return cls(path, nonce, CANARY_TEXT.format(name=name, nonce=nonce, in_class=in_class, alone=alone))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +136,13 @@ def with_canary(script: EvalScript, nonce: str) -> EvalScript:
     name = f"test_{nonce}.py"
     path = posixpath.join(posixpath.dirname(file), name)
     added = path if directive == file else ".".join([*directive.split(".")[:-1], f"test_{nonce}"])
-    canary = Canary(path, nonce)
+    canary = Canary.drawn(path, nonce)
+    written = " ".join(shlex.quote(one) for one in dict.fromkeys([*(file for _, file in files), path]))
     lines: list[str] = []
     inside = appended = False
     for line in script.lines:
         if START in line:
-            lines += [f"cat > {shlex.quote(path)} <<'{HEREDOC}'", *canary.text.rstrip("\n").split("\n"), HEREDOC]
+            lines += [*canary_lines(canary), f"touch -c -d {WRITTEN_AT} -- {written}"]
             inside = True
         elif END in line:
             inside = False
@@ -136,6 +150,11 @@ def with_canary(script: EvalScript, nonce: str) -> EvalScript:
             line, appended = f"{line} {added}", True
         lines.append(line)
     return replace(script, lines=tuple(lines), canary=canary) if appended else script
+
+
+def canary_lines(canary: Canary) -> list[str]:
+    """The commands that write its file."""
+    return [f"cat > {shlex.quote(canary.path)} <<'{HEREDOC}'", *canary.text.rstrip("\n").split("\n"), HEREDOC]
 
 
 def _file_of(directive: str, script: EvalScript) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -12,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from stackbench.benchmarks.swebench.control_run import make_control, with_files
+from stackbench.benchmarks.swebench.drawn_failures import drawn_name
 from stackbench.benchmarks.swebench.environments import REPOSITORY
 from stackbench.benchmarks.swebench.eval_script import EvalScript, with_canary
 from stackbench.benchmarks.swebench.grading_container import (
@@ -26,7 +26,7 @@ from stackbench.benchmarks.swebench.grading_container import (
 )
 from stackbench.benchmarks.swebench.instances import Instance
 from stackbench.benchmarks.swebench.official import OfficialReport, classify, grade_log, parse_log
-from stackbench.benchmarks.swebench.test_log import FAILING, PASSING, LogFacts, read_log
+from stackbench.benchmarks.swebench.test_log import FAILING, LogFacts, read_log
 from stackbench.benchmarks.swebench.verdicts import FailureKind, Verdict
 from stackbench.errors import ToolError
 from stackbench.sandbox import SandboxSpec
@@ -93,7 +93,7 @@ async def grade(
         SandboxError: the container could not be had, or died.
     """
     began = time.monotonic()
-    script = with_canary(script, secrets.token_hex(6))
+    script = with_canary(script, _unused_name(instance, patch))
     base = Verdict(
         False,
         "model",
@@ -123,6 +123,14 @@ async def grade(
     return replace(verdict, apply_log=said, total_s=time.monotonic() - began)
 
 
+def _unused_name(instance: Instance, patch: str) -> str:
+    """For the test that always fails: one that stands in no text of the instance's."""
+    known = "\n".join([patch, instance.test_patch, *instance.required])
+    while (name := drawn_name()) in known:
+        pass
+    return name
+
+
 async def _put_in(session: Session, patch: str) -> tuple[bool, str]:
     """Makes a fresh container ready and puts the patch into it: whether it applies, and what was said of it."""
     await make_ready(session)
@@ -149,7 +157,8 @@ async def _control(
     reported = await asyncio.to_thread(parse_log, script.log_parser, script.eval_type, facts.log)
     targets = control.made_to_fail(instance.fail_to_pass)
     statuses = {name: reported.get(facts.aliases.get(name, name), "") for name in targets}
-    passed = next((name for name, status in statuses.items() if status in PASSING), None)
+    # an unexpected failure is no report of a pass, where a test expects one
+    passed = next((name for name, status in statuses.items() if status == "PASSED"), None)
     if passed is not None:
         why = f"{passed} was reported as passed also where it was made to fail, so the output is not what it did"
         return why, run.seconds
@@ -203,7 +212,8 @@ def _judge(instance: Instance, script: EvalScript, run: TestRun, base: Verdict, 
 
 def _forgery(facts: LogFacts, official: OfficialReport) -> str:
     """Why the output is no account of the tests; empty where it is one."""
-    if facts.canary_failed is False and official.parsed:
+    passed = official.fail_to_pass[0] + official.pass_to_pass[0]
+    if facts.canary_failed is False and official.parsed and passed:
         return "a test that always fails was not reported as failed, so the output is not what the tests did"
     if facts.contradicted:
         name = min(facts.contradicted)

@@ -17,11 +17,13 @@ __all__ = [
     "patched_files",
     "solution_of",
     "split_patch",
+    "with_headers",
 ]
 
 LARGEST_PATCH = 1 << 20
 """Characters of a model's patch; the largest gold patch of SWE-bench has 0.2 million."""
 HEADER = re.compile(r"^diff --git (?:\"?a/(?P<old>.*?)\"?) (?:\"?b/(?P<new>.*?)\"?)$", re.MULTILINE)
+NOTHING = "/dev/null"
 WINDOWS_HEADER = re.compile(r"^diff --git .*\r$", re.MULTILINE)
 TEST_FOLDERS = {"tests", "__tests__"}
 LEADING_TEST_FOLDERS = {"test", "testing", "e2e"}
@@ -60,12 +62,14 @@ class Refusal:
 
 
 def split_patch(patch: str) -> list[FilePatch]:
-    """A patch of git's as the changes of its files; text before the first `diff --git` is left out.
+    """A patch as the changes of its files: git's, where text before the first `diff --git` is left out, or `diff -u`'s.
 
     Where its own lines end with CR LF, as Windows writes them, they end with LF; in another patch CR is content.
     """
     if WINDOWS_HEADER.search(patch):
         patch = patch.replace("\r\n", "\n")
+    if not HEADER.search(patch):
+        patch = with_headers(patch)
     starts = list(HEADER.finditer(patch))
     ends = [match.start() for match in starts[1:]] + [len(patch)]
     found: list[FilePatch] = []
@@ -84,6 +88,32 @@ def split_patch(patch: str) -> list[FilePatch]:
             )
         )
     return found
+
+
+def with_headers(text: str) -> str:
+    """A patch of `diff -u` with the header lines of git's, as far as they follow from it; empty where there is none."""
+    lines: list[str] = []
+    plain = text.replace("\r\n", "\n").split("\n")
+    for number, line in enumerate(plain):
+        after = plain[number + 1] if number + 1 < len(plain) else ""
+        if line.startswith("--- ") and after.startswith("+++ "):
+            old, new = _named(line), _named(after)
+            name = old if new == NOTHING else new
+            lines.append(f"diff --git a/{name} b/{name}")
+            if old == NOTHING:
+                lines.append("new file mode 100644")
+            elif new == NOTHING:
+                lines.append("deleted file mode 100644")
+            lines += [f"--- {old if old == NOTHING else f'a/{old}'}", f"+++ {new if new == NOTHING else f'b/{new}'}"]
+        elif lines and not (line.startswith("+++ ") and lines[-1].startswith("+++ ")):
+            lines.append(line)
+    return "\n".join(lines).rstrip("\n") + "\n" if lines else ""
+
+
+def _named(line: str) -> str:
+    """The path of a line `--- a/PATH` or `+++ b/PATH`, which a date may follow."""
+    name = line[4:].split("\t")[0].strip()
+    return name.removeprefix("a/") if line.startswith("---") else name.removeprefix("b/")
 
 
 def join_patches(files: Iterable[FilePatch]) -> str:

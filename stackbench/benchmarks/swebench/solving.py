@@ -15,7 +15,7 @@ from stackbench.benchmarks.base import Context
 from stackbench.benchmarks.swebench.grading import GradingLimits, container_spec
 from stackbench.benchmarks.swebench.grading_container import ENVIRONMENT, make_ready, read_solution, seal_history
 from stackbench.benchmarks.swebench.instances import Instance
-from stackbench.benchmarks.swebench.patches import Refusal, solution_of
+from stackbench.benchmarks.swebench.patches import Refusal, solution_of, with_headers
 from stackbench.benchmarks.swebench.retrieval import Retrieved, oracle_files, retrieve
 from stackbench.sandbox.recipe import ReadyImage
 from stackbench.types import Generation, Message, Request, ToolCall
@@ -165,22 +165,8 @@ def patch_in(answer: str) -> str:
     text = blocks[-1] if blocks else answer
     start = text.find("diff --git ")
     if start < 0:
-        return _with_headers(text)
+        return with_headers(text)
     return text[start:].rstrip("\n") + "\n"
-
-
-def _with_headers(text: str) -> str:
-    """A patch of `diff -u` as one of git's; empty where there is none."""
-    lines: list[str] = []
-    plain = text.split("\n")
-    for number, line in enumerate(plain):
-        after = plain[number + 1] if number + 1 < len(plain) else ""
-        if line.startswith("--- ") and after.startswith("+++ "):
-            name = after[4:].split("\t")[0].strip().removeprefix("b/")
-            lines += [f"diff --git a/{name} b/{name}", f"--- a/{name}", f"+++ b/{name}"]
-        elif lines and not (line.startswith("+++ ") and lines[-1].startswith("+++ ")):
-            lines.append(line)
-    return "\n".join(lines).rstrip("\n") + "\n" if lines else ""
 
 
 @asynccontextmanager

@@ -33,16 +33,17 @@ AMOUNTS = ("steps", "tokens", "seconds", "test_seconds", "grading_overhead_s")
 
 def swe_metrics(attempts: Sequence[AttemptSummary]) -> list[Metric]:
     """Resolution first: over all instances asked, as the leaderboard counts, where a reference patch that fails here
-    counts as unresolved; then over the instances whose reference patch is known to pass here. An interval counts
-    instances, and clusters those of one repository only by its own row in the table of categories."""
+    counts as unresolved; then, where that is known of each instance, over those whose reference patch passes here. An
+    interval counts instances, and clusters those of one repository only by its own row in the table of categories."""
     made = Counter(attempt.key.task_id for attempt in attempts)
     resolved = task_means(attempts, _resolved)
-    known = task_means(attempts, lambda attempt: _resolved(attempt) if attempt.metrics.get("gold_passes") else None)
-    found: list[Metric] = []
-    for name, values in ((HEADLINE, resolved), (GOLD_PASSES, known)):
-        found += _share(name, values, made)
+    found = _share(HEADLINE, resolved, made)
+    if all_known := all(attempt.metrics.get("gold_passes") is not None for attempt in attempts):
+        # of some alone it would be told by how their own patches did: those are the ones it was asked for
+        passing = task_means(attempts, lambda attempt: _resolved(attempt) if attempt.metrics["gold_passes"] else None)
+        found += _share(GOLD_PASSES, passing, made)
     found += [metric for metric in pass_at_k_metrics(attempts) if metric.name != "pass@1"]
-    for name in SHARES:
+    for name in SHARES if all_known else SHARES[1:]:
         found += _share(name, task_means(attempts, _of(name)))
     for name in AMOUNTS:
         values = task_means(attempts, _of(name))

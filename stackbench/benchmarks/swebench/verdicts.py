@@ -17,7 +17,7 @@ __all__ = ["FailureKind", "Verdict", "VerdictStore"]
 
 FailureKind = Literal["", "model", "environment", "ambiguous"]
 """Whose failure it is; empty for none."""
-GRADING = "2"
+GRADING = "3"
 """Version of the grading around swebench's; another one makes verdicts anew."""
 
 

@@ -7,6 +7,9 @@ import pytest
 from stackbench.benchmarks.swebench.patches import is_test_file, patched_files, solution_of, split_patch
 from stackbench.benchmarks.swebench.similarity import closeness, same_changes
 from stackbench.benchmarks.swebench.solving import patch_in
+from stackbench.benchmarks.swebench.swe_metrics import swe_metrics
+from stackbench.types import Scored
+from tests.benchmarks.scripted import summary
 from tests.benchmarks.swebench.small_repositories import patch_of
 
 GOLD = patch_of("calc.py", "a\nb\nc\n", "a\nB\nc\nd\n")
@@ -106,3 +109,27 @@ def test_a_patch_that_windows_wrote_changes_the_same_lines() -> None:
     assert same_changes(windows, patch)
     content = patch.replace("+new", "+new\r")
     assert split_patch(content)[0].text == content
+
+
+def test_a_patch_of_diff_has_its_files_and_its_similarity() -> None:
+    git = (
+        "diff --git a/a.py b/a.py\nindex 1..2 100644\n--- a/a.py\n+++ b/a.py\n@@ -1 +1 @@\n-a\n+b\n"
+        "diff --git a/new.py b/new.py\nnew file mode 100644\n--- /dev/null\n+++ b/new.py\n@@ -0,0 +1 @@\n+c\n"
+    )
+    plain = "".join(line for line in git.splitlines(True) if not line.startswith(("diff ", "index ", "new file")))
+    assert [(file.path, file.created) for file in split_patch(plain)] == [("a.py", False), ("new.py", True)]
+    found = closeness(plain, git)
+    assert (found.edit_similarity, found.file_precision, found.file_recall) == (1, 1, 1)
+    assert same_changes(plain, git)
+
+
+def test_figures_by_the_reference_patch_are_told_where_it_is_known_of_each_instance() -> None:
+    def names(*known: float | None) -> set[str]:
+        made = [
+            summary(f"t/{n}", Scored(1.0, True, metrics={"gold_passes": one, "empty_patch": 0.0}))
+            for n, one in enumerate(known)
+        ]
+        return {metric.name for metric in swe_metrics(made)}
+
+    assert {"resolved_where_gold_passes", "gold_passes"} <= names(1.0, 0.0)
+    assert names(1.0, None).isdisjoint({"resolved_where_gold_passes", "gold_passes"})

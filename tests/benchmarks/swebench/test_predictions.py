@@ -25,7 +25,7 @@ def written(path: Path, *rows: Any) -> Path:
 
 
 def test_lines_a_list_and_an_object_hold_the_same_predictions(home: Home, tmp_path: Path) -> None:
-    rows = [row(FLASK, "```\nno fence is warned of"), row(DJANGO, None)]
+    rows = [row(FLASK, "```\nno fence is warned of", solution="in words"), row(DJANGO, None)]
     as_list, as_object = tmp_path / "list.json", tmp_path / "object.json"
     as_list.write_text(json.dumps(rows))
     as_object.write_text(json.dumps({one["instance_id"]: one for one in rows}))
