@@ -51,9 +51,10 @@ def create_benchmark(name: str, options: Mapping[str, Any]) -> Benchmark:
             from stackbench.benchmarks.declared import create_declared
 
             return cast(Benchmark, create_declared(name, options))
+        plain = name.replace("+", "plus")
+        near = f' (did you mean "{plain}"?)' if plain in points else did_you_mean(name, points)
         raise UsageError(
-            f'unknown benchmark "{name}"{did_you_mean(name, points)}; known: {", ".join(sorted(points))}; '
-            "or name a .yaml file of your own"
+            f'unknown benchmark "{name}"{near}; known: {", ".join(sorted(points))}; or name a .yaml file of your own'
         )
     return _made(name, points[name].load(), options)
 

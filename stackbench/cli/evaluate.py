@@ -6,12 +6,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from stackbench.benchmarks import benchmark_names
 from stackbench.cli.benchmark_options import options_of_benchmarks, options_of_suite
 from stackbench.cli.console import notice
 from stackbench.cli.driving import carry_out
 from stackbench.cli.options import given_settings
 from stackbench.config import Home, Settings, load_settings
-from stackbench.engine import HeadStart, RunPlan, load_suite, plan_benchmarks, plan_suite, read_samples, replay_settings
+from stackbench.engine import (
+    HeadStart,
+    RunPlan,
+    list_suites,
+    load_suite,
+    plan_benchmarks,
+    plan_suite,
+    read_samples,
+    replay_settings,
+)
 from stackbench.engine.shards import check_shard
 from stackbench.engine.suite import BatchStages
 from stackbench.errors import UsageError
@@ -31,6 +41,9 @@ def evaluate(benchmarks: Sequence[str], flags: Mapping[str, Any]) -> int:
         return resume(home, flags, benchmarks=benchmarks)
     if not benchmarks:
         raise UsageError('name a benchmark to run; "stackbench list benchmarks" shows them')
+    for name in benchmarks:
+        if name not in benchmark_names() and name in list_suites():
+            raise UsageError(f'"{name}" is a suite, not a benchmark: stackbench --batch {name}')
     given = options_of_benchmarks(flags, benchmarks)
     names = _names(flags["sample_ids"])
     variants = each_model(flags)

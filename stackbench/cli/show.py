@@ -111,13 +111,7 @@ def _print_run(found: _Recorded, failures: int) -> None:
         ("seeds", ", ".join(map(str, run.seeds))),
         ("sampling", _sampling(run, settings)),
         *_asked_line(settings),
-        ("stackbench", _own_version(run)),
-        ("machine", f"{machine.get('cpu')}, {machine.get('cpus')} processors, {_gib(machine.get('memory_bytes'))}"),
-        ("system", f"{machine.get('os')}, Python {machine.get('python')}"),
-        ("GPUs", _gpus(machine)),
-        ("sandbox", _sandbox(run, machine.get("sandbox", {}))),
-        ("versions", _pairs(machine.get("packages", {}), tuple(machine.get("packages", {})))),
-        *_model_lines(machine.get("model", {})),
+        *(_machine_lines(run, machine) if machine.get("stackbench") else []),  # a run may fail before it is looked at
     ]
     grid = Table.grid(padding=(0, 2))
     grid.add_column(justify="right", style="bold", no_wrap=True)
@@ -194,6 +188,18 @@ def _asked_line(settings: Mapping[str, Any]) -> list[tuple[str, Any]]:
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
             found.append(f"{field.name} {text if len(text) <= SHOWN_OF_SETTING else text[:SHOWN_OF_SETTING] + ' ...'}")
     return [("asked with", ", ".join(found))] if found else []
+
+
+def _machine_lines(run: RunInfo, machine: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return [
+        ("stackbench", _own_version(run)),
+        ("machine", f"{machine.get('cpu')}, {machine.get('cpus')} processors, {_gib(machine.get('memory_bytes'))}"),
+        ("system", f"{machine.get('os')}, Python {machine.get('python')}"),
+        ("GPUs", _gpus(machine)),
+        ("sandbox", _sandbox(run, machine.get("sandbox", {}))),
+        ("versions", _pairs(machine.get("packages", {}), tuple(machine.get("packages", {})))),
+        *_model_lines(machine.get("model", {})),
+    ]
 
 
 def _sampling(run: RunInfo, settings: Mapping[str, Any]) -> str:

@@ -148,11 +148,22 @@ class DatasetStore:
             *failures,
         ]
         why = "; ".join(reason for reason in reasons if reason)
-        again = "" if unresolved else f'run "stackbench data pull {dataset}" or '
-        error = DataNotAvailableError(
-            f"data not available ({file.path}: {why}; {again}put the file into the folder that STACKBENCH_DATA names)"
+        pull = f'"stackbench data pull {dataset}"'
+        again = (
+            f"run {pull} on a machine with a network, copy its folder and name it"
+            if unresolved
+            else f"run {pull}, or name a folder that has them"
         )
-        error.why = f"{file.path}: {why}"
+        lacking = [
+            file.path,
+            *(
+                one.path
+                for one in self.manifest.files(dataset).values()
+                if one.path != file.path and self._local(one) is None
+            ),
+        ]
+        error = DataNotAvailableError(f"data not available ({', '.join(lacking)}: {why}; {again} in STACKBENCH_DATA)")
+        error.why = f"{', '.join(lacking)}: {why}"
         raise error
 
     def _pull_from(self, source: Source, dataset: str, file: DatasetFile, progress: Progress | None) -> Path:

@@ -101,8 +101,18 @@ def test_a_folder_that_is_not_there_is_named_and_a_network_that_is_not_there_is_
         store.rows("toy")
     for text in (str(caught.value), caught.value.why):
         assert f"the folder {tmp_path / 'nope'} that STACKBENCH_DATA names does not exist; " in text
-    assert "data pull" not in str(caught.value)
-    assert "; put the file into the folder that STACKBENCH_DATA names)" in str(caught.value)
+    assert 'run "stackbench data pull toy" on a machine with a network, copy its folder' in str(caught.value)
+
+
+def test_every_file_that_lacks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stackbench.datasets.store.DatasetStore._pull_from", _no_network)
+    with pytest.raises(DataNotAvailableError) as caught:
+        DatasetStore(tmp_path / "cache").rows("gsm8k")
+    assert "(gsm8k/test.jsonl, gsm8k/train-first-100.jsonl: " in str(caught.value)
+
+
+def _no_network(*_: object) -> Path:
+    raise FetchError("no network")
 
 
 def test_a_folder_one_level_too_deep_is_told_which_one_is_meant(tmp_path: Path) -> None:

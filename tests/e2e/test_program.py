@@ -171,6 +171,9 @@ def test_score_writes_results_beside_the_input(program: Program, tmp_path: Path)
     assert found[0] == {**rows[0], "passed": True, "result": "passed"}
     assert found[2]["result"] == "timed out"
     assert all(row["result"].startswith("failed: ") for row in (found[1], found[3], found[4], found[5]))
+    verified = program.run("verify", "last", "--tasks", "1")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    assert "executed again" in verified.stdout
 
 
 def test_a_samples_file_with_tasks_missing_is_said_loudly_everywhere(program: Program, tmp_path: Path) -> None:

@@ -168,7 +168,7 @@ async def test_a_benchmark_without_data_is_skipped_and_the_rest_goes_on(
     outcome, events = await run(poor, ["mbppplus", "gsm8k"], model=endpoint.name, limit=2)
     assert outcome.status is RunStatus.COMPLETED
     assert list(outcome.skipped) == ["mbppplus"]
-    assert "put the file into the folder that STACKBENCH_DATA names" in outcome.skipped["mbppplus"]
+    assert "stackbench data pull mbppplus" in outcome.skipped["mbppplus"]
     assert any(isinstance(event, BenchmarkSkipped) for event in events)
     with pytest.raises(DataNotAvailableError):
         await run(poor, ["mbppplus"], model=endpoint.name)

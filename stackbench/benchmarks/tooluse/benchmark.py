@@ -50,6 +50,7 @@ SYSTEM = (
 
 FIRST_STEPS = "first-steps"
 FIRST_STEPS_TOKENS = (2262, 253)
+HARDEST = 5
 FIRST_STEPS_TOLD = "first-steps, tasks that name the command to run, for models too small for the published ones"
 BUSY_MACHINE = 0.5
 """From this share of its time on in which something waited for a processor, an attempt's machine counts as slow."""
@@ -75,7 +76,7 @@ class ToolUseOptions(Options):
     """What the templates' parameters are drawn from; another one redraws numbers, names and contents."""
     categories: tuple[Literal["files", "system", "api", "workflow", "recovery"], ...] = ()
     """Only tasks of these categories."""
-    max_difficulty: int = Field(default=5, ge=1, le=5)
+    max_difficulty: int = Field(default=HARDEST, ge=1, le=HARDEST)
     length: Literal["short", "long"] | None = None
     """Only short tasks, or only long ones: those whose solution takes 15 calls or more."""
 
@@ -109,6 +110,8 @@ class ToolUse:
             and task.spec.difficulty <= options.max_difficulty
             and options.length in (None, "long" if task.spec.is_long else "short")
         ]
+        if len(kept) < len(tasks) and not self.task_set:
+            self.task_set = f"{len(kept)} of {len(tasks)}, {_chosen(options)}"
         return list(_mixed(kept))
 
     def planned_tokens(self) -> tuple[int, int] | None:
@@ -194,6 +197,14 @@ def published_editions() -> dict[str, str]:
     """The names of the published sets by their hash."""
     pin = tomllib.loads((published_scenarios() / PIN).read_text(encoding="utf-8"))
     return {**pin["earlier"], pin["sha256"]: f"edition {pin['edition']}"}
+
+
+def _chosen(options: ToolUseOptions) -> str:
+    """Which tasks the options keep, in words."""
+    parts = [f"of {', '.join(options.categories)}"] if options.categories else []
+    parts += [f"the {options.length} ones"] if options.length else []
+    parts += [f"difficulty {options.max_difficulty} at most"] if options.max_difficulty < HARDEST else []
+    return ", ".join(parts)
 
 
 def _mixed(tasks: Iterable[ToolTask]) -> Iterable[ToolTask]:

@@ -10,6 +10,7 @@ from statistics import quantiles
 from stackbench.benchmarks.declared_metrics import MetricKind
 from stackbench.benchmarks.passes import task_means, to_metric
 from stackbench.stats import amount, paired_difference, share
+from stackbench.stats.intervals import LEAST_UNITS
 from stackbench.types import AttemptSummary, Metric
 
 __all__ = ["LATENCIES", "voice_kinds", "voice_metrics"]
@@ -92,7 +93,7 @@ def _rate(
         return []
     rate = sum(wrong for wrong, _ in pairs) / total
     count = len(pairs)
-    if count < 2:
+    if count < LEAST_UNITS:
         return [Metric(before + name, rate, None, None, None, count, category)]
     spread = sum((wrong - rate * size) ** 2 for wrong, size in pairs) * count / (count - 1)
     stderr = math.sqrt(spread) / total

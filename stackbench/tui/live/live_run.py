@@ -217,7 +217,7 @@ class LiveRun:
         elif isinstance(what, RunQueued):
             self.suite, self.model, self.phase, self.position = what.suite, what.model, "queued", what.position
         elif isinstance(what, RunFinished):
-            self.phase, self.ended, self.error = what.status, True, what.error
+            self.phase, self.ended, self.error, self.position = what.status, True, what.error, None
             self.under_way.clear()
             self._say(ts, f"run {what.status}{f': {what.error}' if what.error else ''}", important=bool(what.error))
         elif isinstance(what, Notice):
