@@ -104,7 +104,8 @@ class RemoteQueries:
             self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):  # what an engine that has died did not take is lost
+            self._file.close()
         self._socket.close()
 
     def _connect(self, path: Path) -> None:

@@ -3,7 +3,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -12,8 +14,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from stackbench.control.messages import Welcome
 from stackbench.errors import StoreError, UsageError
 from stackbench.store import LocalQueries, Writer, open_database, open_queries
+from stackbench.store.remote import RemoteQueries
 
 INSERT = "INSERT INTO metrics (run_id, benchmark, category, name, value, stderr, ci_low, ci_high, n, position) VALUES"
 
@@ -225,3 +229,25 @@ def test_an_engine_that_lets_go_of_its_database_is_waited_for(tmp_path: Path) ->
         queries = open_queries(path, tmp_path / "engine.sock")
         assert queries.rows("SELECT count(*) FROM runs") == [(0,)]
         queries.close()
+
+
+def test_an_engine_that_dies_leaves_no_socket_open(tmp_path: Path) -> None:
+    path = tmp_path / "engine.sock"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+
+        def greet_and_die() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1 << 16)
+                welcome = Welcome(version="", pid=os.getpid(), home="", started_at="", seq=0)
+                connection.sendall(welcome.model_dump_json().encode() + b"\n")
+
+        thread = threading.Thread(target=greet_and_die)
+        thread.start()
+        queries = RemoteQueries(path)
+        thread.join()
+    with pytest.raises(StoreError, match="did not answer the query"):
+        queries.rows("SELECT 1", ["x" * (1 << 20)])
+    queries.close()  # what the engine did not take is not written now either
