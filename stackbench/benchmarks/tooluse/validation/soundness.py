@@ -27,6 +27,7 @@ from stackbench.benchmarks.tooluse.validation.shell_solution import by_shell
 from stackbench.errors import SandboxError
 
 if TYPE_CHECKING:
+    from stackbench.agents import CallMade
     from stackbench.sandbox.session import Session
 
 __all__ = ["Finding", "check_set", "check_task"]
@@ -186,6 +187,11 @@ async def _solution(task: ToolTask, session: Session, can_fail: set[str]) -> lis
         seconds = time.perf_counter() - started
         seen = await observe(spec, session, world.start, result.answer, result.calls)
         problems += _unsolved(spec, result, seen, await evaluate(spec, seen))
+        problems += [
+            f"a call of the solution prints nothing and changes nothing: {call.arguments[:80]}"
+            for call in result.calls
+            if _is_idle(call)
+        ]
         if seconds > spec.limits.seconds / 2:
             problems.append(f"the solution takes {seconds:.0f} s, more than half of the limit")
         if not problems:
@@ -193,6 +199,14 @@ async def _solution(task: ToolTask, session: Session, can_fail: set[str]) -> lis
             await trial.run()
             problems += trial.problems
     return problems
+
+
+def _is_idle(call: CallMade) -> bool:
+    """Whether a command neither printed nor changed anything; one that waits (`sleep`) may do so."""
+    if call.tool != "exec" or call.text != "(no output)" or "sleep" in call.arguments or call.effects is None:
+        return False
+    effects = call.effects
+    return not (effects.paths or effects.requests or effects.started or effects.ended)
 
 
 def _unsolved(
