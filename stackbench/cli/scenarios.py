@@ -108,13 +108,18 @@ def _chosen(tasks: Sequence[ToolTask], only: str, sample: int | None) -> list[To
     return list(tasks)
 
 
+def _kind(task: ToolTask) -> tuple[str, ...]:
+    """Tasks of one template with the same other solutions: its twins have others."""
+    return task.template, *(play.why for play in task.spec.solutions)
+
+
 async def _play(tasks: Sequence[ToolTask], sandboxes: int) -> list[Finding]:
     size = min(sandboxes, max(1, len(tasks)))
     settings = load_settings({"sandboxes": size}).settings
     sandbox = make_sandboxes(settings, "scenarios", notice)
     findings: list[Finding] = []
     queue = iter(tasks)
-    firsts = {task.task_id for task in {task.template: task for task in reversed(tasks)}.values()}
+    firsts = {task.task_id for task in {_kind(task): task for task in reversed(tasks)}.values()}
     done = 0
 
     async def worker() -> None:

@@ -12,7 +12,20 @@ from stackbench.nesting import is_array
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
-__all__ = ["at_path", "cell_equal", "is_before", "json_equal", "mentions", "numbers_in", "without_markup"]
+__all__ = [
+    "LINE",
+    "NUMBER",
+    "WORD",
+    "WORDS",
+    "at_path",
+    "cell_equal",
+    "json_equal",
+    "mentions",
+    "numbers_in",
+    "step_below",
+    "steps",
+    "without_markup",
+]
 
 NUMBER = re.compile(r"(?<![\w.])[-+\u2212]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?")
 LINE = re.compile(r"(?<!\w)#?L(?=\d+\b)")
@@ -78,6 +91,19 @@ def at_path(document: Any, path: str) -> Any:
     return found
 
 
+def steps(path: str) -> list[str]:
+    """The parts of a path: names as they are in the document, and indices as `[0]`."""
+    return [f"[{index}]" if index else re.sub(r"\\(.)", r"\1", name) for index, name in STEP.findall(path)]
+
+
+def step_below(path: str, step: str) -> str:
+    """The path one step further."""
+    if step.startswith("["):
+        return f"{path}{step}" if path != "$" else step
+    name = re.sub(r"([.\[\]\\])", r"\\\1", step)
+    return name if path == "$" else f"{path}.{name}"
+
+
 def cell_equal(wanted: Any, cell: str) -> bool:
     """Whether a cell of a CSV file holds a value: a number in any notation, `true` or `True` for a truth, else text."""
     cell = cell.strip()
@@ -100,13 +126,6 @@ def without_markup(answer: str) -> str:
 def mentions(answer: str, wanted: str) -> bool:
     """Whether an answer holds a text as a whole word or words, upper and lower case and white space alike."""
     return re.search(_word(wanted), without_markup(answer), re.IGNORECASE) is not None
-
-
-def is_before(answer: str, one: str, other: str) -> bool:
-    """Whether an answer that mentions both names one first, and the other no more often."""
-    text = without_markup(answer).lower()
-    places = [[found.start() for found in re.finditer(_word(word), text)] for word in (one.lower(), other.lower())]
-    return places[0][0] < places[1][0] and len(places[0]) >= len(places[1])
 
 
 def _word(text: str) -> str:

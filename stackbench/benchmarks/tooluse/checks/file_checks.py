@@ -24,6 +24,7 @@ from stackbench.benchmarks.tooluse.checks.texts import (
 from stackbench.benchmarks.tooluse.scenario.check_fields import FileCheck, FolderCheck
 from stackbench.benchmarks.tooluse.scenario.patterns import MULTILINE
 from stackbench.benchmarks.tooluse.scenario.patterns import found as found_in
+from stackbench.sandbox.records import Entry
 
 __all__ = ["file_problem", "folder_problem"]
 
@@ -40,6 +41,8 @@ TEXT_FIELDS = {
     "lines",
     "number",
 }
+BESIDE_CONTENT = {"file", "exists", "mode", "newer_than", "any_mode"}
+"""Fields that say nothing of what the file holds."""
 
 
 async def file_problem(check: FileCheck, seen: Observation) -> str:
@@ -61,7 +64,13 @@ async def file_problem(check: FileCheck, seen: Observation) -> str:
         return f"it is a {entry.kind}"
     if check.mode is not None and entry.mode != int(check.mode, 8):
         return f"its mode is {entry.mode:04o}"
-    if check.same or check.same_as is not None:
+    was = seen.before.entries.get(relative(check.file))
+    if check.mode is None and not check.any_mode and not check.same:
+        problem = _mode_problem(entry, was)
+        if problem:
+            return problem
+    about_mode = check.mode is not None and BESIDE_CONTENT.issuperset(check.model_fields_set) and was is not None
+    if check.same or check.same_as is not None or about_mode:
         old = seen.before.entries.get(relative(check.same_as or check.file))
         if old is None or (entry.sha256, entry.size) != (old.sha256, old.size):
             return "it was changed"
@@ -73,6 +82,15 @@ async def file_problem(check: FileCheck, seen: Observation) -> str:
             return f"it is not newer than {check.newer_than}"
     needs_text = not TEXT_FIELDS.isdisjoint(check.model_fields_set)
     return await asyncio.to_thread(_text, check, await seen.text(check.file)) if needs_text else ""
+
+
+def _mode_problem(entry: Entry, was: Entry | None) -> str:
+    """A file that was there has another mode, a new one can be written by everybody; of links nothing is asked."""
+    if entry.kind != "file":
+        return ""
+    if was is not None and was.kind == "file" and entry.mode != was.mode:
+        return f"its mode was changed to {entry.mode:04o}"
+    return f"everybody may write it: its mode is {entry.mode:04o}" if was is None and entry.mode & 0o002 else ""
 
 
 def _text(check: FileCheck, text: str) -> str:
@@ -98,11 +116,11 @@ def _text(check: FileCheck, text: str) -> str:
         if problem:
             return problem
     if check.json_values is not None:
-        problem = json_problem(check.json_values, text)
+        problem = json_problem(check.json_values, text, more=check.more)
         if problem:
             return problem
     if check.yaml_values is not None:
-        problem = yaml_problem(check.yaml_values, text)
+        problem = yaml_problem(check.yaml_values, text, more=check.more)
         if problem:
             return problem
     if check.csv is not None or check.columns is not None:
@@ -136,6 +154,8 @@ def _csv(check: FileCheck, text: str) -> str:
         return f"its columns are {', '.join(header)}, not {', '.join(wanted[0])}"
     if len(rows) != len(wanted):
         return f"it has {len(rows) + others} rows, not {len(wanted)}"
+    if not check.more and any(None in row for row in rows):
+        return "it has rows with more cells than columns"
     left = list(rows)
     for number, want in enumerate(wanted, 1):
         candidates = left if check.any_order else left[:1]

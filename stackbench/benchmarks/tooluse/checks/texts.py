@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from stackbench import nesting
-from stackbench.benchmarks.tooluse.checks.equality import at_path, json_equal
+from stackbench.benchmarks.tooluse.checks.equality import at_path, json_equal, step_below, steps
 from stackbench.nesting import is_array, is_object
 
 __all__ = ["json_problem", "lines_problem", "listed", "relative", "sequence_problem", "shown", "yaml_problem"]
@@ -34,20 +34,23 @@ def lines_problem(wanted: Sequence[str], text: str, *, any_order: bool) -> str:
     return f"it has {len(found)} lines, not {len(expected)}"
 
 
-def json_problem(wanted: Mapping[str, Any], text: str) -> str:
-    """Which value by path is not as wanted; empty for none."""
+def json_problem(wanted: Mapping[str, Any], text: str, *, more: bool = False) -> str:
+    """Which value by path is not as wanted, or, unless there may be `more`, which member is not named beside ones that
+    are; empty for none."""
     try:
         document = nesting.loads(text)
     except ValueError as error:
         return f"it is no JSON: {error}"
-    return _values_problem(wanted, document)
+    return _values_problem(wanted, document) or ("" if more else _surplus(wanted, document))
 
 
-def yaml_problem(wanted: Mapping[str, Any], text: str) -> str:
+def yaml_problem(wanted: Mapping[str, Any], text: str, *, more: bool = False) -> str:
     """As `json_problem`, of a YAML document, whose scalars are compared as texts. It has no aliases, which could make a
     small text a large value."""
     try:
-        return _values_problem({path: _as_written(value) for path, value in wanted.items()}, _yaml(text))
+        document = _yaml(text)
+        problem = _values_problem({path: _as_written(value) for path, value in wanted.items()}, document)
+        return problem or ("" if more else _surplus(wanted, document))
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         return f"it is no YAML: {shown(str(error))}"
 
@@ -95,6 +98,23 @@ def _values_problem(wanted: Mapping[str, Any], document: Any) -> str:
             return f"it has no {path}"
         if not json_equal(found, value):
             return f"{path} is {shown(json.dumps(found, default=str))}, not {shown(json.dumps(value))}"
+    return ""
+
+
+def _surplus(wanted: Mapping[str, Any], document: Any) -> str:
+    """A member of an object that no path names, where another one of the same object is named; empty for none."""
+    named: dict[str, set[str]] = {}
+    for path in wanted:
+        above = "$"
+        for step in steps(path) if path != "$" else ():
+            if not step.startswith("["):
+                named.setdefault(above, set()).add(step)
+            above = step_below(above, step)
+    for path, names in named.items():
+        found = at_path(document, path)
+        others = sorted(set(found) - names) if is_object(found) else []
+        if others:
+            return f"it also has {listed(others)}"
     return ""
 
 

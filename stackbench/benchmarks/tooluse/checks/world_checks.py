@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import posixpath
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 from stackbench import nesting
-from stackbench.benchmarks.tooluse.checks.equality import (
-    at_path,
-    is_before,
-    json_equal,
-    mentions,
-    numbers_in,
-    without_markup,
-)
+from stackbench.benchmarks.tooluse.checks.answers import number_problem, settles_on
+from stackbench.benchmarks.tooluse.checks.equality import at_path, json_equal, mentions, without_markup
 from stackbench.benchmarks.tooluse.checks.texts import json_problem, lines_problem, relative, sequence_problem, shown
 from stackbench.benchmarks.tooluse.scenario.check_fields import (
     AnswerCheck,
@@ -47,6 +40,9 @@ __all__ = [
 COMMAND_S = 30.0
 LONGEST_ANSWER = 1 << 20
 LONGEST_NAMED = 1000
+LONGEST_NUMBER = 16
+PROCESSES = "processes"
+SILENT = "(no output)"
 
 
 def process_problem(check: ProcessCheck, seen: Observation) -> str:
@@ -119,14 +115,10 @@ def answer_problem(check: AnswerCheck, answer: str) -> str:
         return f"its {len(answer)} characters are more than is looked at ({LONGEST_ANSWER})"
     if check.exact is not None and not mentions(answer, check.exact):
         return f"it does not say {check.exact}: {said}"
-    if check.number is not None and not any(
-        math.isclose(one, check.number, rel_tol=1e-9, abs_tol=check.tolerance + 1e-9) for one in numbers_in(answer)
-    ):
-        return f"it does not say {check.number:g}: {said}"
-    if check.among is not None and check.exact is not None:
-        others = [other for other in check.among if other != check.exact and mentions(answer, other)]
-        if len(others) > 1 or any(not is_before(answer, check.exact, other) for other in others):
-            return f"it does not settle on {check.exact}: {said}"
+    if check.number is not None and number_problem(answer, check.number, check.tolerance):
+        return f"it does not say {check.number:g}, and that alone: {said}"
+    if check.exact is not None and not settles_on(answer, check.exact, check.among or ()):
+        return f"it does not settle on {check.exact}: {said}"
     for wanted in check.all_of or ():
         if not mentions(answer, wanted):
             return f"it does not say {wanted}: {said}"
@@ -151,15 +143,26 @@ async def named_problem(check: AnswerCheck, seen: Observation) -> str:
         done = await seen.session.check(check.output, timeout_s=COMMAND_S)
         wanted.append(done.stdout.decode(errors="replace").strip())
     for text in wanted:
-        if not text or len(text) > LONGEST_NAMED or not mentions(seen.answer, text):
+        if not text or len(text) > LONGEST_NAMED or not _names(seen.answer, text):
             return f"it does not say {shown(text)}: {shown(seen.answer)}"
     return ""
+
+
+def _names(answer: str, text: str) -> bool:
+    """Whether an answer says a text: a number (a process id) as its own, anything else somewhere in it."""
+    if text.isdecimal() and len(text) < LONGEST_NUMBER:
+        return not number_problem(answer, float(text))
+    return mentions(answer, text)
 
 
 def looked_problem(check: LookedCheck, seen: Observation) -> str:
     """Whether no call read a file; empty where one did."""
     path = relative(check.looked)
     for call in seen.calls:
+        if check.looked == PROCESSES:
+            if call.tool == "exec" and call.effects is not None and call.text not in ("", SILENT):
+                return ""
+            continue
         if call.tool in ("read", "ls") and not call.failed:
             given = nesting.object_of(call.arguments) or {}
             if relative(posixpath.normpath(str(given.get("path", ".")))) == path:

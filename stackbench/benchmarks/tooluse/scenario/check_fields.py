@@ -35,7 +35,7 @@ class FileCheck(Part):
     matches: Pattern | None = None
     """A regular expression somewhere in it (multi-line)."""
     json_values: dict[str, Any] | None = Field(default=None, alias="json")
-    """Values by path: `a.b[0]`; `$` is the whole document."""
+    """Values by path: `a.b[0]`; `$` is the whole document. An object of which members are named has no others."""
     csv: list[dict[str, Any]] | None = None
     """The rows, in order unless `any_order`; numbers equal as numbers."""
     any_order: bool = False
@@ -45,11 +45,16 @@ class FileCheck(Part):
     """As `json`, of a YAML document; its scalars are compared as they are written."""
     decimals: dict[str, int] = {}
     """How many places the numbers in a column of the CSV have."""
+    more: bool = False
+    """A document of `json` or `yaml` may have members, a row of `csv` cells, that are not named."""
     lines: list[Text] | None = None
     """The lines, white space at their ends aside; in order unless `any_order`."""
     number: float | None = None
     """It holds this number alone."""
     mode: str | None = Field(default=None, pattern=r"^0?[0-7]{3,4}$")
+    """Alone: its content is as it was. Unset: a file that was there keeps its mode, a new one is not open to all."""
+    any_mode: bool = False
+    """Its mode does not matter."""
     same: bool = False
     """As it was before."""
     newer_than: str | None = None
@@ -160,7 +165,8 @@ class CommandCheck(Part):
 
 
 class LookedCheck(Part):
-    """A file that the agent must have read, or a folder that it must have listed, by whatever tool or program."""
+    """A file that the agent must have read, or a folder that it must have listed, by whatever tool or program.
+    `processes`: it has run a command, by which alone processes can be seen, and that printed something."""
 
     looked: str
 

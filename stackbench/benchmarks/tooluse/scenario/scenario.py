@@ -37,6 +37,8 @@ class ExpectedCall(Part):
     """Calls that come before it, by id."""
     repeat: bool = False
     """It may be made in several calls: a page at a time, a file at a time."""
+    optional: bool = False
+    """A good solution may do without it: in a completed task it is not missed."""
 
     @model_validator(mode="before")
     @classmethod
@@ -110,7 +112,7 @@ class OracleCall(Part):
 
 
 class Play(Part):
-    """A scripted run that must not count as a solution."""
+    """A scripted run: another solution, or one that must not count as a solution."""
 
     why: str
     calls: list[OracleCall] = []
@@ -163,6 +165,8 @@ class Scenario(Part):
     oracle: list[OracleCall] = []
     answer: Text = "Done."
     """The oracle's final answer."""
+    solutions: list[Play] = []
+    """Other right ways, which must complete it with nothing wrong."""
     wrong: list[Play] = []
     """What looks like a solution and is none."""
     idle: bool = False

@@ -117,6 +117,8 @@ def _key(key: Any, values: Mapping[str, Any], path: tuple[str | int, ...]) -> An
 def _text(text: str, values: Mapping[str, Any], path: tuple[str | int, ...]) -> Any:
     if "{{" not in text and "{%" not in text:
         return text
+    if "\r" in text:
+        raise RenderError(path, "a carriage return beside an expression is not kept; a file may have `crlf: true`")
     try:
         with bounded():
             return _rendered(text, values)

@@ -1,4 +1,4 @@
-"""Whether a command or a patch did what an expected call is for: by the files, requests and processes it touched."""
+"""Whether a call did what an expected call is for: by the files, requests and processes it touched."""
 
 from __future__ import annotations
 
@@ -14,10 +14,14 @@ from stackbench.sandbox.records import HttpRequest
 if TYPE_CHECKING:
     from stackbench.agents import CallMade, Effects
 
-__all__ = ["does"]
+__all__ = ["MANY_IN_ONE", "does", "does_instead", "is_traceless"]
 
 SERVICE = "http://127.0.0.1:8080"
+MANY_IN_ONE = ("exec", "apply_patch")
+"""A command line or a patch may do the work of several expected calls."""
 WRITING = {"write", "edit", "apply_patch"}
+READING = {"read", "ls"}
+ASKING = {"web_fetch", "http_request"}
 OWN = "/workspace/"
 
 
@@ -25,24 +29,46 @@ def does(expected: ExpectedCall, call: CallMade, *, completed: bool) -> bool:
     """Whether a call of `exec` or `apply_patch` did the work of an expected call.
 
     A file is named by the expected `path` (changed where a tool that writes would do, or tried to be, where the command
-    failed and names it; read where one that reads would), a request by `url` and `method`. An expected call that names
-    neither is done where its `command` fits, or, in a task that was completed, where the command changed anything.
-    Where nobody looked at the effects, every command may have done it.
+    failed and names it; read where one that reads would), a request by `url` and `method`; how the command is written
+    does not count then. An expected call that names neither is done where its `command` fits, or, in a task that was
+    completed, where the command changed anything. Where nobody looked at the effects, every command may have done it.
     """
     effects = call.effects
     if effects is None:
         return True
     where = expected.where
     command = arguments_of(call).get("command")
-    if "command" in where and is_right("command", where["command"], command, completed):
-        return True
     if "url" in where:
         return any(_is_asked(where, one) for one in effects.requests)
     if "path" in where:
         return _touched(where["path"], expected, effects, str(command), failed=call.failed)
     if "command" in where:
-        return completed and _changed_anything(effects)
+        return is_right("command", where["command"], command, completed) or (completed and _changed_anything(effects))
     return True
+
+
+def does_instead(expected: ExpectedCall, call: CallMade) -> bool:
+    """Whether a call of a tool that an expected call does not name did its work: it touched the file or the address
+    that is named there. What names neither, and what is done by `ask_user` or `process`, has no other tool."""
+    where = expected.where
+    tool = call.tool
+    if tool in MANY_IN_ONE:
+        return call.effects is not None and bool({"path", "url"} & set(where)) and does(expected, call, completed=False)
+    given = arguments_of(call)
+    if tool in ASKING:
+        asked = {"method": "GET", **given}
+        return "url" in where and all(
+            is_right(name, where[name], asked.get(name), False) for name in ("url", "method") if name in where
+        )
+    if call.failed or "path" not in where or "url" in where or bool(WRITING & set(expected.call)) != (tool in WRITING):
+        return False
+    return tool in READING | WRITING and is_right("path", where["path"], given.get("path", "."), False)
+
+
+def is_traceless(expected: ExpectedCall) -> bool:
+    """Whether no effect tells if an expected call was made: it may be a command, and names no path and no address. That
+    the task was completed then shows that it was made, or that there was another way."""
+    return bool({"exec", "process"} & set(expected.call)) and not {"path", "url"} & set(expected.where)
 
 
 def _changed_anything(effects: Effects) -> bool:

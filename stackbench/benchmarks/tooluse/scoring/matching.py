@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING
 
 from stackbench.benchmarks.tooluse.checks.matchers import is_of_kind, parameter_score
 from stackbench.benchmarks.tooluse.scenario.scenario import ExpectedCall, Scenario
-from stackbench.benchmarks.tooluse.scoring.by_effect import does
+from stackbench.benchmarks.tooluse.scoring.by_effect import MANY_IN_ONE, does, does_instead, is_traceless
 from stackbench.benchmarks.tooluse.scoring.wrong_calls import Fault, faults
 
 if TYPE_CHECKING:
     from stackbench.agents import CallMade
 
 __all__ = ["CallScore", "match_calls", "score_calls"]
-
-MANY_IN_ONE = ("exec", "apply_patch")
-"""A command line or a patch may do the work of several expected calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +31,14 @@ class CallScore:
     """Parameters of matched calls: correct ones, all that count."""
     repeats: Mapping[int, int] = field(default_factory=dict[int, int])
     """Index of a further call -> index of the expected call that may be made in several."""
+    spared: frozenset[int] = frozenset()
+    """Indices of expected calls that were not made and do not count: the task was completed without them, and they
+    are optional or leave nothing by which they could be told."""
 
     @property
     def accuracy(self) -> float:
         """Matched / (expected + wrong calls); 1 where nothing was expected and nothing wrong was done."""
-        whole = len(self.plan) + len(self.wrong)
+        whole = len(self.plan) - len(self.spared) + len(self.wrong)
         return len(self.pairs) / whole if whole else 1.0
 
     @property
@@ -46,12 +46,12 @@ class CallScore:
         """Correct / counted parameters of the matched calls; where none matched, 1 if none was expected, else 0."""
         if self.counted:
             return self.correct / self.counted
-        return float(not self.plan or bool(self.pairs))
+        return float(len(self.spared) == len(self.plan) or bool(self.pairs))
 
     @property
     def whole(self) -> bool:
-        """Whether every expected call was made, in order."""
-        return len(self.pairs) == len(self.plan)
+        """Whether every expected call that counts was made, in order."""
+        return len(self.pairs) + len(self.spared) == len(self.plan)
 
 
 def score_calls(
@@ -76,10 +76,7 @@ def _score(
         (e, c): parameter_score(expected, call, completed=completed)
         for e, expected in enumerate(plan)
         for c, call in enumerate(calls)
-        if call.valid
-        and call.tool in expected.call
-        and (call.tool not in MANY_IN_ONE or does(expected, call, completed=completed))
-        and not (c in excused and not is_of_kind(expected, call))
+        if call.valid and _may_be(expected, call, completed) and not (c in excused and not is_of_kind(expected, call))
     }
     fits = {pair: right / all_ if all_ else 1.0 for pair, (right, all_) in parameters.items()}
     pairs = match_calls(plan, calls, fits, excused=excused)
@@ -93,7 +90,19 @@ def _score(
         sum(right for right, _ in scores),
         sum(n for _, n in scores),
         repeats,
+        frozenset(
+            e
+            for e, expected in enumerate(plan)
+            if completed and e not in pairs and (expected.optional or is_traceless(expected))
+        ),
     )
+
+
+def _may_be(expected: ExpectedCall, call: CallMade, completed: bool) -> bool:
+    """Whether a call may stand for an expected one: by its tool, where that does one thing, else by its effect."""
+    if call.tool not in expected.call:
+        return does_instead(expected, call)
+    return call.tool not in MANY_IN_ONE or does(expected, call, completed=completed)
 
 
 def _repeats(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fnmatch
+import json
 import re
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -21,7 +22,9 @@ from stackbench.benchmarks.tooluse.scenario.check_fields import (
     RequestCheck,
 )
 from stackbench.benchmarks.tooluse.scenario.scenario import Scenario
+from stackbench.benchmarks.tooluse.validation.false_answers import false_answers
 from stackbench.errors import ToolError
+from stackbench.nesting import is_object
 from stackbench.sandbox.records import HttpRequest, ProcessInfo, Snapshot, compare
 
 if TYPE_CHECKING:
@@ -48,6 +51,7 @@ class Trial:
         """Tries everything; `problems` then holds what was found."""
         await self._files()
         await self._tampering()
+        await self._outcomes()
         await self._requests()
         await self._stray_requests()
         await self._processes()
@@ -117,6 +121,24 @@ class Trial:
                 other_mode = 0o044 if check.mode is not None else 0
                 await self._must_fail_with_file(check.file, b"", f"{check.file} empty", other_mode=other_mode)
                 await self._must_fail_with_file(check.file, None, f"{check.file} gone")
+
+    async def _outcomes(self) -> None:
+        """An outcome that everybody may write, one of which only the mode was asked and that is empty now, a cell or a
+        member more than was asked for."""
+        for check in self.spec.checks:
+            if not isinstance(check, FileCheck) or not check.exists or check.link is not None or check.same:
+                continue
+            entry = self.seen.after.entries.get(check.file)
+            if entry is None or entry.kind != "file":
+                continue
+            now = (await self.seen.session.read(check.file, privileged=True)).data
+            if not check.any_mode:
+                turned = entry.mode ^ 0o777
+                await self._must_fail_with_file(check.file, now, f"{check.file} of mode 777", other_mode=turned)
+            if check.mode is not None and now:
+                await self._must_fail_with_file(check.file, b"", f"{check.file} empty, its mode right")
+            if not check.more and (surplus := _with_surplus(check, now)) is not None:
+                await self._must_fail_with_file(check.file, surplus, f"more in {check.file} than was asked for")
 
     async def _must_fail_with_file(self, path: str, data: bytes | None, what: str, *, other_mode: int = 0) -> None:
         """With other content at a path, or nothing, for a while; `other_mode` holds bits of its mode to turn over."""
@@ -193,6 +215,21 @@ class Trial:
         if any(isinstance(check, AnswerCheck) for check in self.spec.checks):
             for answer in ("", "All done, see above."):
                 await self._must_fail(f'the answer "{answer}"', replace(self.seen, answer=answer))
+            for answer in false_answers(self.spec, self.seen.answer):
+                await self._must_fail(f'the answer "{answer[:120]}"', replace(self.seen, answer=answer))
+
+
+def _with_surplus(check: FileCheck, data: bytes) -> bytes | None:
+    """A document with a member more, a table with a cell more in each row; None where there is no such thing."""
+    try:
+        text = data.decode()
+        if check.csv:
+            head, *rows = text.rstrip("\n").split("\n")
+            return "\n".join([head, *(f"{row.rstrip()},surplus" for row in rows), ""]).encode()
+        document = json.loads(text) if check.json_values is not None else None
+    except ValueError:
+        return None
+    return json.dumps({**document, "surplus": 1}).encode() if is_object(document) else None
 
 
 async def read_contents(session: Session, snapshot: Snapshot) -> dict[str, bytes]:

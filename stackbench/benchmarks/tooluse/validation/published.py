@@ -61,12 +61,12 @@ def evened(prompt: str) -> str:
 
 
 def _monotonous(tasks: Sequence[ToolTask]) -> list[str]:
-    """Templates of which more than half of the prompts are one text with other numbers in it."""
+    """Templates of which two prompts are one text with other numbers in it, or with the same."""
     prompts: dict[str, Counter[str]] = defaultdict(Counter)
     for task in tasks:
         prompts[task.template][evened(task.spec.prompt)] += 1
     return [
         f"{most} of {counts.total()} prompts of {template} differ by numbers at most"
         for template, counts in prompts.items()
-        if (most := max(counts.values())) > max(1, -(-counts.total() // 2))
+        if (most := max(counts.values())) > 1
     ]

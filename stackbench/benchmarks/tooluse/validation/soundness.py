@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from stackbench.agents import AgentResult
+from stackbench.benchmarks.tooluse.checks.answers import DATE
 from stackbench.benchmarks.tooluse.checks.equality import mentions, numbers_in
 from stackbench.benchmarks.tooluse.checks.evaluation import CheckResult, evaluate, failed_names
 from stackbench.benchmarks.tooluse.checks.observation import Observation, observe
@@ -20,6 +21,7 @@ from stackbench.benchmarks.tooluse.scenario.expansion import ToolTask, expand
 from stackbench.benchmarks.tooluse.scenario.scenario import Play, Scenario
 from stackbench.benchmarks.tooluse.scenario.staging import staged
 from stackbench.benchmarks.tooluse.scoring.matching import score_calls
+from stackbench.benchmarks.tooluse.validation.false_answers import unlisted
 from stackbench.benchmarks.tooluse.validation.mutations import Trial, read_contents
 from stackbench.benchmarks.tooluse.validation.playing import looks, play_script
 from stackbench.benchmarks.tooluse.validation.published import evened
@@ -27,6 +29,7 @@ from stackbench.benchmarks.tooluse.validation.shell_solution import by_shell
 from stackbench.errors import SandboxError
 
 if TYPE_CHECKING:
+    from stackbench.agents import CallMade
     from stackbench.sandbox.session import Session
 
 __all__ = ["Finding", "check_set", "check_task"]
@@ -70,6 +73,7 @@ def check_set(tasks: Sequence[ToolTask], seed: int) -> list[Finding]:
         alike.setdefault(mark, task.task_id)
         if not spec.wrong:
             found.append(Finding(task.task_id, "it has no wrong run: one that looks like a solution and must fail"))
+        found += [Finding(task.task_id, f'the set-up holds "{one}": its check needs `among`') for one in unlisted(spec)]
         leak = _leak(spec)
         if leak:
             found.append(Finding(task.task_id, f"its prompt holds the answer: {leak}"))
@@ -101,7 +105,7 @@ def _leak(spec: Scenario) -> str:
             for wanted in [check.exact, *(check.all_of or ())]:
                 if wanted is not None and mentions(spec.prompt, wanted):
                     return wanted
-            if check.number is not None and check.number in numbers_in(spec.prompt, most=1000):
+            if check.number is not None and check.number in numbers_in(DATE.sub(" ", spec.prompt), most=1000):
                 return f"{check.number:g}"
     return ""
 
@@ -111,8 +115,8 @@ def _leak(spec: Scenario) -> str:
 
 async def check_task(task: ToolTask, lease: Lease, *, looking: bool = True) -> list[Finding]:
     """Plays a task: doing nothing, the solution, the solution with each effect undone, and what only looks like one;
-    with `looking` also the solution beside a look around, which must cost it nothing, and the solution by command
-    lines, which must be as good.
+    with `looking` also its other solutions, the solution beside a look around, which must cost it nothing, and the
+    solution by command lines, which must be as good.
 
     Raises:
         SandboxError: no container can be had.
@@ -126,6 +130,9 @@ async def check_task(task: ToolTask, lease: Lease, *, looking: bool = True) -> l
                 can_fail |= failed
                 if not failed:
                     found.append(f"a run that must fail completes it: {play.why}")
+        for play in task.spec.solutions if looking else ():
+            async with lease() as session:
+                found += await _other_solution(task.spec, session, play)
         async with lease() as session:
             found += await _solution(task, session, can_fail)
         if looking and not found and not task.spec.idle:
@@ -154,6 +161,13 @@ async def _solution_by_shell(spec: Scenario, session: Session) -> list[str]:
         result = await play_script(spec, world.workspace, [by_shell(call) for call in spec.oracle], spec.answer)
         seen = await observe(spec, session, world.start, result.answer, result.calls)
         return _unsolved(spec, result, seen, await evaluate(spec, seen), "the solution by command lines")
+
+
+async def _other_solution(spec: Scenario, session: Session, play: Play) -> list[str]:
+    async with staged(spec, session) as world:
+        result = await play_script(spec, world.workspace, play.calls, play.answer)
+        seen = await observe(spec, session, world.start, result.answer, result.calls)
+        return _unsolved(spec, result, seen, await evaluate(spec, seen), f'the other solution "{play.why}"')
 
 
 async def _failed_by(spec: Scenario, session: Session, play: Play) -> set[str]:
@@ -186,6 +200,11 @@ async def _solution(task: ToolTask, session: Session, can_fail: set[str]) -> lis
         seconds = time.perf_counter() - started
         seen = await observe(spec, session, world.start, result.answer, result.calls)
         problems += _unsolved(spec, result, seen, await evaluate(spec, seen))
+        problems += [
+            f"a call of the solution prints nothing and changes nothing: {call.arguments[:80]}"
+            for call in result.calls
+            if _is_idle(call)
+        ]
         if seconds > spec.limits.seconds / 2:
             problems.append(f"the solution takes {seconds:.0f} s, more than half of the limit")
         if not problems:
@@ -193,6 +212,16 @@ async def _solution(task: ToolTask, session: Session, can_fail: set[str]) -> lis
             await trial.run()
             problems += trial.problems
     return problems
+
+
+def _is_idle(call: CallMade) -> bool:
+    """Whether a command neither printed nor changed anything; one that waits or sends a signal may do so."""
+    if call.tool != "exec" or call.text != "(no output)" or call.effects is None:
+        return False
+    if "sleep" in call.arguments or "kill" in call.arguments:
+        return False
+    effects = call.effects
+    return not (effects.paths or effects.requests or effects.started or effects.ended)
 
 
 def _unsolved(
@@ -208,7 +237,9 @@ def _unsolved(
     strays = {one.identity for one in seen.strays(Outcome(spec))}
     score = score_calls(spec, result.calls, completed=not problems, strays=strays)
     if score.accuracy < 1:
-        missed = [spec.expected[e].id or str(e) for e in range(len(score.plan)) if e not in score.pairs]
+        missed = [
+            spec.expected[e].id or str(e) for e in range(len(score.plan)) if e not in {*score.pairs, *score.spared}
+        ]
         extra = [f"{result.calls[c].tool} {result.calls[c].arguments[:60]}" for c in score.wrong]
         problems.append(f"tool call accuracy of {what} is {score.accuracy:.2f}: missed {missed}, beside {extra}")
     if score.parameters < 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -106,6 +107,43 @@ async def test_whatever_else_changes_fails(session: Session) -> None:
         session, spec, "touch out.txt; mkdir logs; touch logs/a stray; echo x >> keep.txt; rm in.csv; chmod 700 run.sh"
     )
     assert failed == {"nothing else changed": "in.csv, keep.txt, run.sh, stray"}
+
+
+OUTCOMES: list[dict[str, Any]] = [
+    {"file": "run.sh", "contains": "echo"},
+    {"file": "keep.txt", "mode": "600"},
+    {"file": "new.txt"},
+    {"file": "a.json", "json": {"a.x": 1, "b": 2}},
+    {"file": "in.csv", "csv": [{"a": 1, "b": "x"}, {"a": 2.5, "b": "y"}]},
+]
+MADE = 'chmod 600 keep.txt; echo \'{"a": {"x": 1}, "b": 2}\' > a.json; echo x > new.txt'
+MORE = "chmod 777 run.sh; chmod 666 new.txt; sed -i 's/1}/1, \"more\": 3}/' a.json; sed -i 's/x$/x,z/' in.csv"
+
+
+@pytest.mark.parametrize(
+    ("command", "allowed", "failed"),
+    [
+        (MADE, {}, {}),
+        (f"{MADE}; {MORE}", {"more": True, "any_mode": True}, {}),
+        (
+            f"{MADE}; {MORE}; : > keep.txt",
+            {},
+            {
+                "file run.sh": "its mode was changed to 0777",
+                "file keep.txt": "it was changed",
+                "file new.txt": "everybody may write it: its mode is 0666",
+                "file a.json": "it also has more",
+                "file in.csv": "it has rows with more cells than columns",
+            },
+        ),
+    ],
+    ids=["right", "allowed", "wrong"],
+)
+async def test_an_outcome_keeps_its_mode_and_holds_nothing_more(
+    session: Session, command: str, allowed: dict[str, Any], failed: dict[str, str]
+) -> None:
+    spec = scenario(setup=SETUP, checks=[{**check, **allowed} for check in OUTCOMES])
+    assert await judge(session, spec, command) == failed
 
 
 async def test_content_that_is_no_text_and_files_that_are_no_files(session: Session) -> None:
@@ -268,6 +306,25 @@ async def test_requests_that_do_not_fit(session: Session) -> None:
         ({"exact": "ada", "among": ["ada", "ben", "cy"]}, "ben takes most; ada is next.", False),
         ({"exact": "ada", "among": ["ada", "ben", "cy"]}, "ada, ben and cy", False),
         ({"exact": "ada", "among": ["ada", "ben", "cy"]}, "cy", False),
+        ({"number": 5}, "There should be 12, 7 run, so 5 are missing.", True),
+        ({"number": 5}, "5 of 12 are missing (since 2026-02-03 09:14, version 1.2.3).", True),
+        ({"number": 5}, "Deleted 5 keys: 11, 12, 13, 14 and 15.", True),
+        ({"number": 5}, "Deleted the keys 4, 5 and 6.", False),
+        ({"number": 5}, "Deleted 4, 5 or 6 keys.", False),
+        ({"number": 5}, "Deleted 5 keys or maybe 6 keys.", False),
+        ({"number": 5}, "It is 4.\nIt is 5.\nIt is 6.", False),
+        ({"number": 5}, "5 or 6, I do not know which.", False),
+        ({"number": 5}, "four, five or six", False),
+        ({"number": 5}, "Five were expired, I deleted them.", True),
+        ({"number": 34}, "2025: 9 + 11 + 14 = 34 seats.", True),
+        ({"exact": "b", "among": ["a", "b", "c"]}, "Renamed:\n- a to x\n- c to y\nb is not there.", True),
+        ({"exact": "b", "among": ["a", "b", "c"]}, "a is missing. b is missing. c is missing.", False),
+        ({"exact": "b", "among": ["a", "b", "c"]}, "- a\n- b\n- c", False),
+        ({"exact": "b", "among": ["a", "b", "c"]}, "b (pid 3) or c (pid 4)", False),
+        ({"exact": "b", "among": ["a", "b", "c"]}, "b and c were killed, I do not know which", False),
+        ({"exact": "b", "among": ["a", "b", "c"]}, "a, b and c are there; b is one of them", False),
+        ({"exact": "b", "among": ["a", "b"]}, "It is b, a.", False),
+        ({"exact": "b", "among": ["a", "b", "c"]}, "It runs b; c is found now.", True),
         ({"exact": "ams-db"}, "It was `ams-db`.", True),
         ({"exact": "ams-db"}, "It was ams-db2.", False),
         ({"exact": "Ada Nowak"}, "ada\n nowak did it", True),
@@ -288,7 +345,7 @@ async def test_answers(session: Session, check: dict[str, Any], answer: str, hol
 async def test_an_answer_that_names_what_a_file_or_a_command_has(session: Session) -> None:
     setup = {"files": {"run.pid": "4711\n"}}
     checks = [{"answer": {"file": "run.pid"}}, {"answer": {"output": "cat run.pid | tr 1 2"}}]
-    assert await judge(session, scenario(setup=setup, checks=checks), answer="4711, then 4722") == {}
+    assert await judge(session, scenario(setup=setup, checks=checks), answer="4711; then 4722") == {}
     failed = await judge(session, scenario(setup=setup, checks=checks), answer="process 47110")
     assert list(failed) == ["answer", "answer (2)"]
 
@@ -327,6 +384,17 @@ async def test_a_file_that_must_have_been_looked_at(session: Session) -> None:
         (call("exec", command="cat keep.txt", effects=effects(read=None)), {}),
     ):
         assert await judge_again(session, spec, [made]) == found, made
+
+
+async def test_processes_that_must_have_been_looked_at(session: Session) -> None:
+    spec = scenario(setup=SETUP, checks=[{"looked": "processes"}])
+    fails = {"looked processes": "no call looked at it"}
+    assert await judge(session, spec, calls=[call("read", path="keep.txt")]) == fails
+    assert (
+        await judge_again(session, spec, [replace(call("exec", command="pgrep x", effects=effects()), text="7\n")])
+        == {}
+    )
+    assert await judge_again(session, spec, [call("exec", command="true", effects=effects())]) == fails
 
 
 async def test_commands(session: Session) -> None:

@@ -218,6 +218,14 @@ def test_an_error_names_file_line_and_field(
     assert "\n" not in text
 
 
+def test_a_carriage_return_beside_an_expression_is_an_error(tmp_path: Path) -> None:
+    write(tmp_path, TEMPLATE.replace('"{{ rows | csv }}"', '"{{ name }}\\r\\n"'))
+    with pytest.raises(ScenarioError, match="crlf: true"):
+        load_tasks(tmp_path)
+    write(tmp_path, TEMPLATE.replace('"{{ rows | csv }}"', '{content: "{{ name }}\\n", crlf: true}'))
+    assert len(load_tasks(tmp_path)) == 3
+
+
 def test_the_matchers_that_authors_may_name_are_those_there_are() -> None:
     assert set(MATCHER_NAMES) == set(MATCHERS)
 

@@ -184,6 +184,50 @@ def test_alternatives_the_best_plan_counts() -> None:
     assert (score.accuracy, score.parameters, score.whole, len(score.plan)) == (1.0, 1.0, True, 1)
 
 
+def test_a_look_is_told_by_what_was_looked_at_by_whatever_tool() -> None:
+    plan = [{"id": "look", "call": ["exec", "read"], "with": {"path": {"regex": "homes"}}}]
+    for made in (
+        call("ls", path="homes/ada"),
+        call("exec", command="python3 walk.py", effects=effects(read={"homes", "homes/ada"})),
+        call("read", path="/workspace/homes/ada/a.txt"),
+    ):
+        assert score_calls(scenario(expected=plan), [made], completed=True).accuracy == 1.0, made
+    for made in (
+        call("ls", path="other"),
+        call("ls", path="homes", failed=True),
+        call("exec", command="echo homes", effects=effects(read=set())),
+    ):
+        assert score_calls(scenario(expected=plan), [made], completed=True).accuracy == 0.0, made
+
+
+def test_a_change_or_a_request_is_told_by_its_effect_by_whatever_tool() -> None:
+    plan = [{"call": "exec", "with": {"url": f"{API}/x", "method": "POST"}}]
+    posted = call("http_request", method="POST", url=f"{API}/x", details={"status": 201}, effects=effects())
+    assert score_calls(scenario(expected=plan), [posted], completed=True).pairs == {0: 0}
+    assert score_calls(scenario(expected=plan), [call("web_fetch", url=f"{API}/x")], completed=True).pairs == {}
+    write = [{"call": "edit", "with": {"path": "out.txt"}}]
+    moved = call("apply_patch", input="...", effects=effects(added={"out.txt"}))
+    assert score_calls(scenario(expected=write), [moved], completed=True).pairs == {0: 0}
+    assert score_calls(scenario(expected=write), [call("read", path="out.txt")], completed=True).pairs == {}
+
+
+def test_in_a_completed_task_what_leaves_no_trace_is_not_missed() -> None:
+    """A look at processes was expected, and one at a file: 1 of 1 where the task was completed, else 1 of 2."""
+    plan = [
+        {"id": "list", "call": "exec", "with": {"command": {"contains": "ps"}}},
+        {"id": "look", "call": "read", "with": {"path": "a"}},
+        {"id": "try", "call": "write", "with": {"path": "b"}, "optional": True},
+    ]
+    score = score_calls(scenario(expected=plan), [call("read", path="a")], completed=True)
+    assert (score.accuracy, score.whole, score.spared) == (1.0, True, {0, 2})
+    assert score_calls(scenario(expected=plan), [call("read", path="a")], completed=False).accuracy == 1 / 3
+    assert score_calls(scenario(expected=plan[:2]), [], completed=True).accuracy == 0.0
+    asked = [{"call": ["ask_user"]}]
+    assert score_calls(scenario(expected=asked), [], completed=True).accuracy == 0.0
+    alone = score_calls(scenario(expected=plan[:1]), [], completed=True)
+    assert (alone.accuracy, alone.parameters, alone.whole) == (1.0, 1.0, True)
+
+
 def test_degenerate_cases() -> None:
     nothing = scenario(idle=True, checks=[])
     assert (score_calls(nothing, [], completed=True).accuracy, score_calls(nothing, [], completed=True).parameters) == (

@@ -10,10 +10,11 @@ import yaml
 
 from stackbench.benchmarks.tooluse.benchmark import ToolUse, ToolUseOptions, published_scenarios
 from stackbench.benchmarks.tooluse.scenario.expansion import PUBLISHED_SEED, load_tasks
+from stackbench.benchmarks.tooluse.validation.false_answers import false_answers
 from stackbench.benchmarks.tooluse.validation.published import published_problems
 from stackbench.benchmarks.tooluse.validation.soundness import check_set, check_task
 from stackbench.sandbox.pool import SandboxPool
-from tests.benchmarks.tooluse.made import write
+from tests.benchmarks.tooluse.made import scenario, write
 
 docker = [pytest.mark.docker, pytest.mark.xdist_group("agents")]
 
@@ -43,6 +44,13 @@ async def problems(tmp_path: Path, pool: SandboxPool, **changed: object) -> list
     return [finding.problem for finding in found]
 
 
+def test_answers_that_do_not_commit_themselves() -> None:
+    checks = [{"answer": {"number": 3, "exact": "b", "among": ["a", "b"]}}]
+    found = list(false_answers(scenario(checks=checks), "b has 3 lines."))
+    assert {"b has 3 or 4 lines.", "b or a has 3 lines.", "It is b.\nIt is a."} <= set(found)
+    assert any("0, 1, 2, 3" in answer and "100" in answer for answer in found)
+
+
 class TestOneTask:
     pytestmark = docker
 
@@ -56,6 +64,18 @@ class TestOneTask:
     async def test_a_solution_without_its_expected_calls(self, tmp_path: Path, pool: SandboxPool) -> None:
         found = await problems(tmp_path, pool, expected=[*SOUND["expected"], {"id": "post", "call": "http_request"}])  # type: ignore[misc]
         assert found == ["tool call accuracy of the solution is 0.67: missed ['post'], beside []"]
+
+    async def test_another_solution_that_is_none(self, tmp_path: Path, pool: SandboxPool) -> None:
+        calls = [{"read": {"path": "in.txt"}}, {"write": {"path": "out.txt", "content": "4"}}]
+        found = await problems(tmp_path, pool, solutions=[{"why": "counted by hand", "calls": calls, "answer": "3"}])
+        assert found[0].startswith('the other solution "counted by hand" fails: file out.txt: it holds 4, not 3')
+
+    async def test_a_text_of_the_set_up_without_its_rivals(self, tmp_path: Path, pool: SandboxPool) -> None:
+        checks = [{"file": "out.txt", "number": 3}, {"answer": {"exact": "in.txt", "number": 3}}]
+        found = await problems(
+            tmp_path, pool, checks=checks, answer="in.txt has 3 lines.", prompt="Which of these files is the longest?"
+        )
+        assert found == ['the set-up holds "in.txt": its check needs `among`']
 
     async def test_a_solution_with_a_malformed_call(self, tmp_path: Path, pool: SandboxPool) -> None:
         found = await problems(tmp_path, pool, oracle=[{"read": {"file": "in.txt"}}, *SOUND["oracle"]])  # type: ignore[misc]
@@ -121,14 +141,10 @@ class TestOneTask:
         found = await problems(tmp_path, pool, forbidden=[{"call": "exec"}])
         assert found[0] == "the solution with a look around fails: nothing forbidden: a call of exec, a call of exec"
 
-    async def test_a_solution_that_only_one_tool_may_make(self, tmp_path: Path, pool: SandboxPool) -> None:
-        """What is written by `write` is as good when a command line writes it: the expected call has to allow that."""
-        found = await problems(tmp_path, pool)
-        assert found == []
+    async def test_a_path_is_written_by_whatever_tool(self, tmp_path: Path, pool: SandboxPool) -> None:
+        """What is written by `write` is as good when a command line writes it, whatever the expected call names."""
         narrow = [SOUND["expected"][0], {"id": "note", "call": "write", "with": {"path": "out.txt"}, "after": "look"}]  # type: ignore[index]
-        found = await problems(tmp_path, pool, expected=narrow)
-        said = "tool call accuracy of the solution by command lines is 0.50: missed ['note'], beside []"
-        assert found == [said]
+        assert await problems(tmp_path, pool, expected=narrow) == []
 
     async def test_a_prompt_that_holds_the_answer(self, tmp_path: Path, pool: SandboxPool) -> None:
         prompt = "How many lines has in.txt? I guess 3. Write the number to out.txt and tell me."
