@@ -17,6 +17,8 @@ QUALITY = ("pass_rate", "typed_pass_rate", "command_accuracy", "clips_with_all_e
 STEPS = ("endpoint_ms", "transcript_ms", "first_token_ms", "code_complete_ms", "executed_ms")
 PERCENTILES = (50, 90, 99)
 DPI = 120
+WIDE = 20.0
+"""The largest of the latencies by the smallest, above which the scale is logarithmic."""
 
 LatencySteps = Mapping[str, Mapping[int, float]]
 """Milliseconds since the end of speech by step, then by percentile."""
@@ -71,15 +73,15 @@ def _quality(axes: Any, conditions: Sequence[str], values: Mapping[tuple[str, st
             metric = values.get((condition, name))
             if metric is None:
                 continue
-            low = metric.value if metric.ci_low is None else metric.ci_low
-            high = metric.value if metric.ci_high is None else metric.ci_high
+            errors = None
+            if metric.ci_low is not None and metric.ci_high is not None:
+                errors = [[max(0.0, metric.value - metric.ci_low)], [max(0.0, metric.ci_high - metric.value)]]
             at = number - 0.4 + width * (place + 0.5)
             label = name.replace("_", " ") if number == 0 else None
             colour = COLOURS[place % len(COLOURS)]
-            errors = [[max(0.0, metric.value - low)], [max(0.0, high - metric.value)]]
             axes.bar(at, metric.value, width * 0.9, color=colour, label=label, yerr=errors, ecolor="0.4", capsize=2)
     axes.set_xticks(range(len(conditions)), conditions)
-    axes.set_ylabel("share of requests; errors by words")
+    axes.set_ylabel("share of requests; errors by words; whiskers: 95% intervals")
     axes.set_ylim(bottom=0)
     axes.legend(fontsize=8, ncols=3)
 
@@ -89,12 +91,16 @@ def _latencies(axes: Any, steps: LatencySteps) -> None:
     for place, (percent, marker) in enumerate(zip(PERCENTILES, "o|x", strict=True)):
         values = [steps[name][percent] for name in names]
         axes.plot(values, range(len(names)), marker, color=COLOURS[place], label=f"p{percent}")
+    shown = [value for step in steps.values() for value in step.values() if value > 0]
+    wide = bool(shown) and max(shown) > WIDE * min(shown)
+    left = 0.7 * min(shown) if wide else 0.0
     for row, name in enumerate(names):
-        axes.plot([0, steps[name][50]], [row, row], color=COLOURS[0], linewidth=4, alpha=0.35)
+        axes.plot([left, max(left, steps[name][50])], [row, row], color=COLOURS[0], linewidth=4, alpha=0.35)
     axes.set_yticks(range(len(names)), names, fontsize=8)
     axes.invert_yaxis()
-    axes.set_xlim(left=0)
-    axes.set_xlabel("ms from the end of speech")
+    axes.set_xscale("log" if wide else "linear")
+    axes.set_xlim(left=left)
+    axes.set_xlabel(f"ms from the end of speech{', logarithmic' if wide else ''}")
     axes.legend(fontsize=8)
 
 
