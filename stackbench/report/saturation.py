@@ -17,6 +17,9 @@ from stackbench.types import Metric
 
 __all__ = ["PANELS", "LoadPoint", "draw_series", "load_series", "saturation_plot"]
 
+ROOM = 1.08
+"""Of an axis, by the largest value on it."""
+
 LOAD = re.compile(r"(?P<series>.+)/(?P<kind>[cr])(?P<size>[\d.]+)")
 WANTED = ("output_tok_s", "e2el_ms_p50", "e2el_ms_p99", "ttft_ms_p50", "ttft_ms_p99")
 PANELS = (("e2el", "end-to-end latency, s"), ("ttft", "time to first token, s"))
@@ -91,8 +94,8 @@ def draw_series(axes: Any, series: Mapping[str, Sequence[LoadPoint]]) -> None:
             _draw(axis, points, kind, name, colour)
         axis.set_xlabel("output tokens/s")
         axis.set_ylabel(label)
-        axis.set_ylim(bottom=0)
-        axis.set_xlim(left=0)
+        axis.set_ylim(0, ROOM * axis.get_ylim()[1])  # a single point would stand in the corner
+        axis.set_xlim(0, ROOM * axis.get_xlim()[1])
         axis.grid(alpha=0.25)
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].legend(frameon=False, fontsize=8, title="median; dotted: 99th percentile", title_fontsize=8)
