@@ -224,8 +224,10 @@ def test_one_condition_alone_is_not_pooled_and_every_metric_is_declared() -> Non
 
 
 def test_the_interval_of_an_error_rate_is_that_of_a_ratio() -> None:
-    attempts = [attempt(str(n), "clean", True, word_errors=errors) for n, errors in enumerate((0, 1, 2, 1))]
+    attempts = [attempt(str(n), "clean", True, word_errors=errors) for n, errors in enumerate((0, 1, 2, 1) * 4)]
     (wer,) = [one for one in voice_metrics(attempts) if one.name == "wer" and not one.category]
     assert wer.value == 0.1
-    assert wer.stderr == pytest.approx(((1 + 0 + 1 + 0) * 4 / 3) ** 0.5 / 40)
+    assert wer.stderr == pytest.approx((4 * (1 + 0 + 1 + 0) * 16 / 15) ** 0.5 / 160)
     assert (wer.ci_low, wer.ci_high) == pytest.approx((0.1 - 1.96 * wer.stderr, 0.1 + 1.96 * wer.stderr))
+    (few,) = [one for one in voice_metrics(attempts[:14]) if one.name == "wer" and not one.category]
+    assert (few.stderr, few.ci_low, few.ci_high, few.n) == (None, None, None, 14)
