@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stackbench import nesting
-from stackbench.cli.swe_options import given_swe_options
+from stackbench.cli.swe_options import BENCHMARK as SWEBENCH
+from stackbench.cli.swe_options import FLAGS, given_swe_options
 from stackbench.errors import UsageError
 from stackbench.suggestions import did_you_mean
 
@@ -38,8 +39,9 @@ def options_of_benchmarks(flags: Mapping[str, Any], benchmarks: Sequence[str]) -
             given.own.setdefault(owner, {})[own] = value
         else:
             given.shared[name] = value
-    for benchmark, options in given_swe_options(flags, benchmarks).items():
-        given.own.setdefault(benchmark, {}).update(options)
+    for name, value in given_swe_options(flags).items():
+        _check(SWEBENCH, benchmarks, FLAGS[name])
+        given.own.setdefault(SWEBENCH, {})[name] = value
     if flags.get("scenarios") is not None:
         _check("tooluse", benchmarks, "--scenarios")
         given.own.setdefault("tooluse", {})["scenarios"] = str(flags["scenarios"].absolute())

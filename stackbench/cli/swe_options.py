@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from stackbench.errors import UsageError
-
-__all__ = ["given_swe_options", "swe_options"]
+__all__ = ["BENCHMARK", "FLAGS", "given_swe_options", "swe_options"]
 
 PANEL = "SWE-bench"
 BENCHMARK = "swebench"
@@ -74,17 +72,7 @@ def swe_options(
     """Only looked at."""
 
 
-def given_swe_options(flags: Mapping[str, Any], benchmarks: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """The flags that were given, as options of the benchmark, by its name; folders as absolute paths.
-
-    Raises:
-        UsageError: one was given, and the benchmark is not among those that are run.
-    """
+def given_swe_options(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """The flags that were given, as options of the benchmark; folders as absolute paths."""
     given = {name: flags[name] for name in FLAGS if flags.get(name) not in (None, False)}
-    if not given:
-        return {}
-    if BENCHMARK not in benchmarks:
-        raise UsageError(f"{FLAGS[next(iter(given))]} goes with the benchmark {BENCHMARK}, which is not run")
-    return {
-        BENCHMARK: {name: str(value.absolute()) if isinstance(value, Path) else value for name, value in given.items()}
-    }
+    return {name: str(value.absolute()) if isinstance(value, Path) else value for name, value in given.items()}

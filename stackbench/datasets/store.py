@@ -154,16 +154,9 @@ class DatasetStore:
             if unresolved
             else f"run {pull}, or name a folder that has them"
         )
-        lacking = [
-            file.path,
-            *(
-                one.path
-                for one in self.manifest.files(dataset).values()
-                if one.path != file.path and self._local(one) is None
-            ),
-        ]
-        error = DataNotAvailableError(f"data not available ({', '.join(lacking)}: {why}; {again} in STACKBENCH_DATA)")
-        error.why = f"{', '.join(lacking)}: {why}"
+        lacking = ", ".join(state.file.path for state in self.states(dataset) if state.path is None)
+        error = DataNotAvailableError(f"data not available ({lacking}: {why}; {again} in STACKBENCH_DATA)")
+        error.why = f"{lacking}: {why}"
         raise error
 
     def _pull_from(self, source: Source, dataset: str, file: DatasetFile, progress: Progress | None) -> Path:

@@ -80,7 +80,10 @@ def leaderboard_files(queries: Queries, run_id: str) -> Iterator[tuple[str, byte
     if not attempts:
         return
     each = max(Counter(one.task_id for one in attempts).values())
-    graded = list({one.task_id: one for one in reversed(attempts)}.values())[::-1]  # the first at each instance
+    firsts: dict[str, Graded] = {}
+    for one in attempts:
+        firsts.setdefault(one.task_id, one)
+    graded = list(firsts.values())
     reader = Reader(queries)
     run = reader.run(run_id)
     model = run.model

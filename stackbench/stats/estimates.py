@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from stackbench.plurals import number_of
 from stackbench.stats.clusters import make_layout
-from stackbench.stats.intervals import LEAST_UNITS, enough_units, share_intervals, student_t_975, wilson
+from stackbench.stats.intervals import LEAST_UNITS, enough_tasks, share_intervals, student_t_975, wilson
 from stackbench.stats.numerics import np
 
 __all__ = ["Estimate", "amount", "proportion", "share", "too_few"]
@@ -42,8 +42,8 @@ def proportion(successes: int, n: int, *, units: float | None = None) -> Estimat
         raise ValueError(f"{successes} successes of {n} is no proportion")
     p, independent = successes / n, float(n if units is None else units)
     low, high = wilson(np.asarray(p), np.asarray(independent))
-    shown = bool(enough_units(np.asarray(independent), np.asarray(independent * min(p, 1 - p))))
-    return Estimate(p, math.sqrt(p * (1 - p) / independent), float(low), float(high), n, shown)
+    deviation = math.sqrt(p * (1 - p) / independent)
+    return Estimate(p, deviation, float(low), float(high), n, enough_tasks(independent, p))
 
 
 def share(

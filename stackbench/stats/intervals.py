@@ -57,9 +57,9 @@ def enough_units(units: Floats, rarer: Floats) -> NDArray[np.bool_]:
     return (units >= LEAST_UNITS - _BOUND) & ((units >= MANY_UNITS) | (rarer >= LEAST_RARER - _BOUND))
 
 
-def enough_tasks(n: int, mean: float) -> bool:
+def enough_tasks(n: float, mean: float) -> bool:
     """Whether a mean between 0 and 1 over `n` independent tasks carries an interval, as `enough_units`."""
-    return bool(enough_units(np.asarray(float(n)), np.asarray(n * min(mean, 1.0 - mean))))
+    return bool(enough_units(np.asarray(n), np.asarray(n * min(mean, 1.0 - mean))))
 
 
 def share_intervals(values: Floats, layout: Layout, most_n: float = math.inf) -> ShareIntervals:

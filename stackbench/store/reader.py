@@ -18,6 +18,8 @@ from stackbench.types import AttemptKey, AttemptStatus, AttemptSummary, FinishRe
 
 __all__ = ["AttemptDetail", "Labels", "Reader", "RecordedAnswer", "RunInfo", "Unpassed"]
 
+PROBLEM = "CASE WHEN status = 'failed' THEN coalesce(environment ->> '$.problem', '') ELSE '' END"
+"""`RunInfo.problem` of a row of `runs`."""
 RUN_COLUMNS = "run_id, suite, status, created_at, finished_at, model, config, seeds, git_commit, environment"
 RUNS = f"SELECT {RUN_COLUMNS} FROM runs ORDER BY created_at DESC LIMIT ?"
 RUNS_NAMED = f"SELECT {RUN_COLUMNS} FROM runs WHERE starts_with(run_id, ?) ORDER BY created_at DESC"

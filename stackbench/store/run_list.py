@@ -7,15 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stackbench.store.query import Queries
-from stackbench.store.reader import Labels, Reader
+from stackbench.store.reader import PROBLEM, Labels, Reader
 from stackbench.store.results import HAS_PLANNED
 from stackbench.types import Metric
 
 __all__ = ["ListedBenchmark", "ListedRun", "list_runs"]
 
-RUNS = """
-SELECT run_id, suite, status, created_at, finished_at, model,
-    CASE WHEN status = 'failed' THEN coalesce(environment ->> '$.problem', '') ELSE '' END
+RUNS = f"""
+SELECT run_id, suite, status, created_at, finished_at, model, {PROBLEM}
 FROM runs ORDER BY created_at DESC, run_id DESC LIMIT ?
 """
 PLANNED = """

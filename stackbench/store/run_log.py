@@ -8,16 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from stackbench.store.query import Queries
+from stackbench.store.reader import PROBLEM
 
 __all__ = ["LoggedEvent", "RecordedStatus", "read_log", "read_status"]
 
 LOG = """
 SELECT ts, kind, payload FROM events WHERE run_id = ? AND kind IN ('notice', 'operator') ORDER BY seq DESC LIMIT ?
 """
-STATUS = """
-SELECT status, suite, model, CASE WHEN status = 'failed' THEN coalesce(environment ->> '$.problem', '') ELSE '' END
-FROM runs WHERE run_id = ?
-"""
+STATUS = f"SELECT status, suite, model, {PROBLEM} FROM runs WHERE run_id = ?"
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,8 +160,7 @@ def _length_metric(name: str, lengths: Sequence[int], passes: Sequence[tuple[boo
 
 
 def _over(one: Estimate, threshold: float) -> tuple[bool, bool | None]:
-    decided = True if one.ci_low >= threshold else False if one.ci_high < threshold else None
-    return one.value >= threshold, decided if one.n >= LEAST_UNITS else None
+    return one.value >= threshold, _decided(one.ci_low - threshold, one.ci_high - threshold, one.n)
 
 
 def _over_share(one: Estimate, base: Estimate) -> tuple[bool, bool | None]:
@@ -170,8 +169,14 @@ def _over_share(one: Estimate, base: Estimate) -> tuple[bool, bool | None]:
     difference = one.value - share_of * base.value
     low = difference - math.hypot(one.value - one.ci_low, share_of * (base.ci_high - base.value))
     high = difference + math.hypot(one.ci_high - one.value, share_of * (base.value - base.ci_low))
-    decided = True if low >= 0 else False if high < 0 else None
-    return difference >= 0, decided if min(one.n, base.n) >= LEAST_UNITS else None
+    return difference >= 0, _decided(low, high, min(one.n, base.n))
+
+
+def _decided(low: float, high: float, n: int) -> bool | None:
+    """Whether an interval of a difference lies above 0; None where it holds 0, or is of too few tasks to tell."""
+    if n < LEAST_UNITS:
+        return None
+    return True if low >= 0 else False if high < 0 else None
 
 
 # -- position

@@ -224,27 +224,39 @@ class SweBench:
 
     def _wanted(self, task: Instance) -> ImageRecipe | DockerfileRecipe | PulledImage:
         options = self.options
-        if options.task_repo is not None and options.images != "pull":
-            folder = options.task_repo / "tasks" / task.task_id
-            if (folder / "Dockerfile").is_file():
-                return DockerfileRecipe(f"task-{task.task_id.lower()}"[:100], folder)
+        folder = self._dockerfile_folder(task)
+        if folder is not None:
+            return DockerfileRecipe(f"task-{task.task_id.lower()}"[:100], folder)
         name = task.image if task.image and options.image_template == DEFAULT_TEMPLATE else ""
         pulled = PulledImage(name or image_name(options.image_template, task))
-        if options.images == "pull" or task.eval_script:
-            return pulled
+        if self._only_built(task):
+            return self._environments.recipe(task)
         named = options.image_template != DEFAULT_TEMPLATE
-        if options.images == "build" or (options.repo_mirror is not None and not named):
-            return self._built(task)
-        if named and options.repo_mirror is None:
+        if options.images == "pull" or task.eval_script or (named and options.repo_mirror is None):
             return pulled
         with suppress(AttemptError):  # what cannot be built may be pulled all the same
-            return replace(pulled, otherwise=self._built(task))
+            return replace(pulled, otherwise=self._environments.recipe(task))
         return pulled
 
-    def _built(self, task: Instance) -> ImageRecipe:
+    def _dockerfile_folder(self, task: Instance) -> Path | None:
+        """Where the task repository has a Dockerfile for it."""
+        options = self.options
+        if options.task_repo is None or options.images == "pull":
+            return None
+        folder = options.task_repo / "tasks" / task.task_id
+        return folder if (folder / "Dockerfile").is_file() else None
+
+    def _only_built(self, task: Instance) -> bool:
+        """Whether an instance without a Dockerfile has an image of our own or none."""
+        options = self.options
+        mirrored = options.repo_mirror is not None and options.image_template == DEFAULT_TEMPLATE
+        return not task.eval_script and (options.images == "build" or (options.images == "auto" and mirrored))
+
+    @property
+    def _environments(self) -> Environments:
         assert self._tables is not None, "prepare has read the tables"
         options = self.options
-        return Environments(self._tables, self._folder, options.repo_mirror, options.any_python).recipe(task)
+        return Environments(self._tables, self._folder, options.repo_mirror, options.any_python)
 
     @property
     def _folder(self) -> Path:
@@ -253,15 +265,11 @@ class SweBench:
 
     def _cannot_be_built(self, task: Task) -> str:
         """Why an instance that has no image but one of our own will have none; empty where nothing is known of that."""
-        options = self.options
-        own = options.images == "build" or (options.repo_mirror is not None and options.images == "auto")
-        if not own or not isinstance(task, Instance) or task.eval_script or self._tables is None:
-            return ""
-        if options.image_template != DEFAULT_TEMPLATE or options.task_repo is not None:
+        if not isinstance(task, Instance) or not self._only_built(task) or self._dockerfile_folder(task) is not None:
             return ""
         try:
-            Environments(self._tables, self._folder, options.repo_mirror, options.any_python).spec(task)
-            find_mirror(task.repo, options.repo_mirror)
+            self._environments.spec(task)
+            find_mirror(task.repo, self.options.repo_mirror)
         except AttemptError as error:
             return str(error)
         return ""

@@ -25,7 +25,7 @@ __all__ = ["Control", "make_control", "python_tests", "reading_script", "with_fi
 TEST = re.compile(r"test\w*")
 EXPECTED = re.compile(r"xfail|expectedfailure", re.IGNORECASE)
 Function = ast.FunctionDef | ast.AsyncFunctionDef
-Place = tuple[int, int, tuple[str, ...]]
+Insertion = tuple[int, int, tuple[str, ...]]
 """The number of lines above, the blanks before, and the names that have values there."""
 PLACE = re.compile(r"\((?P<place>[\w.]+)\)\s*$")
 
@@ -102,7 +102,7 @@ def _failing(text: str) -> tuple[str, frozenset[str]]:
     changed: set[str] = set()
     left: set[str] = set()
     for name, node in sorted(found, key=lambda one: one[1].lineno, reverse=True):
-        places = [place for place in _places(node) if _begins_line(place, lines, node)]
+        places = [place for place in _insertions(node) if _begins_line(place, lines, node)]
         if not places:
             left.add(name)
             continue
@@ -124,7 +124,7 @@ def _tests(node: ast.AST, within: str) -> Iterator[tuple[str, Function]]:
             yield from _tests(child, within)
 
 
-def _places(node: Function) -> Iterator[Place]:
+def _insertions(node: Function) -> Iterator[Insertion]:
     """Before each statement of a test's own, up to the first that may end it early; after a docstring that is all."""
     body = node.body
     documented = ast.get_docstring(node, clean=False) is not None
@@ -142,7 +142,7 @@ def _places(node: Function) -> Iterator[Place]:
             bound = []
 
 
-def _begins_line(place: Place, lines: Sequence[str], node: Function) -> bool:
+def _begins_line(place: Insertion, lines: Sequence[str], node: Function) -> bool:
     """Whether a statement stands at the beginning of a line of its own, below the line of its `def`."""
     line, indent, _ = place
     before = lines[line][:indent] if line < len(lines) else ""

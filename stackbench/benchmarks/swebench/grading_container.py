@@ -43,7 +43,7 @@ ENVIRONMENT = {
 PATCH = f"{TEMPORARY}/patch.diff"
 TEST_PATCH = f"{TEMPORARY}/tests.diff"
 CONTROL = f"{TEMPORARY}/tests"
-READ_WHOLE = 'eval "$(cat; echo)"'
+READ_WHOLE = 'eval "$(cat)"'
 """Bash reads a script to its end before it begins: no file holds it for what it starts to read or to change."""
 STEP_TIMEOUT_S = 300.0
 PROCESSES = 1024

@@ -57,8 +57,10 @@ class Tools:
     def signal_user(self, frame: dict[str, Any]):
         """Signals all that a user runs, whatever it is and however it was started."""
         user, number = users.BY_NAME[frame["user"]], frame["signal"]
-        if number in (signal.SIGSTOP, signal.SIGCONT):
-            (self.commands.frozen.add if number == signal.SIGSTOP else self.commands.frozen.discard)(user)
+        if number == signal.SIGSTOP:
+            self.commands.frozen.add(user)
+        elif number == signal.SIGCONT:
+            self.commands.frozen.discard(user)
         signal_user(user, number)
         self.loop.send({"op": "done", "id": frame["id"]})
 

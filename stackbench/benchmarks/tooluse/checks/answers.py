@@ -6,9 +6,16 @@ import math
 import re
 from collections.abc import Sequence
 
-from stackbench.benchmarks.tooluse.checks.equality import LINE, NUMBER, WORD, WORDS, mentions, without_markup
+from stackbench.benchmarks.tooluse.checks.equality import (
+    NUMBER,
+    mentions,
+    number_value,
+    with_digits,
+    without_markup,
+    word_pattern,
+)
 
-__all__ = ["DATE", "number_problem", "settles_on"]
+__all__ = ["DATE", "settles_on", "settles_on_number"]
 
 MOST_NUMBERS = 8
 """An answer with more numbers is a report: its last line that has any tells."""
@@ -33,8 +40,8 @@ LISTED = r"[\s,/|&()]*(?:and\b)?[\s,/|&()]*"
 CHOICE = r"(?:\W+\w+){0,3}?\W+(?:or|and/or)\W+(?:\w+\W+){0,3}?"
 
 
-def number_problem(answer: str, wanted: float, tolerance: float = 0.0) -> bool:
-    """Whether an answer fails to name a number as its own.
+def settles_on_number(answer: str, wanted: float, tolerance: float = 0.0) -> bool:
+    """Whether an answer names a number as its own.
 
     One statement (a sentence, a part of one up to a semicolon, a line) must name it, with at most four other numbers
     beside it (`7 of 12 run, so 5 are missing`; dates, times, versions, percentages and lists aside). There it may not
@@ -42,17 +49,15 @@ def number_problem(answer: str, wanted: float, tolerance: float = 0.0) -> bool:
     statement may say the same of another number (`It is 7. It is 8.`). An answer with more than eight numbers is a
     report, of which the last line that has any tells. In an answer without digits the words zero to twelve count.
     """
-    text = LINE.sub(" ", without_markup(answer))
-    if not NUMBER.search(text):
-        text = WORD.sub(lambda found: str(WORDS.index(found[0].lower())), text)
+    text = with_digits(answer)
     text = DATE.sub(" ", text) if not _all_dates(text, wanted, tolerance) else text
     if len(NUMBER.findall(text)) > MOST_NUMBERS:
         text = next((line for line in reversed(text.splitlines()) if NUMBER.search(line)), text)
     statements = _statements(text, PART)
     said: dict[str, set[frozenset[float]]] = {}
     for one in statements:
-        said.setdefault(_frame(one), set()).add(frozenset(map(_value, NUMBER.findall(one))))
-    return not any(_commits(one, wanted, tolerance) and len(said[_frame(one)]) == 1 for one in statements)
+        said.setdefault(_frame(one), set()).add(frozenset(map(number_value, NUMBER.findall(one))))
+    return any(_commits(one, wanted, tolerance) and len(said[_frame(one)]) == 1 for one in statements)
 
 
 def settles_on(answer: str, wanted: str, among: Sequence[str]) -> bool:
@@ -102,7 +107,7 @@ def _commits(statement: str, wanted: float, tolerance: float) -> bool:
     if not right or len(found) > MOST_LISTED or HEDGE.search(statement):
         return False
     listed = {one.start() for place, one in enumerate(found) if _is_listed(statement, found, place)}
-    alone = {_value(one[0]) for one in found if one.start() not in listed and not _is(one[0], wanted, tolerance)}
+    alone = {number_value(one[0]) for one in found if one.start() not in listed and not _is(one[0], wanted, tolerance)}
     return len(alone) <= MOST_BESIDE and any(one.start() not in listed for one in right)
 
 
@@ -114,7 +119,9 @@ def _is_listed(statement: str, found: Sequence[re.Match[str]], place: int) -> bo
         while 0 <= at + step < len(found):
             one, other = sorted((at, at + step))
             between = statement[found[one].end() : found[other].start()]
-            if re.fullmatch(CHOICE, between, re.IGNORECASE) and _value(found[one][0]) != _value(found[other][0]):
+            if re.fullmatch(CHOICE, between, re.IGNORECASE) and number_value(found[one][0]) != number_value(
+                found[other][0]
+            ):
                 return True
             if not re.fullmatch(JOINT, between, re.IGNORECASE):
                 break
@@ -124,8 +131,8 @@ def _is_listed(statement: str, found: Sequence[re.Match[str]], place: int) -> bo
 
 def _is_first(statement: str, wanted: str, other: str) -> bool:
     """Whether a statement that mentions both names one first, the other no more often and not as a choice."""
-    text = _marked(statement, wanted, MARK).lower()
-    theirs = [one.start() for one in _places(text, other)]
+    text = _marked(statement, wanted).lower()
+    theirs = [one.start() for one in re.finditer(word_pattern(other), text, re.IGNORECASE)]
     mine = [found.start() for found in re.finditer(MARK, text)]
     if not theirs:
         return True
@@ -141,26 +148,13 @@ def _frame(statement: str) -> str:
 def _without(statement: str, names: Sequence[str]) -> str:
     """What a statement says, the candidates taken out."""
     for name in sorted(names, key=len, reverse=True):
-        statement = _marked(statement, name, MARK)
+        statement = _marked(statement, name)
     return " ".join(statement.lower().split())
 
 
-def _marked(statement: str, name: str, mark: str) -> str:
-    return _word(name).sub(mark, statement)
-
-
-def _places(text: str, name: str) -> list[re.Match[str]]:
-    return list(_word(name).finditer(text))
-
-
-def _word(name: str) -> re.Pattern[str]:
-    words = r"\s+".join(re.escape(word) for word in name.split())
-    return re.compile(rf"(?<!\w){words}(?!\w)", re.IGNORECASE)
-
-
-def _value(number: str) -> float:
-    return float(number.replace(",", "").replace("\u2212", "-"))
+def _marked(statement: str, name: str) -> str:
+    return re.sub(word_pattern(name), MARK, statement, flags=re.IGNORECASE)
 
 
 def _is(number: str, wanted: float, tolerance: float) -> bool:
-    return math.isclose(_value(number), wanted, rel_tol=1e-9, abs_tol=tolerance + 1e-9)
+    return math.isclose(number_value(number), wanted, rel_tol=1e-9, abs_tol=tolerance + 1e-9)

@@ -13,18 +13,18 @@ if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
 __all__ = [
-    "LINE",
     "NUMBER",
-    "WORD",
-    "WORDS",
     "at_path",
     "cell_equal",
     "json_equal",
     "mentions",
+    "number_value",
     "numbers_in",
     "step_below",
     "steps",
+    "with_digits",
     "without_markup",
+    "word_pattern",
 ]
 
 NUMBER = re.compile(r"(?<![\w.])[-+\u2212]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?")
@@ -125,24 +125,27 @@ def without_markup(answer: str) -> str:
 
 def mentions(answer: str, wanted: str) -> bool:
     """Whether an answer holds a text as a whole word or words, upper and lower case and white space alike."""
-    return re.search(_word(wanted), without_markup(answer), re.IGNORECASE) is not None
+    return re.search(word_pattern(wanted), without_markup(answer), re.IGNORECASE) is not None
 
 
-def _word(text: str) -> str:
+def word_pattern(text: str) -> str:
+    """Finds a text as a whole word or words, white space alike."""
     words = r"\s+".join(re.escape(word) for word in text.split())
     return rf"(?<!\w){words}(?!\w)"
 
 
-def numbers_in(answer: str, most: int = 8) -> list[float]:
-    """The numbers of an answer; of one with more than `most`, those of its last line that has any, and none where
-    that has more as well. `client.py#L28` names a line; an answer without digits may write a number up to twelve as
-    a word."""
+def with_digits(answer: str) -> str:
+    """An answer without markup, its numbers as digits: `client.py#L28` names a line, and one without digits may write
+    a number up to twelve as a word."""
     text = LINE.sub(" ", without_markup(answer))
-    found = NUMBER.findall(text)
-    if len(found) > most:
-        found = next((n for line in reversed(text.splitlines()) if (n := NUMBER.findall(line))), found)
-        if len(found) > most:
-            return []
-    if not found:
-        return [float(WORDS.index(word.lower())) for word in WORD.findall(text)][:most]
-    return [float(number.replace(",", "").replace("\u2212", "-")) for number in found]
+    return text if NUMBER.search(text) else WORD.sub(lambda found: str(WORDS.index(found[0].lower())), text)
+
+
+def numbers_in(text: str) -> list[float]:
+    """The numbers of a text, as `with_digits` reads it."""
+    return [number_value(number) for number in NUMBER.findall(with_digits(text))]
+
+
+def number_value(number: str) -> float:
+    """The value of what `NUMBER` finds."""
+    return float(number.replace(",", "").replace("\u2212", "-"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 from stackbench import nesting
-from stackbench.benchmarks.tooluse.checks.answers import number_problem, settles_on
+from stackbench.benchmarks.tooluse.checks.answers import settles_on, settles_on_number
 from stackbench.benchmarks.tooluse.checks.equality import at_path, json_equal, mentions, without_markup
 from stackbench.benchmarks.tooluse.checks.texts import json_problem, lines_problem, relative, sequence_problem, shown
 from stackbench.benchmarks.tooluse.scenario.check_fields import (
@@ -115,7 +115,7 @@ def answer_problem(check: AnswerCheck, answer: str) -> str:
         return f"its {len(answer)} characters are more than is looked at ({LONGEST_ANSWER})"
     if check.exact is not None and not mentions(answer, check.exact):
         return f"it does not say {check.exact}: {said}"
-    if check.number is not None and number_problem(answer, check.number, check.tolerance):
+    if check.number is not None and not settles_on_number(answer, check.number, check.tolerance):
         return f"it does not say {check.number:g}, and that alone: {said}"
     if check.exact is not None and not settles_on(answer, check.exact, check.among or ()):
         return f"it does not settle on {check.exact}: {said}"
@@ -151,7 +151,7 @@ async def named_problem(check: AnswerCheck, seen: Observation) -> str:
 def _names(answer: str, text: str) -> bool:
     """Whether an answer says a text: a number (a process id) as its own, anything else somewhere in it."""
     if text.isdecimal() and len(text) < LONGEST_NUMBER:
-        return not number_problem(answer, float(text))
+        return settles_on_number(answer, float(text))
     return mentions(answer, text)
 
 

@@ -105,7 +105,7 @@ def _leak(spec: Scenario) -> str:
             for wanted in [check.exact, *(check.all_of or ())]:
                 if wanted is not None and mentions(spec.prompt, wanted):
                     return wanted
-            if check.number is not None and check.number in numbers_in(DATE.sub(" ", spec.prompt), most=1000):
+            if check.number is not None and check.number in numbers_in(DATE.sub(" ", spec.prompt)):
                 return f"{check.number:g}"
     return ""
 
