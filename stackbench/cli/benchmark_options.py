@@ -76,7 +76,7 @@ def _parsed(pairs: Sequence[str] | None) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for pair in pairs or ():
         name, equals, text = pair.partition("=")
-        if not equals or not name:
+        if not equals or "" in name.strip().split("."):
             raise UsageError(f'-T {pair}: write it as name=value; "stackbench list benchmarks" shows the options')
         try:
             found[name.strip()] = nesting.loads(text)

@@ -26,6 +26,8 @@ def test_flags_of_one_benchmark_go_with_a_suite_that_has_it(tmp_path: Path) -> N
         (["eval", "gsm8k", "mbpp", "-T", "mmlu.shots=1"], "-T mmlu.shots goes with the benchmark mmlu"),
         (["eval", "gsm8k", "mbpp", "-T", "mbpp.shots=1"], 'mbpp: there is no option "shots"'),
         (["eval", "gsm8k", "mbpp", "-T", "mbpp.style"], "write it as name=value"),
+        (["eval", "gsm8k", "mbpp", "-T", ".style=chat"], "write it as name=value"),
+        (["eval", "gsm8k", "mbpp", "-T", "mbpp.=chat"], "write it as name=value"),
         (["eval", "smoke"], '"smoke" is a suite, not a benchmark: stackbench --batch smoke'),
         (["eval", "humaneval+"], 'unknown benchmark "humaneval+" (did you mean "humanevalplus"?)'),
     ],

@@ -23,7 +23,7 @@ BLOCKS = "▁▂▃▄▅▆▇█"
 GIB = 1 << 30
 NAME = 14
 WIDE = 110
-MOST_LINES = 4
+MOST_LINES = 6
 """Of why a run failed."""
 LEAST_NAME = 12
 """Columns that a model's name needs to tell anything."""
@@ -106,7 +106,8 @@ def with_problem(run: LiveRun, scores: Text, width: int, styles: Tones) -> Text:
     """The scores below why the run failed, which is shown whole as far as some lines go."""
     if not (run.ended and run.error):
         return scores
-    lines = textwrap.wrap(cut_line(run.error, MOST_LINES * width), max(20, width))[:MOST_LINES]
+    whole = cut_line(run.error, MOST_LINES * width)
+    lines = textwrap.wrap(whole, max(20, width), break_on_hyphens=False)[:MOST_LINES]
     text = Text("\n".join(lines), style=styles["bad"], no_wrap=True, overflow="ellipsis", end="")
     return text.append("\n").append_text(scores) if scores else text
 
