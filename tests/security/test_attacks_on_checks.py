@@ -242,9 +242,9 @@ import socket
 held = []
 for _ in range(400):
     s = socket.socket(); s.settimeout(1)
-    try: s.connect(('127.0.0.1', 8080))
+    try: s.connect(('127.0.0.1', 8080)); s.sendall(b'GET /items HTTP/1.1\\r\\n' + b'A: ' + b'x' * 60000 + b'\\r\\n')
     except OSError: break
-    s.sendall(b'GET /items HTTP/1.1\\r\\n' + b'A: ' + b'x' * 60000 + b'\\r\\n'); held.append(s)
+    held.append(s)
 print(len(held))
 """
     found = await failures(session, spec, f'python3 -c "{hold}"', "curl -s -m 20 http://127.0.0.1:8080/items")
