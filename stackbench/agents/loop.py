@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from stackbench.agents.base import AgentLimits, AgentResult, Backend, Ending, Script
+from stackbench.agents.checkpoints import Chat, Checkpoints
 from stackbench.agents.live_output import LiveOutput
 from stackbench.agents.operator import Operator
 from stackbench.agents.session import AgentEndedError, AgentSession
@@ -33,6 +34,7 @@ async def run_agent(
     operator: Operator | None = None,
     script: Script | None = None,
     converse: bool = False,
+    checkpoints: Checkpoints | None = None,
 ) -> AgentResult:
     """Runs an agent at a task until it answers without a call, a limit is reached or the operator stops it.
 
@@ -44,6 +46,7 @@ async def run_agent(
         sampling: of each turn; `max_tokens` is a turn's limit.
         script: what the oracle is to do.
         converse: once it has answered, wait for the operator's next message and go on, until it is stopped.
+        checkpoints: where its state is kept as it goes, and taken up from; not with `converse`.
 
     Raises:
         GenerationError: the model gave no answer (a chat over its window is cut first).
@@ -53,13 +56,22 @@ async def run_agent(
     from langchain.agents import create_agent
 
     from stackbench.agents.chat_model import BridgedChatModel
-    from stackbench.agents.middleware import CallsInOrder, ContextWindow, CutTurns, Limits, OperatorControls, ToolRunner
+    from stackbench.agents.middleware import (
+        CallsInOrder,
+        Checkpointing,
+        ContextWindow,
+        CutTurns,
+        Limits,
+        OperatorControls,
+        ToolRunner,
+    )
 
     workspace.background = "process" in tools
     session = AgentSession(backend, workspace, tool_specs(tools), sampling, limits, parser, operator, script)
     controls = [OperatorControls(session, operator)] if operator is not None else []
+    kept = [Checkpointing(session, checkpoints)] if checkpoints is not None else []
     middleware: list[Any] = [
-        CutTurns(session), Limits(session), CallsInOrder(session), *controls, ContextWindow(session),
+        *kept, CutTurns(session), Limits(session), CallsInOrder(session), *controls, ContextWindow(session),
         ToolRunner(session),
     ]  # fmt: skip
     agent = create_agent(
@@ -69,12 +81,15 @@ async def run_agent(
     if operator is not None:
         operator.converses, operator.at_work = converse, True
     told = {"system": system, "task": task, "tools": list(tools), "tool_set": TOOL_SET, "parser": parser}
-    backend.log("agent_start", told)
+    chat = await checkpoints.begin(session) if checkpoints is not None else ()
+    if not chat:
+        backend.log("agent_start", told)
     ending: Ending = "answered"
     time_left: asyncio.Timeout | None = None
     try:
-        async with backend.clock.limit(limits.seconds) as time_left:
-            talk = _talk(agent, task, backend, limits, operator if converse else None)
+        used_s = checkpoints.used_s if checkpoints is not None else 0.0
+        async with backend.clock.limit(max(limits.seconds - used_s, 0.0)) as time_left:
+            talk = _talk(agent, task, chat, backend, limits, operator if converse else None)
             await (talk if operator is None else _unless_stopped(talk, operator))
     except AgentEndedError as ended:
         ending = ended.ending
@@ -89,10 +104,16 @@ async def run_agent(
     return session.result(ending)
 
 
-async def _talk(agent: Any, task: str, backend: Backend, limits: AgentLimits, operator: Operator | None) -> None:
-    """The agent at its task; with an operator, at one message after the other, until it is stopped."""
-    from langchain_core.messages import HumanMessage
+async def _talk(
+    agent: Any, task: str, chat: Chat, backend: Backend, limits: AgentLimits, operator: Operator | None
+) -> None:
+    """The agent at its task, or at the chat of a checkpoint; with an operator, at one message after the other."""
+    from langchain_core.messages import HumanMessage, messages_from_dict
 
+    config = {"recursion_limit": 10 * limits.steps + 100}
+    if chat:
+        await agent.ainvoke({"messages": messages_from_dict(chat)}, config=config)
+        return
     messages: list[Any] = []
     said: str | None = task
     while True:
@@ -103,7 +124,7 @@ async def _talk(agent: Any, task: str, backend: Backend, limits: AgentLimits, op
                 raise AgentEndedError("stopped")
             backend.log("operator", {"action": "message", "text": said})
         messages.append(HumanMessage(said or ""))
-        state = await agent.ainvoke({"messages": messages}, config={"recursion_limit": 10 * limits.steps + 100})
+        state = await agent.ainvoke({"messages": messages}, config=config)
         if operator is None:
             return
         messages, said = list(state["messages"]), None

@@ -11,11 +11,12 @@ from typing import Any
 
 from langchain.agents.middleware import AgentMiddleware, ModelRequest, ModelResponse
 from langchain.agents.middleware.types import ToolCallRequest
-from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage, messages_to_dict
 
 from stackbench import nesting
 from stackbench.agents.base import CallMade
 from stackbench.agents.chat_model import to_messages
+from stackbench.agents.checkpoints import Checkpoints
 from stackbench.agents.operator import Operator
 from stackbench.agents.session import AgentEndedError, AgentSession
 from stackbench.agents.tools import TOOLS
@@ -23,7 +24,7 @@ from stackbench.agents.trimming import estimate_tokens, trim
 from stackbench.errors import GenerationError
 from stackbench.types import ToolCall
 
-__all__ = ["CallsInOrder", "ContextWindow", "CutTurns", "Limits", "OperatorControls", "ToolRunner"]
+__all__ = ["CallsInOrder", "Checkpointing", "ContextWindow", "CutTurns", "Limits", "OperatorControls", "ToolRunner"]
 
 TOO_LONG = re.compile(r"window|context.length|maximum.{0,200}(length|tokens)|too (long|large)", re.IGNORECASE)
 LONGEST_ERROR = 2000
@@ -62,6 +63,18 @@ class Limits(AgentMiddleware[Any, Any, Any]):
         if len(latest) == session.limits.repeats and alike and not _waits(latest[0]):
             raise AgentEndedError("repeats")
         return await handler(request)
+
+
+class Checkpointing(AgentMiddleware[Any, Any, Any]):
+    """Keeps the agent's state before a turn, so that another process can go on from there."""
+
+    def __init__(self, session: AgentSession, checkpoints: Checkpoints) -> None:
+        super().__init__()
+        self._session = session
+        self._checkpoints = checkpoints
+
+    async def abefore_model(self, state: Any, runtime: Any) -> None:
+        await self._checkpoints.before_turn(self._session, lambda: messages_to_dict(state["messages"]))
 
 
 class CutTurns(AgentMiddleware[Any, Any, Any]):

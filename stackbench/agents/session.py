@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from stackbench.agents.base import AgentLimits, AgentResult, Backend, CallMade, Ending, Script
@@ -214,6 +214,28 @@ class AgentSession:
             },
         )
         return made
+
+    def saved(self) -> dict[str, Any]:
+        """What `take_up` needs in a session of another process, as JSON values; effects of calls are left out."""
+        return {
+            "step": self.step,
+            "tokens": list(self.tokens),
+            "last_prompt_tokens": self.last_prompt_tokens,
+            "model_s": self.model_s,
+            "rejected": self.rejected,
+            "calls": [asdict(replace(call, effects=None)) for call in self.calls],
+            "call_ids": sorted(self._taken),
+        }
+
+    def take_up(self, saved: Mapping[str, Any]) -> None:
+        """Goes on from what `saved` gave. Raises KeyError, TypeError or ValueError for anything else."""
+        self.step = saved["step"]
+        self.tokens = (saved["tokens"][0], saved["tokens"][1])
+        self.last_prompt_tokens = saved["last_prompt_tokens"]
+        self.model_s = saved["model_s"]
+        self.rejected = saved["rejected"]
+        self.calls = [CallMade(**call) for call in saved["calls"]]
+        self._taken = set(saved["call_ids"])
 
     def result(self, ending: Ending) -> AgentResult:
         """The account so far."""

@@ -31,6 +31,7 @@ from stackbench.types import (
 
 if TYPE_CHECKING:
     from stackbench.agents import Operator
+    from stackbench.agents.checkpoints import CheckpointStore
     from stackbench.sandbox.recipe import DockerfileRecipe, ImageLimits, ImageRecipe, PulledImage, ReadyImage
     from stackbench.sandbox.session import Session
 
@@ -191,6 +192,11 @@ class Context(Protocol):
 
     def log_call(self, call: ToolCallRecord) -> None:
         """Logs a call of a tool that has ended."""
+        ...
+
+    @property
+    def checkpoints(self) -> CheckpointStore | None:
+        """Where a long agent's state is kept, so that another process can go on; None where it is not."""
         ...
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from stackbench.control.messages import (
     CallDecided,
     CallWaiting,
     CommandOutput,
+    Notice,
     ToolCallEnded,
     ToolCallStarted,
 )
@@ -29,6 +30,7 @@ from stackbench.engine.recorded_requests import RequestRecorder
 from stackbench.engine.seats import known_tool
 from stackbench.errors import AttemptError, ModelNotAvailableError
 from stackbench.models import Reloadable, Watched
+from stackbench.plurals import number_of
 from stackbench.sandbox import CodeJob, CodeResult, SandboxSpec
 from stackbench.sandbox.sandboxes import Sandboxes
 from stackbench.sandbox.session import Session
@@ -51,6 +53,8 @@ from stackbench.types import (
 
 if TYPE_CHECKING:
     from stackbench.agents import Decision, Operator
+    from stackbench.agents.checkpoints import CheckpointStore
+    from stackbench.engine.checkpoint_file import CheckpointFile
     from stackbench.engine.resources import AttemptResources
     from stackbench.sandbox.recipe import DockerfileRecipe, ImageLimits, ImageRecipe, PulledImage, ReadyImage
 
@@ -102,6 +106,8 @@ class AttemptContext:
         self._recorder = RequestRecorder()
         self._asked = Scored(0.0, False)
         self._calls = 0
+        self._checkpoint_folder = resources.checkpoints
+        self._checkpoint_file: CheckpointFile | None = None
         self.clock = ActiveClock()
         """What counts against the attempt's time limit."""
         self._backing_off = False
@@ -130,6 +136,47 @@ class AttemptContext:
             )
             seats.take(self.key, self._operator, self)
         return self._operator
+
+    @property
+    def checkpoints(self) -> CheckpointStore | None:
+        """Where an agent's state is kept; None on a machine other than the engine's."""
+        if self._checkpoint_file is None and self._checkpoint_folder is not None:
+            from stackbench.engine.checkpoint_file import CheckpointFile
+
+            self._checkpoint_file = CheckpointFile(self._checkpoint_folder, self.key, self)
+        return self._checkpoint_file
+
+    def drop_checkpoint(self) -> None:
+        """The attempt is not to be taken up again."""
+        if self._checkpoint_file is not None:
+            self._checkpoint_file.drop()
+
+    def saved_log(self) -> dict[str, Any]:
+        """What was logged of the attempt so far, for `take_up_log`; JSON but for times."""
+        return {
+            "events": [{"ts": event.ts, "kind": event.kind, "payload": event.payload} for event in self.events],
+            "tool_calls": [asdict(call) for call in self.tool_calls],
+            "texts": self._recorder.texts,
+            "calls": self._calls,
+            "turn": self._turn,
+            "cut": self.cut,
+        }
+
+    def take_up_log(self, saved: Mapping[str, Any]) -> None:
+        """Goes on with the log of an earlier process; its events are numbered anew."""
+        key = self.key
+        self.events += [
+            EventRecord(
+                key.benchmark, key.task_id, key.attempt, key.seed, self._next_seq(),
+                datetime.fromisoformat(event["ts"]), event["kind"], event["payload"],
+            )
+            for event in saved["events"]
+        ]  # fmt: skip
+        self.tool_calls += [ToolCallRecord(**call) for call in saved["tool_calls"]]
+        self._recorder.texts |= saved["texts"]
+        self._calls, self._turn, self.cut = saved["calls"], saved["turn"], saved["cut"]
+        line = f"{key.benchmark}: {key.task_id} goes on from its checkpoint, after {number_of(self._turn, 'turn')}"
+        self._publish(Notice(text=line))
 
     def end(self) -> None:
         """The attempt has ended, however it did."""

@@ -120,6 +120,8 @@ class LocalExecutor:
             scored, status, error = context.failed(), AttemptStatus.ERROR, f"error: {text}"
         finally:
             context.end()
+        if kind is None or not kind.of_infrastructure:
+            context.drop_checkpoint()
         record = _record(spec, scored, status, error, started_at, cut=context.cut, kind=kind)
         return AttemptResult(record, tuple(context.events), tuple(context.tool_calls), context.texts(record.prompt))
 

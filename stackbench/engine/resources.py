@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from stackbench.control.messages import EventKind
@@ -41,6 +42,8 @@ class AttemptResources:
     tracker: AttemptTracker
     publish: Callable[[EventKind], None]
     """Tells whoever watches the run."""
+    checkpoints: Path | None = None
+    """The folder of checkpoints of long attempts; None: none are kept."""
 
 
 @dataclass(frozen=True, slots=True)

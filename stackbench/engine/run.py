@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -25,6 +26,7 @@ from stackbench.datasets import DatasetStore
 from stackbench.engine.attempt_tracker import AttemptTracker
 from stackbench.engine.attempts import AttemptRunner, BenchmarkCounts, RunCounts, model_slots
 from stackbench.engine.baseline_gates import with_known_baseline
+from stackbench.engine.checkpoint_file import CHECKPOINTS
 from stackbench.engine.controls import RunControls
 from stackbench.engine.gates import check_gate_categories
 from stackbench.engine.lanes import RunLane, all_of, run_phases
@@ -147,7 +149,9 @@ class RunExecution:
         logs = self.home.run(self.run_id)
         model = await asyncio.to_thread(create_run_model, self.plan, self.home, self._writer, logs)
         sandbox = Sandboxes(self.plan.settings, self.run_id, self.say, self.order.head_start, self.controls.outage)
-        resources = AttemptResources(model, sandbox, self.controls, self.tracker, self._publish)
+        resources = AttemptResources(
+            model, sandbox, self.controls, self.tracker, self._publish, checkpoints=logs / CHECKPOINTS
+        )
         return LocalSite(self.plan, self.home, resources, self._record.next_seq, self._now, self.say, self.waits)
 
     async def _run(self, site: Site, resources: RunResources, started: float) -> RunOutcome:
@@ -240,7 +244,10 @@ class RunExecution:
         ended = RunEnd(
             started, skipped, problem, self.counts.last_error, unmade, left_out, self.counts.made_again
         )  # fmt: skip
-        return await asyncio.to_thread(self._record.finish, self.plan, resources, loaded, ended)
+        outcome = await asyncio.to_thread(self._record.finish, self.plan, resources, loaded, ended)
+        if outcome.status is RunStatus.COMPLETED:
+            await asyncio.to_thread(shutil.rmtree, self.home.run(self.run_id) / CHECKPOINTS, ignore_errors=True)
+        return outcome
 
     async def _estimate(
         self, resources: RunResources, loaded: Sequence[LoadedBenchmark], started: float, slots: int

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -79,12 +78,14 @@ class Jobs:
     def __init__(self) -> None:
         self.on_output: Callable[[str, bytes], None] | None = None
         """Is told what the commands write, by session id, as it comes."""
+        self.numbered = 0
+        """How many session ids were given."""
         self._jobs: dict[str, Job] = {}
-        self._numbers = itertools.count(1)
 
     def adopt(self, command: str, process: Process, *, pty: bool) -> Job:
         """Reads a command's output from now on; it becomes visible with `show`."""
-        job = Job(f"s{next(self._numbers)}", command, process, pty)
+        self.numbered += 1
+        job = Job(f"s{self.numbered}", command, process, pty)
         job.reader = asyncio.create_task(self._read(job))
         return job
 

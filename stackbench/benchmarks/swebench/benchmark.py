@@ -69,6 +69,8 @@ class SweBenchOptions(Options):
     """Tokens of all of an agent's prompts and answers."""
     max_seconds: float = Field(default=1800.0, gt=0)
     """Of an agent's work."""
+    checkpoint_steps: int = Field(default=10, ge=0)
+    """Turns after which an agent's chat and files are kept, for a run that is killed to go on from; 0: never."""
     images: Literal["auto", "pull", "build"] = "auto"
     """Where images come from: auto pulls them, or builds them where repo_mirror is set or one cannot be pulled."""
     image_template: str = DEFAULT_TEMPLATE
@@ -279,7 +281,7 @@ class SweBench:
     async def _solve(self, task: Instance, image: ReadyImage, context: Context) -> Solution:
         options = self.options
         if options.mode == "agent":
-            budget = Budget(options.max_steps, options.max_total_tokens, options.max_seconds)
+            budget = Budget(options.max_steps, options.max_total_tokens, options.max_seconds, options.checkpoint_steps)
             return await solve_as_agent(task, image, context, budget, self._limits, hints=options.hints)
         return await solve_at_once(
             task,

@@ -42,6 +42,7 @@ def attempt_metrics(
         "tokens": solution.prompt_tokens + solution.completion_tokens if solution.steps else None,
         "seconds": round(solution.model_s, 3) if solution.steps else None,
         "ending": solution.ending or None,
+        "resumed_at_step": solution.resumed_at,
         "test_seconds": round(verdict.test_s, 3) if verdict.log else None,
         "grading_overhead_s": None if verdict.cached else round(verdict.total_s - verdict.test_s, 3),
         "cached_verdict": verdict.cached,

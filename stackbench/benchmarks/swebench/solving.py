@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from stackbench.agents import AgentLimits, AgentResult, CallMade, Script, run_agent
-from stackbench.agents.tools import Workspace
+from stackbench.agents.checkpoints import Checkpoints
+from stackbench.agents.tools import TOOL_SET, Workspace
 from stackbench.benchmarks.base import Context
 from stackbench.benchmarks.swebench.grading import GradingLimits, container_spec
 from stackbench.benchmarks.swebench.grading_container import ENVIRONMENT, make_ready, read_solution, seal_history
@@ -54,6 +56,8 @@ class Budget:
     """Of all prompts and answers together."""
     seconds: float = 1800.0
     """Of the model and its tools."""
+    checkpoint_steps: int = 0
+    """Turns from one checkpoint to the next; 0: none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,8 @@ class Solution:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     model_s: float = 0.0
+    resumed_at: int | None = None
+    """The turn after which another process took the agent's work up."""
     retrieved: Retrieved | None = None
 
 
@@ -80,6 +86,11 @@ async def solve_as_agent(
     prompt = TASK.format(repo=instance.repo, problem=instance.problem.strip()) + _hints(instance, hints)
     async with _worktree(context, image, limits) as (session, base):
         workspace = Workspace(session, environment=ENVIRONMENT)
+        store = context.checkpoints if budget.checkpoint_steps else None
+        checkpoints = None
+        if store is not None:
+            basis = _basis(instance.digest, image.digest, base, prompt)
+            checkpoints = Checkpoints(store, basis, budget.checkpoint_steps)
         try:
             result = await run_agent(
                 prompt,
@@ -94,11 +105,18 @@ async def solve_as_agent(
                 parser=context.tool_parser,
                 operator=context.operator,
                 script=_reference(instance.gold_patch),
+                checkpoints=checkpoints,
             )
         finally:
             await workspace.close()
         diff = await read_solution(session, base)
-    return _of_agent(instance, prompt, result, diff)
+    resumed_at = None if checkpoints is None else checkpoints.resumed_at
+    return replace(_of_agent(instance, prompt, result, diff), resumed_at=resumed_at)
+
+
+def _basis(*parts: str) -> str:
+    """What a checkpoint must have been made on to be taken up."""
+    return hashlib.sha256(json.dumps([*parts, SYSTEM, TOOLS, TOOL_SET]).encode()).hexdigest()
 
 
 async def solve_at_once(

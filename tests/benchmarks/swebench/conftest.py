@@ -105,6 +105,14 @@ class Runs:
         finally:
             queries.close()
 
+    def kinds(self, run: RunOutcome, task_id: str) -> list[str]:
+        """The kinds of an attempt's events, in order."""
+        queries = open_queries(self.home.database, self.home.socket)
+        try:
+            return [kind for task, kind, _ in queries.rows(EVENTS, [run.run_id]) if task == task_id]
+        finally:
+            queries.close()
+
     def attempts(self, run: RunOutcome) -> dict[str, Attempt]:
         """A run's attempts by instance."""
         queries = open_queries(self.home.database, self.home.socket)

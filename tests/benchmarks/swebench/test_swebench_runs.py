@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from stackbench.types import RunStatus
 from tests.benchmarks.swebench.conftest import Runs
 from tests.benchmarks.swebench.grader import Grader
 from tests.benchmarks.swebench.small_repositories import CALC, CALC_ID, WORDS_ID, patch_of
+from tests.engines import OneRun
 from tests.fake_endpoint import Calls, FakeEndpoint
 
 pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("swebench")]
@@ -142,3 +144,56 @@ async def test_where_the_reference_patch_fails_too_the_reason_says_so(runs: Runs
     attempt = runs.attempts(outcome)[CALC_ID]
     assert (attempt.passed, attempt.metrics["failure"]) == (False, "ambiguous")
     assert "; the reference patch does not pass here either, so it may be" in attempt.reason
+
+
+FIX = "sed -i 's/numbers\\[1:\\]/numbers/' calc.py; echo note > ../tmp/note; echo x > build.pyc"
+WORKING = [
+    ("exec", json.dumps({"command": "ls"})),
+    ("exec", json.dumps({"command": FIX})),
+    ("exec", json.dumps({"command": "cat ../tmp/note build.pyc; git diff --stat"})),
+    ("exec", json.dumps({"command": "true"})),
+]
+
+
+async def test_an_attempt_that_was_cut_off_goes_on_from_its_checkpoint(runs: Runs, endpoint: FakeEndpoint) -> None:
+    """The result is that of a run that was not cut off, and says that it was."""
+
+    def reply(body: Any) -> str | Calls:
+        turns = sum(message["role"] == "assistant" for message in body.get("messages", []))
+        return [WORKING[turns]] if turns < len(WORKING) else "Done."
+
+    endpoint.reply = reply
+    plan = runs.plan(endpoint.name, (CALC_ID,), checkpoint_steps=1)
+    straight = await runs.make(plan)
+    whole = runs.attempts(straight)[CALC_ID]
+    assert whole.passed and whole.metrics["steps"] == 5 and whole.metrics["resumed_at_step"] is None
+    results = runs.tool_results(straight, CALC_ID)
+    assert "note\nx" in results[2] and "calc.py | 2 +-" in results[2]
+
+    cut = OneRun(runs.home, plan, lambda event: None)
+
+    def cut_after_the_fourth_turn(body: Any) -> str | Calls:
+        turn = reply(body)
+        if turn == [WORKING[3]] and not cut.stopping:
+            cut.stop()
+            endpoint.delay_s = 60
+        return turn
+
+    endpoint.reply = cut_after_the_fourth_turn
+    interrupted = await cut.run()
+    assert interrupted.status is RunStatus.INTERRUPTED
+    kept = list((runs.home.run(interrupted.run_id) / "checkpoints").iterdir())
+    assert [path.suffix for path in kept] == [".zip"] and kept[0].stat().st_mode & 0o777 == 0o600
+
+    endpoint.delay_s = 0
+    before = len(endpoint.requests)
+    resumed = await OneRun(runs.home, cut.plan, resume=interrupted.run_id).run()
+    assert len(endpoint.requests) - before == 1  # the answer
+    attempt = runs.attempts(resumed)[CALC_ID]
+    assert attempt.passed and attempt.patch == whole.patch
+    assert (attempt.metrics["resumed_at_step"], attempt.metrics["steps"]) == (4, 5)
+    assert attempt.metrics["tokens"] == whole.metrics["tokens"]
+    assert attempt.events["agent_resumed"]["step"] == 4
+    assert runs.tool_results(resumed, CALC_ID) == results
+    assert runs.kinds(resumed, CALC_ID).count("model_call") == 5
+    assert not (runs.home.run(resumed.run_id) / "checkpoints").exists()
