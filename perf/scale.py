@@ -18,10 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from perf.peers import served, stackbench, timed
+from stackbench.benchmarks import create_benchmark
+from stackbench.config import Settings
+from stackbench.engine import plan_benchmarks
 from stackbench.engine.run_order import utc_now
+from stackbench.engine.work import LoadedBenchmark, list_attempts
 from stackbench.store import BenchmarkRow, LocalQueries, Reader, RunRow, Writer
 from stackbench.store.run_list import list_runs
-from stackbench.types import AttemptKey, AttemptRecord, AttemptStatus, EventRecord
+from stackbench.types import AttemptKey, AttemptRecord, AttemptStatus, EventRecord, Task
 
 RUN = "20261126-000000-aaaaaa"
 BENCHMARK, TASKS = "humaneval", 1000
@@ -103,8 +107,12 @@ def write(writer: Writer, attempts: int, events: int) -> int:
 
 
 def look(reader: Reader, writer: Writer, attempts: int) -> None:
+    plan = plan_benchmarks([BENCHMARK], Settings(model="null", attempts=attempts // TASKS + 1))
+    (part,) = plan.benchmarks
+    tasks = tuple(Task(f"T/{number}") for number in range(TASKS))
+    loaded = LoadedBenchmark(part, create_benchmark(BENCHMARK, part.options), tasks, TASKS)
     began, cpu = time.perf_counter(), time.process_time()
-    left = attempts + 1 - len(reader.done(RUN))
+    left = len(list_attempts(plan, loaded, None, reader.done(RUN)))
     wall, cpu = time.perf_counter() - began, time.process_time() - cpu
     print(f"what is left ({left}) is known in {wall:.2f} s, {cpu:.2f} s of processor time (2)")
     for name, ask in (

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import shutil
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
@@ -50,6 +49,7 @@ from stackbench.engine.work import (
     LoadedBenchmark,
     list_attempts,
     load_benchmarks,
+    planned_attempts,
     without_speed,
 )
 from stackbench.errors import DataNotAvailableError, ModelNotAvailableError, StackbenchError, StoreError, UsageError
@@ -57,8 +57,8 @@ from stackbench.garbage_pauses import end_loading
 from stackbench.outage import Outage
 from stackbench.sandbox.memory_budget import samples_at_once
 from stackbench.sandbox.sandboxes import Sandboxes
-from stackbench.store import FreshQueries, Reader, Writer
-from stackbench.types import AttemptKey, Metric, RunStatus, Task
+from stackbench.store import DoneAttempts, FreshQueries, Reader, Writer
+from stackbench.types import Metric, RunStatus, Task
 
 __all__ = ["RunExecution"]
 
@@ -254,7 +254,7 @@ class RunExecution:
     ) -> RunEstimate:
         if self.order.samples is not None:
             return unestimated([item.plan.name for item in loaded], started, slots)
-        recorded = resources.reader.done(self.run_id) if self.order.resume else set[AttemptKey]()
+        recorded = resources.reader.done(self.run_id) if self.order.resume else DoneAttempts()
         return await asyncio.to_thread(
             estimate_run,
             self.plan,
@@ -262,7 +262,7 @@ class RunExecution:
             resources.model,
             loaded,
             FreshQueries(self._writer.cursor),
-            done=Counter(key.benchmark for key in recorded),
+            done=recorded.attempts,
             started=started,
             slots=slots,
         )
@@ -378,20 +378,19 @@ class RunExecution:
     ) -> None:
         name, began = item.plan.name, time.monotonic()
         estimate.lanes[name] = lane
-        work = list_attempts(self.plan, item, self.order.samples)
-        done = resources.reader.done(self.run_id) if self.order.resume else set[AttemptKey]()
-        left, lacking = held_by(resources.model, [spec for spec in work if spec.key not in done])
+        total = sum(planned_attempts(self.plan, item, self.order.samples).values())
+        done = resources.reader.done(self.run_id) if self.order.resume else DoneAttempts()
+        left, lacking = held_by(resources.model, list_attempts(self.plan, item, self.order.samples, done))
         if lacking:
             self._left_out = True
             self.say(f"{name}: {lacking} attempts were not made in the replayed run and are left out")
-        before = [s for s in resources.reader.summaries(self.run_id, name) if s.passed] if self.order.resume else []
         wanted = {spec.key.task_id for spec in left}
         tasks = [task for task in item.tasks if task.task_id in wanted]
         with self.waits.waiting(f"what {name} needs before its attempts"):
             why = await self._unless_stopped(_prepare(site, item, tasks, alone=len(loaded) == 1))
         if why is None:
             return
-        if why and not (self.order.resume and any(key.benchmark == name for key in done)):
+        if why and not (self.order.resume and done.attempts[name]):
             estimate.prepared[name] = time.monotonic() - began
             await self._skip(name, why)
             return
@@ -404,7 +403,7 @@ class RunExecution:
                 f"{name}: attempts at temperature 0 are mostly copies of one another; intervals count tasks, so that "
                 f"{self.plan.attempts(item.plan)} attempts at each say no more than one where they are"
             )
-        progress = BenchmarkCounts(total=len(work), before=len(work) - len(left), passed=len(before))
+        progress = BenchmarkCounts(total=total, before=total - len(left), passed=done.passed[name])
         self._publish(
             BenchmarkStarted(benchmark=name, total=progress.total, done=progress.before, passed=progress.passed)
         )

@@ -194,7 +194,7 @@ def _skipped_by_all(runs: Sequence[tuple[Queries, RunInfo]], names: Sequence[str
 
 def _copy(writer: Writer, reader: Reader, run_id: str, runs: Sequence[tuple[Queries, RunInfo]]) -> int:
     """Records what the merged run does not have; how many attempts that were."""
-    done = reader.done(run_id)
+    done = set(reader.done(run_id))
     held = done | {key for key, _ in reader.verdicts(run_id).items()}
     seq = itertools.count(reader.last_seq(run_id) + 1)
     added = 0
@@ -238,8 +238,7 @@ def _finish(
         planned = planned_attempts(plan, item, None)
         summaries = reader.summaries(run_id, item.plan.name)
         figures[item.plan.name] = sum_up(item.benchmark, summaries, planned, "no shard has made the others")
-        made = sum(1 for key in done if key.benchmark == item.plan.name)
-        whole = whole and made >= sum(planned.values())
+        whole = whole and done.attempts[item.plan.name] >= sum(planned.values())
     errors = sum(1 for item in loaded for one in reader.summaries(run_id, item.plan.name) if one.key not in done)
     attempts = errors + len(done)
     failed = bool(attempts) and errors / attempts > plan.settings.max_error_rate

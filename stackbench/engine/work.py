@@ -16,7 +16,7 @@ from stackbench.engine.samples import SampleFile
 from stackbench.engine.selection import select_limited
 from stackbench.errors import DataNotAvailableError, UsageError
 from stackbench.models import Model
-from stackbench.store import BenchmarkRow
+from stackbench.store import BenchmarkRow, DoneAttempts
 from stackbench.suggestions import did_you_mean
 from stackbench.types import AttemptKey, Task
 
@@ -199,18 +199,28 @@ def _planned_row(plan: RunPlan, loaded: LoadedBenchmark, samples: SampleFile | N
     )
 
 
-def list_attempts(plan: RunPlan, loaded: LoadedBenchmark, samples: SampleFile | None) -> list[AttemptSpec]:
-    """Every attempt at a benchmark's tasks, in order of task, seed, attempt; with samples, one for each of them."""
+def list_attempts(
+    plan: RunPlan, loaded: LoadedBenchmark, samples: SampleFile | None, done: DoneAttempts | None = None
+) -> list[AttemptSpec]:
+    """Every attempt at a benchmark's tasks that is not done, in order of task, seed, attempt; with samples, one for
+    each of them."""
+    done = done or DoneAttempts()
     if samples is not None:
         categories = {task.task_id: task.category for task in loaded.tasks}
-        return [AttemptSpec(key, categories[key.task_id], samples.samples[key]) for key in samples.keys]
-    attempts = _attempts(plan, loaded)
-    return [
-        AttemptSpec(AttemptKey(loaded.plan.name, task.task_id, attempt, seed), task.category)
-        for task in loaded.tasks
-        for seed in plan.settings.seeds
-        for attempt in range(attempts)
-    ]
+        left = (key for key in samples.keys if key not in done)
+        return [AttemptSpec(key, categories[key.task_id], samples.samples[key]) for key in left]
+    name, attempts = loaded.plan.name, range(_attempts(plan, loaded))
+    found: list[AttemptSpec] = []
+    for task in loaded.tasks:
+        for seed in plan.settings.seeds:
+            made = done.of_task(name, task.task_id, seed)
+            if made != attempts:
+                found += [
+                    AttemptSpec(AttemptKey(name, task.task_id, attempt, seed), task.category)
+                    for attempt in attempts
+                    if attempt not in made
+                ]
+    return found
 
 
 def further_attempts(

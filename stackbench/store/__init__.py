@@ -1,6 +1,7 @@
 """The DuckDB database: one writer, typed reads, read-only queries. SQL lives here and in report, nowhere else."""
 
 from stackbench.store.database import SCHEMA_VERSION, open_database
+from stackbench.store.done_attempts import DoneAttempts
 from stackbench.store.query import FORMATS, FreshQueries, LocalQueries, Queries, run_user_query
 from stackbench.store.reader import AttemptDetail, Labels, Reader, RunInfo, Unpassed
 from stackbench.store.remote import RemoteQueries, open_queries
@@ -17,6 +18,7 @@ __all__ = [
     "AttemptDetail",
     "BenchmarkResult",
     "BenchmarkRow",
+    "DoneAttempts",
     "FreshQueries",
     "Labels",
     "LocalQueries",

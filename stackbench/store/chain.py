@@ -19,6 +19,8 @@ from typing import Any, NamedTuple
 
 import duckdb
 
+from stackbench.store.insertion import TypedColumns, insert_rows
+
 __all__ = [
     "CHAIN_COLUMNS",
     "GENESIS",
@@ -35,11 +37,13 @@ __all__ = [
 
 GENESIS = "0" * 64
 CHAIN_COLUMNS = "run_id, position, kind, benchmark, task_id, attempt, seed, row_sha256, chain_sha256"
-INSERT = f"""
-INSERT INTO attempt_chain ({CHAIN_COLUMNS})
-SELECT unnest(?::VARCHAR[]), unnest(?::BIGINT[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[]),
-    unnest(?::INTEGER[]), unnest(?::BIGINT[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[])
-"""
+COLUMNS: TypedColumns = tuple(
+    zip(
+        CHAIN_COLUMNS.split(", "),
+        ["VARCHAR", "BIGINT", "VARCHAR", "VARCHAR", "VARCHAR", "INTEGER", "BIGINT", "VARCHAR", "VARCHAR"],
+        strict=True,
+    )
+)
 HEAD = "SELECT position, chain_sha256 FROM attempt_chain WHERE run_id = ? ORDER BY position DESC LIMIT 1"
 LAST_ROWS = """
 SELECT benchmark, task_id, attempt, seed, arg_max(row_sha256, position) FROM attempt_chain
@@ -190,8 +194,8 @@ class ChainWriter:
         for known in (self._staged, self._heads):
             if run_id in known:
                 return known[run_id]
-        found = connection.execute(HEAD, [run_id]).fetchone()
-        head = None if found is None else _Head(*found)
+        found = _rows(connection, HEAD, run_id)
+        head = _Head(*found[0]) if found else None
         self._staged[run_id] = head
         return head
 
@@ -207,9 +211,7 @@ class ChainWriter:
         return ChainEntry(run_id, position, kind, *(key or (None, None, None, None)), row, chain)
 
     def _insert(self, connection: duckdb.DuckDBPyConnection, entries: Iterable[ChainEntry | None]) -> None:
-        made = [entry for entry in entries if entry is not None]
-        if made:
-            connection.execute(INSERT, [list(column) for column in zip(*made, strict=True)])
+        insert_rows(connection, "attempt_chain", COLUMNS, [entry for entry in entries if entry is not None])
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, sql: str, run_id: str) -> list[tuple[Any, ...]]:

@@ -33,6 +33,7 @@ CONFIGURATION: dict[str, str | bool | int | float | list[str]] = {
     "autoload_known_extensions": "false",
     "allow_community_extensions": "false",
     "python_enable_replacements": "false",
+    "pandas_analyze_sample": "0",  # columns of objects are read as text, whatever their first rows hold
 }
 
 

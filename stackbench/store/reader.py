@@ -11,6 +11,7 @@ from typing import Any
 
 from stackbench.errors import UsageError
 from stackbench.store.chain import HEAD
+from stackbench.store.done_attempts import DONE, DoneAttempts
 from stackbench.store.query import Queries
 from stackbench.store.results import HAS_PLANNED, BenchmarkResult, PlannedBenchmark, read_planned, read_results
 from stackbench.suggestions import did_you_mean, nearest
@@ -32,7 +33,6 @@ ORDER BY created_at DESC
 LABELS = "SELECT run_id, kind, label FROM run_labels ORDER BY label"
 HAS_LABELS = "SELECT 1 FROM duckdb_tables() WHERE table_name = 'run_labels'"
 UNFINISHED = f"SELECT {RUN_COLUMNS} FROM runs WHERE status <> 'completed' ORDER BY created_at DESC"
-DONE = "SELECT benchmark, task_id, attempt, seed FROM attempts WHERE run_id = ? AND status = 'completed'"
 SUMMARIES = """
 SELECT benchmark, task_id, attempt, seed, category, status, score, passed, latency_s, completion_tokens, metrics,
     finish_reason
@@ -245,9 +245,9 @@ class Reader:
         """Runs that can be resumed, the newest first."""
         return [self._run(row) for row in self._queries.rows(UNFINISHED)]
 
-    def done(self, run_id: str) -> set[AttemptKey]:
+    def done(self, run_id: str) -> DoneAttempts:
         """The attempts with a final status."""
-        return {AttemptKey(*row) for row in self._queries.rows(DONE, [run_id])}
+        return DoneAttempts(self._queries.rows(DONE, [run_id]))
 
     def summaries(self, run_id: str, benchmark: str) -> list[AttemptSummary]:
         """What metrics are computed from."""

@@ -29,11 +29,11 @@ def label_run(
     Raises:
         UsageError: another run has the name.
     """
-    taken = connection.execute(NAME_TAKEN, [name, run_id]).fetchone() if name else None
+    taken = connection.execute(NAME_TAKEN, [name, run_id]).fetchall() if name else []
     if taken:
         raise UsageError(
-            f'run {taken[0]} has the name "{name}" already; choose another, or rename that: '
-            f"stackbench runs tag {taken[0]} --name NEW"
+            f'run {taken[0][0]} has the name "{name}" already; choose another, or rename that: '
+            f"stackbench runs tag {taken[0][0]} --name NEW"
         )
     if name is not None:
         connection.execute(DELETE_NAME, [run_id])

@@ -20,6 +20,7 @@ from stackbench.store.chain import ChainWriter, evidence_sha256
 from stackbench.store.database import keep_log_private, open_database
 from stackbench.store.deletion import delete_rows
 from stackbench.store.documents import document, hash_text, text
+from stackbench.store.insertion import TypedColumns, insert_rows
 from stackbench.store.results import MissingMetric
 from stackbench.store.rows import BenchmarkRow, attempt_row, benchmark_row, event_row, metric_row, tool_call_row
 from stackbench.types import AttemptKey, AttemptRecord, AttemptStatus, EventRecord, Metric, RunStatus, ToolCallRecord
@@ -45,27 +46,30 @@ completion_tokens, started_at, latency_s, metrics, thought, program, finish_reas
 error_kind
 """
 """In the order of `attempt_row`."""
-INSERT_ATTEMPTS = f"""
-INSERT INTO attempts ({ATTEMPT_COLUMNS})
-SELECT unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::INTEGER[]),
-    unnest(?::BIGINT[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::DOUBLE[]), unnest(?::BOOLEAN[]),
-    unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::INTEGER[]), unnest(?::INTEGER[]),
-    unnest(?::TIMESTAMP[]), unnest(?::DOUBLE[]), unnest(?::VARCHAR[])::JSON, unnest(?::VARCHAR[]),
-    unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[])
+ATTEMPT_TYPES = """
+VARCHAR VARCHAR VARCHAR INTEGER BIGINT VARCHAR VARCHAR DOUBLE BOOLEAN VARCHAR VARCHAR VARCHAR INTEGER INTEGER TIMESTAMP
+DOUBLE JSON VARCHAR VARCHAR VARCHAR VARCHAR VARCHAR
 """
-INSERT_EVENTS = """
-INSERT INTO events (run_id, benchmark, task_id, attempt, seed, seq, ts, kind, payload)
-SELECT unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::INTEGER[]), unnest(?::BIGINT[]),
-    unnest(?::BIGINT[]), unnest(?::TIMESTAMP[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[])::JSON
-"""
-INSERT_TEXTS = "INSERT OR IGNORE INTO texts (sha256, text) SELECT unnest(?::VARCHAR[]), unnest(?::VARCHAR[])"
-INSERT_TOOL_CALLS = """
-INSERT INTO tool_calls
-    (run_id, benchmark, task_id, attempt, seed, step, tool, arguments, valid, result, error, duration_ms)
-SELECT unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::INTEGER[]), unnest(?::BIGINT[]),
-    unnest(?::INTEGER[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[])::JSON, unnest(?::BOOLEAN[]), unnest(?::VARCHAR[]),
-    unnest(?::VARCHAR[]), unnest(?::DOUBLE[])
-"""
+ATTEMPTS: TypedColumns = tuple(zip(ATTEMPT_COLUMNS.replace(",", " ").split(), ATTEMPT_TYPES.split(), strict=True))
+KEY: TypedColumns = (
+    ("run_id", "VARCHAR"),
+    ("benchmark", "VARCHAR"),
+    ("task_id", "VARCHAR"),
+    ("attempt", "INTEGER"),
+    ("seed", "BIGINT"),
+)
+EVENTS: TypedColumns = (*KEY, ("seq", "BIGINT"), ("ts", "TIMESTAMP"), ("kind", "VARCHAR"), ("payload", "JSON"))
+TEXTS: TypedColumns = (("sha256", "VARCHAR"), ("text", "VARCHAR"))
+TOOL_CALLS: TypedColumns = (
+    *KEY,
+    ("step", "INTEGER"),
+    ("tool", "VARCHAR"),
+    ("arguments", "JSON"),
+    ("valid", "BOOLEAN"),
+    ("result", "VARCHAR"),
+    ("error", "VARCHAR"),
+    ("duration_ms", "DOUBLE"),
+)
 INSERT_METRICS = """
 INSERT INTO metrics (run_id, benchmark, category, name, value, stderr, ci_low, ci_high, n, low, high, interval_kind,
     position) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -470,15 +474,11 @@ class Writer:
         keep_log_private(self._path)
         connection.begin()
         try:
-            if texts:
-                connection.execute(INSERT_TEXTS, [list(texts), list(texts.values())])
-            if batch.attempts:
-                connection.execute(INSERT_ATTEMPTS, [list(column) for column in zip(*batch.attempts, strict=True)])
-                self._chain.attempts(connection, batch.attempts, batch.evidence)
-            if batch.events:
-                connection.execute(INSERT_EVENTS, [list(column) for column in zip(*batch.events, strict=True)])
-            if batch.tool_calls:
-                connection.execute(INSERT_TOOL_CALLS, [list(column) for column in zip(*batch.tool_calls, strict=True)])
+            insert_rows(connection, "texts", TEXTS, list(texts.items()), known=True)
+            insert_rows(connection, "attempts", ATTEMPTS, batch.attempts)
+            self._chain.attempts(connection, batch.attempts, batch.evidence)
+            insert_rows(connection, "events", EVENTS, batch.events)
+            insert_rows(connection, "tool_calls", TOOL_CALLS, batch.tool_calls)
             for work, _ in batch.calls:
                 work(connection)
             connection.commit()
