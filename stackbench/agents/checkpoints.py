@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from stackbench.agents.session import AgentSession
-from stackbench.errors import ToolError
+from stackbench.errors import SandboxError, ToolError
 from stackbench.sandbox.container_changes import ChangeTracker, ContainerChanges
 
 __all__ = ["Chat", "Checkpoint", "CheckpointStore", "Checkpoints"]
@@ -44,6 +44,10 @@ class CheckpointStore(Protocol):
 
     async def keep(self, basis: str, checkpoint: Checkpoint) -> None:
         """Puts it in place of the one before. Raises OSError."""
+        ...
+
+    def drop(self) -> None:
+        """Forgets the checkpoint."""
         ...
 
 
@@ -84,7 +88,11 @@ class Checkpoints:
         found = await self._store.find(self._basis)
         if found is None:
             return ()
-        await self._tracker.put(found.changes)
+        try:
+            await self._tracker.put(found.changes)
+        except ToolError as error:  # this container has a part of them: the attempt begins anew in another
+            self._store.drop()
+            raise SandboxError(f"the attempt's checkpoint cannot be taken up: {error}") from error
         self._store.take_up()
         session.take_up(found.session)
         session.workspace.jobs.numbered = found.commands

@@ -277,7 +277,7 @@ class AttemptStarted(_Message):
 
 
 class AttemptWaiting(_Message):
-    """What an attempt waits for from now on."""
+    """What an attempt has waited for a moment (50 to 100 ms), and still does. Shorter waits are not told."""
 
     kind: Literal["attempt_waiting"] = "attempt_waiting"
     attempt: AttemptRef

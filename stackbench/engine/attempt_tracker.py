@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,9 @@ from stackbench.control.messages import (
 from stackbench.types import AttemptKey
 
 __all__ = ["AttemptTracker", "TrackedAttempt", "attempt_ref"]
+
+TOLD_AFTER_S = 0.05
+"""Waits that are over sooner are not published: nobody could read of them; a fast model makes thousands a second."""
 
 
 def attempt_ref(key: AttemptKey) -> AttemptRef:
@@ -38,6 +42,8 @@ class TrackedAttempt:
     since: float = 0.0
     step: int = 0
     """Requests to the model so far."""
+    told: tuple[WaitReason, str, float] | None = None
+    """The wait that was published last."""
 
     def describe(self, now: float) -> dict[str, Any]:
         """For `why` and the trace file; seconds."""
@@ -55,8 +61,8 @@ class TrackedAttempt:
 
 
 class AttemptTracker:
-    """Every change is published as an event of its attempt, a wait only while somebody watches (`describe` tells it
-    afterwards). `describe` may be called from any thread."""
+    """Every change is published as an event of its attempt, a wait only once it lasts and while somebody watches
+    (`describe` tells all). `describe` may be called from any thread."""
 
     def __init__(
         self,
@@ -68,6 +74,9 @@ class AttemptTracker:
         self._watched = watched
         self._clock = clock
         self._running: dict[AttemptKey, TrackedAttempt] = {}
+        self._untold: dict[AttemptKey, TrackedAttempt] = {}
+        """Attempts whose present wait is not published."""
+        self._timer: asyncio.TimerHandle | None = None
         self.tokens = 0
         """Completion tokens of the model's answers so far, those to attempts under way included."""
 
@@ -104,6 +113,8 @@ class AttemptTracker:
             yield
         finally:
             tracked.reason, tracked.detail, tracked.since = before
+            if tracked.reason is not None:
+                self._tell_later(tracked)
 
     def note(self, key: AttemptKey, reason: WaitReason, detail: str = "") -> None:
         """What it waits for has changed within a wait (another try of a request, say)."""
@@ -119,5 +130,25 @@ class AttemptTracker:
 
     def _set(self, tracked: TrackedAttempt, reason: WaitReason, detail: str) -> None:
         tracked.reason, tracked.detail, tracked.since = reason, detail, self._clock()
+        self._tell_later(tracked)
+
+    def _tell_later(self, tracked: TrackedAttempt) -> None:
         if self._watched():
-            self._publish(AttemptWaiting(attempt=tracked.ref, reason=reason, detail=detail))
+            self._untold[tracked.key] = tracked
+            if self._timer is None:
+                self._timer = asyncio.get_running_loop().call_later(TOLD_AFTER_S, self._tell_waits)
+
+    def _tell_waits(self) -> None:
+        self._timer = None
+        now = self._clock()
+        for key, tracked in tuple(self._untold.items()):
+            if tracked.reason is None or self._running.get(key) is not tracked:
+                del self._untold[key]  # it is over
+            elif now - tracked.since >= TOLD_AFTER_S:
+                del self._untold[key]
+                told = (tracked.reason, tracked.detail, tracked.since)
+                if told != tracked.told:
+                    tracked.told = told
+                    self._publish(AttemptWaiting(attempt=tracked.ref, reason=tracked.reason, detail=tracked.detail))
+        if self._untold:
+            self._timer = asyncio.get_running_loop().call_later(TOLD_AFTER_S, self._tell_waits)

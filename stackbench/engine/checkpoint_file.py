@@ -25,6 +25,8 @@ __all__ = ["CHECKPOINTS", "CheckpointFile"]
 
 CHECKPOINTS = "checkpoints"
 """The folder in a run's folder."""
+FORMAT = 1
+"""A file of another one is not read."""
 STATE, ARCHIVE, REMOVED = "state.json", "changes.tar.gz", "removed"
 MEMBERS = (STATE, ARCHIVE, REMOVED)
 UNREADABLE = (OSError, zipfile.BadZipFile, zlib.error, EOFError, ValueError, KeyError, TypeError)
@@ -43,7 +45,7 @@ class CheckpointFile:
     async def find(self, basis: str) -> Checkpoint | None:
         try:
             state, archive, removed = await asyncio.to_thread(self._read)
-            if state["basis"] != basis:
+            if (state["format"], state["basis"]) != (FORMAT, basis):
                 return None
             checkpoint = Checkpoint(
                 state["chat"], state["session"], state["used_s"], state["commands"], ContainerChanges(archive, removed)
@@ -61,6 +63,7 @@ class CheckpointFile:
 
     async def keep(self, basis: str, checkpoint: Checkpoint) -> None:
         state = {
+            "format": FORMAT,
             "basis": basis,
             "chat": checkpoint.chat,
             "session": checkpoint.session,
@@ -72,7 +75,6 @@ class CheckpointFile:
         await asyncio.to_thread(self._write, json.dumps(state, default=_as_text).encode(), changes)
 
     def drop(self) -> None:
-        """The attempt has ended."""
         self._path.unlink(missing_ok=True)
 
     def _read(self) -> tuple[dict[str, Any], bytes, bytes]:

@@ -59,6 +59,8 @@ class StackbenchApp(App[int]):
         super().__init__()
         self.home = home
         self.clock = clock
+        self.opened_run = ""
+        """The run whose screen was opened last, until the list of runs has its cursor there."""
         self._run = run
         self._link: EngineLink | None = None
         for theme in THEMES:
@@ -127,6 +129,7 @@ class StackbenchApp(App[int]):
         """The screen of a run, live or ended."""
         from stackbench.tui.live.live_screen import LiveScreen
 
+        self.opened_run = run_id
         self.push_screen(LiveScreen(run_id))
 
     def open_attempt(self, run_id: str, key: AttemptKey, among: AttemptFilter, *, newest_first: bool = True) -> None:

@@ -11,6 +11,8 @@ import pytest
 from stackbench.agents import AgentLimits, AgentResult, run_agent
 from stackbench.agents.checkpoints import Checkpoint, Checkpoints
 from stackbench.agents.tools import Workspace
+from stackbench.errors import SandboxError
+from stackbench.sandbox.container_changes import ContainerChanges
 from stackbench.sandbox.pool import SandboxPool
 from stackbench.sandbox.spec import SandboxSpec
 from stackbench.types import Generation, Sampling
@@ -37,6 +39,9 @@ class Kept:
         if self.full:
             raise OSError(28, "No space left on device")
         self.kept.append((basis, checkpoint))
+
+    def drop(self) -> None:
+        self.kept.clear()
 
 
 @pytest.fixture(scope="module")
@@ -126,3 +131,15 @@ async def test_another_basis_and_a_full_disk(writable: SandboxPool) -> None:
     assert [payload["reason"] for kind, payload in other.events if kind == "checkpoint_skipped"] == [
         "[Errno 28] No space left on device"
     ]
+
+
+async def test_a_checkpoint_that_cannot_be_taken_up_is_tried_once(writable: SandboxPool) -> None:
+    store = Kept()
+    await run(writable, ScriptedBackend(*(turn() for turn in WORK)), Checkpoints(store, "basis", 4))
+    basis, kept = store.kept.pop()
+    store.kept.append((basis, replace(kept, changes=ContainerChanges(b"no archive", b""))))
+    with pytest.raises(SandboxError, match="^the attempt's checkpoint cannot be taken up: "):
+        await run(writable, ScriptedBackend(), Checkpoints(store, "basis", 4))
+    anew = Checkpoints(store, "basis", 4)
+    result, _ = await run(writable, ScriptedBackend(*(turn() for turn in WORK)), anew)
+    assert (anew.resumed_at, result.answer) == (None, "done")

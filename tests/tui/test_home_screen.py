@@ -87,6 +87,19 @@ async def test_enter_opens_a_run_and_escape_comes_back(recorded: Home) -> None:
         await screens.shows("> runs", KILLED)
 
 
+async def test_the_cursor_is_at_the_run_that_was_opened_last(recorded: Home) -> None:
+    async with opened(recorded) as screens:
+        await screens.shows(COMPLETED, FAILED, KILLED)
+        screens.app.go_to(FAILED[:15])  # by another way than the list
+        await screens.shows("failed")
+        await screens.press("escape")
+        await screens.shows(COMPLETED, KILLED)
+        await screens.press("y")
+        await screens.shows(f"{FAILED}")
+        await screens.press("enter")
+        await screens.shows(f"run {FAILED}")
+
+
 async def test_two_runs_can_be_marked_and_a_third_takes_the_place_of_the_first(recorded: Home) -> None:
     from stackbench.tui.home.home_screen import HomeScreen
 

@@ -177,7 +177,10 @@ class CompareScreen(RoomScreen):
 
     def action_answers(self) -> None:
         benchmark, pair, runs = self._benchmarks.row, self._tasks.row, self._runs
-        if self._found is None or benchmark is None or pair is None or runs is None:
+        if self._found is None or benchmark is None or runs is None:
+            return
+        if pair is None:
+            self.tell("no task is shown; f shows other ones")
             return
         name = benchmark.benchmark
         first, second = (run.run_id for run in self._found.comparison.runs)
@@ -216,5 +219,9 @@ class CompareScreen(RoomScreen):
                 self.show_place()
                 self.action_read()
 
-        lines = [f"{run.run_id}  {run.status}  {run.model}  {' '.join(b.name for b in run.benchmarks)}" for run in runs]
-        self.app.push_screen(ChooseScreen(question, lines), chosen)
+        self.app.push_screen(ChooseScreen(question, [_told(run) for run in runs]), chosen)
+
+
+def _told(run: ListedRun) -> str:
+    names = " ".join(one.name for one in run.benchmarks)
+    return "  ".join(part for part in (run.run_id, run.labels.name, run.status, run.model, names) if part)

@@ -64,7 +64,8 @@ def bound_keys(screen: RoomScreen) -> list[tuple[str, list[tuple[str, str]]]]:
         place = seen.get((id(group), binding.action))
         if place is not None:
             keys, text = group[place]
-            group[place] = (f"{keys} {shown}", text)
+            if shown not in keys.split(" "):
+                group[place] = (f"{keys} {shown}", text)
             continue
         seen[id(group), binding.action] = len(group)
         group.append((shown, binding.description))
