@@ -107,7 +107,7 @@ def write(writer: Writer, attempts: int, events: int) -> int:
 
 
 def look(reader: Reader, writer: Writer, attempts: int) -> None:
-    plan = plan_benchmarks([BENCHMARK], Settings(model="null", attempts=attempts // TASKS + 1))
+    plan = plan_benchmarks([BENCHMARK], Settings(model="null", samples=attempts // TASKS + 1))
     (part,) = plan.benchmarks
     tasks = tuple(Task(f"T/{number}") for number in range(TASKS))
     loaded = LoadedBenchmark(part, create_benchmark(BENCHMARK, part.options), tasks, TASKS)

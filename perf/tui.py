@@ -215,7 +215,7 @@ def rate_with(home: Home, url: str, screens: int) -> float:
         with contextlib.ExitStack() as stack:
             terminals = [stack.enter_context(opened(home)) for _ in range(screens)]
             for terminal in terminals:
-                terminal.until(b"requests")
+                terminal.until(b"at the model")
             readers = [threading.Thread(target=one.read_for, args=(WINDOW_S + 4,)) for one in terminals]
             for reader in readers:
                 reader.start()

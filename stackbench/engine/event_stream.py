@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from stackbench.control.messages import AttemptText, CommandOutput, EventKind, Gauges, Missed
 
@@ -32,16 +33,28 @@ class _Entry:
     """Seconds since 1970."""
     run_id: str
     what: EventKind
+    passing: bool
     line: bytes | None = None
 
     def encoded(self) -> bytes:
         if self.line is None:
-            ts = datetime.fromtimestamp(self.at, UTC).replace(tzinfo=None).isoformat()
-            # the line of an `Event`, which would check and walk through what is known to be right: 4 us instead of 7
-            what = self.what.model_dump_json()
-            run_id = json.dumps(self.run_id)
+            # the line of an `Event`, which would check and walk through what is known to be right: 3 us instead of 7
+            second = int(self.at)
+            ts = f"{_to_second(second)}.{int((self.at - second) * 1e6):06d}"
+            what = self.what.__pydantic_serializer__.to_json(self.what).decode()
+            run_id = _quoted(self.run_id)
             self.line = f'{{"kind":"event","seq":{self.seq},"ts":"{ts}","run_id":{run_id},"what":{what}}}\n'.encode()
         return self.line
+
+
+@lru_cache(maxsize=4)
+def _to_second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).replace(tzinfo=None).isoformat()
+
+
+@lru_cache(maxsize=16)
+def _quoted(run_id: str) -> str:
+    return json.dumps(run_id)
 
 
 class EventStream:
@@ -66,8 +79,8 @@ class EventStream:
     def publish(self, run_id: str, what: EventKind) -> None:
         """Numbers an event, keeps it and queues it for every subscription."""
         self._seq += 1
-        entry = _Entry(self._seq, self._clock(), run_id, what)
-        (self._kept_passing if isinstance(what, PASSING) else self._kept).append(entry)
+        entry = _Entry(self._seq, self._clock(), run_id, what, isinstance(what, PASSING))
+        (self._kept_passing if entry.passing else self._kept).append(entry)
         for subscription in tuple(self._subscriptions):  # one that is let go leaves while it is offered this
             subscription.offer(entry)
 
@@ -119,8 +132,8 @@ class Subscription:
         """Queues an event, if it is wanted and there is room."""
         if self._ended or (self._run_id is not None and entry.run_id not in ("", self._run_id)):
             return
-        if isinstance(entry.what, PASSING):
-            if isinstance(entry.what, AttemptText | CommandOutput) and not self._text:
+        if entry.passing:
+            if not self._text and isinstance(entry.what, AttemptText | CommandOutput):
                 return
             if len(self._waiting) >= PASSING_WAITING and not kept:
                 self.missed(1)
