@@ -171,10 +171,11 @@ class VoiceSession:
         try:
             microphone.read()  # what came while the model was loaded
             while not self._stop.is_set():
+                keys = len(self._keys)
                 samples = microphone.read()
                 if len(samples):
                     turns.feed(samples)
-                while self._keys:  # behind what was said before the key
+                for _ in range(keys):  # behind all that was said before the key
                     self._keys.pop(0)()
             turns.finish()
         except Exception as error:
@@ -186,7 +187,7 @@ class VoiceSession:
         begun = time.perf_counter()
         intent = self._grammar.understand(turn.text)
         self._tell(turn)
-        step = self._dialogue.take(intent)
+        step = self._dialogue.take(intent, turn.latency.speech_s + turn.latency.text_s)
         line, refused = step.line, False
         if step.intent is not None:
             turns.busy = True

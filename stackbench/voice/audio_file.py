@@ -47,9 +47,11 @@ def read_blocks(path: Path, say: Say = lambda line: None, block_s: float = BLOCK
     try:
         file = soundfile.SoundFile(str(path))
     except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
+        if not path.stat().st_size:
+            raise UsageError(f"{path} is empty; name a recording") from error
         raise UsageError(
             f"{path} is no audio that can be read here ({FORMATS} can); convert it: ffmpeg -i {path.name} "
-            f"-ar 16000 -ac 1 {path.stem}.wav"
+            f"-ar 16000 -ac 1 {path.stem}-16k.wav"
         ) from error
     with file:
         stream = soxr.ResampleStream(file.samplerate, RATE, 1, dtype="float32") if file.samplerate != RATE else None

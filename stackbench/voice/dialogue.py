@@ -32,12 +32,17 @@ class Dialogue:
     @property
     def waiting(self) -> Intent | None:
         """What waits for a second word."""
-        if self._asked is not None and self._now() > self._until:
+        return self._waiting(0.0)
+
+    def _waiting(self, ago_s: float) -> Intent | None:
+        if self._asked is not None and self._now() - ago_s > self._until:
             self._asked = None
         return self._asked
 
-    def take(self, intent: Intent) -> Step:
-        asked = self.waiting
+    def take(self, intent: Intent, ago_s: float = 0.0) -> Step:
+        """What follows from an intent that the operator began to say so many seconds ago: a busy machine may take long
+        to understand a second word that came in time."""
+        asked = self._waiting(ago_s)
         if intent.action == "confirm":
             self._asked = None
             return Step(asked) if asked is not None else Step(None, "nothing waits for a second word")

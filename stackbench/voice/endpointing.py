@@ -36,8 +36,11 @@ class EndpointSettings:
     """Probability below which a frame in a turn is silence."""
     least_speech_s: float = 0.16
     """A turn with less speech is dropped: a click is shorter."""
+    settle_s: float = 5.0
+    """Without speech for so long after a turn, the model's state begins anew. Not at the turn's end: what is said soon
+    after it would be heard by a model that is less sure of a voice, and lose its first words."""
     forget_s: float = 60.0
-    """Without speech for so long, the model's state begins anew."""
+    """Without speech for so long, the model's state begins anew again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,8 @@ class Endpointer:
         self._last_speech_s = 0.0
         self._paused = False
         self._since_speech = 0
+        self._unsettled = False
+        """Whether the model's state is that of a turn."""
         self._pressed = False
 
     @property
@@ -141,9 +146,10 @@ class Endpointer:
         full = len(self._recent) == settings.onset_frames
         speech = full and sum(self._recent) >= settings.onset * settings.onset_frames
         self._since_speech = 0 if speech else self._since_speech + 1
-        if self._since_speech * FRAME_S >= settings.forget_s:
+        silent_s = self._since_speech * FRAME_S
+        if silent_s >= settings.forget_s or (self._unsettled and silent_s >= settings.settle_s):
             self._model.reset()
-            self._since_speech = 0
+            self._since_speech, self._unsettled = 0, False
         if not (self._pressed if self.push_to_talk else speech):
             return []
         self._open, self._paused = True, False
@@ -183,6 +189,7 @@ class Endpointer:
         boundary = Boundary("ended" if enough else "dropped", self.now_s, self._began_s, self._last_speech_s, ending)
         self._open = False
         self._since_speech = 0
-        if ending != "length":  # a cut is in the middle of speech: what the model heard still holds
-            self._model.reset()
+        self._unsettled = True
+        if ending == "silence":  # the next first syllable may have begun in it, unnoticed
+            self._before.extend(self._turn[-(self._before.maxlen or 0) :])
         return boundary

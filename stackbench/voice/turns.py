@@ -14,6 +14,7 @@ from stackbench.voice.agreement import LocalAgreement, PartialText
 from stackbench.voice.audio import Samples, clipped_share, level_dbfs, seconds
 from stackbench.voice.endpointing import Boundary, Ending, Endpointer
 from stackbench.voice.recognition import Recognizer, Transcript
+from stackbench.voice.speech_probability import FRAME
 
 __all__ = ["Dropped", "Latency", "Level", "Partial", "SpeechBegan", "Turn", "TurnEvent", "Turns"]
 
@@ -144,7 +145,11 @@ class Turns:
         self._next_level_s = 0.0
 
     def feed(self, samples: Samples) -> None:
-        """The next samples."""
+        """The next samples, any number of them."""
+        for start in range(0, len(samples), FRAME):  # several turns may lie in them: each is taken as it ends
+            self._feed(samples[start : start + FRAME])
+
+    def _feed(self, samples: Samples) -> None:
         if self.busy and not self._barge_in:
             samples = np.zeros(len(samples), np.float32)
         for boundary in self.endpointer.feed(samples):

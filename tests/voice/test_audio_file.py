@@ -48,12 +48,16 @@ def test_of_a_truncated_file_what_is_there_is_read_and_the_rest_is_told(tmp_path
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"hello, I am a text", "is no audio that can be read here"), (b"", "is no audio"), (b"RIFF\0\0", "is no audio")],
+    [
+        (b"hello, I am a text", "is no audio that can be read here.*ffmpeg -i talk.webm -ar 16000 -ac 1 talk-16k.wav"),
+        (b"RIFF\0\0", "is no audio.*ffmpeg -i talk.webm"),
+        (b"", "talk.webm is empty; name a recording"),
+    ],
 )
 def test_what_is_no_audio_is_refused_with_a_way_out(content: bytes, message: str, tmp_path: Path) -> None:
     path = tmp_path / "talk.webm"
     path.write_bytes(content)
-    with pytest.raises(UsageError, match=f"{message}.*ffmpeg -i talk.webm"):
+    with pytest.raises(UsageError, match=message):
         list(read_blocks(path))
 
 

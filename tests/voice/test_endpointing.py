@@ -76,10 +76,22 @@ def test_push_to_talk_takes_what_is_said_while_the_key_is_down_and_nothing_else(
 def test_the_state_is_forgotten_after_a_turn_and_after_a_minute_without_speech() -> None:
     model = Loudness()
     endpointer = Endpointer(model)
-    boundaries(endpointer, loud(0.5), quiet(1))
+    boundaries(endpointer, loud(0.5), quiet(1), loud(0.5), quiet(5))
+    assert model.resets == 0  # what is said soon after a turn is heard by a model that knows the voice
+    boundaries(endpointer, quiet(1))
     assert model.resets == 1
     boundaries(endpointer, quiet(61))
     assert model.resets == 2
+
+
+def test_a_turn_right_behind_another_keeps_its_first_syllable() -> None:
+    endpointer = Endpointer(Loudness())
+    ended = boundaries(endpointer, loud(0.5), quiet(0.54))[-1]
+    assert ended.kind == "ended"
+    began = boundaries(endpointer, loud(0.3))[0]
+    assert began.kind == "began"
+    before = len(endpointer.audio()) / RATE - (endpointer.now_s - began.speech_began_s)
+    assert before == pytest.approx(endpointer.settings.preroll_s, abs=0.04)
 
 
 def test_an_hour_of_speech_and_silence_by_turns_loses_no_onset() -> None:

@@ -14,7 +14,7 @@ from stackbench.errors import ModelNotAvailableError, UsageError
 from stackbench.voice.audio import RATE, Samples
 from stackbench.voice.audio_file import read_samples
 from stackbench.voice.conditions import noise_of
-from stackbench.voice.endpointing import Endpointer
+from stackbench.voice.endpointing import Endpointer, EndpointSettings
 from stackbench.voice.speech_probability import SileroModel
 from stackbench.voice.turns import Turn, TurnEvent, Turns
 from stackbench.voice.vocabulary import names_in_play
@@ -46,6 +46,18 @@ def words(text: str) -> str:
 @pytest.mark.model
 def test_every_word_of_a_real_recording_is_right(whisper: WhisperRecognizer, speech: Samples) -> None:
     assert words(whisper.final(speech).text) == words(JFK)
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("silence_s", [0.5, 1.0, 1.5])
+def test_no_word_is_lost_between_turns(whisper_weights: Weights, speech: Samples, silence_s: float) -> None:
+    """A second of silence ends the first turn just where the next word begins."""
+    whisper = WhisperRecognizer(whisper_weights("whisper-base"), device="cpu")
+    heard: list[TurnEvent] = []
+    turns = Turns(Endpointer(SileroModel(), EndpointSettings(silence_s=silence_s)), whisper, heard.append, live=False)
+    turns.feed(speech)
+    turns.finish()
+    assert words(" ".join(one.text for one in heard if isinstance(one, Turn))) == words(JFK)
 
 
 @pytest.mark.model
