@@ -86,6 +86,10 @@ class Home:
     def run(self, run_id: str) -> Path:
         return self.path / "runs" / run_id
 
+    def checkpoints(self, run_id: str) -> Path:
+        """The checkpoints of a run's long attempts."""
+        return self.run(run_id) / "checkpoints"
+
 
 def user_cache() -> Path:
     """The folder of what is fetched: STACKBENCH_CACHE, else the platform's user-cache folder for stackbench."""

@@ -21,10 +21,8 @@ from stackbench.types import AttemptKey
 if TYPE_CHECKING:
     from stackbench.engine.context import AttemptContext
 
-__all__ = ["CHECKPOINTS", "CheckpointFile"]
+__all__ = ["CheckpointFile"]
 
-CHECKPOINTS = "checkpoints"
-"""The folder in a run's folder."""
 FORMAT = 1
 """A file of another one is not read."""
 STATE, ARCHIVE, REMOVED = "state.json", "changes.tar.gz", "removed"

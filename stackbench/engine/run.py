@@ -25,7 +25,6 @@ from stackbench.datasets import DatasetStore
 from stackbench.engine.attempt_tracker import AttemptTracker
 from stackbench.engine.attempts import AttemptRunner, BenchmarkCounts, RunCounts, model_slots
 from stackbench.engine.baseline_gates import with_known_baseline
-from stackbench.engine.checkpoint_file import CHECKPOINTS
 from stackbench.engine.controls import RunControls
 from stackbench.engine.gates import check_gate_categories
 from stackbench.engine.lanes import RunLane, all_of, run_phases
@@ -150,7 +149,7 @@ class RunExecution:
         model = await asyncio.to_thread(create_run_model, self.plan, self.home, self._writer, logs)
         sandbox = Sandboxes(self.plan.settings, self.run_id, self.say, self.order.head_start, self.controls.outage)
         resources = AttemptResources(
-            model, sandbox, self.controls, self.tracker, self._publish, checkpoints=logs / CHECKPOINTS
+            model, sandbox, self.controls, self.tracker, self._publish, self.home.checkpoints(self.run_id)
         )
         return LocalSite(self.plan, self.home, resources, self._record.next_seq, self._now, self.say, self.waits)
 
@@ -246,7 +245,7 @@ class RunExecution:
         )  # fmt: skip
         outcome = await asyncio.to_thread(self._record.finish, self.plan, resources, loaded, ended)
         if outcome.status is RunStatus.COMPLETED:
-            await asyncio.to_thread(shutil.rmtree, self.home.run(self.run_id) / CHECKPOINTS, ignore_errors=True)
+            await asyncio.to_thread(shutil.rmtree, self.home.checkpoints(self.run_id), ignore_errors=True)
         return outcome
 
     async def _estimate(

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import duckdb
 
-from stackbench.store.insertion import TypedColumns, insert_rows
+from stackbench.store.insertion import insert_rows, names_of, typed_columns
 
 __all__ = [
     "CHAIN_COLUMNS",
@@ -36,14 +36,11 @@ __all__ = [
 ]
 
 GENESIS = "0" * 64
-CHAIN_COLUMNS = "run_id, position, kind, benchmark, task_id, attempt, seed, row_sha256, chain_sha256"
-COLUMNS: TypedColumns = tuple(
-    zip(
-        CHAIN_COLUMNS.split(", "),
-        ["VARCHAR", "BIGINT", "VARCHAR", "VARCHAR", "VARCHAR", "INTEGER", "BIGINT", "VARCHAR", "VARCHAR"],
-        strict=True,
-    )
-)
+COLUMNS = typed_columns("""
+run_id VARCHAR, position BIGINT, kind VARCHAR, benchmark VARCHAR, task_id VARCHAR, attempt INTEGER, seed BIGINT,
+row_sha256 VARCHAR, chain_sha256 VARCHAR
+""")
+CHAIN_COLUMNS = names_of(COLUMNS)
 HEAD = "SELECT position, chain_sha256 FROM attempt_chain WHERE run_id = ? ORDER BY position DESC LIMIT 1"
 LAST_ROWS = """
 SELECT benchmark, task_id, attempt, seed, arg_max(row_sha256, position) FROM attempt_chain

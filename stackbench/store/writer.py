@@ -20,7 +20,7 @@ from stackbench.store.chain import ChainWriter, evidence_sha256
 from stackbench.store.database import keep_log_private, open_database
 from stackbench.store.deletion import delete_rows
 from stackbench.store.documents import document, hash_text, text
-from stackbench.store.insertion import TypedColumns, insert_rows
+from stackbench.store.insertion import insert_rows, names_of, typed_columns
 from stackbench.store.results import MissingMetric
 from stackbench.store.rows import BenchmarkRow, attempt_row, benchmark_row, event_row, metric_row, tool_call_row
 from stackbench.types import AttemptKey, AttemptRecord, AttemptStatus, EventRecord, Metric, RunStatus, ToolCallRecord
@@ -40,36 +40,19 @@ ROW_AT_FAULT = (
 """What a value that a column does not take raises, in one version of DuckDB or another."""
 
 INSERT_RUN = "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-ATTEMPT_COLUMNS = """
-run_id, benchmark, task_id, attempt, seed, category, status, score, passed, error, prompt, completion, prompt_tokens,
-completion_tokens, started_at, latency_s, metrics, thought, program, finish_reason, reason,
-error_kind
-"""
+KEY = "run_id VARCHAR, benchmark VARCHAR, task_id VARCHAR, attempt INTEGER, seed BIGINT"
+ATTEMPTS = typed_columns(f"""
+{KEY}, category VARCHAR, status VARCHAR, score DOUBLE, passed BOOLEAN, error VARCHAR, prompt VARCHAR,
+completion VARCHAR, prompt_tokens INTEGER, completion_tokens INTEGER, started_at TIMESTAMP, latency_s DOUBLE,
+metrics JSON, thought VARCHAR, program VARCHAR, finish_reason VARCHAR, reason VARCHAR, error_kind VARCHAR
+""")
 """In the order of `attempt_row`."""
-ATTEMPT_TYPES = """
-VARCHAR VARCHAR VARCHAR INTEGER BIGINT VARCHAR VARCHAR DOUBLE BOOLEAN VARCHAR VARCHAR VARCHAR INTEGER INTEGER TIMESTAMP
-DOUBLE JSON VARCHAR VARCHAR VARCHAR VARCHAR VARCHAR
-"""
-ATTEMPTS: TypedColumns = tuple(zip(ATTEMPT_COLUMNS.replace(",", " ").split(), ATTEMPT_TYPES.split(), strict=True))
-KEY: TypedColumns = (
-    ("run_id", "VARCHAR"),
-    ("benchmark", "VARCHAR"),
-    ("task_id", "VARCHAR"),
-    ("attempt", "INTEGER"),
-    ("seed", "BIGINT"),
-)
-EVENTS: TypedColumns = (*KEY, ("seq", "BIGINT"), ("ts", "TIMESTAMP"), ("kind", "VARCHAR"), ("payload", "JSON"))
-TEXTS: TypedColumns = (("sha256", "VARCHAR"), ("text", "VARCHAR"))
-TOOL_CALLS: TypedColumns = (
-    *KEY,
-    ("step", "INTEGER"),
-    ("tool", "VARCHAR"),
-    ("arguments", "JSON"),
-    ("valid", "BOOLEAN"),
-    ("result", "VARCHAR"),
-    ("error", "VARCHAR"),
-    ("duration_ms", "DOUBLE"),
-)
+ATTEMPT_COLUMNS = names_of(ATTEMPTS)
+EVENTS = typed_columns(f"{KEY}, seq BIGINT, ts TIMESTAMP, kind VARCHAR, payload JSON")
+TEXTS = typed_columns("sha256 VARCHAR, text VARCHAR")
+TOOL_CALLS = typed_columns(f"""
+{KEY}, step INTEGER, tool VARCHAR, arguments JSON, valid BOOLEAN, result VARCHAR, error VARCHAR, duration_ms DOUBLE
+""")
 INSERT_METRICS = """
 INSERT INTO metrics (run_id, benchmark, category, name, value, stderr, ci_low, ci_high, n, low, high, interval_kind,
     position) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)

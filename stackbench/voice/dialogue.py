@@ -29,27 +29,15 @@ class Dialogue:
         self._asked: Intent | None = None
         self._until = 0.0
 
-    @property
-    def waiting(self) -> Intent | None:
-        """What waits for a second word."""
-        return self._waiting(0.0)
-
-    def _waiting(self, ago_s: float) -> Intent | None:
-        if self._asked is not None and self._now() - ago_s > self._until:
-            self._asked = None
-        return self._asked
-
     def take(self, intent: Intent, ago_s: float = 0.0) -> Step:
         """What follows from an intent that the operator began to say so many seconds ago: a busy machine may take long
         to understand a second word that came in time."""
-        asked = self._waiting(ago_s)
+        asked = self._asked if self._now() - ago_s <= self._until else None
+        self._asked = None
         if intent.action == "confirm":
-            self._asked = None
             return Step(asked) if asked is not None else Step(None, "nothing waits for a second word")
         if intent.action == "deny":
-            self._asked = None
             return Step(None, "nothing was to be done" if asked is None else f"not done: {asked.describe()}")
-        self._asked = None
         if intent.needs_second_word:
             self._asked, self._until = intent, self._now() + CONFIRM_WITHIN_S
             return Step(None, f'{intent.describe()}? say "confirm" within {CONFIRM_WITHIN_S:.0f} s, or "never mind"')

@@ -40,7 +40,7 @@ class EndpointSettings:
     """Without speech for so long after a turn, the model's state begins anew. Not at the turn's end: what is said soon
     after it would be heard by a model that is less sure of a voice, and lose its first words."""
     forget_s: float = 60.0
-    """Without speech for so long, the model's state begins anew again."""
+    """Without speech for so long, it begins anew once more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 import threading
 from typing import Any
 
@@ -43,6 +45,11 @@ async def run(
 
 def read(home: Home) -> Reader:
     return Reader(open_queries(home.database, home.socket))
+
+
+def test_an_engine_begins_without_agents_and_arrays() -> None:
+    code = "import sys, stackbench.engine.run; sys.exit(any(m in sys.modules for m in ('stackbench.agents', 'numpy')))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 async def test_events_tell_the_whole_run(home: Home, endpoint: FakeEndpoint) -> None:

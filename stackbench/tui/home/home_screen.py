@@ -64,8 +64,6 @@ class HomeScreen(RoomScreen):
         self._now: RunNow | None = None
         self._words: list[str] = []
         self._marked: list[str] = []
-        self._to = ""
-        """The run to put the cursor on: the one whose screen was opened last."""
         self._seen: object = None
         """What told of the database's state when it was read last."""
 
@@ -83,7 +81,6 @@ class HomeScreen(RoomScreen):
 
     def on_screen_resume(self) -> None:
         super().on_screen_resume()
-        self._to, self.room_app.opened_run = self.room_app.opened_run, ""
         self.action_look()
 
     @property
@@ -122,11 +119,10 @@ class HomeScreen(RoomScreen):
         lines = merge(self._runs, self._engine, self._now, self._marked)
         shown = [line for line in lines if fits(line, self._words)]
         ids = [line.run.run_id for line in shown]
-        at = self._table.row
-        if self._to in ids:
-            place, self._to = ids.index(self._to), ""
-        else:
-            place = ids.index(at.run.run_id) if at is not None and at.run.run_id in ids else 0
+        wanted = self._table.row.run.run_id if self._table.row is not None else ""
+        if self.room_app.opened_run in ids:
+            wanted, self.room_app.opened_run = self.room_app.opened_run, ""
+        place = ids.index(wanted) if wanted in ids else 0
         self._table.show(ListRows(shown), place)
         self.query_one("#engine", Static).update(engine_text(self._engine, self._now))
         first = not lines and self._engine.state in ("none", "live")
