@@ -69,8 +69,7 @@ class CheckpointFile:
             "commands": checkpoint.commands,
             "log": self._context.saved_log(),
         }
-        changes = checkpoint.changes
-        await asyncio.to_thread(self._write, json.dumps(state, default=_as_text).encode(), changes)
+        await asyncio.to_thread(self._write, state, checkpoint.changes)
 
     def drop(self) -> None:
         self._path.unlink(missing_ok=True)
@@ -80,13 +79,13 @@ class CheckpointFile:
             state, archive, removed = (file.read(name) for name in MEMBERS)
         return json.loads(state), archive, removed
 
-    def _write(self, state: bytes, changes: ContainerChanges) -> None:
+    def _write(self, state: Mapping[str, Any], changes: ContainerChanges) -> None:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         part = self._path.with_suffix(".part")
         try:
             with os.fdopen(os.open(part, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as raw:
                 with zipfile.ZipFile(raw, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
-                    file.writestr(STATE, state)
+                    file.writestr(STATE, json.dumps(state, default=_as_text))
                     file.writestr(ARCHIVE, changes.archive, zipfile.ZIP_STORED)
                     file.writestr(REMOVED, changes.removed)
                 raw.flush()
@@ -97,6 +96,5 @@ class CheckpointFile:
 
 
 def _as_text(value: object) -> str:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    raise TypeError(f"a {type(value).__name__} in the log of an attempt")
+    """Times as ISO text; what JSON does not know as text, as the database will have it."""
+    return value.isoformat() if isinstance(value, datetime) else str(value)

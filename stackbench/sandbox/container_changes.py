@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -75,22 +76,15 @@ class ChangeTracker:
             ToolError: they are larger than 64 MiB, or there is a file that its own owner may not read.
             SandboxError: the container died.
         """
-        now = await _list(self._session)
-        changed = [path for path, entry in now.items() if self._is_changed(path, entry)]
-        gone = [path for path, kind in self._before.items() if path not in now or now[path].kind != kind]
-        whole = set(gone)
-        removed = [path for path in gone if not any(path[:at] in whole for at in _folders(path))]
+        changed, removed = await asyncio.to_thread(self._compare, await _list(self._session))
         done = await self._session.run(
-            ["bash", "-c", TAKE],
-            stdin=b"".join(path + b"\0" for path in sorted(changed)),
-            timeout_s=STEP_TIMEOUT_S,
-            output_mib=LARGEST_MIB,
+            ["bash", "-c", TAKE], stdin=changed, timeout_s=STEP_TIMEOUT_S, output_mib=LARGEST_MIB
         )
         if done.reason == "output limit":
             raise ToolError(f"the changes are larger than {LARGEST_MIB} MiB")
         if done.exit_code:
             raise ToolError(f"the changes cannot be read: {_first_line(done.stderr)}")
-        return ContainerChanges(done.stdout, b"".join(path + b"\0" for path in sorted(removed)))
+        return ContainerChanges(done.stdout, removed)
 
     async def put(self, changes: ContainerChanges) -> None:
         """Makes the changes that were taken from another container of the same image.
@@ -104,6 +98,13 @@ class ChangeTracker:
             if done.exit_code:
                 raise ToolError(f"the changes cannot be made: {_first_line(done.stderr)}")
 
+    def _compare(self, now: Mapping[bytes, _Entry]) -> tuple[bytes, bytes]:
+        """The paths that changed, and those that are gone (of a folder that is gone, itself alone)."""
+        changed = [path for path, entry in now.items() if self._is_changed(path, entry)]
+        gone = {path for path, kind in self._before.items() if path not in now or now[path].kind != kind}
+        removed = [path for path in gone if not any(path[:at] in gone for at in _folders(path))]
+        return _listed(changed), _listed(removed)
+
     def _is_changed(self, path: bytes, entry: _Entry) -> bool:
         if entry.kind == SOCKET:
             return False
@@ -116,12 +117,19 @@ async def _list(session: Session) -> dict[bytes, _Entry]:
     done = await session.run(["bash", "-c", LIST], timeout_s=STEP_TIMEOUT_S, output_mib=LISTING_MIB)
     if done.reason != "ended" or not done.stdout:
         raise ToolError("the container's files cannot be listed")
+    return await asyncio.to_thread(_entries, done.stdout)
+
+
+def _entries(listing: bytes) -> dict[bytes, _Entry]:
     found: dict[bytes, _Entry] = {}
-    for line in done.stdout.split(b"\0")[:-1]:
+    for line in listing.split(b"\0")[:-1]:
         kind, owner, changed, path = line.split(b" ", 3)
-        if path:
-            found[path] = _Entry(kind.decode(), owner.decode(), float(changed))
+        found[path] = _Entry(kind.decode(), owner.decode(), float(changed))
     return found
+
+
+def _listed(paths: Iterable[bytes]) -> bytes:
+    return b"".join(path + b"\0" for path in sorted(paths))
 
 
 def _folders(path: bytes) -> list[int]:

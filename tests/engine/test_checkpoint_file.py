@@ -46,6 +46,7 @@ async def kept(folder: Path) -> AttemptContext:
     made = context(folder)
     await made.generate(Request(made.sampling(max_tokens=5), (Message("user", "Q"),)))
     made.log("note", {"text": "ein Wort"})
+    made.log("odd", {"path": str(folder), "of": [1, None, True]})
     made.log_call(ToolCallRecord(1, "read", "{}", True, "text", None, 1.25, call_id="c1"))
     store = made.checkpoints
     assert store is not None
@@ -63,7 +64,7 @@ async def test_another_process_goes_on_with_the_same_log(tmp_path: Path) -> None
     assert await store.find("basis") == CHECKPOINT and len(other.events) == 1
     store.take_up()
     assert [(e.ts, e.kind, e.payload) for e in other.events[1:]] == [(e.ts, e.kind, e.payload) for e in made.events]
-    assert [event.seq for event in other.events] == [100, 101, 102]
+    assert [event.seq for event in other.events] == [100, 101, 102, 103]
     assert (other.tool_calls, other.texts(""), other.cut) == (made.tool_calls, made.texts(""), made.cut)
     assert [event.text for event in said if event.kind == "notice"] == [
         "humaneval: a/1 goes on from its checkpoint, after 1 turn"
@@ -88,3 +89,13 @@ async def test_what_is_of_something_else_or_broken_is_no_checkpoint(tmp_path: Pa
         store = other.checkpoints
         assert store is not None and await store.find("basis") is None
         assert [event.kind for event in other.events] == ["checkpoint_unusable"]
+
+
+async def test_a_value_that_is_no_json_costs_no_attempt(tmp_path: Path) -> None:
+    made = context(tmp_path)
+    made.log("odd", {"path": tmp_path})
+    store = made.checkpoints
+    assert store is not None
+    await store.keep("basis", CHECKPOINT)
+    other = context(tmp_path).checkpoints
+    assert other is not None and await other.find("basis") == CHECKPOINT
