@@ -38,6 +38,8 @@ HOPELESS_EXPECTED = -2.7
 NO_SPEECH_EXPECTED = 0.5
 SURE = 0.65
 """From this confidence on the language is not asked about."""
+CLEAR_LANGUAGE = 0.5
+"""Below this probability of the language that is asked for a second look is at all 30 s, as the model was trained."""
 LEAST_LANGUAGE = 0.25
 """Below this probability of the language that is asked for it was another one."""
 ECHO = 3
@@ -144,9 +146,7 @@ class WhisperRecognizer:
         features = self._whisper.feature_extractor(samples[: 30 * RATE])
         length = features.shape[-1]
         frames = window or min(WINDOW, math.ceil((length + MARGIN) / ROUND_TO) * ROUND_TO)
-        padded = np.zeros((features.shape[0], frames), np.float32)
-        padded[:, : min(length, frames)] = features[:, :frames]
-        encoded = self._whisper.encode(padded)
+        encoded = self._encode(features, frames)
         most = int(LEAST_TOKENS + TOKENS_A_SECOND * length / FRAMES_A_SECOND)
         prompt = [*self._prompt, *self._start]
         result = model.generate(
@@ -167,10 +167,24 @@ class WhisperRecognizer:
         if self._echoes(text):
             return Transcript("", confidence, no_speech, "it only repeats what was expected")
         if self._multilingual and confidence < SURE and length >= FRAMES_A_SECOND:
-            other = self._other_language(model.detect_language(encoded)[0])
-            if other:
+            shares = self._languages(encoded)
+            if frames < WINDOW and shares[self._language] < CLEAR_LANGUAGE:
+                shares = self._languages(self._encode(features, WINDOW))
+            other = max(shares, key=lambda name: shares[name])
+            if other != self._language and shares[self._language] < LEAST_LANGUAGE:
                 return Transcript("", confidence, no_speech, f'that sounded like "{other}", not "{self._language}"')
         return Transcript(text, confidence, no_speech)
+
+    def _encode(self, features: Any, frames: int) -> Any:
+        """What the encoder makes of (mel bands, time) features, cut or padded to so many frames."""
+        padded = np.zeros((features.shape[0], frames), np.float32)
+        kept = features[:, :frames]
+        padded[:, : kept.shape[1]] = kept
+        return self._whisper.encode(padded)
+
+    def _languages(self, encoded: Any) -> dict[str, float]:
+        """Probabilities by language code; they add up to 1."""
+        return {name.strip("<|>"): share for name, share in self._whisper.model.detect_language(encoded)[0]}
 
     def _echoes(self, text: str) -> bool:
         """Whether it is a piece of the prompt: three expected texts or more, in their order."""
@@ -179,12 +193,6 @@ class WhisperRecognizer:
             bare.startswith(" ".join(_bare(one) for one in self._expected[start : start + ECHO]))
             for start in range(len(self._expected) - ECHO + 1)
         )
-
-    def _other_language(self, found: Sequence[tuple[str, float]]) -> str:
-        """The language that it rather is in; empty where it may well be the one that is asked for."""
-        shares = {name.strip("<|>"): share for name, share in found}
-        likely = max(shares, key=lambda name: shares[name])
-        return likely if shares.get(self._language, 0.0) < LEAST_LANGUAGE and likely != self._language else ""
 
     def _credible(self, text: str, score: float, no_speech: float) -> bool:
         """Whether somebody said it; a recogniser makes text of noise too."""

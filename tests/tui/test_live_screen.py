@@ -202,9 +202,12 @@ async def test_a_run_that_has_ended_offers_the_verbs_that_it_takes(
     recorded: Home, run: str, offered: list[str]
 ) -> None:
     async with opened(recorded, run=run) as screens:
-        text = await screens.shows("attempts (", "b Benchmark")
-        for verb in ("Pause", "Resume", "Stop"):
-            assert (f" {verb} " in text.splitlines()[-1]) == (verb in offered)
+        await screens.shows("attempts (", "b Benchmark")
+        verbs = {"Pause", "Resume", "Stop"}
+        await screens.until(  # the verbs come once the record is read, the foot of the screen after them
+            lambda: verbs.intersection(screens.text().splitlines()[-1].split()) == set(offered),
+            f"{offered} in\n{{text}}",
+        )
         await screens.press("question_mark")
         text = await screens.shows("On this screen")
         assert "Drain" not in text and "Requeue" not in text and ("Resume" in text) == bool(offered)

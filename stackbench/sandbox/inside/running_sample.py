@@ -56,6 +56,7 @@ class RunningSample:
         self.left_behind = False  # the judge was done, the sample did not leave
         self.ran_beside_others = False
         self.lacked_disk = False
+        self.limit_hits = 0  # the container's at its memory limit, when the sample was found to be slow
         self.reap_requests = 0
         self.ended: Any = None  # (wait status, processor seconds, peak KiB)
         self.wall_s = 0.0

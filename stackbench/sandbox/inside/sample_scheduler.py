@@ -17,7 +17,7 @@ from .cleaning import Cleaner, kill_group
 from .compile_queue import CompileQueue
 from .frames import framed, write_all
 from .judges import Judges
-from .procfs import is_zombie
+from .procfs import is_zombie, memory_limit_hits
 from .protocol import RECORD
 from .running_sample import CLOSED, TO_JUDGE_S, RunningSample
 from .signalling import act_on_user
@@ -126,6 +126,7 @@ class SampleScheduler:
             if not run.slow and now >= run.slow_at:
                 run.slow = True
                 self.slow += 1
+                run.limit_hits = memory_limit_hits()
                 if run.pid and self.cleaner.has_company(run.uid, run.pid):
                     give_way(run.uid)
             if now >= run.deadline and run.pid:
@@ -344,13 +345,19 @@ class SampleScheduler:
         os.close(run.job_fd)
 
     def is_neighbours_doing(self, run: RunningSample, events: list[dict[str, Any]]):
-        """Whether a failure may come of what neighbours held; what counts is then how the sample does by itself."""
+        """Whether a failure may come of what neighbours held; what counts is then how the sample does by itself.
+
+        Where the container has no memory left, the kernel lets a process wait at each page for as long as it takes to
+        find one that it may kill: that is no time of the sample.
+        """
         short = self.cleaner.is_disk_short()
         if short:
             for other in self.running.values():
                 other.lacked_disk = True
         if run.left_behind and run.verdict:
             return False
+        if run.reason == "timed out":
+            return run.slow and memory_limit_hits() > run.limit_hits
         status = run.ended[0]
         killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
         passed = any(event["step"] == "end" for event in events)
