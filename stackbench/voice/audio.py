@@ -17,6 +17,8 @@ Samples: TypeAlias = npt.NDArray[np.float32]
 
 SILENT_DBFS = -120.0
 FULL_SCALE = 0.999
+CANCELLED = 0.01
+"""Below this share of a channel's power the mean of the channels has lost what was said: they are in opposite phase."""
 
 
 def seconds(samples: Samples) -> float:
@@ -38,7 +40,12 @@ def clipped_share(samples: Samples) -> float:
 
 
 def mono(block: npt.NDArray[np.float32]) -> Samples:
-    """One channel of a block of frames: the mean of its channels."""
+    """One channel of a (frames, channels) block: the mean of the channels, or the loudest where they cancel out."""
     if block.ndim == 1:
         return block
-    return block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float32)
+    if block.shape[1] == 1 or not len(block):
+        return block[:, 0]
+    mean = block.mean(axis=1, dtype=np.float32)
+    powers = np.einsum("fc,fc->c", block, block)
+    loudest = int(np.argmax(powers))
+    return block[:, loudest] if np.dot(mean, mean) < CANCELLED * powers[loudest] else mean

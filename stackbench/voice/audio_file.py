@@ -56,7 +56,7 @@ def read_blocks(path: Path, say: Say = lambda line: None, block_s: float = BLOCK
     with file:
         stream = soxr.ResampleStream(file.samplerate, RATE, 1, dtype="float32") if file.samplerate != RATE else None
         size = max(1, int(file.samplerate * block_s))
-        promised, read = max(file.frames, 0), 0
+        promised, read, is_told = max(file.frames, 0), 0, False
         while True:
             try:
                 block: npt.NDArray[np.float32] = np.asarray(
@@ -65,9 +65,16 @@ def read_blocks(path: Path, say: Say = lambda line: None, block_s: float = BLOCK
             except (soundfile.LibsndfileError, RuntimeError) as error:
                 say(f"{path}: broken off after {read / file.samplerate:.1f} s ({one_line(error)}); what came is used")
                 block = np.zeros((0, 1), np.float32)
-            read += len(block)
             last = len(block) < size
-            samples = np.nan_to_num(mono(block), copy=False)
+            finite = np.isfinite(block)
+            if not finite.all():
+                if not is_told:
+                    at_s = read / file.samplerate
+                    say(f"{path}: samples that are no numbers, about {at_s:.1f} s in, count as silence")
+                is_told = True
+                block = np.where(finite, block, np.float32(0))
+            samples = mono(block)
+            read += len(block)
             if stream is not None:
                 samples = stream.resample_chunk(samples, last=last)
             if len(samples):

@@ -152,6 +152,8 @@ async def test_a_recogniser_that_fails_makes_an_attempt_without_a_verdict(tmp_pa
 
 
 def test_a_folder_that_is_none_of_recordings_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="nowhere: no such folder; name one with coding.yaml and clips/"):
+        load_clips(tmp_path / "nowhere")
     with pytest.raises(ConfigError, match="holds no spoken tasks"):
         load_clips(tmp_path)
     (tmp_path / "coding.yaml").write_text("- {id: a, kind: coding}\n")

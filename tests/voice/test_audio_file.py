@@ -29,6 +29,23 @@ def test_any_rate_becomes_16_khz(rate: int, ending: str, tmp_path: Path) -> None
     assert np.sqrt(np.mean(samples**2)) == pytest.approx(0.354, rel=0.02)
 
 
+def test_channels_in_opposite_phase_are_no_silence(tmp_path: Path) -> None:
+    path = tmp_path / "tone.wav"
+    soundfile.write(path, np.stack([tone(RATE), -tone(RATE)], axis=1), RATE)
+    assert np.sqrt(np.mean(read_samples(path) ** 2)) == pytest.approx(0.354, rel=0.02)
+
+
+def test_samples_that_are_no_numbers_are_told_once_and_silent(tmp_path: Path) -> None:
+    sound = np.concatenate([tone(RATE, 2.0)] * 2)
+    sound[20_000:20_100], sound[40_000], sound[40_001] = np.nan, np.inf, -np.inf
+    path = tmp_path / "tone.wav"
+    soundfile.write(path, sound, RATE, subtype="FLOAT")
+    said: list[str] = []
+    samples = read_samples(path, said.append)
+    assert said == [f"{path}: samples that are no numbers, about 1.0 s in, count as silence"]
+    assert np.all(samples[20_000:20_100] == 0) and np.max(np.abs(samples)) < 0.51
+
+
 def test_opus_in_ogg_is_read(tmp_path: Path) -> None:
     path = tmp_path / "tone.opus"
     soundfile.write(path, tone(48_000), 48_000, format="OGG", subtype="OPUS")

@@ -88,6 +88,10 @@ def load_clips(folder: Path) -> list[Clip]:
     Raises:
         ConfigError: a text is malformed, its recording is not there, or there is none at all.
     """
+    if not folder.is_dir():
+        raise ConfigError(
+            f"{folder}: {'no folder' if folder.exists() else 'no such folder'}; name one with {TEXTS[0]} and clips/"
+        )
     recordings = _recordings(folder)
     found: list[Clip] = []
     for name in TEXTS:
