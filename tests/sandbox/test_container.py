@@ -194,6 +194,27 @@ async def test_a_sample_whose_judge_was_taken_for_its_neighbours_memory_is_run_a
     assert [result.reason for result in await asyncio.gather(*asked)] == ["passed"] * 2
 
 
+async def test_a_sample_that_timed_out_while_the_container_had_no_memory_left_is_run_again_alone(image: str) -> None:
+    """It hangs once the kernel has killed a neighbour, as a process may that waits for a page."""
+    hog = "x = bytearray(700 << 20)\nfor i in range(0, len(x), 4096): x[i] = 1\nimport time; time.sleep(1.5)"
+    waits = (
+        "import glob, time\n"
+        "files = glob.glob('/sys/fs/cgroup/memory/memory.oom_control') + glob.glob('/sys/fs/cgroup/memory.events')\n"
+        "def kills(): return [open(path).read().partition('oom_kill ')[2] for path in files]\n"
+        "before, end = kills(), time.monotonic() + 2.5\n"
+        "while time.monotonic() < end:\n"
+        "    time.sleep(0.05)\n"
+        "    if kills() != before: time.sleep(60)\n"
+    )
+    pool = Scorer(SandboxPool(SandboxSpec(image, memory_mib=1024), size=1))
+    try:
+        await pool.warm_up()
+        asked = [run(pool, waits, timeout_s=4.0), *(run(pool, hog, timeout_s=30.0) for _ in range(2))]
+        assert [result.reason for result in await asyncio.gather(*asked)] == ["passed"] * 3
+    finally:
+        await pool.close()
+
+
 async def test_a_sample_that_closes_its_channels_takes_none_of_another_sample(sandbox: Scorer) -> None:
     """Slow samples close every descriptor early; the numbers pass to quick ones that start meanwhile."""
     closer = (

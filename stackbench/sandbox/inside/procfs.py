@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
-LIMIT_HITS = ("/sys/fs/cgroup/memory/memory.failcnt", "/sys/fs/cgroup/memory.events")  # of control groups 1 and 2
 
 
 def pids():
@@ -41,21 +40,6 @@ def resident_bytes(pid: int):
             return int(file.read().split()[1]) * PAGE
     except (OSError, IndexError, ValueError):
         return 0
-
-
-def memory_limit_hits():
-    """How often the container has reached its memory limit (Linux Documentation, cgroup-v1/memory and cgroup-v2).
-
-    0 where the kernel does not tell it, as gVisor's.
-    """
-    for path in LIMIT_HITS:
-        try:
-            with open(path) as file:
-                words = file.read().split()
-            return int(words[0] if len(words) == 1 else words[words.index("max") + 1])
-        except (OSError, IndexError, ValueError):
-            continue
-    return 0
 
 
 def queue_wait_s(pid: int):

@@ -6,6 +6,7 @@ import os
 import time
 
 from .cleaning import kill_group
+from .group_memory import is_memory_short
 from .procfs import ending_of, queue_wait_s
 from .protocol import BEGAN, NOT_BEGUN, REPORTED
 
@@ -56,7 +57,8 @@ class RunningSample:
         self.left_behind = False  # the judge was done, the sample did not leave
         self.ran_beside_others = False
         self.lacked_disk = False
-        self.limit_hits = 0  # the container's at its memory limit, when the sample was found to be slow
+        self.oom_kills = 0  # of the whole container, when the sample was found to be slow
+        self.lacked_memory = False
         self.reap_requests = 0
         self.ended: Any = None  # (wait status, processor seconds, peak KiB)
         self.wall_s = 0.0
@@ -122,6 +124,7 @@ class RunningSample:
                     self.deadline = now + missing
                     return
                 self.reason = "starved"
+        self.lacked_memory = is_memory_short()
         self.reason = self.reason or "timed out"
         kill_group(self.pid)
         self.deadline = now + 1.0

@@ -16,8 +16,9 @@ from . import users
 from .cleaning import Cleaner, kill_group
 from .compile_queue import CompileQueue
 from .frames import framed, write_all
+from .group_memory import oom_kills
 from .judges import Judges
-from .procfs import is_zombie, memory_limit_hits
+from .procfs import is_zombie
 from .protocol import RECORD
 from .running_sample import CLOSED, TO_JUDGE_S, RunningSample
 from .signalling import act_on_user
@@ -126,7 +127,7 @@ class SampleScheduler:
             if not run.slow and now >= run.slow_at:
                 run.slow = True
                 self.slow += 1
-                run.limit_hits = memory_limit_hits()
+                run.oom_kills = oom_kills()
                 if run.pid and self.cleaner.has_company(run.uid, run.pid):
                     give_way(run.uid)
             if now >= run.deadline and run.pid:
@@ -357,7 +358,7 @@ class SampleScheduler:
         if run.left_behind and run.verdict:
             return False
         if run.reason == "timed out":
-            return run.slow and memory_limit_hits() > run.limit_hits
+            return run.lacked_memory or (run.slow and oom_kills() > run.oom_kills)
         status = run.ended[0]
         killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
         passed = any(event["step"] == "end" for event in events)
