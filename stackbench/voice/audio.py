@@ -7,7 +7,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["RATE", "Samples", "clipped_share", "level_dbfs", "mono", "seconds"]
+__all__ = ["RATE", "Samples", "clipped_share", "finite", "level_dbfs", "mono", "seconds"]
 
 RATE = 16_000
 """Samples a second of everything behind the device."""
@@ -37,6 +37,11 @@ def level_dbfs(samples: Samples) -> float:
 def clipped_share(samples: Samples) -> float:
     """The share of samples at full scale: from one in a hundred on the recording is distorted."""
     return float(np.mean(np.abs(samples) >= FULL_SCALE)) if len(samples) else 0.0
+
+
+def finite(block: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """The block itself, changed in place: samples that are no numbers (NaN and infinities) become silence."""
+    return np.nan_to_num(block, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def mono(block: npt.NDArray[np.float32]) -> Samples:

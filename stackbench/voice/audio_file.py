@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from stackbench.errors import UsageError, one_line
 from stackbench.extras import install_command
-from stackbench.voice.audio import RATE, Samples, mono
+from stackbench.voice.audio import RATE, Samples, finite, mono
 
 __all__ = ["read_blocks", "read_samples"]
 
@@ -66,14 +66,11 @@ def read_blocks(path: Path, say: Say = lambda line: None, block_s: float = BLOCK
                 say(f"{path}: broken off after {read / file.samplerate:.1f} s ({one_line(error)}); what came is used")
                 block = np.zeros((0, 1), np.float32)
             last = len(block) < size
-            finite = np.isfinite(block)
-            if not finite.all():
-                if not is_told:
-                    at_s = read / file.samplerate
-                    say(f"{path}: samples that are no numbers, about {at_s:.1f} s in, count as silence")
+            if not is_told and not np.isfinite(block).all():
                 is_told = True
-                block = np.where(finite, block, np.float32(0))
-            samples = mono(block)
+                at_s = read / file.samplerate
+                say(f"{path}: samples that are no numbers, about {at_s:.1f} s in, count as silence")
+            samples = mono(finite(block))
             read += len(block)
             if stream is not None:
                 samples = stream.resample_chunk(samples, last=last)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from stackbench.errors import StackbenchError
-from stackbench.voice.audio import RATE, Samples, mono
+from stackbench.voice.audio import RATE, Samples, finite, mono
 from stackbench.voice.devices import AudioBackend, AudioStream, Block, DeviceError, InputDevice, find_device
 from stackbench.voice.ring_buffer import RingBuffer
 
@@ -109,14 +109,14 @@ class Microphone:
                 return np.zeros(0, np.float32)
         self._arrived.wait(wait_s)
         self._arrived.clear()
-        samples = self._ring.read()
+        samples = finite(self._ring.read())
         self._tell_losses()
         if not len(samples):
             self._watch()
             return samples
         if self._resampler is not None:
             samples = self._resampler.resample_chunk(samples)
-        return np.nan_to_num(samples, copy=False)
+        return samples
 
     def close(self) -> None:
         if self._stream is not None:

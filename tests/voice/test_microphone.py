@@ -51,6 +51,17 @@ def test_a_device_of_another_rate_is_resampled(rate: int) -> None:
     assert peak == pytest.approx(440, abs=2)
 
 
+@pytest.mark.parametrize("rate", [RATE, 48_000])
+def test_samples_that_are_no_numbers_are_silence_and_spoil_no_others(rate: int) -> None:
+    desk = Desk(PretendAudio(rate=rate))
+    sound = loud(rate / RATE)
+    sound[100], sound[5_000], sound[9_000] = np.nan, np.inf, -np.inf
+    desk.hear(sound)
+    heard = desk.read()
+    assert np.isfinite(heard).all() and np.max(np.abs(heard)) < 1
+    assert np.mean(np.abs(heard)) == pytest.approx(np.mean(np.abs(loud(1))), rel=0.02)
+
+
 def test_two_channels_become_one() -> None:
     desk = Desk()
     desk.hear(np.array([[0.2, 0.4], [0.0, 1.0]], np.float32))

@@ -137,6 +137,7 @@ def test_ten_minutes_of_noise_and_silence_give_no_text(whisper: WhisperRecognize
     ("voice", "said"),
     [
         ("de", "Bitte starte den Lauf mit zehn Aufgaben und zeige mir danach die Fehler"),
+        ("de", "Guten Tag, ich muss zu einer Autowerkstatt und ein Brot kaufen"),  # English 0.43 by its five seconds
         ("fr", "Bonjour, montrez moi les erreurs de la derniere execution"),
         ("es", "Por favor, muestrame los errores de la ultima prueba"),
         ("pl", "Proszę rozpocząć próbę z dziesięcioma zadaniami"),
