@@ -518,6 +518,15 @@ async def test_whatever_a_sample_writes_it_alone_fails(target: Target) -> None:
     assert all(one.reason.encode() and one.failed_section in (None, 0, 1) for one in results)
 
 
+async def test_a_judge_that_was_dropped_is_none_of_the_processes_seen(target: Target) -> None:
+    """It was killed, and takes a moment to die: it is the sandbox's own until then."""
+    begin = "import os\ndef say(b): os.write(3, len(b).to_bytes(4, 'big') + b)\n"
+    for _ in range(4):
+        result = await target.attack(f"{begin}{FRAMES['colliding keys']}\nos._exit(99)", timeout_s=0.2)
+        assert await target.processes() == []
+        assert not result.passed
+
+
 async def test_text_in_many_bytes_holds_up_nobody(target: Target) -> None:
     emoji = "# " + "\N{GRINNING FACE}" * 14 + "\n"
     long = [target.attack(f"{emoji * count}{RIGHT}") for count in (900, 4110, 20000)]

@@ -50,12 +50,14 @@ class CompileQueue:
         self.asked_bytes = 0
         self.asked_at = 0.0
         self.pid = 0
+        self.pids = set()  # of all compilers that are not reaped yet
         self.socket: Any = None  # made by `open`
         self.inbox = bytearray()
         self.trusted = collections.OrderedDict()
 
     def open(self):
         self.pid, self.socket = compile_worker.start()
+        self.pids.add(self.pid)
         self.loop.watch(self.socket.fileno(), self.on_answers)
 
     def job(self, frame: dict[str, Any]):
@@ -140,7 +142,7 @@ class CompileQueue:
         """Another compiler for one that died or that one text keeps busy; that text's own sample is to compile it."""
         self.loop.forget(self.socket.fileno())
         self.socket.close()
-        kill_group(self.pid)
+        kill_group(self.pid if self.pid in self.pids else 0)
         self.inbox = bytearray()
         if self.asked:
             self.asked.popleft().ready = True

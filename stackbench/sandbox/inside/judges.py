@@ -17,6 +17,8 @@ MOST_HELD = 512 << 20  # an idle judge that holds more is ended: its memory is t
 
 
 class Judge:
+    """A judge's process; its `pid` is 0 once it has been reaped, as the number may then be another's."""
+
     def __init__(self):
         self.pid, self.socket = judge.start()
         self.socket.setblocking(False)
@@ -82,7 +84,7 @@ class Judge:
 
 class Judges:
     def __init__(self):
-        self.every = {}  # by pid
+        self.every = {}  # by pid, until they are reaped: one that was killed is ours until then
         self.idle = []
 
     def take(self):
@@ -99,4 +101,8 @@ class Judges:
     def drop(self, one: Judge):
         """Ends one that has died or that one sample's answers keep busy."""
         one.end()
-        self.every.pop(one.pid, None)
+
+    def reaped(self, pid: int):
+        one = self.every.pop(pid, None)
+        if one is not None:
+            one.pid = 0

@@ -136,16 +136,18 @@ class Loop:
                 return
             if not pid:
                 return
+            self.samples.reaped(pid)
             if self.tools is not None:
                 self.tools.reaped(pid, status, usage)
         self.later(0, lambda: self.on_children(fd))  # there may be more, but others wait as well
 
     def ours(self):
-        """Processes of our own, which nobody kills as leftovers."""
-        found = {os.getpid(), self.samples.zygote_pid, self.samples.compile_queue.pid, *self.samples.judges.every}
+        """Processes of our own, which nobody kills as leftovers; those that die are ours until they are reaped."""
+        samples = self.samples
+        found = {os.getpid(), samples.zygote_pid, *samples.compile_queue.pids, *samples.judges.every}
         if self.tools is not None:
             tools = self.tools
-            found |= {*tools.commands.by_pid, *tools.file_workers.by_pid, tools.service.pid, tools.observer.pid}
+            found |= {*tools.commands.by_pid, *tools.file_workers.by_pid, *tools.service.pids, *tools.observer.pids}
         return found
 
 

@@ -46,6 +46,7 @@ class Observer:
     def __init__(self, loop: Loop):
         self.loop = loop
         self.pid = 0
+        self.pids = set()  # of all observers that are not reaped yet
         self.channel: Any = None
         self.data = bytearray()
         self.waiting: list[tuple[int, Any]] = []
@@ -75,6 +76,7 @@ class Observer:
         theirs.close()
         ours.setblocking(False)
         self.pid, self.channel = pid, ours
+        self.pids.add(pid)
         self.data = bytearray()
         self.loop.watch(ours.fileno(), self.on_answer)
 
@@ -104,7 +106,7 @@ class Observer:
             return
         self.loop.forget(self.channel.fileno())
         self.channel.close()
-        if not ended:
+        if not ended and self.pid in self.pids:
             os.kill(self.pid, signal.SIGKILL)
         self.pid, self.channel = 0, None
         waiting, self.waiting = self.waiting, []

@@ -249,6 +249,12 @@ class SampleScheduler:
                 self.unprepared.clear()
         self.zygote_inbox = data[whole:]
 
+    def reaped(self, pid: int):
+        """A process of ours, or a stray, is gone: the number of processes that is quiet is another."""
+        self.cleaner.quiet = b""
+        self.judges.reaped(pid)
+        self.compile_queue.pids.discard(pid)
+
     def not_started(self, run: RunningSample, number: int):
         if run.job.timed:
             run.judge.tell_pid(0)

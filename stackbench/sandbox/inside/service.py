@@ -65,6 +65,7 @@ class Service:
     def __init__(self, loop: Loop):
         self.loop = loop
         self.pid = 0
+        self.pids = set()  # its process, until it is reaped
         self.fd: Any = None
         self.data = bytearray()
         self.kept = Log()
@@ -91,6 +92,7 @@ class Service:
         listener.close()
         os.set_blocking(read, False)
         self.pid, self.fd = pid, read
+        self.pids.add(pid)
         self.loop.watch(read, self.on_log)
         self.loop.send({"op": "done", "id": frame["id"], "port": port})
 

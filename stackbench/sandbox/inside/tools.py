@@ -67,3 +67,5 @@ class Tools:
     def reaped(self, pid: int, status: int, usage: Any):
         if not self.commands.reaped(pid, status, usage):
             self.file_workers.reaped(pid)
+            self.service.pids.discard(pid)
+            self.observer.pids.discard(pid)

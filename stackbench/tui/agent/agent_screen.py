@@ -11,7 +11,7 @@ from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Horizontal, Vertical
 from textual.widgets import Input, Static
 
 from stackbench.control.answers import AgentNow, PendingCall, TerminalAccess
@@ -25,6 +25,7 @@ from stackbench.tui.agent.chat_run import chat_models, chat_submission
 from stackbench.tui.agent.sandbox_panes import FilesPane, ShellPane
 from stackbench.tui.dialogs import AskScreen, ChooseScreen, ConfirmScreen
 from stackbench.tui.editor import edit, run_in_terminal
+from stackbench.tui.followed_scroll import FollowedScroll
 from stackbench.tui.numbered_tabs import tabs_text
 from stackbench.tui.room_screen import RoomScreen
 from stackbench.tui.row_sources import ListRows
@@ -97,7 +98,7 @@ class AgentScreen(RoomScreen):
                     AGENT_COLUMNS, agent_cells(lambda: self.now), id="agents", empty="nobody is at work"
                 )
             with Vertical(id="agent-view"):
-                with VerticalScroll(id="transcript"):
+                with FollowedScroll(id="transcript"):
                     yield Static(id="past", markup=False)
                     yield Static(id="tail", markup=False)
                 yield FilesPane(self._ask)
@@ -151,8 +152,6 @@ class AgentScreen(RoomScreen):
             self._table.show(ListRows(rows), keys.index(now.chosen) if now.chosen in keys else 0)
         else:
             self._table.refresh()
-        pane = self.query_one("#transcript", VerticalScroll)
-        at_end = pane.scroll_offset.y >= pane.max_scroll_y - 1
         past = (now.chosen, len(now.events), self.app.theme)
         if past != self._past:
             if past[0] != self._past[0]:
@@ -162,8 +161,6 @@ class AgentScreen(RoomScreen):
         self._update("#tail", tail_text(now.tail, tones, turns=now.turns))
         self._update("#call", call_text(now.calls, tones))
         self.set_class(bool(now.calls), "-asked")
-        if at_end:  # whoever scrolled up to read stays there
-            pane.scroll_end(animate=False)
 
     def _update(self, selector: str, text: Text) -> None:
         if self._shown.get(selector) != text:
@@ -171,7 +168,8 @@ class AgentScreen(RoomScreen):
             self.query_one(selector, Static).update(text)
 
     def _another(self) -> None:
-        """Another agent has come into view."""
+        """Another agent has come into view: at its end."""
+        self.query_one(FollowedScroll).follow()
         self.query_one(FilesPane).clear()
         self.query_one(ShellPane).clear()
         if self._part == "files" and self.now.agent is not None:

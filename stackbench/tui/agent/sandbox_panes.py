@@ -13,12 +13,13 @@ from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.widgets import Input, Static
 
 from stackbench.control.answers import FileEntry, FileListed, FileRead, ShellResult
 from stackbench.errors import StackbenchError
+from stackbench.tui.followed_scroll import FollowedScroll
 from stackbench.tui.row_sources import ListRows
 from stackbench.tui.safe_text import block, cut_line
 from stackbench.tui.text_pane import TextPane
@@ -134,8 +135,8 @@ class ShellPane(Vertical):
     """A command line at a time in the agent's sandbox, as the agent's user; the folder stays from one to the next."""
 
     DEFAULT_CSS = """
-    ShellPane > VerticalScroll { height: 1fr; background: $surface; padding: 0 1; }
-    ShellPane > VerticalScroll > Static { height: auto; width: 100%; }
+    ShellPane > FollowedScroll { height: 1fr; background: $surface; padding: 0 1; }
+    ShellPane > FollowedScroll > Static { height: auto; width: 100%; }
     ShellPane > Horizontal { height: 1; background: $panel; }
     ShellPane #shell-folder { width: auto; padding: 0 1; color: $text-accent; }
     ShellPane Input { border: none; height: 1; padding: 0; background: $panel; }
@@ -154,7 +155,7 @@ class ShellPane(Vertical):
         self._place = 0
 
     def compose(self) -> ComposeResult:
-        with VerticalScroll(can_focus=False):
+        with FollowedScroll(can_focus=False):
             yield Static(id="shell-log", markup=False)
         with Horizontal():
             yield Static(Text(f"{WORKSPACE} $"), id="shell-folder", markup=False)
@@ -206,7 +207,7 @@ class ShellPane(Vertical):
         if len(lines) > LINES_KEPT:
             self._said = Text("\n").join(lines[-LINES_KEPT:])
         self.query_one("#shell-log", Static).update(self._said)
-        self.query_one(VerticalScroll).scroll_end(animate=False)
+        self.query_one(FollowedScroll).follow()
         self.query_one("#shell-folder", Static).update(Text(f"{cut_line(self._folder, 40)} $"))
 
     def action_recall(self, by: int) -> None:
