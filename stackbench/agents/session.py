@@ -95,11 +95,12 @@ class AgentSession:
         if self.script is not None:
             reference, reference_calls = self.script(self.calls)
             request = replace(request, reference=reference, reference_calls=tuple(reference_calls))
-        started = time.perf_counter()
+        clock = backend.clock
+        began_s = clock.active_s
         try:
             generation = await backend.generate(request)
         finally:
-            self.model_s += time.perf_counter() - started
+            self.model_s += clock.active_s - began_s
         self.step += 1
         self.tokens = (self.tokens[0] + generation.prompt_tokens, self.tokens[1] + generation.completion_tokens)
         self.last_prompt_tokens = generation.prompt_tokens

@@ -9,7 +9,16 @@ from typing import ClassVar, Protocol, runtime_checkable
 
 from stackbench.types import Task
 
-__all__ = ["CategorisedMetrics", "DeclaredMetrics", "MetricKind", "amounts", "kind_of", "pass_at", "shares"]
+__all__ = [
+    "CategorisedMetrics",
+    "DeclaredMetrics",
+    "MetricKind",
+    "amounts",
+    "fractions",
+    "kind_of",
+    "pass_at",
+    "shares",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +30,9 @@ class MetricKind:
     """The numbers that `K` may be; empty: any from 2 on."""
     at_most: float | None = 1.0
     """The largest value; None: it is an amount. The least is 0."""
+    counted: bool = True
+    """Whether it is a share of whole units, of which a few are told as `3 of 5`; a mean of fractions and a ratio of
+    sums are not: `2 of 4` would be made up where four units have a half each."""
     interval: bool = True
     """Whether it has a confidence interval."""
     whole: bool = True
@@ -66,8 +78,13 @@ def pass_at(ks: Iterable[int], prefix: str = "", suffix: str = "") -> MetricKind
 
 
 def shares(*names: str, by_category: bool = False) -> list[MetricKind]:
-    """Metrics from 0 to 1."""
+    """Metrics from 0 to 1 that a unit has or has not."""
     return [MetricKind(name, by_category=by_category) for name in names]
+
+
+def fractions(*names: str, by_category: bool = False) -> list[MetricKind]:
+    """Metrics from 0 to 1 of which a unit may have any part: means of shares within tasks, ratios of sums."""
+    return [MetricKind(name, counted=False, by_category=by_category) for name in names]
 
 
 def amounts(*names: str) -> list[MetricKind]:

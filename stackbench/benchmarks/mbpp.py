@@ -10,7 +10,7 @@ from functools import cache
 from typing import ClassVar, Literal
 
 from stackbench.benchmarks.base import Context, Options, PrepareContext, Sample, near_limit
-from stackbench.benchmarks.declared_metrics import MetricKind, amounts, pass_at, shares
+from stackbench.benchmarks.declared_metrics import MetricKind, amounts, fractions, pass_at
 from stackbench.benchmarks.extract import cut_at, read_program
 from stackbench.benchmarks.passes import KS, pass_at_k_metrics, task_means, to_metric
 from stackbench.datasets import DatasetStore
@@ -74,7 +74,7 @@ class Mbpp:
     options_type: ClassVar[type[Options]] = MbppOptions
     metric_kinds: ClassVar[Sequence[MetricKind]] = (
         pass_at(KS),
-        *shares("execution_accuracy"),
+        *fractions("execution_accuracy"),
         *amounts("time_to_solution_s"),
     )
 

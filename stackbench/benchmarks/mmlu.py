@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from stackbench.benchmarks.base import Context, Options, PrepareContext
-from stackbench.benchmarks.declared_metrics import MetricKind, shares
+from stackbench.benchmarks.declared_metrics import MetricKind, fractions, shares
 from stackbench.benchmarks.letter_answers import LETTERS, find_letter
 from stackbench.benchmarks.passes import task_means, to_metric
 from stackbench.datasets import DatasetStore
@@ -64,7 +64,7 @@ class Mmlu:
     options_type: ClassVar[type[Options]] = MmluOptions
     metric_kinds: ClassVar[Sequence[MetricKind]] = (
         *shares("acc", by_category=True),
-        *shares("acc_macro"),
+        *fractions("acc_macro"),
     )
 
     def __init__(self, options: MmluOptions) -> None:

@@ -122,7 +122,7 @@ def transcribe(
                 if not as_json:
                     print_line(f"{event.began_s:8.2f} {event.ended_s:8.2f}  {event.text}")
             elif isinstance(event, Dropped):
-                notice(f"{path}: nothing understood at {event.at_s:.1f} s: {event.why}")
+                notice(f"{path}: nothing understood from {event.began_s:.1f} to {event.ended_s:.1f} s: {event.why}")
 
         begun = time.perf_counter()
         stream = Turns(Endpointer(SileroModel(), EndpointSettings(silence_s=silence_s)), made, tell, live=False)

@@ -145,6 +145,7 @@ def _measure(metric: Metric, kinds: Sequence[MetricKind]) -> Measure:
         n=metric.n,
         minimum_detectable_effect=_detectable(metric),
         at_most=found[0].at_most if found is not None else None,
+        counted=found[0].counted if found is not None else True,
     )
 
 

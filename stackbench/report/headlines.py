@@ -31,14 +31,16 @@ def counts(benchmark: str, metric: Metric) -> str:
     whole = metric.value * metric.n
     if metric.low is not None or not 0.0 <= metric.value <= 1.0 or abs(whole - round(whole)) > 1e-9:
         return ""
-    return f"{round(whole)} of {metric.n}" if _is_share(benchmark, metric.name) else ""
+    return (
+        f"{round(whole)} of {metric.n}" if _is_counted(benchmark, metric.name, whole=metric.value in (0.0, 1.0)) else ""
+    )
 
 
-def _is_share(benchmark: str, name: str) -> bool:
-    """Whether the benchmark declares the metric as a share."""
+def _is_counted(benchmark: str, name: str, *, whole: bool) -> bool:
+    """Whether the benchmark declares the metric as a share of units that have it or not; `whole`: all have, or none."""
     kinds: Sequence[MetricKind] = getattr(find_benchmark(benchmark), "metric_kinds", ()) or UNDECLARED
     found = kind_of(kinds, name)
-    return found is not None and found[0].at_most == 1.0
+    return found is not None and found[0].at_most == 1.0 and (found[0].counted or whole)
 
 
 def interval_text(benchmark: str, metric: Metric) -> str:

@@ -42,7 +42,8 @@ def interval(low: float | None, high: float | None, kind: str | None = "confiden
 def measure_interval(measure: Measure) -> str:
     """A measure's interval; `3 of 5, no interval` of few tasks, where the value is of whole ones."""
     whole = measure.value * measure.n
-    if measure.interval is None and measure.at_most == 1.0 and abs(whole - round(whole)) < 1e-9:
+    is_share = measure.at_most == 1.0 and (measure.counted or measure.value in (0.0, 1.0))
+    if measure.interval is None and is_share and abs(whole - round(whole)) < 1e-9:
         return f"{round(whole)} of {measure.n}, no interval"
     return interval(measure.low, measure.high, measure.interval)
 

@@ -68,6 +68,8 @@ class Measure(Part):
     """The smallest true difference to another run, of as many other tasks, that is found four times in five."""
     at_most: float | None = None
     """The greatest value that it can have, 1 for shares; None for amounts, and where that is not known."""
+    counted: bool = True
+    """Whether each unit has it or has not; else a unit may have any part of it."""
 
 
 class PassAtK(Part):

@@ -41,6 +41,9 @@ class BenchmarkTally:
     cut: int = 0
     """Attempts with an answer that ended at the token limit."""
     tokens: int = 0
+    """Completion tokens of attempts that have ended."""
+    tokens_under_way: int = 0
+    """Those of attempts under way, where the engine's count of the whole run tells."""
     tasks: set[str] = field(default_factory=set[str])
     """Those with a scored attempt in this part of the run."""
     under_way: set[tuple[str, int, int]] = field(default_factory=set[tuple[str, int, int]])
@@ -73,6 +76,7 @@ class BenchmarkTally:
         self.errors += event.passed is None
         self.cut += event.cut and event.passed is not None
         self.tokens += event.completion_tokens
+        self.tokens_under_way = max(0, self.tokens_under_way - event.completion_tokens)
         if event.passed is not None:
             self._scored += 1
             self.tasks.add(event.attempt.task_id)
@@ -91,7 +95,8 @@ class BenchmarkTally:
         elapsed = max(self.elapsed_s, 1e-9)
         if not self.done:
             return "-"
-        return f"{self.tokens / elapsed:.0f} tok/s" if self.tokens else f"{self.done / elapsed:.1f} attempts/s"
+        tokens = self.tokens + self.tokens_under_way
+        return f"{tokens / elapsed:.0f} tok/s" if tokens else f"{self.done / elapsed:.1f} attempts/s"
 
     def left_s(self) -> float | None:
         """Seconds left at the speed so far, or None.
@@ -122,6 +127,8 @@ class RunTally:
         self._now = now
         self._started = now()
         self._reported_tokens = 0
+        self._lost_tokens = 0
+        """Of attempts of earlier benchmarks that ended in errors, and of what else the server was asked."""
 
     @property
     def under_way(self) -> int:
@@ -138,6 +145,8 @@ class RunTally:
 
     def take(self, event: EventKind) -> BenchmarkTally | None:
         if isinstance(event, BenchmarkStarted):
+            if all(tally.ended is not None for tally in self.benchmarks.values()):
+                self._lost_tokens = max(0, self._unattributed)
             tally = BenchmarkTally(event.benchmark, event.total, event.done, event.passed, self._now)
             self.benchmarks[event.benchmark] = tally
             return tally
@@ -150,13 +159,25 @@ class RunTally:
             tally = self.benchmarks.get(event.benchmark)
             if tally is not None:
                 tally.ended = self._now()
+                tally.tokens_under_way = 0
                 tally.under_way.clear()
             return tally
         if isinstance(event, Gauges):
             self._reported_tokens = max(self._reported_tokens, int(event.values.get("completion_tokens") or 0))
+            self._share_out()
         elif isinstance(event, OperatorAction) and event.verb == "cancel":
             self._give_up(str(event.arguments.get("target", "")))
         return None
+
+    def _share_out(self) -> None:
+        """Tokens that no ended attempt has are of the one benchmark that is under way; of several nobody can tell."""
+        live = [tally for tally in self.benchmarks.values() if tally.ended is None]
+        if len(live) == 1:
+            live[0].tokens_under_way = max(0, self._unattributed - self._lost_tokens)
+
+    @property
+    def _unattributed(self) -> int:
+        return self._reported_tokens - sum(tally.tokens for tally in self.benchmarks.values())
 
     def _give_up(self, target: str) -> None:
         """Attempts that an operator cancelled end without an event of their own."""

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -69,6 +69,8 @@ class Handled:
     refused: bool
     carried_out_s: float
     """From the final text until it was carried out."""
+    said_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    """When its first word began."""
 
 
 Told: TypeAlias = TurnEvent | Notice | Handled
@@ -185,6 +187,7 @@ class VoiceSession:
 
     async def _handle(self, turn: Turn, turns: Turns) -> None:
         begun = time.perf_counter()
+        said_at = datetime.now(UTC) - timedelta(seconds=turn.latency.speech_s + turn.latency.text_s)
         intent = self._grammar.understand(turn.text)
         self._tell(turn)
         step = self._dialogue.take(intent, turn.latency.speech_s + turn.latency.text_s)
@@ -197,7 +200,7 @@ class VoiceSession:
                 line, refused = str(error), True
             finally:
                 turns.busy = False
-        handled = Handled(turn, intent, line, refused, time.perf_counter() - begun)
+        handled = Handled(turn, intent, line, refused, time.perf_counter() - begun, said_at)
         self._tell(handled)
         kept: str | None = None
         try:
@@ -210,9 +213,11 @@ class VoiceSession:
 
 def turn_document(handled: Handled, recognizer: str, device: str, audio: str | None = None) -> dict[str, Any]:
     """A turn as it is recorded in `events` and printed with `--json`; times in milliseconds from the end of speech,
-    but `speech`, its length. `audio`: the file that its sound is kept in."""
+    but `speech`, its length. `said_at`: when its first word began, in UTC; a turn before a run is recorded with the
+    next one, later than it was said. `audio`: the file that its sound is kept in."""
     turn, latency = handled.turn, handled.turn.latency
     return {
+        "said_at": handled.said_at.isoformat(timespec="milliseconds"),
         "text": turn.text,
         "confidence": round(turn.transcript.confidence, 3),
         "recognizer": recognizer,

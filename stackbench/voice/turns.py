@@ -90,7 +90,9 @@ class Dropped:
     """A turn without text."""
 
     why: str
-    at_s: float
+    began_s: float
+    ended_s: float
+    """The sound began and ended there, since the beginning of the stream."""
 
 
 TurnEvent: TypeAlias = Level | SpeechBegan | Partial | Turn | Dropped
@@ -188,7 +190,7 @@ class Turns:
             self._throw_away()
         elif boundary.kind == "dropped":
             self._throw_away()
-            self._tell(Dropped("too short for speech", boundary.at_s))
+            self._tell(_dropped("too short for speech", boundary))
         else:
             self._end(boundary)
 
@@ -244,10 +246,10 @@ class Turns:
         try:
             transcript = future.result()
         except Exception as error:  # a recogniser that fails must not end listening
-            self._tell(Dropped(f"the recogniser failed: {error}", boundary.at_s))
+            self._tell(_dropped(f"the recogniser failed: {error}", boundary))
             return
         if not transcript.text:
-            self._tell(Dropped(transcript.why_empty or "no words", boundary.at_s))
+            self._tell(_dropped(transcript.why_empty or "no words", boundary))
             return
         self._tell(
             Turn(
@@ -280,3 +282,7 @@ class Turns:
                 self._tell(Partial(self._agreement.update(text)))
 
         self._partial = self._pool.submit(work)
+
+
+def _dropped(why: str, boundary: Boundary) -> Dropped:
+    return Dropped(why, boundary.speech_began_s, boundary.speech_ended_s)

@@ -13,7 +13,7 @@ from stackbench.agents import AgentLimits, AgentResult, Decision, Operator, Watc
 from stackbench.agents.tools import Workspace
 from stackbench.errors import GenerationError, SandboxError
 from stackbench.sandbox.pool import SandboxPool
-from stackbench.types import FinishReason, Generation, Message, Sampling, ToolCall
+from stackbench.types import FinishReason, Generation, Message, Request, Sampling, ToolCall
 from tests.agents.scripted_backend import ScriptedBackend, calls, says
 from tests.waiting import until
 
@@ -425,3 +425,17 @@ async def test_a_stop_gives_up_what_the_agent_is_doing(workspace: Workspace) -> 
     assert result.ending == "stopped"
     assert [call.text for call in result.calls] == ["cut off: the turn or the attempt was ended"]
     assert not operator.at_work
+
+
+async def test_the_model_s_time_is_none_that_the_run_was_held_for(workspace: Workspace) -> None:
+    """A pause of the operator, or a place at the model that others have, stops the clock."""
+
+    class Held(ScriptedBackend):
+        async def generate(self, request: Request) -> Generation:
+            with self.clock.waiting():
+                await asyncio.sleep(0.3)
+            await asyncio.sleep(0.02)
+            return await super().generate(request)
+
+    result = await run(workspace, Held(says("done")))
+    assert 0.02 <= result.model_s < 0.3

@@ -200,7 +200,7 @@ def attempt(task: str, condition: str, passed: bool, **metrics: Any) -> AttemptS
 def test_metrics_come_for_each_condition_and_what_is_pooled_says_so() -> None:
     attempts = [
         attempt("a", "clean", True, word_errors=0, transcript_ms=500.0, command_right=1.0),
-        attempt("b", "clean", True, word_errors=1, entities_found=2, words=30),
+        attempt("b", "clean", True, word_errors=1, entities=4, entities_found=4, words=30),
         attempt("a", "snr5", False, word_errors=5, cut_off=1.0),
         attempt("b", "snr5", True, entities=0, entities_found=0),
     ]
@@ -209,7 +209,7 @@ def test_metrics_come_for_each_condition_and_what_is_pooled_says_so() -> None:
     assert found["clean", "pass_rate"] == 1.0 and found["snr5", "pass_rate"] == 0.5
     assert found["snr5", "cost_of_speech"] == 0.5 and found["", "pooled_cost_of_speech"] == 0.25
     assert found["clean", "wer"] == 1 / 40 and found["snr5", "wer"] == 6 / 20
-    assert found["clean", "entity_recovery"] == 0.75 and found["clean", "clips_with_all_entities"] == 0.5
+    assert found["clean", "entity_recovery"] == 5 / 6 and found["clean", "clips_with_all_entities"] == 0.5
     assert found["snr5", "entity_recovery"] == 0.5  # what has no entities does not count
     assert found["clean", "command_accuracy"] == 1.0 and ("snr5", "command_accuracy") not in found
     assert found["snr5", "cut_off"] == 0.5

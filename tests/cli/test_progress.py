@@ -153,6 +153,30 @@ def test_the_time_left_is_told_when_it_is_known_and_never_grows() -> None:
     assert shown == sorted(shown, reverse=True)
 
 
+def test_the_speed_counts_tokens_of_attempts_under_way_and_none_that_another_benchmark_lost() -> None:
+    now = [0.0]
+    tally = RunTally(lambda: now[0])
+
+    def reports(tokens: int) -> None:
+        tally.take(Gauges(values={"completion_tokens": tokens}))
+
+    tally.take(BenchmarkStarted(benchmark="humaneval", total=4, done=0, passed=0))
+    now[0] = 10.0
+    tally.take(finished("t/1", True, "", 100))
+    reports(500)
+    assert (tally.tokens, tally.benchmarks["humaneval"].speed()) == (500, "50 tok/s")
+    tally.take(finished("t/2", True, "", 300))
+    assert tally.benchmarks["humaneval"].speed() == "50 tok/s"
+    tally.take(finished("t/3", None, "error: x", 0))  # with the 100 tokens that no attempt has
+    tally.take(BenchmarkFinished(benchmark="humaneval", tasks=4, attempts=3, errors=1))
+    assert tally.benchmarks["humaneval"].speed() == "40 tok/s"
+    tally.take(BenchmarkStarted(benchmark="mbpp", total=4, done=0, passed=0))
+    now[0] = 20.0
+    tally.take(finished("t/1", True, "", 40, "mbpp"))
+    reports(560)
+    assert tally.benchmarks["mbpp"].speed() == "6 tok/s"
+
+
 def test_no_time_left_is_told_from_the_attempts_that_began_together() -> None:
     tally = RunTally(lambda: 0.0)
     tally.take(BenchmarkStarted(benchmark="humaneval", total=100, done=0, passed=0))

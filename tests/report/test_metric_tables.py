@@ -43,6 +43,14 @@ def test_counts_stand_for_shares_alone() -> None:
     for benchmark, name, value, said in (
         ("tooluse", "completion", 1.0, "5 of 5"),
         ("tooluse", "malformed_call_rate", 0.0, "0 of 5"),
+        ("tooluse", "malformed_call_rate", 0.4, ""),  # of a task's calls any part may be malformed
+        ("longcontext", "score", 0.4, ""),
+        ("longcontext", "score", 1.0, "5 of 5"),
+        ("longcontext", "truncated", 0.4, "2 of 5"),
+        ("swebench", "resolved", 0.4, "2 of 5"),
+        ("swebench", "file_recall", 0.4, ""),
+        ("voice", "pooled_entity_recovery", 0.4, ""),
+        ("mbpp", "execution_accuracy", 0.4, ""),
         ("tooluse", "calls", 1.0, ""),
         ("tooluse", "tokens", 0.0, ""),
         ("humaneval", "pass@1", 0.6, "3 of 5"),

@@ -347,7 +347,7 @@ async def test_what_was_said_and_what_became_of_it(tmp_path: Path) -> None:
             turn = Turn(Transcript(text), Latency(1, 0.5, 0.6, 0.3, 0), "silence", 0, 1, np.zeros(1, np.float32), False)
             tell(VoiceNotice(text, bad=True))
             tell(Partial(PartialText(text, text)))
-            tell(Dropped(text, 1.0))
+            tell(Dropped(text, 0.5, 1.0))
             tell(Handled(turn, Intent(action="prompt", text=text), text, True, 0.0))
             await screens.pilot.pause(0.001)
             check(screens)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from stackbench.benchmarks.base import Context, PrepareContext, ServedModel
-from stackbench.benchmarks.declared_metrics import MetricKind, amounts, shares
+from stackbench.benchmarks.declared_metrics import MetricKind, amounts, fractions, shares
 from stackbench.benchmarks.extract import read_program
 from stackbench.benchmarks.longcontext.judging import Judged, judge
 from stackbench.benchmarks.longcontext.lengths import length_name
@@ -37,8 +37,9 @@ class LongContext:
     """Only where a question's answer is executed."""
     options_type: ClassVar[type[LongContextOptions]] = LongContextOptions
     metric_kinds: ClassVar[Sequence[MetricKind]] = (
-        *shares("score", "truncated", by_category=True),
-        *shares("f1", "containment", "near", "support_f1", "chance"),
+        *fractions("score", by_category=True),
+        *shares("truncated", by_category=True),
+        *fractions("f1", "containment", "near", "support_f1", "chance"),
         *amounts("effective_length_ruler", "effective_length_nolima", "middle_loss"),
     )
     most_of: ClassVar[dict[str, float]] = {"truncated": LARGEST_TRUNCATED}

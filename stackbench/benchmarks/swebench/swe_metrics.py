@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
-from stackbench.benchmarks.declared_metrics import MetricKind, amounts, shares
+from stackbench.benchmarks.declared_metrics import MetricKind, amounts, fractions, shares
 from stackbench.benchmarks.passes import pass_at_k_metrics, task_means, to_metric
 from stackbench.stats import amount, share
 from stackbench.types import AttemptSummary, Metric
@@ -28,6 +28,15 @@ SHARES = (
     "environment_failure",
     "ambiguous_failure",
 )
+FRACTIONS = (
+    "fail_to_pass_rate",
+    "pass_to_pass_rate",
+    "test_pass_rate",
+    "edit_similarity",
+    "file_precision",
+    "file_recall",
+)
+"""Of these, those of which an instance may have a part."""
 AMOUNTS = ("steps", "tokens", "seconds", "test_seconds", "grading_overhead_s")
 
 
@@ -58,7 +67,8 @@ def swe_kinds() -> tuple[MetricKind, ...]:
     """The metrics that `swe_metrics` may give."""
     return (
         *shares(HEADLINE, by_category=True),
-        *shares(GOLD_PASSES, *SHARES),
+        *shares(GOLD_PASSES, *(name for name in SHARES if name not in FRACTIONS)),
+        *fractions(*FRACTIONS),
         MetricKind("pass@K", (10, 100)),
         *amounts(*AMOUNTS),
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,6 +128,7 @@ class Voice:
     async def attempt(self, task: SpokenTask, context: Context) -> Scored:
         assert self._hearing is not None, "prepare comes first"
         clip = task.spec
+        made: list[_Done] = []
         heard = await self._hearing.hear(task)
         typed_text = clip.typed or as_written(clip.say)
         if clip.kind == "command":
@@ -138,8 +138,13 @@ class Voice:
             entity_text = f"{meant.describe()} {heard.text}"
         else:
             text = written(heard.text)
-            typed = await self._carried_out(clip, typed_text, context)
-            spoken = await self._carried_out(clip, text, context) if text else _Done(False, "failed: nothing was heard")
+            typed, made_typed = await self._carried_out(clip, typed_text, context)
+            spoken, made_spoken = (
+                await self._carried_out(clip, text, context)
+                if text
+                else (_Done(False, "failed: nothing was heard"), False)
+            )
+            made = [one for one, here in ((typed, made_typed), (spoken, made_spoken)) if here]
             entity_text = text
         metrics = _metrics(clip, heard, spoken, typed, entity_text)
         context.log("voice", {"heard": heard.text, "meant": typed_text, "condition": task.condition, **metrics})
@@ -149,8 +154,8 @@ class Voice:
             prompt=spoken.prompt or heard.text,
             completion=spoken.answer,
             reason=spoken.reason if heard.text else f"{spoken.reason} ({heard.why_empty})",
-            prompt_tokens=spoken.prompt_tokens,
-            completion_tokens=spoken.completion_tokens,
+            prompt_tokens=sum(one.prompt_tokens for one in made),
+            completion_tokens=sum(one.completion_tokens for one in made),
             latency_s=spoken.model_s,
             metrics=metrics,
             program=spoken.program,
@@ -159,10 +164,12 @@ class Voice:
     def metrics(self, attempts: Sequence[AttemptSummary]) -> list[Metric]:
         return voice_metrics(attempts)
 
-    async def _carried_out(self, clip: Clip, text: str, context: Context) -> _Done:
-        """What becomes of a text. The same text of the same recording is carried out once for all conditions."""
+    async def _carried_out(self, clip: Clip, text: str, context: Context) -> tuple[_Done, bool]:
+        """What becomes of a text, and whether this attempt had it carried out: the same text of the same recording is
+        carried out once for all conditions."""
         key = (clip.id, context.sampling(max_tokens=MAX_TOKENS).seed or 0, 0, text)
         known = self._typed.get(key)
+        here = known is None
         if known is None:
             known = self._typed[key] = asyncio.get_running_loop().create_future()
             try:
@@ -172,10 +179,10 @@ class Voice:
                 del self._typed[key]
                 known.cancel()
                 raise error
-        return await asyncio.shield(known)
+        return await asyncio.shield(known), here
 
     async def _code(self, clip: Clip, text: str, context: Context) -> _Done:
-        begun = time.perf_counter()
+        begun = context.clock.active_s  # it stands while the operator holds the run, or others have the model
         prompt = ASK.format(request=text)
         generation = await context.generate(
             Request(
@@ -185,7 +192,7 @@ class Voice:
                 stream=True,
             )
         )
-        code_s = time.perf_counter() - begun
+        code_s = context.clock.active_s - begun
         program = await read_program(generation.text, (clip.function,))
         tests = "\n".join(f"assert {test}" for test in clip.tests)
         result = await context.run_code(
@@ -206,14 +213,14 @@ class Voice:
             generation.latency_s,
             generation.ttft_s,
             code_s,
-            time.perf_counter() - begun,
+            code_s + result.wall_s,
         )
 
     async def _agent(self, clip: Clip, text: str, context: Context) -> _Done:
-        begun = time.perf_counter()
         spec = _scenario(clip, text)
         understood = all(one.lower() in text.lower() for one in clip.entities)
         async with context.lease() as session, staged(spec, session) as world:
+            begun = context.clock.active_s
             result = await run_agent(
                 text,
                 backend=context,
@@ -226,6 +233,7 @@ class Voice:
                 operator=context.operator,
                 script=script_of(spec.oracle if understood else (), spec.answer),
             )
+            executed_s = context.clock.active_s - begun
             checks = await evaluate(spec, await observe(spec, session, world.start, result.answer, result.calls))
         failed = [check.name for check in checks if not check.passed]
         return _Done(
@@ -237,7 +245,7 @@ class Voice:
             result.prompt_tokens,
             result.completion_tokens,
             result.model_s,
-            executed_s=time.perf_counter() - begun,
+            executed_s=executed_s,
         )
 
 

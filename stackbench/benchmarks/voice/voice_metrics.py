@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from statistics import quantiles
 
 from stackbench.benchmarks.declared_metrics import MetricKind
@@ -17,7 +18,7 @@ __all__ = ["LATENCIES", "voice_kinds", "voice_metrics"]
 
 LATENCIES = ("endpoint_ms", "transcript_ms", "first_token_ms", "code_complete_ms", "executed_ms")
 PERCENTILES = (50, 90, 99)
-SHARES = ("command_accuracy", "entity_recovery", "clips_with_all_entities", "cut_off", "false_start", "never_ended")
+SHARES = ("command_accuracy", "clips_with_all_entities", "cut_off", "false_start", "never_ended")
 POOLED = "pooled_"
 Value = Callable[[AttemptSummary], float | None]
 
@@ -38,8 +39,9 @@ def voice_kinds() -> tuple[MetricKind, ...]:
     """The metrics that `voice_metrics` may give."""
     found: list[MetricKind] = []
     for before, by_category in (("", True), (POOLED, False)):
-        for name in ("pass_rate", "typed_pass_rate", *SHARES):
-            found.append(MetricKind(before + name, by_category=by_category))
+        for name in ("pass_rate", "typed_pass_rate", "entity_recovery", *SHARES):
+            counted = name != "entity_recovery"
+            found.append(MetricKind(before + name, counted=counted, by_category=by_category))
         for name in ("cost_of_speech", "wer", "cer", "real_time_factor"):
             found.append(MetricKind(before + name, at_most=None, by_category=by_category))
         for name in (f"{latency}_p{percent}" for latency in LATENCIES for percent in PERCENTILES):
@@ -56,9 +58,9 @@ def _group(attempts: Sequence[AttemptSummary], category: str, before: str = "") 
         found.append(to_metric(f"{before}cost_of_speech", paired.difference, category))
     found += _rate("wer", attempts, "word_errors", "words", category, before)
     found += _rate("cer", attempts, "character_errors", "characters", category, before)
+    found += _entities(attempts, category, before)
     values: dict[str, Value] = {
         "command_accuracy": lambda one: one.metrics["command_right"],
-        "entity_recovery": _entity_share,
         "clips_with_all_entities": lambda one: None if (kept := _entity_share(one)) is None else float(kept == 1.0),
         "cut_off": lambda one: one.metrics["cut_off"],
         "false_start": lambda one: one.metrics["false_start"],
@@ -72,6 +74,13 @@ def _group(attempts: Sequence[AttemptSummary], category: str, before: str = "") 
     for name in LATENCIES:
         found += _percentiles(name, attempts, category, before)
     return found
+
+
+def _entities(attempts: Sequence[AttemptSummary], category: str, before: str) -> list[Metric]:
+    """Of all entities, the share that was recovered; `n` counts the recordings that have some."""
+    with_entities = [one for one in attempts if one.metrics["entities"]]
+    found = _rate("entity_recovery", with_entities, "entities_found", "entities", category, before)
+    return [replace(one, ci_high=None if one.ci_high is None else min(one.ci_high, 1.0)) for one in found]
 
 
 def _entity_share(attempt: AttemptSummary) -> float | None:

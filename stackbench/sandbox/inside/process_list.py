@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 
 from . import users
-from .procfs import pids, stat_fields
+from .procfs import is_dying, pids, stat_fields
 
 TICKS = os.sysconf("SC_CLK_TCK")
 COMMAND_KEPT = 4096  # bytes of a command line: the kernel lets one be as long as the memory
 
 
-def listing(ours: set[int]):
+def listing(ours: set[int], *, with_dying: bool = True):
+    """`with_dying` false leaves out what has been killed and is about to be gone."""
     found = []
     for pid in sorted(pids()):
         fields = None if pid in ours else stat_fields(pid)
-        if fields is None:
+        if fields is None or (not with_dying and is_dying(pid, fields)):
             continue
         try:
             with open(f"/proc/{pid}/cmdline", "rb") as file:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
+PF_EXITING = 0x4  # Linux include/linux/sched.h
 
 
 def pids():
@@ -55,6 +57,22 @@ def is_zombie(pid: int):
     """Whether the process has ended and only waits to be reaped."""
     fields = stat_fields(pid)
     return fields is None or fields[0] == "Z"
+
+
+def is_dying(pid: int, fields: list[str]):
+    """Whether a process with these fields of its stat has ended, is ending, or has a signal that will end it.
+
+    Of a signal that ends a process the kernel makes a SIGKILL that each of its threads has yet to see (complete_signal
+    in Linux kernel/signal.c).
+    """
+    if fields[0] in "ZX" or int(fields[6]) & PF_EXITING:
+        return True
+    try:
+        with open(f"/proc/{pid}/status") as file:
+            pending = next(line for line in file if line.startswith("SigPnd:"))
+    except (OSError, StopIteration):
+        return True
+    return bool(int(pending.split()[1], 16) & 1 << signal.SIGKILL - 1)
 
 
 def parent_of(pid: int):

@@ -40,16 +40,17 @@ class Tools:
     def list_processes(self, frame: dict[str, Any]):
         self.loop.send({"op": "done", "id": frame["id"], "processes": self.processes()})
 
-    def processes(self):
+    def processes(self, *, with_dying: bool = True):
         commands = self.commands.by_pid
-        return process_list.listing({pid for pid in self.loop.ours() if pid not in commands})
+        ours = {pid for pid in self.loop.ours() if pid not in commands}
+        return process_list.listing(ours, with_dying=with_dying)
 
     def observe(self, frame: dict[str, Any]):
         """What differs from the last look: in the workspace, and requests from number `since` on; all processes."""
 
         def answer(files: Any):
             requests = self.service.requests_since(frame.get("since", 0))
-            processes = self.processes()
+            processes = self.processes(with_dying=False)  # what a call killed has ended, however busy the machine
             self.loop.send({"op": "done", "id": frame["id"], "files": files, "processes": processes, **requests})
 
         self.observer.ask(frame["id"], answer)

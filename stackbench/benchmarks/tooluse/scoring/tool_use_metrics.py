@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
-from stackbench.benchmarks.declared_metrics import MetricKind, amounts, shares
+from stackbench.benchmarks.declared_metrics import MetricKind, amounts, fractions, shares
 from stackbench.benchmarks.passes import task_means, to_metric
 from stackbench.stats import amount, pass_hat_k, share
 from stackbench.types import AttemptSummary, Metric
@@ -13,6 +13,8 @@ from stackbench.types import AttemptSummary, Metric
 __all__ = ["HEADLINES", "tool_use_kinds", "tool_use_metrics"]
 
 HEADLINES = ("completion", "tool_call_accuracy", "parameter_correctness", "workflow_success")
+FRACTIONS = ("tool_call_accuracy", "parameter_correctness")
+"""Headlines of which a task may have a part."""
 Value = Callable[[AttemptSummary], float | None]
 
 
@@ -44,9 +46,11 @@ def tool_use_metrics(attempts: Sequence[AttemptSummary]) -> list[Metric]:
 def tool_use_kinds() -> tuple[MetricKind, ...]:
     """The metrics that `tool_use_metrics` may give."""
     return (
-        *shares(*HEADLINES, by_category=True),
+        *shares(*(name for name in HEADLINES if name not in FRACTIONS), by_category=True),
+        *fractions(*(name for name in HEADLINES if name in FRACTIONS), by_category=True),
         MetricKind("pass^K"),
-        *shares(*(name for name in OTHERS if name not in AMOUNTS)),
+        *shares("refusal_rate"),
+        *fractions(*(name for name in OTHERS if name not in AMOUNTS and name != "refusal_rate")),
         *amounts(*(name for name in OTHERS if name in AMOUNTS)),
     )
 
