@@ -76,6 +76,7 @@ def listen(
         barge_in,
         EndpointSettings(silence_s=silence_s),
         place.path / "voice" if keep_audio else None,
+        place.voice_lock,
     )
 
     async def run() -> None:

@@ -59,6 +59,11 @@ class Home:
         return self.path / "engine.lock"
 
     @property
+    def voice_lock(self) -> Path:
+        """Held by the process that listens for this home."""
+        return self.path / "voice.lock"
+
+    @property
     def trace(self) -> Path:
         """What a live engine is doing, for when it no longer answers."""
         return self.path / "engine.trace"

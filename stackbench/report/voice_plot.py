@@ -15,6 +15,8 @@ __all__ = ["LatencySteps", "latency_plot", "voice_plot"]
 
 QUALITY = ("pass_rate", "typed_pass_rate", "command_accuracy", "clips_with_all_entities", "wer")
 STEPS = ("endpoint_ms", "transcript_ms", "first_token_ms", "code_complete_ms", "executed_ms")
+CONDITIONS = ("clean", "snr20", "snr10", "snr5", "reverb")
+"""In their order, from the easiest on."""
 PERCENTILES = (50, 90, 99)
 DPI = 120
 WIDE = 20.0
@@ -31,6 +33,7 @@ def voice_plot(metrics: Sequence[Metric], title: str) -> bytes | None:
     """
     values = {(one.category, one.name): one for one in metrics if one.category}
     conditions = list(dict.fromkeys(category for category, name in values if name == "pass_rate"))
+    conditions.sort(key=lambda one: CONDITIONS.index(one) if one in CONDITIONS else len(CONDITIONS))
     if not conditions:
         return None
     figure, (above, below) = _figure(2)
@@ -39,7 +42,9 @@ def voice_plot(metrics: Sequence[Metric], title: str) -> bytes | None:
         below,
         {
             f"{condition}: {step.removesuffix('_ms').replace('_', ' ')}": {
-                percent: values[condition, f"{step}_p{percent}"].value for percent in PERCENTILES
+                percent: values[condition, f"{step}_p{percent}"].value
+                for percent in PERCENTILES
+                if (condition, f"{step}_p{percent}") in values
             }
             for condition in conditions
             for step in STEPS
@@ -87,10 +92,17 @@ def _quality(axes: Any, conditions: Sequence[str], values: Mapping[tuple[str, st
 
 
 def _latencies(axes: Any, steps: LatencySteps) -> None:
-    names = list(steps)
+    names = [name for name in steps if steps[name]]
+    if not names:
+        axes.set_axis_off()
+        axes.text(0.5, 0.5, "no latencies were measured", ha="center", transform=axes.transAxes)
+        return
     for place, (percent, marker) in enumerate(zip(PERCENTILES, "o|x", strict=True)):
-        values = [steps[name][percent] for name in names]
-        axes.plot(values, range(len(names)), marker, color=COLOURS[place], label=f"p{percent}")
+        rows = [row for row, name in enumerate(names) if percent in steps[name]]
+        values = [steps[names[row]][percent] for row in rows]
+        label = f"p{percent}" if percent > 50 or all(90 in steps[name] for name in names) else "p50, or the only one"
+        if rows:
+            axes.plot(values, rows, marker, color=COLOURS[place], label=label)
     shown = [value for step in steps.values() for value in step.values() if value > 0]
     wide = bool(shown) and max(shown) > WIDE * min(shown)
     left = 0.7 * min(shown) if wide else 0.0

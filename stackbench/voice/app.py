@@ -20,6 +20,7 @@ from stackbench.voice.endpointing import Endpointer, EndpointSettings
 from stackbench.voice.grammar import Grammar
 from stackbench.voice.intents import Intent
 from stackbench.voice.microphone import Microphone
+from stackbench.voice.one_listener import only_listener
 from stackbench.voice.recognition import Recognizer
 from stackbench.voice.speech_probability import SileroModel, SpeechProbability
 from stackbench.voice.turns import Turn, TurnEvent, Turns
@@ -49,6 +50,8 @@ class ListenSettings:
     endpoint: EndpointSettings = field(default_factory=EndpointSettings)
     keep_audio: Path | None = None
     """The folder that turns are kept in as FLAC; None: no sound is kept."""
+    lock: Path | None = None
+    """The file that makes this the only listener; None: nothing is carried out that others could carry out too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +135,10 @@ class VoiceSession:
 
     async def run(self) -> None:
         """Raises DeviceError, UsageError, ModelError: listening cannot begin."""
+        with contextlib.nullcontext() if self.settings.lock is None else only_listener(self.settings.lock):
+            await self._run()
+
+    async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         heard: asyncio.Queue[Told | None] = asyncio.Queue()
 

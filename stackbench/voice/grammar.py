@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from stackbench.errors import UsageError, one_line
 from stackbench.extras import install_command
 from stackbench.voice.intents import Intent, IntentPhrases, Phrasebook, load_phrasebook
-from stackbench.voice.normal_text import normal, without_phrases
+from stackbench.voice.normal_text import normal, said_once, without_phrases
 
 __all__ = ["Grammar"]
 
@@ -83,6 +83,11 @@ class Grammar:
             corrected = self._corrected(words)
             if corrected is not None and (best is None or corrected.confidence >= best.confidence):
                 best = corrected
+        if best is None or best.confidence < 1:
+            once = said_once(words)  # people repeat themselves, and so does a recogniser in noise
+            repeated = self._match(once) if once != words else None
+            if repeated is not None and (best is None or repeated.confidence > best.confidence):
+                best = repeated
         if best is None or best.confidence < LEAST:
             return self._with_rest(said, text) or Intent(action="prompt", text=text)
         return best.model_copy(update={"text": text})

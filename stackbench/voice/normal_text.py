@@ -9,7 +9,7 @@ from typing import Any
 from stackbench.errors import UsageError, one_line
 from stackbench.extras import install_command
 
-__all__ = ["normal", "without_phrases"]
+__all__ = ["normal", "said_once", "without_phrases"]
 
 KEPT = re.compile(r"[^a-z0-9+./_' -]+")
 PLACES = re.compile(r"(?<=\d)[.,](?=\d)")
@@ -37,3 +37,16 @@ def without_phrases(text: str, phrases: Sequence[str]) -> str:
     for phrase in sorted(phrases, key=len, reverse=True):
         text = re.sub(rf"(?<![\w']){re.escape(phrase)}(?![\w'])", " ", text)
     return " ".join(text.split())
+
+
+def said_once(words: str) -> str:
+    """A text of nothing but one phrase, again and again, as that phrase; another text as it is.
+
+    >>> said_once("stop the run stop the run")
+    'stop the run'
+    """
+    parts = words.split()
+    for length in range(1, len(parts) // 2 + 1):
+        if len(parts) % length == 0 and parts == parts[:length] * (len(parts) // length):
+            return " ".join(parts[:length])
+    return words

@@ -8,7 +8,7 @@ from importlib.metadata import entry_points
 __all__ = ["benchmark_names", "names_in_play"]
 
 COMMANDS = (
-    "pause",
+    "pause the run",
     "resume",
     "stop",
     "approve",

@@ -43,6 +43,8 @@ CLEAR_LANGUAGE = 0.5
 LEAST_LANGUAGE = 0.25
 """Below this probability of the language that is asked for it was another one."""
 ECHO = 3
+OBJECT = " the run"
+"""Of an expected command; it is said without as well."""
 MOST_THREADS = 4
 REPEATED = re.compile(r"(.{2,30}?)\1{3,}")
 FINAL_BEAM = 1
@@ -109,7 +111,8 @@ class WhisperRecognizer:
 
     def expect(self, words: Sequence[str]) -> None:
         self._expected = tuple(words)
-        self._short = {_bare(one) for one in words}
+        bare = {_bare(one) for one in words}
+        self._short = bare | {one.removesuffix(OBJECT) for one in bare}
         if self._whisper is None:
             return
         tokenizer = self._whisper.hf_tokenizer

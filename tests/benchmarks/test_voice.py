@@ -215,6 +215,13 @@ def test_metrics_come_for_each_condition_and_what_is_pooled_says_so() -> None:
     assert found["snr5", "cut_off"] == 0.5
     assert found["clean", "transcript_ms_p50"] == 550.0 and found["clean", "transcript_ms_p90"] == 590.0
     assert not [name for category, name in found if not category and not name.startswith("pooled_")]
+    order = [one.category for one in voice_metrics([attempt("a", c, True) for c in ("reverb", "snr5", "clean")])]
+    assert list(dict.fromkeys(order)) == ["", "clean", "snr5", "reverb"]
+
+
+def test_of_one_recording_there_is_one_latency() -> None:
+    found = {one.name: (one.value, one.n) for one in voice_metrics([attempt("a", "clean", True)])}
+    assert found["endpoint_ms_p50"] == (500.0, 1) and "endpoint_ms_p90" not in found
 
 
 def test_one_condition_alone_is_not_pooled_and_every_metric_is_declared() -> None:

@@ -26,6 +26,14 @@ def test_quality_and_latency_are_drawn_for_each_condition() -> None:
     assert voice_plot(metrics[:5], "a title") != drawn
 
 
+def test_one_recording_for_a_condition_has_its_one_latency_and_none_says_so() -> None:
+    one = [metric("pass_rate", 1.0, "reverb"), metric("pass_rate", 1.0, "clean")]
+    latencies = [metric("endpoint_ms_p50", 500.0, "clean"), metric("endpoint_ms_p50", 700.0, "reverb")]
+    drawn, none = voice_plot([*one, *latencies], "a title"), voice_plot(one, "a title")
+    assert drawn is not None and none is not None and drawn != none
+    assert drawn == voice_plot([*reversed(one), *latencies], "a title"), "conditions have one order"
+
+
 def test_a_run_without_the_benchmark_has_no_plot() -> None:
     assert voice_plot([metric("pass@1", 0.5, "")], "a title") is None
 

@@ -27,6 +27,8 @@ GRAMMAR = Grammar(BENCHMARKS, tasks=("HumanEval/12", "HumanEval/13", "Mbpp/2", "
         ("hold everything", "verb", "pause", {"now": True}),
         ("continue the run please", "verb", "resume", {}),
         ("Stop!", "verb", "stop", {}),
+        ("pause the run, pause the run,", "verb", "pause", {}),
+        ("start the smoke suite. Start the smoke suite.", "start", "suite", {"suite": "smoke"}),
         ("skip M M L U", "verb", "cancel", {"target": "mmlu"}),
         ("cancel HumanEval slash twelve", "verb", "cancel", {"target": "HumanEval/12"}),
         ("cancel task two", "verb", "cancel", {"target": "Mbpp/2"}),

@@ -163,3 +163,12 @@ def test_a_short_window_that_takes_english_for_another_language_does_not_decide(
     """The clip says "make a folder called enter, no, called out": English 0.04 by its four seconds, 0.29 by all 30."""
     found = whisper.final(read_samples(CLIPS / "corrected-19.flac"))
     assert (found.why_empty, found.text[:20]) == ("", "Make a folder called")
+
+
+@pytest.mark.model
+def test_a_short_command_of_a_bad_voice_is_understood_once_it_is_expected(whisper: WhisperRecognizer) -> None:
+    whisper.expect(names_in_play())
+    try:
+        assert words(whisper.final(read_samples(CLIPS / "command-04.flac")).text) == "pause the run"
+    finally:
+        whisper.expect(())

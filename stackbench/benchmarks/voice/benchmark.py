@@ -32,6 +32,7 @@ from stackbench.benchmarks.voice.hearing import Heard, Hearing
 from stackbench.benchmarks.voice.voice_metrics import voice_kinds, voice_metrics
 from stackbench.config.home import user_cache
 from stackbench.datasets import DatasetStore
+from stackbench.errors import DataNotAvailableError, ModelNotAvailableError
 from stackbench.sandbox import CodeJob, Section
 from stackbench.types import AttemptSummary, Message, Metric, Request, Scored, Task
 from stackbench.voice.conditions import CONDITIONS, Condition
@@ -107,6 +108,11 @@ class Voice:
         self._typed: dict[tuple[str, int, int, str], asyncio.Future[_Done]] = {}
 
     def tasks(self, data: DatasetStore) -> list[SpokenTask]:
+        """Raises DataNotAvailableError without the recogniser, so that nobody waits for the model to load first."""
+        try:
+            self._weights()
+        except ModelNotAvailableError as error:
+            raise DataNotAvailableError(str(error)) from error
         folder = Path(self.options.clips).expanduser() if self.options.clips else published_clips()
         clips = [clip for clip in load_clips(folder) if clip.kind in self.options.kinds]
         self.tasks_hash = clips_hash(clips)
@@ -118,12 +124,16 @@ class Voice:
 
     async def prepare(self, tasks: Sequence[Task], context: PrepareContext) -> None:
         """Loads the recogniser. Raises UsageError, ModelError."""
-        recognizer = WhisperRecognizer(find_weights(self.options.recognizer, user_cache() / "models"))
+        recognizer = WhisperRecognizer(self._weights())
         if self.options.names:
             recognizer.expect(names_in_play())
         self._hearing = Hearing(recognizer, EndpointSettings(silence_s=self.options.silence))
         await self._hearing.start()
         context.say(f"voice: {recognizer.name}, recordings sha256 {self.tasks_hash[:16]}")
+
+    def _weights(self) -> Path:
+        """Raises UsageError, ModelNotAvailableError."""
+        return find_weights(self.options.recognizer, user_cache() / "models")
 
     async def attempt(self, task: SpokenTask, context: Context) -> Scored:
         assert self._hearing is not None, "prepare comes first"

@@ -13,6 +13,7 @@ from stackbench.benchmarks.passes import task_means, to_metric
 from stackbench.stats import amount, paired_difference, share
 from stackbench.stats.intervals import LEAST_UNITS
 from stackbench.types import AttemptSummary, Metric
+from stackbench.voice.conditions import CONDITIONS
 
 __all__ = ["LATENCIES", "voice_kinds", "voice_metrics"]
 
@@ -30,9 +31,14 @@ def voice_metrics(attempts: Sequence[AttemptSummary]) -> list[Metric]:
     for attempt in attempts:
         groups[attempt.category].append(attempt)
     found = _group(attempts, "", POOLED if len(groups) > 1 else "")
-    for condition, members in groups.items():
-        found += _group(members, condition)
+    for condition in sorted(groups, key=_place):
+        found += _group(groups[condition], condition)
     return found
+
+
+def _place(condition: str) -> tuple[int, str]:
+    """From the easiest condition on."""
+    return (CONDITIONS.index(condition) if condition in CONDITIONS else len(CONDITIONS), condition)
 
 
 def voice_kinds() -> tuple[MetricKind, ...]:
@@ -112,10 +118,10 @@ def _rate(
 
 def _percentiles(name: str, attempts: Sequence[AttemptSummary], category: str, before: str) -> list[Metric]:
     values = sorted(float(one.metrics[name]) for one in attempts if one.metrics[name] is not None)
-    if len(values) < 2:
+    if not values:
         return []
-    cuts = quantiles(values, n=100, method="inclusive")
+    cuts = quantiles(values, n=100, method="inclusive") if len(values) > 1 else values * 99
     return [
         Metric(f"{before}{name}_p{percent}", cuts[percent - 1], None, None, None, len(values), category)
-        for percent in PERCENTILES
+        for percent in (PERCENTILES if len(values) > 1 else PERCENTILES[:1])
     ]

@@ -47,7 +47,8 @@ def real_session(home: Home, operator: Operator, tell: Callable[[Told], None]) -
     recognizer = WhisperRecognizer(find_weights(DEFAULT, home.models))
     recognizer.expect(names_in_play())
     grammar = Grammar(benchmark_names(), tuple(list_suites()))
-    return VoiceSession(recognizer, grammar, operator, tell, PortAudio(), ListenSettings(push_to_talk=True))
+    settings = ListenSettings(push_to_talk=True, lock=home.voice_lock)
+    return VoiceSession(recognizer, grammar, operator, tell, PortAudio(), settings)
 
 
 class VoiceScreen(RoomScreen):
