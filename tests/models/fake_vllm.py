@@ -21,6 +21,9 @@ from typing import Any
 
 SAY = json.loads(os.environ.get("FAKE_VLLM", "{}"))
 STATE = Path(os.environ["FAKE_VLLM_STATE"])
+if folder := os.environ.get("VLLM_RPC_BASE_PATH"):  # a socket that it leaves behind, as vLLM does when it is killed
+    (Path(folder) / "socket").touch()
+    (STATE / "scratch").write_text(folder)
 
 
 def main() -> None:

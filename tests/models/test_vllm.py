@@ -113,7 +113,10 @@ async def test_a_server_is_started_asked_and_stopped(bench: Bench, started: Call
     assert (about["kind"], about["vllm"], about["capabilities"]["tools"]) == ("vllm", "0.0-fake", True)
     child = int((bench.state / "child").read_text())
     assert psutil.pid_exists(child) and bench.processes()
+    scratch = Path((bench.state / "scratch").read_text())
+    assert (scratch / "socket").exists()
     await model.close()
+    assert not scratch.exists()
     assert not psutil.pid_exists(child)
     assert not bench.processes()
 
@@ -414,6 +417,7 @@ def test_nothing_is_left_when_its_owner_is_killed(bench: Bench) -> None:
     owner.wait()
     owner.stdout.close()
     wait_for(lambda: not any(process.is_running() for process in processes), within_s=20)
+    assert not Path((bench.folder / "state" / "scratch").read_text()).exists()
 
 
 @pytest.fixture

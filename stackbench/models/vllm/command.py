@@ -7,6 +7,7 @@ import secrets
 import shutil
 import socket
 import sys
+import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,8 @@ class Command:
     host_url: str
     cleanup: tuple[str, ...] = ()
     """What to run when it has ended."""
+    scratch: Path | None = None
+    """A folder for its sockets, to be made before the start; `cleanup` removes it."""
 
 
 def find_vllm(options: ModelOptions) -> tuple[str, ...]:
@@ -122,7 +125,10 @@ def serve_command(served_name: str, loading: Loading, options: ModelOptions, *, 
     environment = _environment(options, gpus=gpus)
     environment["PATH"] = f"{Path(program[0]).parent}{os.pathsep}{os.environ.get('PATH', '')}"  # its compiler and tools
     inherited = {name: value for name, value in os.environ.items() if name != options.api_key_env}  # not its affair
-    return Command((*program, "serve", *flags), inherited | environment, url)
+    scratch = Path(tempfile.gettempdir(), f"stackbench-vllm-{secrets.token_hex(4)}")  # a path of a socket must be short
+    environment["VLLM_RPC_BASE_PATH"] = str(scratch)  # killed, it leaves its sockets behind
+    cleanup = ("rm", "-rf", str(scratch))
+    return Command((*program, "serve", *flags), inherited | environment, url, cleanup, scratch)
 
 
 def tool_call_parser(folder: Path, name: str) -> str | None:

@@ -57,6 +57,8 @@ class VllmServer:
 
         self.log.parent.mkdir(parents=True, exist_ok=True)
         command = self._command
+        if command.scratch is not None:
+            command.scratch.mkdir(mode=0o700, exist_ok=True)
         arguments = [sys.executable, "-I", "-S", guard.__file__, str(GRACE_S), *command.cleanup, "--"]
         with self.log.open("ab") as output:
             self._reader = LogReader(self.log)
