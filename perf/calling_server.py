@@ -5,8 +5,8 @@ Usage: python -m perf.calling_server PORT STEPS
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 from typing import Any
 
 from aiohttp import web
@@ -16,7 +16,11 @@ USAGE = {"prompt_tokens": 900, "completion_tokens": 20, "total_tokens": 920}
 
 
 def main() -> None:
-    steps = int(sys.argv[2])
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("port", type=int)
+    parser.add_argument("steps", type=int)
+    given = parser.parse_args()
+    steps: int = given.steps
 
     async def answer(request: web.Request) -> web.StreamResponse:
         body = await request.json()
@@ -45,7 +49,7 @@ def main() -> None:
     app = web.Application()
     app.router.add_post("/v1/chat/completions", answer)
     app.router.add_get("/v1/models", models)
-    web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), print=None, access_log=None)
+    web.run_app(app, host="127.0.0.1", port=given.port, print=None, access_log=None)
 
 
 if __name__ == "__main__":
