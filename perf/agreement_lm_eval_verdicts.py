@@ -18,8 +18,8 @@ def compare_verdicts(folder: Path, names: list[str], count: int, data: Path, mod
     from lm_eval import simple_evaluate
     from lm_eval.tasks import TaskManager
 
-    for form in ("lm-eval", "lm-eval-chat"):
-        for benchmark in ("mmlu", "gsm8k"):
+    for benchmark in ("mmlu", "gsm8k"):  # the quicker one first
+        for form in ("lm-eval", "lm-eval-chat"):
             chosen = [f"local_{name}" for name in names if name.startswith(benchmark)]
             ended: Any = simple_evaluate(
                 model="hf", model_args={"pretrained": str(model), "dtype": "float32"}, device="cpu", batch_size=1,
