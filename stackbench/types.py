@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -165,8 +165,9 @@ class Request:
     """Is told the pieces of a thought that comes apart from the answer, as they come, where the model streams."""
     on_text: Callable[[str], None] | None = field(default=None, compare=False)
     """Of a streamed answer, is told each piece of text."""
-    on_retry: Callable[[int, float], None] | None = field(default=None, compare=False)
-    """Is told the number of each further try, from 2 on, and the seconds until it; and again when it begins, with 0."""
+    on_retry: Callable[[int, float], Awaitable[None] | None] | None = field(default=None, compare=False)
+    """Is told the number of each further try, from 2 on, and the seconds until it; and again when it begins, with 0:
+    that try waits for what is returned then."""
 
 
 @dataclass(frozen=True, slots=True)

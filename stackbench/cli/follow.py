@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -37,7 +38,8 @@ class EngineLostError(RunFailedError):
 
     def __init__(self, home: Home, run_id: str) -> None:
         super().__init__(
-            f"the engine of {home.path} has ended before run {run_id} did; to go on: stackbench eval --resume {run_id}"
+            f"the engine of {home.path} has ended before run {run_id} did; to go on: stackbench eval --resume {run_id} "
+            f"--home {shlex.quote(str(home.path))}"
         )
         self.run_id = run_id
 

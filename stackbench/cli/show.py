@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from stackbench.cli.length_tables import is_by_length, length_tables
 from stackbench.cli.scoreboard import caveat_lines, results_table, sampling_lines, skipped_lines, total_line
 from stackbench.cli.speeds import is_speed, speeds_table
 from stackbench.config import Home, list_settings
+from stackbench.control.verbs import change_line
 from stackbench.engine import GateResult, RunPlan, sampling_not_set
 from stackbench.engine.recorded_gates import recorded_gates
 from stackbench.errors import UsageError
@@ -33,6 +35,7 @@ __all__ = ["show"]
 SHOWN_OF_SETTING = 200
 SHOWN_REASONS = 12
 """Of a benchmark's errors, and of its wrong answers."""
+SHOWN_ACTIONS = 20
 HASH = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 SAMPLING = ("top_p", "max_tokens", "samples", "limit", "limit_seed")
 
@@ -47,6 +50,8 @@ class _Recorded:
     skipped: Mapping[str, str]
     gates: Sequence[GateResult]
     reasons: Sequence[ReasonGroup]
+    actions: Sequence[tuple[datetime, Mapping[str, Any]]]
+    """What operators did."""
 
 
 def show(home: Path | None, name: str, sample: str | None, *, failures: int, format: str, as_json: bool) -> None:
@@ -91,6 +96,7 @@ def _read(reader: Reader, run: RunInfo) -> _Recorded:
         reader.skipped(run.run_id),
         recorded_gates(reader, run, results),
         group_reasons(reader.unpassed(run.run_id), [result.benchmark for result in results]),
+        reader.operator_actions(run.run_id),
     )
 
 
@@ -131,7 +137,18 @@ def _print_run(found: _Recorded, failures: int) -> None:
     for line in [*under, *gate_lines(found.gates, results)]:
         console.print(line, crop=False)
     console.print(shown(total_line(results, cost_of(run, results))))
+    _print_actions(found)
     _print_reasons(found, failures)
+
+
+def _print_actions(found: _Recorded) -> None:
+    """What operators did to the run, the last of it where it was much."""
+    console, actions = out(), found.actions
+    for at, action in actions[-SHOWN_ACTIONS:]:
+        change = change_line(action["verb"], action.get("arguments") or {}, action.get("old"), action.get("new"))
+        console.print(shown(f"{at:%Y-%m-%d %H:%M:%SZ} {change} (by {action.get('who', '')})", "dim"))
+    if len(actions) > SHOWN_ACTIONS:
+        console.print(shown(f"... and {len(actions) - SHOWN_ACTIONS} before; stackbench query lists all", "dim"))
 
 
 def _print_reasons(found: _Recorded, failures: int) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from stackbench.cli.console import notice, print_json, print_json_line, print_line, print_table
 from stackbench.config import Home
+from stackbench.errors import UsageError
 from stackbench.voice.app import Handled, ListenSettings, Told, VoiceSession, turn_document
 from stackbench.voice.app import Notice as VoiceNotice
 from stackbench.voice.audio import RATE
@@ -128,9 +129,14 @@ def transcribe(
         begun = time.perf_counter()
         stream = Turns(Endpointer(SileroModel(), EndpointSettings(silence_s=silence_s)), made, tell, live=False)
         length = 0
-        for block in read_blocks(path, notice):
-            length += len(block)
-            stream.feed(block)
+        try:
+            for block in read_blocks(path, notice):
+                length += len(block)
+                stream.feed(block)
+        except UsageError:
+            if as_json and documents:
+                print_json(documents)  # what the files before it hold is not lost
+            raise
         stream.finish()
         took = time.perf_counter() - begun
         if not turns:

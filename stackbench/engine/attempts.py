@@ -177,7 +177,13 @@ class AttemptRunner:
     # -- what the operator asks
 
     def cancel(self, task_id: str = "") -> int:
-        """Gives up attempts under way at a task, or at every task; how many. What is queued is left out in its turn."""
+        """Gives up attempts under way at a task, or at every task; how many. What is queued is left out at once."""
+        left_out = [spec for spec in self._queue if not task_id or spec.key.task_id == task_id]
+        if left_out:
+            self._queue = deque(spec for spec in self._queue if task_id and spec.key.task_id != task_id)
+            self.cancelled += left_out
+            if not self._queue:
+                self.all_begun.set()
         found = [task for key, task in self._under_way.items() if not task_id or key.task_id == task_id]
         for task in found:
             task.cancel()

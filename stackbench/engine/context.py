@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from dataclasses import asdict, replace
 from datetime import datetime
@@ -286,16 +286,19 @@ class AttemptContext:
     async def _ask(self, request: Request) -> Generation:
         """Waits for a place at the model, then for its answer."""
         controls, tracker = self._controls, self._tracker
-        if controls.held:
-            with tracker.waiting(self.key, "operator", "the run is held"), self.clock.waiting():
-                await controls.pass_hold()
         self._turn += 1
         rank = 0 if self._turn > 1 else 1 if self._agent else 2
-        if self._slots.full:
-            with tracker.waiting(self.key, "slot"), self.clock.waiting():
+        while True:
+            if controls.held:
+                await self._pass_hold()
+            if self._slots.full:
+                with tracker.waiting(self.key, "slot"), self.clock.waiting():
+                    await self._slots.acquire(rank)
+            else:
                 await self._slots.acquire(rank)
-        else:
-            await self._slots.acquire(rank)
+            if not controls.held:
+                break
+            self._slots.release()  # held while it waited for its place
         self._try_began = self.clock.active_s
         try:
             with tracker.waiting(self.key, "model"):
@@ -305,17 +308,32 @@ class AttemptContext:
             self._end_back_off()
         return generation
 
-    def _note_retry(self, number: int, wait_s: float) -> None:
-        """A request failed and is tried again; neither the failed try nor the wait counts as the model's time."""
+    async def _pass_hold(self) -> None:
+        with self._tracker.waiting(self.key, "operator", "the run is held"), self.clock.waiting():
+            await self._controls.pass_hold()
+
+    def _note_retry(self, number: int, wait_s: float) -> Awaitable[None] | None:
+        """A request failed and is tried again; neither the failed try nor the wait counts as the model's time. A try
+        that is due while the run is held waits."""
         self._end_back_off()
         if wait_s:
             self.clock.forgive(self.clock.active_s - self._try_began)
             self.clock.stop()
             self._backing_off = True
             self._tracker.note(self.key, "retry", f"try {number} in {wait_s:.1f} s")
+        elif self._controls.held:
+            return self._try_after_hold(number)
         else:
-            self._try_began = self.clock.active_s
-            self._tracker.note(self.key, "model", f"try {number}")
+            self._begin_try(number)
+        return None
+
+    async def _try_after_hold(self, number: int) -> None:
+        await self._pass_hold()
+        self._begin_try(number)
+
+    def _begin_try(self, number: int) -> None:
+        self._try_began = self.clock.active_s
+        self._tracker.note(self.key, "model", f"try {number}")
 
     def _end_back_off(self) -> None:
         if self._backing_off:

@@ -86,11 +86,12 @@ class RunRecord:
             StoreError: the database failed.
         """
         run_id, planned = self._order.run_id, planned_rows(plan, loaded, skipped, self._order.samples)
-        environment = self._environment(resources)
+        environment, before = self._environment(resources), dict[str, Any]()
         if self._order.resume:
             check_same_model(resources.reader.run(run_id), resources.model.describe())
             check_same_data(run_id, resources.reader.planned(run_id), planned)
             self._seq = itertools.count(resources.reader.last_seq(run_id) + 1)
+            before = dict(resources.reader.run(run_id).config.get("settings", {}))
             self._writer.resume_run(run_id, planned, environment=environment, git_commit=self._commit)
         else:
             if plan.name or plan.tags:
@@ -109,8 +110,17 @@ class RunRecord:
                 planned,
             )
         self._recorded = True
+        if self._order.resume:
+            self._record_changes(before, plan.settings.model_dump(mode="json"))
         if isinstance(resources.model, Templated):
             self._writer.texts(resources.model.chat_templates)
+
+    def _record_changes(self, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+        """With what settings a resumed run goes on, where they are others than it began with."""
+        for name, value in now.items():
+            if name in before and before[name] != value:
+                verb = {"verb": "resume", "who": "eval", "arguments": {"name": name}, "old": before[name], "new": value}
+                self.event("resumed", verb)
 
     def finish(
         self, plan: RunPlan, resources: RunResources, loaded: Sequence[LoadedBenchmark], end: RunEnd

@@ -89,6 +89,8 @@ def load_benchmarks(
                 raise
             skipped[part.name] = str(error)
             continue
+        if not tasks:
+            raise UsageError(f"{part.name} has no task with these options; ask for more with -T")
         if unknown:
             known += [task.task_id for task in tasks]
             unknown -= set(known)

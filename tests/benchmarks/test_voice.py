@@ -12,6 +12,7 @@ import pytest
 import soundfile
 
 from stackbench.benchmarks.declared_metrics import kind_of
+from stackbench.benchmarks.voice.benchmark import VoiceOptions
 from stackbench.benchmarks.voice.clips import load_clips, published_clips, tasks_of
 from stackbench.benchmarks.voice.hearing import Hearing
 from stackbench.benchmarks.voice.voice_metrics import voice_kinds, voice_metrics
@@ -159,7 +160,7 @@ def test_a_folder_that_is_none_of_recordings_is_refused_by_name(tmp_path: Path) 
     (tmp_path / "coding.yaml").write_text("- {id: a, kind: coding}\n")
     with pytest.raises(ConfigError, match=r"coding.yaml: entry 1: say: Field required"):
         load_clips(tmp_path)
-    (tmp_path / "coding.yaml").write_text("- {id: a, kind: coding, say: hello}\n")
+    (tmp_path / "coding.yaml").write_text("- {id: a, kind: coding, say: hello, function: f, tests: [f()]}\n")
     with pytest.raises(ConfigError, match="no recording a.flac"):
         load_clips(tmp_path)
     (tmp_path / "coding.yaml").write_text("id: [")
@@ -240,3 +241,26 @@ def test_the_interval_of_an_error_rate_is_that_of_a_ratio() -> None:
     assert (wer.ci_low, wer.ci_high) == pytest.approx((0.1 - 1.96 * wer.stderr, 0.1 + 1.96 * wer.stderr))
     (few,) = [one for one in voice_metrics(attempts[:14]) if one.name == "wer" and not one.category]
     assert (few.stderr, few.ci_low, few.ci_high, few.n) == (None, None, None, 14)
+
+
+def test_the_units_of_an_error_rate_are_recordings_not_attempts_at_them() -> None:
+    once = [attempt(str(n), "clean", True, word_errors=errors) for n, errors in enumerate((0, 1, 2, 1) * 4)]
+    five = once * 5
+    for name in ("wer", "cer", "entity_recovery"):
+        (first,) = [one for one in voice_metrics(once) if one.name == name and not one.category]
+        (again,) = [one for one in voice_metrics(five) if one.name == name and not one.category]
+        assert (again.value, again.n) == (first.value, first.n) == (first.value, 16)
+        assert again.stderr == pytest.approx(first.stderr)
+
+
+def test_an_entry_that_nothing_is_asked_of_is_refused(tmp_path: Path) -> None:
+    folder = folder_with(tmp_path, quiet(1.0))
+    (folder / "coding.yaml").write_text(json.dumps([{"id": "mine", "kind": "coding", "say": "Pause the run."}]))
+    with pytest.raises(ConfigError, match=r"coding.yaml: entry 1: .*needs function and tests"):
+        load_clips(folder)
+
+
+def test_options_name_each_condition_once_and_at_least_one() -> None:
+    assert VoiceOptions(conditions=("clean", "clean", "snr5")).conditions == ("clean", "snr5")
+    with pytest.raises(ValueError, match="takes at least one"):
+        VoiceOptions(conditions=())

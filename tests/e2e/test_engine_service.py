@@ -235,10 +235,16 @@ async def test_a_cancelled_task_is_left_out_and_can_be_put_back(
     assert (await ctl(program, "cancel", "gsm8k/59"))["changed"] is False
     refused = await ctl(program, "cancel", "nonsense", code=2)
     assert 'no benchmark and no task of this run is named "nonsense"' in refused
+    (counts,) = (await ctl(program, "status"))["benchmarks"]
+    assert counts["cancelled"] == 2, "what was queued is left out at once"
+    assert (await ctl(program, "requeue", "gsm8k/58"))["new"] == 1
     await ctl(program, "resume")
     assert await ended(program, detached_run["run_id"]) == "completed"
     rows = program.query("SELECT count(*) AS n FROM attempts")
-    assert rows == [{"n": 58}]
+    assert rows == [{"n": 59}]
+    shown = (await program.run_beside("show", detached_run["run_id"])).stdout
+    assert "cancel gsm8k/59: in the run -> cancelled" in shown, shown
+    assert "requeue gsm8k/58: 0 -> 1" in shown
 
 
 async def test_a_killed_engine_leaves_a_resumable_run_and_its_last_words(

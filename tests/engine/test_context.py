@@ -121,3 +121,29 @@ async def test_waiting_for_a_place_at_the_model_does_not_count() -> None:
     await asking
     assert made.clock.waited_s > 0.1 and made.clock.active_s < 0.1
     assert not made._slots.taken
+
+
+async def test_an_attempt_that_waits_for_its_place_as_the_run_is_held_asks_nothing_until_it_goes_on() -> None:
+    made = context(Generation("held back"))
+    await made._slots.acquire(0)  # another attempt has the only place
+    asked = asyncio.create_task(made.generate(Request(made.sampling(max_tokens=5), (), "Q")))
+    await asyncio.sleep(0.01)
+    made._controls.pause(now=True)
+    made._slots.release()
+    done, _ = await asyncio.wait({asked}, timeout=0.1)
+    assert not done and not made._slots.full, "it gave the place back"
+    made._controls.resume()
+    assert (await asked).text == "held back"
+
+
+async def test_a_try_that_is_due_while_the_run_is_held_waits() -> None:
+    made = context(Generation("later"))
+    made._controls.pause(now=True)
+    held = made._note_retry(2, 0.0)
+    assert held is not None
+    waiting = asyncio.ensure_future(held)
+    done, _ = await asyncio.wait({waiting}, timeout=0.05)
+    assert not done
+    made._controls.resume()
+    await waiting
+    assert made._note_retry(3, 0.0) is None

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from stackbench.agents import AgentLimits, run_agent
+from stackbench.agents import AgentLimits, AgentResult, run_agent
 from stackbench.benchmarks.base import Context, Options, PrepareContext
 from stackbench.benchmarks.declared_metrics import MetricKind
 from stackbench.benchmarks.extract import read_program
@@ -69,6 +69,13 @@ class VoiceOptions(Options):
     """Seconds of silence that end a turn."""
     names: bool = True
     """Whether the recogniser is told the names in play."""
+
+    @field_validator("conditions", "kinds")
+    @classmethod
+    def _each_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value:
+            raise ValueError("takes at least one")
+        return tuple(dict.fromkeys(value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +173,7 @@ class Voice:
             reason=spoken.reason if heard.text else f"{spoken.reason} ({heard.why_empty})",
             prompt_tokens=sum(one.prompt_tokens for one in made),
             completion_tokens=sum(one.completion_tokens for one in made),
-            latency_s=spoken.model_s,
+            latency_s=sum(one.model_s for one in made),
             metrics=metrics,
             program=spoken.program,
         )
@@ -248,7 +255,9 @@ class Voice:
         failed = [check.name for check in checks if not check.passed]
         return _Done(
             not failed,
-            f"passed: all checks hold ({len(checks)})" if not failed else f"failed: {'; '.join(failed)}",
+            f"passed: all checks hold ({len(checks)})"
+            if not failed
+            else f"failed: {'; '.join(failed)}{_limit(result)}",
             text,
             result.answer,
             None,
@@ -257,6 +266,11 @@ class Voice:
             result.model_s,
             executed_s=executed_s,
         )
+
+
+def _limit(result: AgentResult) -> str:
+    """What cut the agent short, where something did."""
+    return f" (the agent ended at its limit of {result.ending})" if result.ending in ("steps", "seconds") else ""
 
 
 def _understood(clip: Clip, intent: Intent) -> _Done:
@@ -272,7 +286,7 @@ def _scenario(clip: Clip, text: str) -> Scenario:
             "category": "files",
             "subcategory": "spoken",
             "difficulty": 1,
-            "prompt": text,
+            "prompt": f"The request as it was heard: {text}",  # what the agent is told is the text alone
             "setup": {"files": clip.files},
             "tools": list(TOOLS),
             "limits": {"steps": AGENT_STEPS, "seconds": AGENT_S},

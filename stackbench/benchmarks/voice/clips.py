@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 import stackbench
 from stackbench.errors import ConfigError, one_line
@@ -56,6 +56,15 @@ class Clip(BaseModel):
     speech_ends_s: float | None = None
     corrected: bool = False
     """Whether it has fillers, restarts or self-corrections."""
+
+    @model_validator(mode="after")
+    def _can_fail(self) -> Clip:
+        """What nothing is asked of would pass whatever is answered."""
+        needed = {"coding": ("function", "tests"), "tool": ("checks",), "command": ("action",)}[self.kind]
+        lacking = [name for name in needed if not getattr(self, name)]
+        if lacking:
+            raise ValueError(f"an entry of kind {self.kind} needs {' and '.join(lacking)}")
+        return self
 
 
 @dataclass(frozen=True, slots=True)

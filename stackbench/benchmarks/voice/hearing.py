@@ -97,13 +97,16 @@ class Hearing:
         last = said[-1] if said else None
         dropped = (one.why for one in events if isinstance(one, Dropped))
         behind_s = 0.0 if last is None else last.ended_s - ends_s
+        # a turn that was over before the speech was tells of no latency
+        too_early = last is not None and ended_inside and behind_s + last.latency.endpoint_s < 0
+        known = last is not None and ended_inside and not too_early
         return Heard(
             " ".join(one.text for one in said),
-            None if last is None or not ended_inside else behind_s + last.latency.endpoint_s,
-            None if last is None or not ended_inside else behind_s + last.latency.text_s,
+            behind_s + last.latency.endpoint_s if known and last is not None else None,
+            behind_s + last.latency.text_s if known and last is not None else None,
             timed.spent_s,
             seconds(sound),
-            cut_off=any(one.ended_s < ends_s - CUT_BEFORE_S for one in said[:-1]),
+            cut_off=too_early or any(one.ended_s < ends_s - CUT_BEFORE_S for one in said[:-1]),
             false_start=any(at < begins_s - CUT_BEFORE_S or at > ends_s + CUT_BEFORE_S for at in began),
             never_ended=not ended_inside,
             began_s=began[0] - begins_s if began else None,

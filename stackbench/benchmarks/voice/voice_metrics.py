@@ -101,8 +101,14 @@ def _share(name: str, values: dict[str, float], category: str, before: str) -> l
 def _rate(
     name: str, attempts: Sequence[AttemptSummary], errors: str, length: str, category: str, before: str
 ) -> list[Metric]:
-    """All errors by all that was said, with the standard error of a ratio (Cochran 1977, section 6.5)."""
-    pairs = [(float(one.metrics[errors]), float(one.metrics[length])) for one in attempts]
+    """All errors by all that was said, with the standard error of a ratio (Cochran 1977, section 6.5); recordings are
+    the units."""
+    by_clip: dict[str, tuple[float, float]] = {}  # attempts at one recording are no units, nor are its conditions
+    for one in attempts:
+        clip = one.key.task_id.rpartition("@")[0] or one.key.task_id
+        wrong, size = by_clip.get(clip, (0.0, 0.0))
+        by_clip[clip] = (wrong + float(one.metrics[errors]), size + float(one.metrics[length]))
+    pairs = list(by_clip.values())
     total = sum(size for _, size in pairs)
     if not total:
         return []

@@ -16,8 +16,8 @@ __all__ = ["OnRetry", "Retrying"]
 FIRST_BACKOFF_S = 0.5
 LONGEST_BACKOFF_S = 60.0
 
-OnRetry = Callable[[int, float], None]
-"""Takes a try's number and the seconds until it; once more with 0 when it begins."""
+OnRetry = Callable[[int, float], Awaitable[None] | None]
+"""Takes a try's number and the seconds until it; once more with 0 when it begins, which waits for what is returned."""
 
 Result = TypeVar("Result")
 
@@ -51,9 +51,11 @@ class Retrying:
                 raise failed.pop()  # the first try, as it went
             return await ask()
 
-        def before(state: RetryCallState) -> None:
+        async def before(state: RetryCallState) -> None:
             if on_retry is not None and state.attempt_number > 1:
-                on_retry(state.attempt_number, 0.0)
+                held = on_retry(state.attempt_number, 0.0)
+                if held is not None:
+                    await held
 
         def before_sleep(state: RetryCallState) -> None:
             if on_retry is not None:
