@@ -7,7 +7,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
@@ -74,6 +74,8 @@ class Handled:
     """From the final text until it was carried out."""
     said_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     """When its first word began."""
+    audio: str | None = None
+    """The file that its sound is kept in."""
 
 
 Told: TypeAlias = TurnEvent | Notice | Handled
@@ -208,17 +210,21 @@ class VoiceSession:
             finally:
                 turns.busy = False
         handled = Handled(turn, intent, line, refused, time.perf_counter() - begun, said_at)
-        self._tell(handled)
-        kept: str | None = None
-        try:
-            if self.settings.keep_audio is not None:
+        if self.settings.keep_audio is not None:
+            try:
                 kept = str(await asyncio.to_thread(_keep, turn, self.settings.keep_audio))
-            await self._operator.record(turn_document(handled, self._recognizer.name, self.device, kept))
+            except StackbenchError as error:
+                self._tell(Notice(f"the turn's sound is not kept: {error}", bad=True))
+            else:
+                handled = replace(handled, audio=kept)
+        self._tell(handled)
+        try:
+            await self._operator.record(turn_document(handled, self._recognizer.name, self.device))
         except StackbenchError as error:
             self._tell(Notice(f"the turn is not kept: {error}", bad=True))
 
 
-def turn_document(handled: Handled, recognizer: str, device: str, audio: str | None = None) -> dict[str, Any]:
+def turn_document(handled: Handled, recognizer: str, device: str) -> dict[str, Any]:
     """A turn as it is recorded in `events` and printed with `--json`; times in milliseconds from the end of speech,
     but `speech`, its length. `said_at`: when its first word began, in UTC; a turn before a run is recorded with the
     next one, later than it was said. `audio`: the file that its sound is kept in."""
@@ -241,7 +247,7 @@ def turn_document(handled: Handled, recognizer: str, device: str, audio: str | N
             "final_pass": round(1000 * latency.pass_s),
             "carried_out": round(1000 * (latency.text_s + handled.carried_out_s)),
         },
-        "audio": audio,
+        "audio": handled.audio,
     }
 
 

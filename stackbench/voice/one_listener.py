@@ -31,8 +31,8 @@ def only_listener(lock: Path) -> Iterator[None]:
         except OSError as error:
             holder = os.read(fd, 32).decode("ascii", "replace").strip()
             raise UsageError(
-                f"process {holder or 'unknown'} listens for this home already, and what is said would be carried out "
-                f"twice; end it first, or listen for another home"
+                f"process {holder or 'unknown'} listens for this home already: end it first; two would carry out each "
+                "sentence twice"
             ) from error
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)

@@ -264,3 +264,33 @@ def test_options_name_each_condition_once_and_at_least_one() -> None:
     assert VoiceOptions(conditions=("clean", "clean", "snr5")).conditions == ("clean", "snr5")
     with pytest.raises(ValueError, match="takes at least one"):
         VoiceOptions(conditions=())
+
+
+def test_a_recording_of_ones_own_is_checked_before_the_run(tmp_path: Path) -> None:
+    folder = folder_with(tmp_path, loud(1.0))
+    (folder / "clips" / "mine.txt").write_text("notes on the recording")
+    (clip,) = load_clips(folder)
+    assert clip.path.name == "mine.wav"
+    (folder / "clips.json").write_text('{"mine": {"speech_ends_s": "late"}}')
+    with pytest.raises(ConfigError, match=r"clips.json: mine: Input should be a valid number"):
+        load_clips(folder)
+    (folder / "clips.json").write_text('{"mine": 5}')
+    with pytest.raises(ConfigError, match=r"clips.json: mine: "):
+        load_clips(folder)
+    (folder / "clips.json").unlink()
+    (folder / "clips" / "mine.wav").write_bytes(b"no sound at all")
+    with pytest.raises(ConfigError, match=r"mine.wav is no audio that can be read here"):
+        load_clips(folder)
+    (folder / "commands.yaml").write_text(json.dumps([{"id": "*", "kind": "command", "say": "stop", "action": "verb"}]))
+    with pytest.raises(ConfigError, match=r"entry 1: id: "):
+        load_clips(folder)
+
+
+async def test_the_end_of_speech_is_told_by_the_model_of_speech_not_by_the_last_noise(tmp_path: Path) -> None:
+    """A door falls shut 2 s after the sentence: one loud sample in a frame that is no speech."""
+    sound = np.concatenate([loud(1), quiet(2.0), quiet(0.2)])
+    sound[-1000] = 0.5
+    (task,) = tasks_of(load_clips(folder_with(tmp_path, sound)), ("clean",))
+    heard = await Hearing(ScriptedRecognizer(say=lambda samples: "pause"), EndpointSettings(), Loudness).hear(task)
+    assert heard.endpoint_s is not None and 0.4 < heard.endpoint_s < 0.7
+    assert not heard.cut_off

@@ -13,13 +13,15 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 import stackbench
-from stackbench.errors import ConfigError, one_line
+from stackbench.errors import ConfigError, UsageError, one_line
 from stackbench.types import Task
+from stackbench.voice.audio_file import read_blocks
 from stackbench.voice.conditions import Condition
 
 __all__ = ["Clip", "SpokenTask", "clips_hash", "load_clips", "published_clips", "tasks_of"]
 
 TEXTS = ("coding.yaml", "tools.yaml", "commands.yaml", "corrected.yaml")
+ENDINGS = (".flac", ".wav", ".opus", ".ogg", ".mp3", ".aiff", ".aif")
 Kind = Literal["coding", "tool", "command"]
 
 
@@ -28,7 +30,7 @@ class Clip(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    id: str
+    id: str = Field(pattern=r"^[\w.-]+$")
     kind: Kind
     say: str
     typed: str = ""
@@ -65,6 +67,16 @@ class Clip(BaseModel):
         if lacking:
             raise ValueError(f"an entry of kind {self.kind} needs {' and '.join(lacking)}")
         return self
+
+
+class _About(BaseModel):
+    """What clips.json tells of a recording."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    voice: str = ""
+    speech_begins_s: float | None = Field(default=None, ge=0)
+    speech_ends_s: float | None = Field(default=None, ge=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +118,9 @@ def load_clips(folder: Path) -> list[Clip]:
     for name in TEXTS:
         for number, row in enumerate(_rows(folder / name), 1):
             found.append(_clip(folder, name, number, row, recordings))
+    if folder != published_clips():
+        for clip in found:
+            _check_recording(clip.path)
     if not found:
         raise ConfigError(f"{folder} holds no spoken tasks: it needs one of {', '.join(TEXTS)}")
     ids = [clip.id for clip in found]
@@ -131,6 +146,14 @@ def clips_hash(clips: Sequence[Clip]) -> str:
     return made.hexdigest()
 
 
+def _check_recording(path: Path) -> None:
+    """Raises ConfigError for a file without sound, so that nobody waits for its attempt to hear of it."""
+    try:
+        next(iter(read_blocks(path)))
+    except UsageError as error:
+        raise ConfigError(str(error)) from error
+
+
 def _clip(folder: Path, name: str, number: int, row: Any, recordings: Mapping[str, Any]) -> Clip:
     try:
         clip = Clip.model_validate(row)
@@ -138,17 +161,20 @@ def _clip(folder: Path, name: str, number: int, row: Any, recordings: Mapping[st
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise ConfigError(f"{folder / name}: entry {number}: {place}: {one_line(first['msg'])}") from error
-    path = next((one for one in sorted((folder / "clips").glob(f"{clip.id}.*"))), None)
+    path = next((path for ending in ENDINGS if (path := folder / "clips" / f"{clip.id}{ending}").is_file()), None)
     if path is None:
         raise ConfigError(f"{folder / 'clips'} has no recording {clip.id}.flac (or .wav, .opus) for {name}")
     known = recordings.get(clip.id, {})
-    ends = known.get("speech_ends_s")
+    try:
+        about = _About.model_validate(known)
+    except ValidationError as error:
+        raise ConfigError(f"{folder / 'clips.json'}: {clip.id}: {one_line(error.errors()[0]['msg'])}") from error
     return clip.model_copy(
         update={
             "path": path,
-            "voice": str(known.get("voice", "")),
-            "speech_begins_s": known.get("speech_begins_s"),
-            "speech_ends_s": None if ends is None else float(ends),
+            "voice": about.voice,
+            "speech_begins_s": about.speech_begins_s,
+            "speech_ends_s": about.speech_ends_s,
             "corrected": name == "corrected.yaml",
         }
     )

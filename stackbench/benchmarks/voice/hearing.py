@@ -16,7 +16,7 @@ from stackbench.voice.audio_file import read_samples
 from stackbench.voice.conditions import Condition, under
 from stackbench.voice.endpointing import Endpointer, EndpointSettings
 from stackbench.voice.recognition import Recognizer
-from stackbench.voice.speech_probability import SileroModel, SpeechProbability
+from stackbench.voice.speech_probability import FRAME, FRAME_S, SileroModel, SpeechProbability
 from stackbench.voice.turns import Dropped, SpeechBegan, Turn, TurnEvent, Turns
 
 __all__ = ["Heard", "Hearing"]
@@ -91,8 +91,11 @@ class Hearing:
         if failed is not None:
             raise AttemptError(failed)
         said = [one for one in events if isinstance(one, Turn)]
-        ends_s = clip.speech_ends_s if clip.speech_ends_s is not None else _last_sound_s(clean)
-        begins_s = clip.speech_begins_s if clip.speech_begins_s is not None else _first_sound_s(clean)
+        begins_s, ends_s = clip.speech_begins_s, clip.speech_ends_s
+        if begins_s is None or ends_s is None:
+            first_s, last_s = self._speech_span_s(clean)
+            begins_s = first_s if begins_s is None else begins_s
+            ends_s = last_s if ends_s is None else ends_s
         began = [one.at_s for one in events if isinstance(one, SpeechBegan)]
         last = said[-1] if said else None
         dropped = (one.why for one in events if isinstance(one, Dropped))
@@ -112,6 +115,13 @@ class Hearing:
             began_s=began[0] - begins_s if began else None,
             why_empty="" if said else next(dropped, "no speech was found"),
         )
+
+    def _speech_span_s(self, samples: Samples) -> tuple[float, float]:
+        """Where speech begins and ends, as the model of speech sees the recording; 0 and 0 where there is none."""
+        model = self._probability()
+        frames = [samples[at : at + FRAME] for at in range(0, len(samples) - FRAME + 1, FRAME)]
+        speech = [number for number, frame in enumerate(frames) if model.probability(frame) >= self._settings.release]
+        return (speech[0] * FRAME_S, (speech[-1] + 1) * FRAME_S) if speech else (0.0, 0.0)
 
 
 class _Timed:
@@ -136,12 +146,3 @@ def _with_silence_behind(clean: Samples, condition: Condition, name: str) -> Sam
     """The recording under its condition, with the room's own silence behind it."""
     behind = np.zeros(round(SILENCE_BEHIND_S * RATE), np.float32)
     return under(np.concatenate([clean, behind]), condition, name)
-
-
-def _first_sound_s(samples: Samples) -> float:
-    return float(np.argmax(np.abs(samples) > 0.01)) / RATE
-
-
-def _last_sound_s(samples: Samples) -> float:
-    loud = np.flatnonzero(np.abs(samples) > 0.01)
-    return float(loud[-1] + 1) / RATE if len(loud) else 0.0
