@@ -106,7 +106,8 @@ class Checkpoints:
         if self._tracker is None or session.step - self._last < self._every:
             return
         with session.backend.clock.waiting():
-            running = [one for one in await session.workspace.session.processes() if one.user == "agent"]
+            alive = await session.workspace.session.processes(with_dying=False)
+            running = [one for one in alive if one.user == "agent"]
             if running:  # once it has ended there is one at the next turn
                 reason = f"a command still runs: {' '.join(running[0].command)[:100]}"
             else:

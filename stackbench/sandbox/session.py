@@ -173,9 +173,10 @@ class Session:
     async def _signal_user(self, user: str, number: int) -> None:
         await self._ask({"op": "signal_user", "user": user, "signal": int(number)})
 
-    async def processes(self) -> list[ProcessInfo]:
-        """The processes in the container, those of the sandbox itself left out."""
-        answer = await self._ask({"op": "processes"})
+    async def processes(self, *, with_dying: bool = True) -> list[ProcessInfo]:
+        """The processes in the container, those of the sandbox itself left out; `with_dying` false leaves out what has
+        been killed and takes a moment to be gone, too."""
+        answer = await self._ask({"op": "processes", "with_dying": with_dying})
         return [process_of(one) for one in answer["processes"]]
 
     # -- files

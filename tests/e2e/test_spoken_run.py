@@ -189,7 +189,7 @@ async def test_a_microphone_that_goes_and_comes_back_is_listened_to_again(
 async def test_two_programs_hear_one_microphone_and_each_turn_is_a_line_of_json(
     program: Program, listening: Any, tmp_path: Path
 ) -> None:
-    listeners = [listening(tmp_path, "--json"), listening(tmp_path, "--json")]
+    listeners = [listening(tmp_path, "--json"), listening(tmp_path, "--json", "--home", str(tmp_path / "other"))]
     for listener in listeners:
         await listener.hears("listening to")
     await listeners[0].say(CLIPS / "command-14.flac")
@@ -197,6 +197,9 @@ async def test_two_programs_hear_one_microphone_and_each_turn_is_a_line_of_json(
         turn = json.loads(await listener.hears('"became"'))
         assert turn["refused"] and "no engine serves" in turn["became"] and turn["intent"]["action"] == "verb"
         assert turn["text"] and turn["ts"] and set(turn["latency_ms"]) >= {"endpoint", "text", "carried_out"}
+        assert turn["ts"] > turn["said_at"] and turn["audio"] is None
+    second = await program.run_beside("voice", "listen")
+    assert second.returncode == 2 and f"process {listeners[0].process.pid} listens for this home" in second.stderr
 
 
 @pytest.mark.model

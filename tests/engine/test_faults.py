@@ -234,13 +234,20 @@ def kill_own_containers() -> None:
 
 @pytest.mark.docker
 def test_a_container_that_lacked_memory_is_told_from_one_that_was_killed(image: str) -> None:
+    """The container outlives the kill: of one whose first process is killed the engine may look for the cause after its
+    cgroup has gone, and then tells nothing (containerd's watcher of cgroups 1)."""
     hungry = "x = bytearray(1 << 27); print(len(x))"
     client = connect()
     try:
         ids: dict[str, str] = {}
         for name, code in (("hungry", hungry), ("modest", "print(1)")):
             container = client.containers.run(
-                image, ["python3", "-c", code], detach=True, mem_limit="24m", memswap_limit="24m", network_disabled=True
+                image,
+                ["sh", "-c", 'python3 -c "$0"; sleep 1', code],
+                detach=True,
+                mem_limit="24m",
+                memswap_limit="24m",
+                network_disabled=True,
             )
             ids[name] = container.id
             container.wait()

@@ -38,7 +38,9 @@ class Tools:
         }
 
     def list_processes(self, frame: dict[str, Any]):
-        self.loop.send({"op": "done", "id": frame["id"], "processes": self.processes()})
+        self.loop.send(
+            {"op": "done", "id": frame["id"], "processes": self.processes(with_dying=frame.get("with_dying", True))}
+        )
 
     def processes(self, *, with_dying: bool = True):
         commands = self.commands.by_pid
