@@ -86,12 +86,12 @@ class RunRecord:
             StoreError: the database failed.
         """
         run_id, planned = self._order.run_id, planned_rows(plan, loaded, skipped, self._order.samples)
-        environment, before = self._environment(resources), dict[str, Any]()
-        if self._order.resume:
-            check_same_model(resources.reader.run(run_id), resources.model.describe())
+        environment = self._environment(resources)
+        before = resources.reader.run(run_id) if self._order.resume else None
+        if before is not None:
+            check_same_model(before, resources.model.describe())
             check_same_data(run_id, resources.reader.planned(run_id), planned)
             self._seq = itertools.count(resources.reader.last_seq(run_id) + 1)
-            before = dict(resources.reader.run(run_id).config.get("settings", {}))
             self._writer.resume_run(run_id, planned, environment=environment, git_commit=self._commit)
         else:
             if plan.name or plan.tags:
@@ -110,8 +110,8 @@ class RunRecord:
                 planned,
             )
         self._recorded = True
-        if self._order.resume:
-            self._record_changes(before, plan.settings.model_dump(mode="json"))
+        if before is not None:
+            self._record_changes(before.config.get("settings", {}), plan.settings.model_dump(mode="json"))
         if isinstance(resources.model, Templated):
             self._writer.texts(resources.model.chat_templates)
 

@@ -10,13 +10,12 @@ from typing import Any
 
 from stackbench.report.colours import COLOURS
 from stackbench.types import Metric
+from stackbench.voice.conditions import CONDITIONS
 
 __all__ = ["LatencySteps", "latency_plot", "voice_plot"]
 
 QUALITY = ("pass_rate", "typed_pass_rate", "command_accuracy", "clips_with_all_entities", "wer")
 STEPS = ("endpoint_ms", "transcript_ms", "first_token_ms", "code_complete_ms", "executed_ms")
-CONDITIONS = ("clean", "snr20", "snr10", "snr5", "reverb")
-"""In their order, from the easiest on."""
 PERCENTILES = (50, 90, 99)
 DPI = 120
 WIDE = 20.0

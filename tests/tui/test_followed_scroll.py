@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from textual.app import App, ComposeResult
+from textual.pilot import Pilot
 from textual.widgets import Static
 
 from stackbench.tui.followed_scroll import FollowedScroll
@@ -20,12 +24,18 @@ class Growing(App[None]):
         self.query_one(f"#{part}", Static).update("\n".join(f"line {at}" for at in range(lines)))
 
 
-async def test_it_stays_at_its_end_however_quickly_text_comes() -> None:
+@asynccontextmanager
+async def growing(above: int) -> AsyncIterator[tuple[Growing, Pilot[None], FollowedScroll]]:
+    """On a screen of 10 lines, with so many lines in its upper part."""
     app = Growing()
     async with app.run_test(size=(40, 10)) as pilot:
-        pane = app.query_one(FollowedScroll)
-        app.grow("above", 4)
+        app.grow("above", above)
         await pilot.pause()
+        yield app, pilot, app.query_one(FollowedScroll)
+
+
+async def test_it_stays_at_its_end_however_quickly_text_comes() -> None:
+    async with growing(4) as (app, pilot, pane):
         assert (pane.scroll_y, pane.max_scroll_y) == (0, 0), "there is nothing to scroll yet"
         for lines in range(5, 300):
             app.grow("below", lines)
@@ -39,11 +49,7 @@ async def test_it_stays_at_its_end_however_quickly_text_comes() -> None:
 
 
 async def test_whoever_scrolled_up_stays_there_until_back_at_the_end() -> None:
-    app = Growing()
-    async with app.run_test(size=(40, 10)) as pilot:
-        pane = app.query_one(FollowedScroll)
-        app.grow("above", 50)
-        await pilot.pause()
+    async with growing(50) as (app, pilot, pane):
         pane.focus()
         await pilot.press("home")
         await pilot.pause()

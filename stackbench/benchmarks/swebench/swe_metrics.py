@@ -15,19 +15,7 @@ __all__ = ["swe_kinds", "swe_metrics"]
 Value = Callable[[AttemptSummary], float | None]
 HEADLINE = "resolved"
 GOLD_PASSES = "resolved_where_gold_passes"
-SHARES = (
-    "gold_passes",
-    "fail_to_pass_rate",
-    "pass_to_pass_rate",
-    "test_pass_rate",
-    "edit_similarity",
-    "file_precision",
-    "file_recall",
-    "patch_applies",
-    "empty_patch",
-    "environment_failure",
-    "ambiguous_failure",
-)
+GOLD = "gold_passes"
 FRACTIONS = (
     "fail_to_pass_rate",
     "pass_to_pass_rate",
@@ -36,7 +24,9 @@ FRACTIONS = (
     "file_precision",
     "file_recall",
 )
-"""Of these, those of which an instance may have a part."""
+"""What an instance may have a part of."""
+SHARES = ("patch_applies", "empty_patch", "environment_failure", "ambiguous_failure")
+"""What an instance has or has not."""
 AMOUNTS = ("steps", "tokens", "seconds", "test_seconds", "grading_overhead_s")
 
 
@@ -52,7 +42,7 @@ def swe_metrics(attempts: Sequence[AttemptSummary]) -> list[Metric]:
         passing = task_means(attempts, lambda attempt: _resolved(attempt) if attempt.metrics["gold_passes"] else None)
         found += _share(GOLD_PASSES, passing, made)
     found += [metric for metric in pass_at_k_metrics(attempts) if metric.name != "pass@1"]
-    for name in SHARES if all_known else SHARES[1:]:
+    for name in (*((GOLD,) if all_known else ()), *FRACTIONS, *SHARES):
         found += _share(name, task_means(attempts, _of(name)))
     for name in AMOUNTS:
         values = task_means(attempts, _of(name))
@@ -67,7 +57,7 @@ def swe_kinds() -> tuple[MetricKind, ...]:
     """The metrics that `swe_metrics` may give."""
     return (
         *shares(HEADLINE, by_category=True),
-        *shares(GOLD_PASSES, *(name for name in SHARES if name not in FRACTIONS)),
+        *shares(GOLD_PASSES, GOLD, *SHARES),
         *fractions(*FRACTIONS),
         MetricKind("pass@K", (10, 100)),
         *amounts(*AMOUNTS),

@@ -13,8 +13,8 @@ from stackbench.types import AttemptSummary, Metric
 __all__ = ["HEADLINES", "tool_use_kinds", "tool_use_metrics"]
 
 HEADLINES = ("completion", "tool_call_accuracy", "parameter_correctness", "workflow_success")
-FRACTIONS = ("tool_call_accuracy", "parameter_correctness")
-"""Headlines of which a task may have a part."""
+WHOLE = {"completion", "workflow_success", "refusal_rate"}
+"""What an attempt has or has not; of other shares it may have a part."""
 Value = Callable[[AttemptSummary], float | None]
 
 
@@ -46,11 +46,11 @@ def tool_use_metrics(attempts: Sequence[AttemptSummary]) -> list[Metric]:
 def tool_use_kinds() -> tuple[MetricKind, ...]:
     """The metrics that `tool_use_metrics` may give."""
     return (
-        *shares(*(name for name in HEADLINES if name not in FRACTIONS), by_category=True),
-        *fractions(*(name for name in HEADLINES if name in FRACTIONS), by_category=True),
+        *shares(*(name for name in HEADLINES if name in WHOLE), by_category=True),
+        *fractions(*(name for name in HEADLINES if name not in WHOLE), by_category=True),
         MetricKind("pass^K"),
-        *shares("refusal_rate"),
-        *fractions(*(name for name in OTHERS if name not in AMOUNTS and name != "refusal_rate")),
+        *shares(*(name for name in OTHERS if name in WHOLE)),
+        *fractions(*(name for name in OTHERS if name not in AMOUNTS | WHOLE)),
         *amounts(*(name for name in OTHERS if name in AMOUNTS)),
     )
 
